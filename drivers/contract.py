@@ -1,0 +1,440 @@
+"""The whole contract between experiments and instruments: device kinds, the values they exchange, their errors.
+
+Promises kept by every backend (real, emulated, simulated):
+
+- SI units, with the unit in the name; arrays are (rows, columns); phase in radians.
+- `Device.safe` is idempotent, may be called at any moment from any thread, and is the first act after `open` and
+  the last before `close`.
+- Setting a value either takes effect and reads back as the instrument rounded it, or raises and changes nothing.
+- A frame is newer than the pattern it answers, or it is an error.
+- Errors are those of `drivers.errors` and name the device, the value, the limit and the cure.
+
+A new kind is a subclass of `Device` with a ``kind`` name, settings and operations, registered under the entry-point
+group ``labctl.kinds``; a new driver is a subclass of a kind, registered under ``labctl.drivers``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from drivers.errors import (
+    BusError,
+    CalibrationError,
+    ConfigurationError,
+    DeviceError,
+    DeviceTimeout,
+    InterlockError,
+    LabError,
+    LeaseError,
+    LimitError,
+)
+from drivers.settings import (
+    Configurable,
+    DeviceDescription,
+    Limits,
+    OperationInfo,
+    SettingInfo,
+    Value,
+    operation,
+    setting,
+)
+from drivers.site import Site
+
+__all__ = [
+    "ROI",
+    "SLM",
+    "BusError",
+    "CalibrationError",
+    "Camera",
+    "ConfigurationError",
+    "Device",
+    "DeviceDescription",
+    "DeviceError",
+    "DeviceTimeout",
+    "Frame",
+    "FrameStack",
+    "Identity",
+    "InterlockError",
+    "LabError",
+    "LeaseError",
+    "LimitError",
+    "Limits",
+    "OperationInfo",
+    "Photodetector",
+    "PumpLaser",
+    "Reading",
+    "Sequence",
+    "SequenceResult",
+    "SequenceTimes",
+    "Sequencer",
+    "SettingInfo",
+    "SupercontinuumLaser",
+    "Value",
+    "operation",
+    "setting",
+]
+
+UNKNOWN_PATTERN = -1
+"""Pattern id of an exposure that was triggered without saying which pattern it answers."""
+
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+
+class Identity(Value, frozen=True):
+    """Who the instrument is, for the run file."""
+
+    model: str
+    serial: str
+    firmware: str
+
+
+class ROI(Value, frozen=True):
+    """Region of a sensor or of a frame: first row and column, and how many of each."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+class Frame(Value, frozen=True):
+    """One exposure and everything needed to trust it.
+
+    data: (rows, columns) camera counts. start_ns, end_ns: monotonic bench time of the exposure; utc_start_ns: its
+    UTC. saturated: pixels at the end of the converter or of the well. lost_before: frames lost since the last one.
+    pattern_id: what the SLM showed, `UNKNOWN_PATTERN` if the trigger did not say.
+    """
+
+    data: NDArray[Any]
+    frame_id: int
+    start_ns: int
+    end_ns: int
+    utc_start_ns: int
+    exposure_s: float
+    roi: ROI
+    electrons_per_count: float
+    bit_depth: int
+    saturated: int
+    lost_before: int
+    pattern_id: int
+
+
+class FrameStack(Value, frozen=True):
+    """Frames of one armed burst: data (n, rows, columns), the rest one entry per frame as in `Frame`."""
+
+    data: NDArray[Any]
+    frame_ids: NDArray[np.int64]
+    start_ns: NDArray[np.int64]
+    end_ns: NDArray[np.int64]
+    utc_start_ns: int
+    exposure_s: float
+    roi: ROI
+    electrons_per_count: float
+    bit_depth: int
+    saturated: NDArray[np.int64]
+    lost_before: NDArray[np.int64]
+
+
+class Reading(Value, frozen=True):
+    """Optical power averaged from start_ns to end_ns (monotonic bench time), corrected for ``wavelength_m``.
+
+    standard_power_w is the standard deviation the instrument's noise gives such a reading.
+    """
+
+    power_w: float
+    standard_power_w: float
+    start_ns: int
+    end_ns: int
+    wavelength_m: float
+    saturated: bool
+
+
+class Sequence(Value, frozen=True):
+    """Many SLM patterns, sent as one base and the small patches in which they differ from it.
+
+    Pattern k is ``base`` placed with its corner at ``base_origin``, with patches ``indices[offsets[k]:offsets[k+1]]``
+    drawn over it; pixels outside the base keep what the SLM showed before.
+
+    base: (rows, columns) phase, rad. patches: (n_patches, rows, columns) phase, rad, all of one shape and not
+    overlapping one another where they are used together. patch_origins: (n_patches, 2) row and column on the SLM.
+    """
+
+    base: NDArray[np.floating[Any]]
+    base_origin: tuple[int, int]
+    patches: NDArray[np.floating[Any]]
+    patch_origins: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+    indices: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def validate(self, slm_rows: int, slm_columns: int) -> None:
+        """Raise LimitError unless every pattern fits an SLM of this size and every index is in range."""
+        if self.base.ndim != 2 or self.patches.ndim != 3 or self.patch_origins.shape != (len(self.patches), 2):
+            raise LimitError(
+                f"sequence: base {self.base.shape}, patches {self.patches.shape}, origins {self.patch_origins.shape}; "
+                "needed are (rows, columns), (n, rows, columns), (n, 2)"
+            )
+        if not np.all(np.isfinite(self.base)) or not np.all(np.isfinite(self.patches)):
+            raise LimitError("sequence: a phase is not finite")
+        row, column = self.base_origin
+        rows, columns = self.base.shape
+        if row < 0 or column < 0 or row + rows > slm_rows or column + columns > slm_columns:
+            raise LimitError(
+                f"sequence: base of {rows}x{columns} at row {row}, column {column} does not fit the SLM's "
+                f"{slm_rows}x{slm_columns} pixels"
+            )
+        _, height, width = self.patches.shape
+        corner = np.array([slm_rows - height, slm_columns - width])
+        outside = np.flatnonzero(np.any((self.patch_origins < 0) | (self.patch_origins > corner), axis=1))
+        if outside.size:
+            raise LimitError(
+                f"sequence: patch {outside[0]} at {tuple(int(x) for x in self.patch_origins[outside[0]])} of "
+                f"{height}x{width} pixels does not fit the SLM's {slm_rows}x{slm_columns}"
+            )
+        steps = np.diff(self.offsets)
+        if len(self.offsets) < 2 or self.offsets[0] != 0 or np.any(steps < 0) or self.offsets[-1] != len(self.indices):
+            raise LimitError("sequence: offsets must rise from 0 to the number of indices, one more than patterns")
+        if self.indices.size and (self.indices.min() < 0 or self.indices.max() >= len(self.patches)):
+            raise LimitError(f"sequence: a patch index is outside 0 to {len(self.patches) - 1}")
+
+
+class SequenceTimes(Value, frozen=True):
+    """What an SLM showed while it stepped through its memory: pattern ids, and when each was stable (bench ns)."""
+
+    pattern_ids: NDArray[np.int64]
+    stable_ns: NDArray[np.int64]
+
+
+class SequenceResult(Value, frozen=True):
+    """What a played sequence measured, one entry per pattern.
+
+    signal: (n, n_windows) sums of camera counts over each window, or (n, 1) optical power in W from a photodetector.
+    frames: (n, rows, columns) if they were asked for, else None. peak: largest count of each frame (power, in W).
+    """
+
+    signal: NDArray[np.float64]
+    frames: NDArray[Any] | None
+    pattern_ids: NDArray[np.int64]
+    frame_ids: NDArray[np.int64]
+    start_ns: NDArray[np.int64]
+    end_ns: NDArray[np.int64]
+    utc_start_ns: int
+    exposure_s: float
+    saturated: NDArray[np.int64]
+    peak: NDArray[np.float64]
+    lost: int
+
+
+# --- devices ----------------------------------------------------------------------------------------------------
+
+
+class Device(Configurable):
+    """An instrument with settings, operations and a safe state.
+
+    A driver may declare ``Options``, a pydantic model of the keys it takes from the bench file besides its settings.
+    """
+
+    @classmethod
+    def build(cls, name: str, options: BaseModel | None, site: Site) -> Device:
+        """Make the driver the bench file asks for. Nothing is connected before `open`."""
+        return cls(name) if options is None else cls(name, **options.model_dump())
+
+    def open(self) -> None:  # noqa: B027 - nothing to open is a valid device
+        """Connect and bring the instrument to its safe state. May be called again after `close`."""
+
+    def close(self) -> None:
+        """Bring the instrument to its safe state and disconnect. Harmless when already closed."""
+        self.safe()
+
+    @abstractmethod
+    def identity(self) -> Identity:
+        """Model, serial number and firmware as the instrument reports them."""
+
+    @abstractmethod
+    def safe(self) -> None:
+        """Emission off, shutters closed, acquisition stopped. Idempotent, from any thread, at any moment."""
+
+
+class SLM(Device):
+    """A phase modulator. It owns the conversion from radians to its gray levels."""
+
+    kind = "slm"
+
+    rows = setting(int, read_only=True, doc="Pixel rows.")
+    columns = setting(int, read_only=True, doc="Pixel columns.")
+    pixel_pitch_m = setting(float, unit="m", read_only=True, doc="Distance of neighbouring pixels.")
+    levels = setting(int, read_only=True, doc="Gray levels over 2 pi; 0 means continuous phase.")
+    settle_s = setting(float, unit="s", minimum=0, maximum=10, doc="Wait after a local change until it is stable.")
+    base_settle_s = setting(float, unit="s", minimum=0, maximum=10, doc="Wait after a whole new pattern.")
+    sequence_memory = setting(int, read_only=True, doc="Patterns the device can step through by itself; 0 for none.")
+
+    @operation()
+    @abstractmethod
+    def write(self, phase: NDArray[np.floating[Any]], row: int = 0, column: int = 0, whole: bool = True) -> int:
+        """Show ``phase`` (rows, columns; rad) with its corner at (row, column); return the new pattern id.
+
+        ``whole`` tells whether `settle` must wait for a whole new pattern or for a local change of the old one.
+        Raises LimitError if it does not fit or is not finite.
+        """
+
+    @operation()
+    @abstractmethod
+    def settle(self) -> int:
+        """Wait until the pattern written last is stable; return the bench time (ns) from which it is."""
+
+    @operation()
+    @abstractmethod
+    def load(self, sequence: Sequence) -> int:
+        """Store a sequence in the device's memory and return the number of patterns.
+
+        Raises LimitError if it does not fit the panel or the memory.
+        """
+
+    @operation()
+    @abstractmethod
+    def run(self, dwell_s: float) -> SequenceTimes:
+        """Step through the stored sequence: settle, pulse the trigger output, hold for ``dwell_s`` more."""
+
+    @operation(observes=True)
+    @abstractmethod
+    def read_back(self) -> NDArray[Any]:
+        """Gray levels (rows, columns) that the panel was last sent."""
+
+
+class Camera(Device):
+    """A camera that stays armed. Frames answer triggers; a frame older than its trigger is never returned."""
+
+    kind = "camera"
+
+    rows = setting(int, read_only=True, doc="Sensor rows.")
+    columns = setting(int, read_only=True, doc="Sensor columns.")
+    pixel_pitch_m = setting(float, unit="m", read_only=True, doc="Distance of neighbouring pixels.")
+    exposure_s = setting(float, unit="s", doc="Exposure time; read back as the instrument rounded it.")
+    roi = setting(ROI, doc="Rows and columns of the sensor that are read out.")
+    readout_s = setting(float, unit="s", read_only=True, doc="Time from the end of an exposure to the next trigger.")
+    bit_depth = setting(int, read_only=True, doc="Bits of the converter.")
+    electrons_per_count = setting(float, read_only=True, doc="Nominal conversion gain, electrons per count.")
+    full_scale_counts = setting(float, read_only=True, doc="Largest count; inf for an ideal detector.")
+    external_trigger = setting(bool, read_only=True, doc="Whether the SLM's trigger output starts exposures.")
+
+    @operation()
+    @abstractmethod
+    def arm(self, frames: int = 1) -> None:
+        """Make ready for ``frames`` exposures and drop whatever was not collected."""
+
+    @operation()
+    @abstractmethod
+    def trigger(self, pattern_id: int = UNKNOWN_PATTERN) -> Frame:
+        """Expose once and return the frame, labelled with the pattern it answers.
+
+        Raises DeviceTimeout when no frame came within exposure, read-out and a margin; the camera is re-armed.
+        """
+
+    @operation()
+    @abstractmethod
+    def collect(self) -> FrameStack:
+        """Frames of the burst armed last, all of them.
+
+        Raises DeviceTimeout if fewer came than were armed for; those that came are dropped and the camera re-armed.
+        """
+
+
+class SupercontinuumLaser(Device):
+    """A white-light fibre laser, with or without a wavelength selector."""
+
+    kind = "supercontinuum"
+
+    emission = setting(bool, needs_lease=True, doc="Light on or off.")
+    power_fraction = setting(float, unit="1", minimum=0, maximum=1, doc="Power set-point, fraction of the maximum.")
+    wavelength_min_m = setting(float, unit="m", minimum=400e-9, maximum=2400e-9, doc="Short edge of the band.")
+    wavelength_max_m = setting(float, unit="m", minimum=400e-9, maximum=2400e-9, doc="Long edge of the band.")
+    pulse_picker = setting(int, minimum=1, maximum=40, doc="Every how many pulses one is let through.")
+
+
+class PumpLaser(Device):
+    """A single-wavelength pump."""
+
+    kind = "pump"
+
+    emission = setting(bool, needs_lease=True, doc="Light on or off.")
+    power_w = setting(float, unit="W", minimum=0, doc="Power set-point.")
+    wavelength_m = setting(float, unit="m", read_only=True, doc="Emission wavelength.")
+    modulation = setting(str, choices=("cw", "pulsed", "external"), doc="What shapes the light in time.")
+
+
+class Photodetector(Device):
+    """A power meter or photodiode with its amplifier."""
+
+    kind = "photodetector"
+
+    wavelength_m = setting(
+        float, unit="m", minimum=200e-9, maximum=2000e-9, doc="Wavelength the responsivity is taken for."
+    )
+    integration_s = setting(float, unit="s", minimum=1e-6, maximum=100, doc="Averaging time of a reading.")
+    range_w = setting(float, unit="W", read_only=True, doc="Largest power it reads.")
+    external_trigger = setting(bool, read_only=True, doc="Whether the SLM's trigger output starts readings.")
+
+    @operation()
+    @abstractmethod
+    def measure(self) -> Reading:
+        """One reading over ``integration_s``."""
+
+    @operation()
+    @abstractmethod
+    def trace(self, samples: int) -> NDArray[np.float64]:
+        """``samples`` readings in a row, W."""
+
+    @operation()
+    @abstractmethod
+    def arm(self, readings: int = 1) -> None:
+        """Make ready for ``readings`` triggered readings and drop whatever was not collected."""
+
+    @operation()
+    @abstractmethod
+    def collect(self) -> list[Reading]:
+        """Readings taken since `arm`, all of them; DeviceTimeout if fewer came than were armed for."""
+
+
+class Sequencer(Device):
+    """Plays patterns on an SLM and reads a detector once per pattern: one call instead of hundreds.
+
+    A composite device named in the bench file. It is timed by the instruments where they can, by software otherwise;
+    results and metadata are the same.
+    """
+
+    kind = "sequencer"
+
+    timing = setting(
+        str,
+        choices=("auto", "hardware", "software"),
+        doc="Who paces the sequence: the SLM's own memory and trigger output, or one call per pattern.",
+    )
+
+    @operation()
+    @abstractmethod
+    def play(
+        self,
+        sequence: Sequence,
+        windows: list[ROI],
+        readout: str = "camera",
+        frames: bool = False,
+    ) -> SequenceResult:
+        """Show each pattern, let it settle, expose, and reduce.
+
+        Parameters
+        ----------
+        windows: regions of the camera's ROI (relative to it) whose counts are summed; empty means the whole ROI.
+        readout: "camera", or the role name of a photodetector the sequencer was given.
+        frames: return the frames as well.
+
+        Raises LimitError if a pattern or a window does not fit, DeviceTimeout if an exposure is missing, DeviceError
+        if a frame began before its pattern was stable.
+        """

@@ -1,0 +1,103 @@
+"""Physical quantities in configuration: text such as ``"5.2 mm"`` or ``"40 %"`` to SI numbers, with limits.
+
+Bench files and world parameters are written by people, so a number with a dimension must carry its unit:
+``beam.waist = "5.2 mm"``. Inside the code every value is a float in SI base units (metres, seconds, watts,
+fractions).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+if TYPE_CHECKING:
+    import pint
+
+
+@lru_cache(maxsize=1)
+def _registry() -> pint.UnitRegistry[Any]:
+    import pint  # a quarter of a second: only when a quantity is read
+
+    # Temperatures in a bench file are read as absolute values, so "21 degC" is 294.15 K.
+    return pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+
+
+def parse_quantity(value: object, unit: str) -> float:
+    """SI number of ``value`` in ``unit``.
+
+    ``value`` is text with a unit ("5.2 mm"); for ``unit`` "1" (a fraction) "40 %" and plain numbers are taken too.
+    Raises ValueError that names the value, the unit expected and an example.
+    """
+    example = _EXAMPLES.get(unit, f"1 {unit}")
+    if isinstance(value, bool) or value is None:
+        raise ValueError(f"{value!r} is not a quantity; write for example \"{example}\"")
+    if isinstance(value, (int, float)):
+        if unit in ("1", ""):
+            return float(value)
+        raise ValueError(f"{value!r} has no unit; write for example \"{example}\"")
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a quantity; write for example \"{example}\"")
+    import pint
+
+    text = value.strip()
+    try:
+        quantity = _registry().Quantity(text.replace("%", " percent"))
+        return float(quantity.to(_registry().Unit("dimensionless" if unit == "1" else unit)).magnitude)
+    except pint.DimensionalityError as error:
+        wanted = "a fraction or percentage" if unit == "1" else f"a value in {unit}"
+        raise ValueError(
+            f"\"{text}\" has the wrong unit ({error.units1}); {wanted} is expected, for example \"{example}\""
+        ) from None
+    except Exception as error:  # noqa: BLE001 - pint raises many types on malformed text
+        raise ValueError(f"\"{text}\" is not a quantity ({error}); write for example \"{example}\"") from None
+
+
+_EXAMPLES = {
+    "m": "5.2 mm",
+    "s": "16.7 ms",
+    "W": "10 mW",
+    "W/m": "1 mW/nm",
+    "1/m": "600 / mm",
+    "Hz": "60 Hz",
+    "rad": "1 rad",
+    "K": "21 degC",
+    "1": "40 %",
+    "W/Hz**0.5": "10 fW/Hz**0.5",
+    "1/s": "0.02 / s",
+}
+
+
+def _quantity(unit: str) -> Any:
+    def read(value: object) -> float:
+        # A float that is already SI passes when it comes from code (a default), which pydantic does not validate.
+        return parse_quantity(value, unit)
+
+    return Annotated[float, BeforeValidator(read), WithJsonSchema({"type": "string", "unit": unit})]
+
+
+if TYPE_CHECKING:
+    Metres = float
+    Seconds = float
+    Watts = float
+    WattsPerMetre = float
+    PerMetre = float
+    PerSecond = float
+    Hertz = float
+    Radians = float
+    Kelvin = float
+    Fraction = float
+    WattsPerRootHertz = float
+else:
+    Metres = _quantity("m")
+    Seconds = _quantity("s")
+    Watts = _quantity("W")
+    WattsPerMetre = _quantity("W/m")
+    PerMetre = _quantity("1/m")
+    PerSecond = _quantity("1/s")
+    Hertz = _quantity("Hz")
+    Radians = _quantity("rad")
+    Kelvin = _quantity("K")
+    Fraction = _quantity("1")
+    WattsPerRootHertz = _quantity("W/Hz**0.5")

@@ -1,0 +1,104 @@
+"""What a checked bench file says, in SI units and under the contract's names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel
+
+from drivers.settings import Configurable, Limits
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """One device of the bench.
+
+    backend: "simulated" or "real". driver: its registered name, None when simulated without one. factory: the
+    class to instantiate. options: the class's own parameters, None if it has none. settings: SI values by the
+    contract's setting name. limits: what the bench file allows, by setting name, in SI.
+    """
+
+    name: str
+    kind: str
+    backend: str
+    driver: str | None
+    factory: type[Configurable]
+    options: BaseModel | None
+    settings: dict[str, Any]
+    limits: dict[str, Limits]
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """A bench: its devices, how they are shared among servers, and the world they stand in.
+
+    text and overlay_text: the files as read (the overlay is "" if there is none). world_name and
+    world_parameters are None on a bench without a world. lease_s: how long a lease lives unless renewed.
+    servers: device names by server. overrides: what was set on top of the files, by dotted key.
+    """
+
+    name: str
+    path: Path
+    text: str
+    world_name: str | None
+    world_parameters: BaseModel | None
+    clock: Literal["virtual", "real"]
+    lease_s: float
+    devices: dict[str, DeviceConfig]
+    servers: dict[str, tuple[str, ...]]
+    alignment: dict[str, BaseModel]
+    overrides: dict[str, object] = field(default_factory=dict)
+    overlay_text: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ when anything the bench does by its configuration differs.
+
+        Comments, order, spelling of quantities and the file's place do not count.
+        """
+        effective = {
+            "name": self.name,
+            "world": [self.world_name, self.world_parameters],
+            "clock": self.clock,
+            "lease_s": self.lease_s,
+            "devices": {
+                name: {
+                    "kind": device.kind,
+                    "backend": device.backend,
+                    "driver": device.driver,
+                    "class": f"{device.factory.__module__}:{device.factory.__qualname__}",
+                    "options": device.options,
+                    "settings": device.settings,
+                    "limits": device.limits,
+                }
+                for name, device in self.devices.items()
+            },
+            "servers": {name: sorted(devices) for name, devices in self.servers.items()},
+            "alignment": self.alignment,
+        }
+        return hashlib.sha256(json.dumps(_plain(effective), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    """``value`` in JSON's types, the same in every process: sets have no order of their own, objects no
+    address."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((_plain(item) for item in value), key=json.dumps)
+    return str(value)

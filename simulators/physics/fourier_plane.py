@@ -1,0 +1,289 @@
+"""Light of a phase panel in the focal plane of a lens, for incoherent bands of coherent rows.
+
+Far field of one band of rows r and columns c (Fraunhofer; supplement Eqs. S5-S13 of arXiv 2508.20472), lens f:
+
+    E(X, Y) = s(X, Y) sum_rc a_c exp(i phi_rc) exp(-i kappa (X x_c + Y y_r)),   kappa = 2 pi / (lambda f)
+
+    I(X, Y) = sum_bands |E|^2
+
+with s the transform of one square pixel. A camera pixel integrates I over its area: by Gauss-Legendre nodes along X
+(the pattern varies within a pixel there), at its centre along Y (a band is a few rows: the line is millimetres long).
+
+Two roads to the same numbers. The reference transforms the whole pattern (`column_sums_*`, numpy). The fast road keeps
+the sums of the settled pattern, adds what changed (`add_region`), and corrects for pixels in motion (`band_terms`).
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import czt
+
+from simulators.physics.compiled import kernel
+from simulators.physics.liquid_crystal import TARGET, phase_at, set_targets
+
+NODES_PER_PIXEL = 5
+"""Gauss-Legendre order along X. The finest fringe of a 15 mm panel at f = 200 mm is 7.8 um long, a pixel 6.5 um: five
+points integrate it to 2e-7."""
+
+
+def pixel_nodes(centres_m: NDArray[np.float64], width_m: float, order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Integration points of pixels: positions (pixels, order) in m and weights (order,) that average over a pixel."""
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    return centres_m[:, None] + 0.5 * width_m * nodes[None, :], 0.5 * weights
+
+
+def column_sums_direct(
+    field: NDArray[np.complex128], kappa_x: NDArray[np.float64], columns_m: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """sum_c field[r, c] exp(-i kappa_X x_c) for every row and point; kappa_x = kappa X (points,) in rad/m."""
+    out: NDArray[np.complex128] = field @ np.exp(-1j * np.outer(columns_m, kappa_x))
+    return out
+
+
+def column_sums_chirp(
+    field: NDArray[np.complex128], first_kappa_x: float, step_kappa_x: float, points: int, pitch_m: float
+) -> NDArray[np.complex128]:
+    """The same at evenly spaced points, by the chirp z-transform; x_c = c pitch. For wide regions of the sensor."""
+    out: NDArray[np.complex128] = czt(
+        field,
+        m=points,
+        w=np.exp(-1j * step_kappa_x * pitch_m),
+        a=np.exp(1j * first_kappa_x * pitch_m),
+        axis=-1,
+    )
+    return out
+
+
+@kernel
+def add_region(
+    sums: NDArray[np.complex128],
+    old_phase: NDArray[np.float64],
+    new_phase: NDArray[np.float64],
+    first_row: int,
+    first_column: int,
+    lit_first_row: int,
+    rows_per_band: int,
+    amplitude: NDArray[np.float64],
+    kappa_pitch: NDArray[np.float64],
+) -> None:
+    """Add to the column sums what a region's change of phase adds.
+
+    sums: (lit rows, points). old_phase, new_phase: (rows, columns) rad. amplitude: (panel columns,) field amplitude.
+    kappa_pitch: (bands, points) phase step per panel column, rad.
+    """
+    lit_rows, points = sums.shape
+    rows, columns = new_phase.shape
+    accumulated = np.empty(points, np.complex128)
+    steps = np.empty(points, np.complex128)
+    for r in range(rows):
+        lit = first_row + r - lit_first_row
+        if lit < 0 or lit >= lit_rows:
+            continue
+        first = -1
+        last = -1
+        for c in range(columns):
+            if new_phase[r, c] != old_phase[r, c]:
+                if first < 0:
+                    first = c
+                last = c
+        if first < 0:
+            continue
+        band = lit // rows_per_band
+        for s in range(points):
+            steps[s] = cmath.rect(1.0, -kappa_pitch[band, s])
+            accumulated[s] = 0.0
+        for c in range(last, first - 1, -1):  # Horner's rule
+            difference = 0j
+            if new_phase[r, c] != old_phase[r, c]:
+                difference = amplitude[first_column + c] * (
+                    cmath.rect(1.0, new_phase[r, c]) - cmath.rect(1.0, old_phase[r, c])
+                )
+            for s in range(points):
+                accumulated[s] = accumulated[s] * steps[s] + difference
+        for s in range(points):
+            sums[lit, s] += accumulated[s] * cmath.rect(1.0, -kappa_pitch[band, s] * (first_column + first))
+
+
+@kernel
+def add_patches(
+    sums: NDArray[np.complex128],
+    panel_phase: NDArray[np.float64],
+    origins: NDArray[np.int32],
+    values: NDArray[np.float64],
+    lit_first_row: int,
+    rows_per_band: int,
+    amplitude: NDArray[np.float64],
+    kappa_pitch: NDArray[np.float64],
+) -> None:
+    """`add_region` for many small patches at once: values (n, rows, columns) at origins (n, 2)."""
+    n, height, width = values.shape
+    for k in range(n):
+        r, c = origins[k, 0], origins[k, 1]
+        add_region(
+            sums,
+            panel_phase[r : r + height, c : c + width],
+            values[k],
+            r,
+            c,
+            lit_first_row,
+            rows_per_band,
+            amplitude,
+            kappa_pitch,
+        )
+
+
+@kernel
+def set_patches(
+    panel_phase: NDArray[np.float64],
+    origins: NDArray[np.int32],
+    values: NDArray[np.float64],
+    refresh_s: float,
+    scan_s_per_row: float,
+    tau_on_s: float,
+    tau_off_s: float,
+    slots: NDArray[np.int32],
+    places: NDArray[np.int32],
+    motions: NDArray[np.float64],
+    count: int,
+) -> int:
+    """Write many patches to the panel's targets and its table of moving pixels; return how many move."""
+    n, height, width = values.shape
+    for k in range(n):
+        r, c = origins[k, 0], origins[k, 1]
+        region = panel_phase[r : r + height, c : c + width]
+        count = set_targets(
+            region,
+            values[k],
+            r,
+            c,
+            refresh_s,
+            scan_s_per_row,
+            tau_on_s,
+            tau_off_s,
+            slots,
+            places,
+            motions,
+            count,
+        )
+        region[:] = values[k]
+    return count
+
+
+@kernel
+def band_terms(
+    sums: NDArray[np.complex128],
+    rows_per_band: int,
+    nodes_per_pixel: int,
+    column_weights: NDArray[np.float64],
+    amplitude: NDArray[np.float64],
+    kappa_pitch: NDArray[np.float64],
+    lit_first_row: int,
+    places: NDArray[np.int32],
+    motions: NDArray[np.float64],
+    count: int,
+    times_s: NDArray[np.float64],
+    time_weights: NDArray[np.float64],
+    tau_on_s: float,
+    tau_off_s: float,
+) -> NDArray[np.complex128]:
+    """Row-pair products <F_r F_q*>, averaged over each camera column and over the exposure.
+
+    Returns (bands, camera columns, rows_per_band): element d is the sum over the rows r of the band of
+    F_(r+d) F_r*. column_weights: (bands, points) integration weight and pixel envelope along X. ``sums`` are those of the targets; the first ``count`` entries of places and motions are the pixels
+    still on their way, as in `simulators.physics.liquid_crystal`.
+    """
+    lit_rows, points = sums.shape
+    bands = lit_rows // rows_per_band
+    camera_columns = points // nodes_per_pixel
+    out = np.zeros((bands, camera_columns, rows_per_band), np.complex128)
+    # bands in which something moves get a private copy of their sums per instant
+    where = np.full(bands, -1, np.int64)
+    moving_bands = 0
+    for m in range(count):
+        lit = places[m, 0] - lit_first_row
+        if 0 <= lit < lit_rows and where[lit // rows_per_band] < 0:
+            where[lit // rows_per_band] = moving_bands
+            moving_bands += 1
+    instants = len(times_s)
+    moved = np.empty((moving_bands, instants, rows_per_band, points), np.complex128)
+    for band in range(bands):
+        slot = where[band]
+        if slot >= 0:
+            for q in range(instants):
+                for d in range(rows_per_band):
+                    for s in range(points):
+                        moved[slot, q, d, s] = sums[band * rows_per_band + d, s]
+    carrier = np.empty(points, np.complex128)
+    for m in range(count):
+        lit = places[m, 0] - lit_first_row
+        if lit < 0 or lit >= lit_rows:
+            continue
+        band = lit // rows_per_band
+        slot = where[band]
+        column = places[m, 1]
+        target = cmath.rect(amplitude[column], motions[m, TARGET])
+        for s in range(points):
+            carrier[s] = cmath.rect(1.0, -kappa_pitch[band, s] * column)
+        for q in range(instants):
+            phase = phase_at(motions[m], times_s[q], tau_on_s, tau_off_s)
+            difference = cmath.rect(amplitude[column], phase) - target
+            for s in range(points):
+                moved[slot, q, lit - band * rows_per_band, s] += carrier[s] * difference
+    for band in range(bands):
+        slot = where[band]
+        for column in range(camera_columns):
+            for k in range(nodes_per_pixel):
+                s = column * nodes_per_pixel + k
+                for d in range(rows_per_band):
+                    total = 0j
+                    for r in range(rows_per_band - d):
+                        if slot < 0:
+                            row = band * rows_per_band + r
+                            total += sums[row + d, s] * sums[row, s].conjugate()
+                        else:
+                            for q in range(instants):
+                                total += (
+                                    time_weights[q] * moved[slot, q, r + d, s] * moved[slot, q, r, s].conjugate()
+                                )
+                    out[band, column, d] += column_weights[band, s] * total
+    return out
+
+
+@kernel
+def line_intensity(
+    terms: NDArray[np.complex128], weights: NDArray[np.float64], cosines: NDArray[np.float64], sines: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Intensity (camera rows, camera columns) from row-pair products.
+
+    terms: (bands, camera columns, rows per band) of `band_terms`. weights: (bands, camera rows) power and pixel
+    envelope. cosines, sines: (rows per band, bands, camera rows) of kappa Y pitch d, for row distance d.
+    """
+    bands, columns, distances = terms.shape
+    rows = weights.shape[1]
+    out = np.zeros((rows, columns))
+    line = np.empty(rows)
+    for column in range(columns):
+        line[:] = 0.0
+        for band in range(bands):
+            own = terms[band, column, 0].real
+            for d in range(distances):
+                if d == 0:
+                    for y in range(rows):
+                        line[y] += weights[band, y] * own
+                else:
+                    re = 2.0 * terms[band, column, d].real
+                    im = 2.0 * terms[band, column, d].imag
+                    for y in range(rows):
+                        line[y] += weights[band, y] * (re * cosines[d, band, y] + im * sines[d, band, y])
+        for y in range(rows):
+            out[y, column] = line[y]
+    return out
+
+
+def square_pixel_envelope(kappa_position: NDArray[np.float64], aperture_m: float) -> NDArray[np.float64]:
+    """Transform of a one-dimensional pixel aperture, normalised to 1 on axis: sinc(kappa X w / 2)."""
+    return np.sinc(kappa_position * aperture_m / (2 * math.pi))

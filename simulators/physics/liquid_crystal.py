@@ -1,0 +1,135 @@
+"""A liquid-crystal panel in time: each pixel relaxes exponentially towards its last gray level (tables.md, section 1).
+
+phi(t) = target + (start - target) exp(-(t - t_start) / tau), tau_on for rising and tau_off for falling phase; a wrap
+of 2 pi is a full swing. Only pixels still in motion are kept, as a compact table; all others show their target.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.physics.compiled import inline, kernel
+
+# Columns of the table of moving pixels: the trajectory before the last change and the one after it. Two are enough
+# because a change takes effect only at the panel's next refresh, so at most one is ever waiting.
+OLD_START, OLD_TARGET, OLD_TIME, START, TARGET, TIME = range(6)
+
+
+@inline
+def _relaxed(start: float, target: float, elapsed_s: float, tau_on_s: float, tau_off_s: float) -> float:
+    tau = tau_on_s if target > start else tau_off_s
+    if tau <= 0.0:
+        return target
+    return target + (start - target) * math.exp(-elapsed_s / tau)
+
+
+@kernel
+def phase_at(motion: NDArray[np.float64], time_s: float, tau_on_s: float, tau_off_s: float) -> float:
+    """Phase (rad) of one moving pixel, a row of the table, at ``time_s``."""
+    if time_s >= motion[TIME]:
+        return _relaxed(motion[START], motion[TARGET], time_s - motion[TIME], tau_on_s, tau_off_s)
+    if time_s >= motion[OLD_TIME]:
+        return _relaxed(motion[OLD_START], motion[OLD_TARGET], time_s - motion[OLD_TIME], tau_on_s, tau_off_s)
+    return float(motion[OLD_START])
+
+
+@kernel
+def set_targets(
+    old_phase: NDArray[np.float64],
+    new_phase: NDArray[np.float64],
+    first_row: int,
+    first_column: int,
+    refresh_s: float,
+    scan_s_per_row: float,
+    tau_on_s: float,
+    tau_off_s: float,
+    slots: NDArray[np.int32],
+    places: NDArray[np.int32],
+    motions: NDArray[np.float64],
+    count: int,
+) -> int:
+    """Enter every changed pixel of a region into the table; return the new number of moving pixels.
+
+    old_phase, new_phase: (rows, columns) targets before and after, rad. slots: (panel rows, panel columns) index into
+    the table or -1. places: (n, 2) row and column. motions: (n, 6). The table must have room for every pixel of the
+    region.
+    """
+    rows, columns = new_phase.shape
+    for r in range(rows):
+        row = first_row + r
+        start_s = refresh_s + scan_s_per_row * row
+        for c in range(columns):
+            target = new_phase[r, c]
+            if target == old_phase[r, c]:
+                continue
+            column = first_column + c
+            slot = slots[row, column]
+            if slot < 0:
+                slot = count
+                count += 1
+                slots[row, column] = slot
+                places[slot, 0] = row
+                places[slot, 1] = column
+                motions[slot, OLD_START] = motions[slot, OLD_TARGET] = old_phase[r, c]
+                motions[slot, OLD_TIME] = -1e300
+                motions[slot, START] = old_phase[r, c]
+            elif motions[slot, TIME] < start_s:
+                phase = phase_at(motions[slot], start_s, tau_on_s, tau_off_s)
+                motions[slot, OLD_START] = motions[slot, START]
+                motions[slot, OLD_TARGET] = motions[slot, TARGET]
+                motions[slot, OLD_TIME] = motions[slot, TIME]
+                motions[slot, START] = phase
+            # else: rewritten before the refresh came; only the target is replaced
+            motions[slot, TARGET] = target
+            motions[slot, TIME] = start_s
+    return count
+
+
+@kernel
+def drop_settled(
+    time_s: float,
+    tolerance_rad: float,
+    tau_on_s: float,
+    tau_off_s: float,
+    slots: NDArray[np.int32],
+    places: NDArray[np.int32],
+    motions: NDArray[np.float64],
+    count: int,
+) -> int:
+    """Remove pixels that are within ``tolerance_rad`` of their target at ``time_s``; return how many still move."""
+    slot = 0
+    while slot < count:
+        moving = time_s < motions[slot, TIME]
+        if not moving:
+            phase = phase_at(motions[slot], time_s, tau_on_s, tau_off_s)
+            moving = abs(phase - motions[slot, TARGET]) >= tolerance_rad
+        if moving:
+            slot += 1
+            continue
+        slots[places[slot, 0], places[slot, 1]] = -1
+        count -= 1
+        if slot < count:
+            for k in range(6):
+                motions[slot, k] = motions[count, k]
+            places[slot, 0] = places[count, 0]
+            places[slot, 1] = places[count, 1]
+            slots[places[slot, 0], places[slot, 1]] = slot
+    return count
+
+
+@kernel
+def draw_moving(
+    image: NDArray[np.float64],
+    time_s: float,
+    tau_on_s: float,
+    tau_off_s: float,
+    places: NDArray[np.int32],
+    motions: NDArray[np.float64],
+    count: int,
+) -> None:
+    """Write the phase of every moving pixel at ``time_s`` into an image (panel rows, panel columns) of targets."""
+    for slot in range(count):
+        image[places[slot, 0], places[slot, 1]] = phase_at(motions[slot], time_s, tau_on_s, tau_off_s)

@@ -1,0 +1,197 @@
+"""The SLM of the table: gray levels written at some time become phases that arrive with latency and relax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.physics.compiled import kernel
+from simulators.physics.fourier_plane import set_patches
+from simulators.physics.liquid_crystal import draw_moving, drop_settled, set_targets
+from simulators.worlds.prbm.parameters import SlmParameters
+
+
+class PhaseListener(Protocol):
+    """Something that keeps sums of the panel's target phases and is told before they change."""
+
+    def region_changes(self, old: NDArray[np.float64], new: NDArray[np.float64], row: int, column: int) -> None:
+        """A region's targets change from ``old`` to ``new``, rad."""
+        ...
+
+    def patches_change(
+        self, panel_phase: NDArray[np.float64], origins: NDArray[np.int32], values: NDArray[np.float64]
+    ) -> None:
+        """Small patches at ``origins`` change from ``panel_phase`` to ``values``, rad."""
+        ...
+
+
+@kernel
+def _patch_changes(
+    active: NDArray[np.bool_],
+    wanted: NDArray[np.int32],
+    patches: NDArray[np.float64],
+    under: NDArray[np.float64],
+    origins: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Origins and phases to write so that exactly the wanted patches are shown; ``active`` is brought up to date."""
+    n, height, width = patches.shape
+    keep = np.zeros(n, np.bool_)
+    for k in wanted:
+        keep[k] = True
+    changes = 0
+    for k in range(n):
+        if keep[k] != active[k]:
+            changes += 1
+    out_origins = np.empty((changes, 2), np.int32)
+    out_values = np.empty((changes, height, width))
+    i = 0
+    for k in range(n):
+        if keep[k] != active[k]:
+            out_origins[i, 0] = origins[k, 0]
+            out_origins[i, 1] = origins[k, 1]
+            source = patches if keep[k] else under
+            for r in range(height):
+                for c in range(width):
+                    out_values[i, r, c] = source[k, r, c]
+            active[k] = keep[k]
+            i += 1
+    return out_origins, out_values
+
+
+class Panel:
+    """State of the liquid crystal.
+
+    Everything it knows it was told as gray levels (rows, columns): integers of 0 to levels - 1, or real numbers of
+    0 to 256 for a continuous panel. A full turn of 2 pi is ``levels`` (256).
+    """
+
+    def __init__(self, parameters: SlmParameters) -> None:
+        self._p = parameters
+        self._turn = parameters.levels or 256
+        self.phase = np.zeros((parameters.rows, parameters.columns))
+        self._slots = np.full((parameters.rows, parameters.columns), -1, np.int32)
+        self.places = np.empty((4096, 2), np.int32)
+        self.motions = np.empty((4096, 6))
+        self.moving = 0
+        self.listeners: list[PhaseListener] = []
+        self._sequence: _LoadedSequence | None = None
+
+    @property
+    def _instant(self) -> bool:
+        return self._p.rise_time == 0 and self._p.fall_time == 0
+
+    def radians(self, gray: NDArray[Any]) -> NDArray[np.float64]:
+        """Phase of gray levels, rad."""
+        return np.asarray(gray, dtype=np.float64) * (2 * math.pi / self._turn)
+
+    def write(self, gray: NDArray[Any], row: int, column: int, time_ns: int) -> None:
+        """Gray levels (rows, columns) arrive at the panel's input at ``time_ns``, corner at (row, column)."""
+        self._sequence = None
+        self._write_phase(self.radians(gray), row, column, time_ns)
+
+    def _write_phase(self, new: NDArray[np.float64], row: int, column: int, time_ns: int) -> None:
+        if self._p.stuck:
+            return
+        rows, columns = new.shape
+        region = self.phase[row : row + rows, column : column + columns]
+        for listener in self.listeners:
+            listener.region_changes(region, new, row, column)
+        if not self._instant:
+            self._make_room(new.size)
+            self.moving = set_targets(
+                region, new, row, column, *self._timing(time_ns), self._slots, self.places, self.motions, self.moving
+            )
+        region[:] = new
+
+    def load(
+        self,
+        base: NDArray[Any],
+        base_origin: tuple[int, int],
+        patches: NDArray[Any],
+        origins: NDArray[np.int32],
+    ) -> None:
+        """Keep a base and patches of gray levels, to be stepped through by `step`."""
+        self._sequence = _LoadedSequence(
+            self.radians(base), base_origin, self.radians(patches), np.ascontiguousarray(origins, np.int32)
+        )
+
+    def step(self, wanted: NDArray[np.int32], time_ns: int) -> None:
+        """Show the loaded base with the wanted patches over it, changing only the pixels that differ."""
+        s = self._sequence
+        if s is None:
+            raise RuntimeError("no sequence is loaded")
+        if self._p.stuck:
+            return
+        if s.under is None:
+            row, column = s.base_origin
+            self._write_phase(s.base, row, column, time_ns)
+            s.under = np.empty_like(s.patches)
+            height, width = s.patches.shape[1:]
+            for k, (r, c) in enumerate(s.origins):
+                s.under[k] = self.phase[r : r + height, c : c + width]
+        origins, values = _patch_changes(s.active, wanted, s.patches, s.under, s.origins)
+        if not len(origins):
+            return
+        for listener in self.listeners:
+            listener.patches_change(self.phase, origins, values)
+        if self._instant:
+            height, width = values.shape[1:]
+            for (r, c), value in zip(origins, values, strict=True):
+                self.phase[r : r + height, c : c + width] = value
+            return
+        self._make_room(values.size)
+        self.moving = set_patches(
+            self.phase, origins, values, *self._timing(time_ns), self._slots, self.places, self.motions, self.moving
+        )
+
+    def rest(self, time_s: float) -> None:
+        """Forget pixels that have reached their target by ``time_s``."""
+        if self.moving:
+            self.moving = drop_settled(
+                time_s,
+                self._p.settled_phase,
+                self._p.rise_time,
+                self._p.fall_time,
+                self._slots,
+                self.places,
+                self.motions,
+                self.moving,
+            )
+
+    def phase_image(self, time_s: float) -> NDArray[np.float64]:
+        """Phase of every pixel at ``time_s``, rad: the plain way, for the reference path."""
+        image = self.phase.copy()
+        draw_moving(image, time_s, self._p.rise_time, self._p.fall_time, self.places, self.motions, self.moving)
+        return image
+
+    def _timing(self, time_ns: int) -> tuple[float, float, float, float]:
+        # The graphics card hands a pattern over at the next refresh; rows follow one another during the scan.
+        period_s = 1.0 / self._p.refresh_rate
+        refresh_s = math.ceil(time_ns * 1e-9 / period_s - 1e-9) * period_s + self._p.controller_latency
+        return refresh_s, self._p.scan_time / self._p.rows, self._p.rise_time, self._p.fall_time
+
+    def _make_room(self, pixels: int) -> None:
+        needed = self.moving + pixels
+        if needed > len(self.motions):
+            size = max(needed, 2 * len(self.motions))
+            self.places = np.concatenate([self.places, np.empty((size - len(self.places), 2), np.int32)])
+            self.motions = np.concatenate([self.motions, np.empty((size - len(self.motions), 6))])
+
+
+class _LoadedSequence:
+    def __init__(
+        self,
+        base: NDArray[np.float64],
+        base_origin: tuple[int, int],
+        patches: NDArray[np.float64],
+        origins: NDArray[np.int32],
+    ) -> None:
+        self.base = base
+        self.base_origin = base_origin
+        self.patches = patches
+        self.origins = origins
+        self.active = np.zeros(len(patches), np.bool_)
+        self.under: NDArray[np.float64] | None = None

@@ -1,0 +1,237 @@
+"""What a detector in the focal plane sees: geometry of its pixels, and the fast and the plain road to its light."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.physics.fourier_plane import (
+    NODES_PER_PIXEL,
+    add_patches,
+    add_region,
+    band_terms,
+    column_sums_chirp,
+    column_sums_direct,
+    line_intensity,
+    pixel_nodes,
+    square_pixel_envelope,
+)
+from simulators.worlds.prbm.panel import Panel
+from simulators.worlds.prbm.parameters import PrbmParameters
+
+WIDEST_FAST_COLUMNS = 64
+"""Above this many camera columns a frame is transformed as a whole; below, running sums are cheaper."""
+
+
+@dataclass(frozen=True)
+class Illumination:
+    """How bands light the panel. Bands add incoherently, rows of one band coherently.
+
+    wavelengths_m: (bands,) at the centre of each band. band_power_w: (bands,) reaching the panel at full source power.
+    amplitude: (panel columns,) root of the fraction of a row's power that falls on each pixel.
+    """
+
+    wavelengths_m: NDArray[np.float64]
+    band_power_w: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    first_row: int
+    rows_per_band: int
+
+    @classmethod
+    def of(cls, p: PrbmParameters) -> Illumination:
+        """From the table's parameters: linear dispersion, flat spectrum, Gaussian beam clipped by the panel."""
+        pitch = p.slm.pitch
+        band_m = p.optics.rows_per_wavelength * pitch
+        width_of_band_m = band_m / p.optics.dispersion  # in wavelength
+        centres = (np.arange(p.optics.bands) + 0.5) * width_of_band_m
+        edges = (np.arange(p.slm.columns + 1) - p.slm.columns / 2) * pitch
+        if p.beam.waist == "uniform":
+            fraction = np.full(p.slm.columns, 1.0 / p.slm.columns)
+        else:
+            fraction = 0.5 * np.diff([math.erf(math.sqrt(2) * x / float(p.beam.waist)) for x in edges])
+        power = p.source.density * width_of_band_m * p.beam.transmission
+        return cls(
+            wavelengths_m=p.optics.wavelength_first + centres,
+            band_power_w=np.full(p.optics.bands, power),
+            amplitude=np.sqrt(fraction),
+            first_row=p.optics.first_row,
+            rows_per_band=p.optics.rows_per_wavelength,
+        )
+
+
+@dataclass(frozen=True)
+class Aperture:
+    """Detector pixels in the focal plane, relative to the optical axis.
+
+    columns_m: centres of the pixel columns. rows_m: points along the line, one per pixel row. area_m2: of one pixel.
+    order: integration points across a column; point: detection at the very centre instead.
+    """
+
+    columns_m: NDArray[np.float64]
+    rows_m: NDArray[np.float64]
+    width_m: float
+    area_m2: float
+    point: bool = False
+
+
+class Probe:
+    """Light on one aperture.
+
+    Keeps column sums of the panel's targets up to date through every write (fast road); `reference` transforms the
+    whole pattern instead and shares nothing with it but the geometry and the pixels' motion.
+    """
+
+    def __init__(self, p: PrbmParameters, light: Illumination, panel: Panel, aperture: Aperture) -> None:
+        self._p = p
+        self._light = light
+        self._panel = panel
+        self.fast = len(aperture.columns_m) <= WIDEST_FAST_COLUMNS
+        order = 1 if aperture.point else NODES_PER_PIXEL
+        self._order = order
+        self._aperture = aperture
+        nodes, node_weights = pixel_nodes(aperture.columns_m, aperture.width_m, order)
+        self._nodes_m = nodes.ravel()
+        kappa = 2 * math.pi / (light.wavelengths_m * p.optics.focal_length)  # rad per m and m
+        self._kappa = kappa
+        pixel_m = math.sqrt(p.slm.fill_factor) * p.slm.pitch
+        self._column_weights = (
+            np.tile(node_weights, len(aperture.columns_m))[None, :]
+            * square_pixel_envelope(np.outer(kappa, self._nodes_m), pixel_m) ** 2
+        )
+        # Irradiance of a pixel of power P on the panel: (P / pitch^2) (aperture area / (lambda f))^2, then power on a
+        # detector pixel. The active area enters twice: it lets less light through and spreads it over a wider angle.
+        on_axis = (pixel_m**2 / (p.slm.pitch * light.wavelengths_m * p.optics.focal_length)) ** 2
+        scale = light.band_power_w / light.rows_per_band * p.slm.reflectance * p.optics.transmission
+        kappa_y = np.outer(kappa, aperture.rows_m)
+        self.row_weights = (
+            (scale * on_axis * aperture.area_m2)[:, None] * square_pixel_envelope(kappa_y, pixel_m) ** 2
+        )
+        steps = np.arange(light.rows_per_band)[:, None, None] * kappa_y[None] * p.slm.pitch
+        self._cosines, self._sines = np.cos(steps), np.sin(steps)
+        self._kappa_pitch = np.outer(kappa, self._nodes_m) * p.slm.pitch
+        if self.fast:
+            lit_rows = p.optics.bands * light.rows_per_band
+            self._sums = np.zeros((lit_rows, len(self._nodes_m)), np.complex128)
+            lit = panel.phase[light.first_row : light.first_row + lit_rows]
+            # The sums of the panel at rest at phase 0 are known in closed form; the rest is a change from it.
+            flat = np.zeros_like(lit)
+            self._sums += np.repeat(self._flat_sums(), light.rows_per_band, axis=0)
+            self.region_changes(flat, lit, light.first_row, 0)
+            panel.listeners.append(self)
+
+    def close(self) -> None:
+        """Stop following the panel."""
+        if self in self._panel.listeners:
+            self._panel.listeners.remove(self)
+
+    def _flat_sums(self) -> NDArray[np.complex128]:
+        columns = np.arange(self._p.slm.columns)
+        return np.stack([np.exp(-1j * np.outer(k, columns)) @ self._light.amplitude for k in self._kappa_pitch])
+
+    # --- following the panel --------------------------------------------------------------------------------------
+
+    def region_changes(self, old: NDArray[np.float64], new: NDArray[np.float64], row: int, column: int) -> None:
+        """Take over a region's change of targets, rad."""
+        light = self._light
+        add_region(
+            self._sums,
+            old,
+            new,
+            row,
+            column,
+            light.first_row,
+            light.rows_per_band,
+            light.amplitude,
+            self._kappa_pitch,
+        )
+
+    def patches_change(
+        self, panel_phase: NDArray[np.float64], origins: NDArray[np.int32], values: NDArray[np.float64]
+    ) -> None:
+        """Take over small changes, rad."""
+        light = self._light
+        add_patches(
+            self._sums,
+            panel_phase,
+            origins,
+            values,
+            light.first_row,
+            light.rows_per_band,
+            light.amplitude,
+            self._kappa_pitch,
+        )
+
+    # --- light ----------------------------------------------------------------------------------------------------
+
+    def power(self, start_s: float, duration_s: float) -> NDArray[np.float64]:
+        """Mean power (rows, columns) on each detector pixel during an exposure at full source power, W."""
+        if not self.fast or self._p.path == "reference":
+            return self.reference(start_s, duration_s)
+        times, weights = self._instants(start_s, duration_s)
+        terms = band_terms(
+            self._sums,
+            self._light.rows_per_band,
+            self._order,
+            self._column_weights,
+            self._light.amplitude,
+            self._kappa_pitch,
+            self._light.first_row,
+            self._panel.places,
+            self._panel.motions,
+            self._panel.moving,
+            times,
+            weights,
+            self._p.slm.rise_time,
+            self._p.slm.fall_time,
+        )
+        return line_intensity(terms, self.row_weights, self._cosines, self._sines)
+
+    def reference(self, start_s: float, duration_s: float) -> NDArray[np.float64]:
+        """The same by transforming the whole pattern, at every instant of the exposure."""
+        p, light = self._p, self._light
+        columns = len(self._aperture.columns_m)
+        rows_per_band = light.rows_per_band
+        power = np.zeros((len(self._aperture.rows_m), columns))
+        for time_s, time_weight in zip(*self._instants(start_s, duration_s), strict=True):
+            phase = self._panel.phase_image(time_s)
+            for band in range(p.optics.bands):
+                first = light.first_row + band * rows_per_band
+                field = light.amplitude * np.exp(1j * phase[first : first + rows_per_band])
+                sums = self._transform(field, self._kappa[band])
+                products = np.array(
+                    [
+                        (sums[d:] * sums[: rows_per_band - d].conj()).sum(axis=0) * self._column_weights[band]
+                        for d in range(rows_per_band)
+                    ]
+                ).reshape(rows_per_band, columns, self._order).sum(axis=2)
+                line = np.outer(self._cosines[0, band], products[0].real)
+                for d in range(1, rows_per_band):
+                    line += 2 * np.outer(self._cosines[d, band], products[d].real)
+                    line += 2 * np.outer(self._sines[d, band], products[d].imag)
+                power += time_weight * self.row_weights[band][:, None] * line
+        return power
+
+    def _transform(self, field: NDArray[np.complex128], kappa: float) -> NDArray[np.complex128]:
+        p = self._p
+        if self.fast:
+            return column_sums_direct(field, kappa * self._nodes_m, np.arange(p.slm.columns) * p.slm.pitch)
+        columns = self._aperture.columns_m
+        nodes = self._nodes_m.reshape(len(columns), self._order)
+        step = columns[1] - columns[0]
+        out = [
+            column_sums_chirp(field, kappa * nodes[0, k], kappa * step, len(columns), p.slm.pitch)
+            for k in range(self._order)
+        ]
+        return np.stack(out, axis=-1).reshape(len(field), -1)
+
+    def _instants(self, start_s: float, duration_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gauss-Legendre instants of an exposure and their weights; one is enough when nothing moves."""
+        if not self._panel.moving:
+            return np.array([start_s]), np.ones(1)
+        fastest = min(t for t in (self._p.slm.rise_time, self._p.slm.fall_time) if t > 0)
+        order = min(3 + math.ceil(duration_s / fastest), 64)
+        nodes, weights = np.polynomial.legendre.leggauss(order)
+        return start_s + 0.5 * duration_s * (nodes + 1), 0.5 * weights
