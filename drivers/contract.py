@@ -16,7 +16,7 @@ group ``labctl.kinds``; a new driver is a subclass of a kind, registered under `
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -242,6 +242,9 @@ class Device(Configurable):
     A driver may declare ``Options``, a pydantic model of the keys it takes from the bench file besides its settings.
     """
 
+    composite: ClassVar[bool] = False
+    """Whether it is made of other devices of the bench, which must exist before it."""
+
     @classmethod
     def build(cls, name: str, options: BaseModel | None, site: Site) -> Device:
         """Make the driver the bench file asks for. Nothing is connected before `open`."""
@@ -411,6 +414,7 @@ class Sequencer(Device):
     """
 
     kind = "sequencer"
+    composite = True
 
     timing = setting(
         str,

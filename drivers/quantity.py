@@ -7,17 +7,16 @@ fractions).
 
 from __future__ import annotations
 
+import math
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-if TYPE_CHECKING:
-    import pint
-
 
 @lru_cache(maxsize=1)
-def _registry() -> pint.UnitRegistry[Any]:
+def _registry() -> Any:
     import pint  # a quarter of a second: only when a quantity is read
 
     # Temperatures in a bench file are read as absolute values, so "21 degC" is 294.15 K.
@@ -34,7 +33,7 @@ def parse_quantity(value: object, unit: str) -> float:
     if isinstance(value, bool) or value is None:
         raise ValueError(f"{value!r} is not a quantity; write for example \"{example}\"")
     if isinstance(value, (int, float)):
-        if unit in ("1", ""):
+        if unit in ("1", "") and math.isfinite(value):
             return float(value)
         raise ValueError(f"{value!r} has no unit; write for example \"{example}\"")
     if not isinstance(value, str):
@@ -42,17 +41,32 @@ def parse_quantity(value: object, unit: str) -> float:
     import pint
 
     text = value.strip()
+    matched = _GRAMMAR.fullmatch(text)
+    if matched is None:
+        # pint would evaluate "9**9**9 m" and read "5,2 mm" as 52 mm; a bench file holds one number and one unit.
+        raise ValueError(f"\"{text}\" is not one number and its unit; write for example \"{example}\"")
+    number, unit_text = float(matched["number"]), matched["unit"].replace("%", "percent")
+    if unit_text.lstrip().startswith("/"):
+        unit_text = "1 " + unit_text
     try:
-        quantity = _registry().Quantity(text.replace("%", " percent"))
-        return float(quantity.to(_registry().Unit("dimensionless" if unit == "1" else unit)).magnitude)
+        wanted_unit = _registry().Unit("dimensionless" if unit == "1" else unit)
+        result = float(_registry().Quantity(number, unit_text or "dimensionless").to(wanted_unit).magnitude)
     except pint.DimensionalityError as error:
         wanted = "a fraction or percentage" if unit == "1" else f"a value in {unit}"
         raise ValueError(
             f"\"{text}\" has the wrong unit ({error.units1}); {wanted} is expected, for example \"{example}\""
         ) from None
-    except Exception as error:  # noqa: BLE001 - pint raises many types on malformed text
-        raise ValueError(f"\"{text}\" is not a quantity ({error}); write for example \"{example}\"") from None
+    except Exception as error:  # noqa: BLE001 - pint raises many types on malformed units
+        raise ValueError(f"\"{text}\" has no known unit ({error}); write for example \"{example}\"") from None
+    if not math.isfinite(result):
+        raise ValueError(f"\"{text}\" is not finite; write for example \"{example}\"")
+    return result
 
+
+_GRAMMAR = re.compile(
+    r"(?P<number>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?)\s*"
+    r"(?P<unit>(%|1?[A-Za-zµμΩ°]*(\s*[*/]\s*[A-Za-zµμΩ°]+(\s*\*\*\s*-?(\d|0?\.5))?|\s*\*\*\s*-?(\d|0?\.5))*))"
+)
 
 _EXAMPLES = {
     "m": "5.2 mm",

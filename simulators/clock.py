@@ -32,6 +32,12 @@ class VirtualClock:
         self._lock = threading.Lock()
         self.utc_zero_ns = time.time_ns()
 
+    def reset(self) -> None:
+        """Bench time 0 again, for a table that is set up anew."""
+        with self._lock:
+            self._now_ns = 0
+            self.utc_zero_ns = time.time_ns()
+
     def now_ns(self) -> int:
         """Bench time since the table was set up."""
         return self._now_ns
@@ -60,3 +66,8 @@ class RealClock:
         remaining_ns = time_ns - self.now_ns()
         if remaining_ns > 0:
             time.sleep(remaining_ns / 1e9)
+
+
+def make_clock(kind: str) -> VirtualClock | RealClock:
+    """The clock a bench file names: "virtual" or "real"."""
+    return VirtualClock() if kind == "virtual" else RealClock()

@@ -32,8 +32,11 @@ def device_config(name: str, table: Mapping[str, Any], findings: list[Finding]) 
     it."""
     path: KeyPath = ("devices", name)
     before = len(findings)
+    if "kind" not in table:
+        findings.append(Finding((*path, "kind"), "missing", ", ".join(registry.names("labctl.kinds"))))
+        return None
     fixed = validated(DeviceTable, {k: v for k, v in table.items() if k in _FIXED}, path, findings)
-    kind = registered("labctl.kinds", table["kind"], (*path, "kind"), findings) if "kind" in table else None
+    kind = registered("labctl.kinds", table["kind"], (*path, "kind"), findings)
     if fixed is None or kind is None:
         return None
     if not _is_device(kind):
@@ -225,7 +228,9 @@ def _number(info: SettingInfo, value: object, path: KeyPath, findings: list[Find
         found, _, cure = str(error).partition("; ")
         example = cure[cure.find("for example") :] if "for example" in cure else cure
         wanted = "a fraction or percentage" if info.unit == "1" else f"a value in {info.unit}"
-        findings.append(Finding(path, found, f"{wanted}{_range(info.limits, info.unit)}, {example}"))
+        within = _range(info.limits, info.unit).strip()
+        wanted = within if within and info.unit != "1" else f"{wanted} {within}".strip()
+        findings.append(Finding(path, found, f"{wanted}, {example}"))
         return None
     if not math.isfinite(number) or (whole and not number.is_integer()):
         found = "not a whole number" if math.isfinite(number) else "not finite"

@@ -23,7 +23,7 @@ from labctl.bench.schema import (
     registered,
     validated,
 )
-from labctl.bench.sources import read_sources
+from labctl.bench.sources import is_there, read_sources
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -50,7 +50,7 @@ def load_bench(source: str | Path, overrides: Mapping[str, object] = _NOTHING) -
     _check_backends(tables, findings)
     servers = _servers(tables["servers"], list(tables["devices"]), findings)
     alignment = _alignment(tables["alignment"], findings)
-    problems = [*sources.problems, *(sources.located(finding) for finding in findings)]
+    problems = sources.in_order([*sources.problems, *(sources.located(finding) for finding in findings)])
     if problems or bench is None:
         raise BenchFileError(problems)
     return BenchConfig(
@@ -85,7 +85,7 @@ def _find(source: str | Path) -> Path:
     benches = packaged_benches()
     if source in benches:
         return benches[source]
-    if "\0" not in source and source and Path(source).exists():
+    if source and is_there(Path(source)):
         return Path(source)
     known = ", ".join(benches) or "none are packaged"
     hint = registry.suggestion(source, benches)
@@ -159,7 +159,7 @@ def _check_backends(tables: Mapping[str, dict[str, Any]], findings: list[Finding
     instruments = {
         name: table.get("backend")
         for name, table in tables["devices"].items()
-        if isinstance(table, dict) and table.get("kind") not in COMPOSITE_KINDS
+        if isinstance(table, dict) and table.get("kind") not in list(COMPOSITE_KINDS)
     }
     # A backend that is missing or misspelt has its own finding.
     outside = [name for name, backend in instruments.items() if backend in ("real", "emulated", "replay")]

@@ -29,10 +29,14 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        parts = [place, self.key, self.found] if self.key else [place, self.found]
-        text = ": ".join(parts) + (f"; allowed: {self.allowed}" if self.allowed else "")
+        key = f"{self.key}: " if self.key and place != f"--set {self.key}" else ""
+        text = f"{place}: {key}{self.found}" + (f"; allowed: {self.allowed}" if self.allowed else "")
         # One line each, and printable whatever the file or the shell put into it.
-        return " ".join(text.split()).encode("utf-8", "backslashreplace").decode("utf-8")
+        return "".join(c if c.isprintable() else _escaped(c) for c in " ".join(text.split()))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class BenchFileError(ConfigurationError):

@@ -141,14 +141,23 @@ def _finding(
         return Finding(where, f"{show(value)} is none of the choices{hint}", expected)
     if kind == "value_error":
         found, _, allowed = str(context.get("error", error["msg"])).partition("; ")
-        return Finding(where, found, allowed.removeprefix("write "))
+        allowed = allowed.removeprefix("write ")
+        unit = _annotation(model, error["loc"])[1]
+        if allowed.startswith("for example") and unit:
+            allowed = f"{_QUANTITY.get(unit, f'a value in {unit}')}, {allowed}"
+        return Finding(where, found, allowed)
     if kind in _BOUNDS:
         words, key = _BOUNDS[kind]
         unit = _annotation(model, error["loc"])[1]
         unit = "" if unit in ("", "1") else f" {unit}"
         return Finding(where, f"{show(value)} is out of range", f"{words} {context[key]:.12g}{unit}")
+    plain = next((words for start, words in _TYPES.items() if kind.startswith(start)), None)
     message = str(error["msg"]).removeprefix("Input should be ").removeprefix("Assertion failed, ")
-    return Finding(where, f"{show(value)} is not what this key takes", message)
+    return Finding(where, f"{show(value)} is not what this key takes", plain or message)
+
+
+_QUANTITY = {"1": "a fraction or percentage"}
+_TYPES = {"bool_": "true or false", "int_": "a whole number", "float_": "a number", "string_type": "text"}
 
 
 _BOUNDS = {
@@ -175,7 +184,7 @@ def _wanted(model: type[BaseModel], location: KeyPath) -> str:
     """What a missing key should hold."""
     annotation, unit = _annotation(model, location)
     if unit:
-        return "a fraction or percentage" if unit == "1" else f"a value in {unit}"
+        return _QUANTITY.get(unit, f"a value in {unit}")
     choices = typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
     if choices:
         return ", ".join(show(choice) for choice in choices)

@@ -48,16 +48,22 @@ class Sources:
         best, depth = None, 0
         for source in (self.base, self.overlay):
             reached = _depth(source.data, path) if source else 0
-            # Equal depth: the overlay is what counted if it has the whole path, the base is where to add to
-            # it.
+            # At equal depth the overlay counted if it has the whole path; else the base is the place to mend.
             if source and (reached > depth or (reached == depth == len(path) and reached > 0)):
                 best, depth = source, reached
-        for override in self.overrides:
+        for override in reversed(list(self.overrides)):
             shared = _shared(tuple(override.split(".")), path)
-            if shared > depth or (shared and shared == min(len(path), override.count(".") + 1)):
+            # It set the value, or something that holds it, or opened the table in which a key is missing.
+            if shared > depth or shared == override.count(".") + 1:
                 return Problem(f"--set {override}", None, key, finding.found, finding.allowed)
         best = best or self.base
         return Problem(best.name, line_of(best.lines, path), key, finding.found, finding.allowed)
+
+    def in_order(self, problems: list[Problem]) -> list[Problem]:
+        """In the order in which somebody mends them: base file by line, overlay by line, overrides."""
+        files = [self.base.name, *([self.overlay.name] if self.overlay else [])]
+        rank = {name: place for place, name in enumerate(files)}
+        return sorted(problems, key=lambda p: (rank.get(p.file, len(files)), p.line or 0))
 
     def _override(self, key: str, value: object) -> None:
         *parents, last = key.split(".")
@@ -82,8 +88,8 @@ def read_sources(path: Path, overrides: Mapping[str, object]) -> Sources:
     """Read and parse ``path`` and the overlay beside it; raise BenchFileError if either cannot be."""
     problems: list[Problem] = []
     base = _read(path, problems)
-    overlay_path = path.with_name(f"{path.stem}.local.toml")
-    overlay = _read(overlay_path, problems) if _present(overlay_path) else None
+    overlay_path = path.parent / f"{path.stem}.local.toml"
+    overlay = _read(overlay_path, problems) if is_there(overlay_path) else None
     if base is not None and not base.data:
         problems.append(
             Problem(base.name, None, "", "the file is empty", "[bench] and [devices.NAME] tables")
@@ -137,11 +143,12 @@ def _text(path: Path, name: str, problems: list[Problem]) -> str | None:
     return None
 
 
-def _present(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Whether something has this name; no for a name that nothing can have."""
     try:
         return path.exists()
     except (OSError, ValueError):
-        return False  # a name that cannot exist beside a base file that cannot either
+        return False
 
 
 def shown_path(path: Path) -> str:

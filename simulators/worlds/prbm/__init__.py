@@ -1,6 +1,6 @@
 """The photonic restricted Boltzmann machine's table (arXiv 2508.20472)."""
 
-from simulators.worlds.prbm.parameters import IDEAL, PrbmParameters
+from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.world import PrbmWorld
 
-__all__ = ["IDEAL", "PrbmParameters", "PrbmWorld"]
+__all__ = ["PrbmParameters", "PrbmWorld"]

@@ -5,7 +5,7 @@ Numbers: supplement of arXiv 2508.20472 (geometry) and the component tables of t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -112,8 +112,20 @@ class DetectorParameters(_Section):
     ideal: bool = False
 
 
+_IDEAL: dict[str, dict[str, object]] = {
+    "slm": {"fill_factor": 1.0, "rise_time": "0 s", "fall_time": "0 s", "scan_time": "0 s", "controller_latency": "0 s"},
+    "beam": {"waist": "uniform"},
+    "camera": {"ideal": True},
+    "detector": {"ideal": True},
+}
+
+
 class PrbmParameters(_Section):
-    """The whole table."""
+    """The whole table.
+
+    ``ideal`` is the table of the equations: uniform light, on-axis point detection, no noise, unrounded, instant
+    response. Only the number of gray levels, and what is set beside it, remains.
+    """
 
     seed: int = Field(7, ge=0, le=2**63 - 1)
     path: Literal["auto", "reference"] = Field(
@@ -126,6 +138,20 @@ class PrbmParameters(_Section):
     camera: CameraParameters = CameraParameters()
     detector: DetectorParameters = DetectorParameters()
 
+    ideal: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _idealise(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("ideal") is not True:
+            return data
+        merged = dict(data)
+        for section, values in _IDEAL.items():
+            given = data.get(section, {})
+            if isinstance(given, dict):
+                merged[section] = values | given
+        return merged
+
     @model_validator(mode="after")
     def _lit_rows_fit(self) -> PrbmParameters:
         last = self.optics.first_row + self.optics.bands * self.optics.rows_per_wavelength
@@ -136,14 +162,3 @@ class PrbmParameters(_Section):
         return self
 
 
-IDEAL: dict[str, object] = {
-    "world.slm.fill_factor": 1.0,
-    "world.slm.rise_time": "0 s",
-    "world.slm.fall_time": "0 s",
-    "world.slm.scan_time": "0 s",
-    "world.slm.controller_latency": "0 s",
-    "world.beam.waist": "uniform",
-    "world.camera.ideal": True,
-    "world.detector.ideal": True,
-}
-"""Overrides that make the table ideal: uniform light, on-axis point detection, no noise, instant response."""

@@ -106,7 +106,7 @@ class Probe:
         on_axis = (pixel_m**2 / (p.slm.pitch * light.wavelengths_m * p.optics.focal_length)) ** 2
         scale = light.band_power_w / light.rows_per_band * p.slm.reflectance * p.optics.transmission
         kappa_y = np.outer(kappa, aperture.rows_m)
-        self.row_weights = (
+        self._row_weights = (
             (scale * on_axis * aperture.area_m2)[:, None] * square_pixel_envelope(kappa_y, pixel_m) ** 2
         )
         steps = np.arange(light.rows_per_band)[:, None, None] * kappa_y[None] * p.slm.pitch
@@ -166,10 +166,10 @@ class Probe:
 
     # --- light ----------------------------------------------------------------------------------------------------
 
-    def power(self, start_s: float, duration_s: float) -> NDArray[np.float64]:
-        """Mean power (rows, columns) on each detector pixel during an exposure at full source power, W."""
+    def power(self, start_s: float, duration_s: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean power (rows, columns) on each detector pixel during an exposure, W; shares: (bands,) of full power."""
         if not self.fast or self._p.path == "reference":
-            return self.reference(start_s, duration_s)
+            return self.reference(start_s, duration_s, shares)
         times, weights = self._instants(start_s, duration_s)
         terms = band_terms(
             self._sums,
@@ -187,9 +187,9 @@ class Probe:
             self._p.slm.rise_time,
             self._p.slm.fall_time,
         )
-        return line_intensity(terms, self.row_weights, self._cosines, self._sines)
+        return line_intensity(terms, self._row_weights * shares[:, None], self._cosines, self._sines)
 
-    def reference(self, start_s: float, duration_s: float) -> NDArray[np.float64]:
+    def reference(self, start_s: float, duration_s: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same by transforming the whole pattern, at every instant of the exposure."""
         p, light = self._p, self._light
         columns = len(self._aperture.columns_m)
@@ -211,7 +211,7 @@ class Probe:
                 for d in range(1, rows_per_band):
                     line += 2 * np.outer(self._cosines[d, band], products[d].real)
                     line += 2 * np.outer(self._sines[d, band], products[d].imag)
-                power += time_weight * self.row_weights[band][:, None] * line
+                power += time_weight * shares[band] * self._row_weights[band][:, None] * line
         return power
 
     def _transform(self, field: NDArray[np.complex128], kappa: float) -> NDArray[np.complex128]:

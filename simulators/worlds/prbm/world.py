@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.clock import Clock
+from simulators.clock import Clock, make_clock
 from simulators.physics.counter_random import noise_key, normal_map, standard_normal
 from simulators.physics.scmos import digitise
 from simulators.worlds.prbm.panel import Panel
@@ -29,6 +29,7 @@ class PrbmWorld:
     """One optical table. Devices reach it by the attributes below, tests by reading ``parameters``."""
 
     Parameters = PrbmParameters
+    clock_of_kind = staticmethod(make_clock)
 
     def __init__(self, parameters: PrbmParameters, clock: Clock) -> None:
         self.parameters = parameters
@@ -83,13 +84,13 @@ class PrbmWorld:
     ) -> NDArray[np.float64]:
         """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise."""
         c, o = self.parameters.camera, self.parameters.optics
-        share = self._source_share()
-        if share == 0:
+        if not self._lit():
             return np.zeros((rows, columns))
-        probe = self._probe(("camera", row, column, rows, columns), lambda: self._camera_aperture(row, column, rows, columns))
+        region = (row, column, rows, columns)
+        probe = self._probe(("camera", *region), lambda: self._camera_aperture(*region))
         power_w = self._power(probe, start_ns, exposure_s)
         per_watt = c.quantum_efficiency * self._mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
-        electrons: NDArray[np.float64] = power_w * (share * o.camera_attenuation * exposure_s * per_watt)
+        electrons: NDArray[np.float64] = power_w * (o.camera_attenuation * exposure_s * per_watt)
         return electrons
 
     def _camera_aperture(self, row: int, column: int, rows: int, columns: int) -> Aperture:
@@ -117,11 +118,10 @@ class PrbmWorld:
     def slit_power(self, device: str, number: int, start_ns: int, duration_s: float) -> tuple[float, float, bool]:
         """Power behind the slit at the zeroth order: reading, its standard deviation (W), whether out of range."""
         d, c, o = self.parameters.detector, self.parameters.camera, self.parameters.optics
-        share = self._source_share()
         power_w = 0.0
-        if share > 0:
+        if self._lit():
             probe = self._probe(("slit",), self._slit_aperture)
-            power_w = share * o.slit_share * float(self._power(probe, start_ns, duration_s).sum())
+            power_w = o.slit_share * float(self._power(probe, start_ns, duration_s).sum())
         ideal = d.ideal or c.ideal
         return self._reading(device, number, power_w, duration_s, 0.0 if ideal else d.slit_nep, d.slit_range, ideal)
 
@@ -163,14 +163,11 @@ class PrbmWorld:
         s, o = self.parameters.source, self.parameters.optics
         if not self.source.emission:
             return 0.0
-        width_m = o.bands * o.rows_per_wavelength * self.parameters.slm.pitch / o.dispersion
-        return s.density * width_m * self.source.power_fraction / self.source.pulse_picker
+        band_m = o.rows_per_wavelength * self.parameters.slm.pitch / o.dispersion
+        return float(s.density * band_m * self.source.shares(self.light.wavelengths_m).sum())
 
-    def _source_share(self) -> float:
-        """Source power reaching the panel, relative to full power."""
-        if not self.source.emission or self.parameters.beam.blocked:
-            return 0.0
-        return self.source.power_fraction / self.source.pulse_picker
+    def _lit(self) -> bool:
+        return self.source.emission and not self.parameters.beam.blocked
 
     @property
     def _mean_wavelength_m(self) -> float:
@@ -179,7 +176,7 @@ class PrbmWorld:
     def _power(self, probe: Probe, start_ns: int, duration_s: float) -> NDArray[np.float64]:
         start_s = start_ns * 1e-9
         self.panel.rest(start_s)
-        return probe.power(start_s, duration_s)
+        return probe.power(start_s, duration_s, self.source.shares(self.light.wavelengths_m))
 
     def _probe(self, key: Any, aperture: Callable[[], Aperture]) -> Probe:
         if key in self._probes:
@@ -199,3 +196,10 @@ class Source:
         self.emission = False
         self.power_fraction = 0.0
         self.pulse_picker = 1
+        self.wavelength_min_m = 400e-9
+        self.wavelength_max_m = 2400e-9
+
+    def shares(self, wavelengths_m: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Power at each wavelength relative to full power."""
+        within = (wavelengths_m >= self.wavelength_min_m) & (wavelengths_m <= self.wavelength_max_m)
+        return np.where(within, self.power_fraction / self.pulse_picker, 0.0)

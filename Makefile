@@ -1,0 +1,57 @@
+# make run: the first figure from a fresh clone. make test: everything that CI checks.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: venv run test soak figures bench clean
+
+venv: $(VENV)/.installed
+
+run: venv
+	@$(BIN)/labctl figure prbm.digits --out runs
+
+test:
+	@PYTHON=$(PYTHON) scripts/setup-system.sh
+	@$(MAKE) --no-print-directory $(VENV)/.installed-dev
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest
+	@echo " ✓ all checks passed"
+
+soak: $(VENV)/.installed-dev
+	@$(BIN)/pytest -m soak
+
+figures: venv
+	@set -e; names=$$($(BIN)/labctl figure --list | awk '{ print $$1 }'); \
+	for name in $$names; do $(BIN)/labctl figure "$$name" --out runs; done; \
+	echo " ✓ figures in runs/"
+
+bench: venv
+	@$(BIN)/python -m benchmarks prbm --json
+
+# Runs are measurements and stay.
+clean:
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo " ✓ clean (runs/ kept)"
+
+# pip is the last thing that venv makes, so an interrupted environment is made again.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo " ✗ labctl needs Python 3.11 or newer; '$(PYTHON)' is older or missing." \
+	       "Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo " ✗ '$(PYTHON)' cannot make environments. Install the module: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/pip
+	@echo " … installing labctl and its libraries"
+	@start=$$(date +%s); $(BIN)/pip install --quiet --disable-pip-version-check -e . && \
+	touch $@ && echo " ✓ environment ready   $$(($$(date +%s) - start)) s"
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
+	@echo " … installing labctl and what its tests need"
+	@start=$$(date +%s); $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' && \
+	touch $(VENV)/.installed $@ && echo " ✓ environment ready   $$(($$(date +%s) - start)) s"

@@ -1,0 +1,108 @@
+"""`labctl`: run protocols and figures, check bench files, serve a bench, see what is up.
+
+Only typer is imported here; each command imports what it needs, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="labctl",
+    help="Laboratory control for optical computing: the same experiment on simulated and real tables.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+BenchOption = Annotated[
+    str | None, typer.Option("--bench", help="Bench file, or the name of a packaged one.", show_default="the protocol's own")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A parameter, or world.KEY, devices.KEY, bench.KEY. Repeatable."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the experiment's own random numbers.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for run files and pictures.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One line of JSON and no progress.")]
+
+
+@app.command()
+def run(
+    protocol: Annotated[str, typer.Argument(help="Name of a protocol; an unknown one lists them.")],
+    bench: BenchOption = None,
+    set_: SetOption = None,
+    seed: SeedOption = 0,
+    out: OutOption = Path("runs"),
+    json: JsonOption = False,
+) -> None:
+    """Run a protocol on a bench and write a run file."""
+    from labctl.cli.experiments import run_protocol
+
+    raise typer.Exit(run_protocol(protocol, bench, set_ or [], seed, out, json))
+
+
+@app.command()
+def figure(
+    name: Annotated[str | None, typer.Argument(help="Name of a figure.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the figures.")] = False,
+    bench: BenchOption = None,
+    set_: SetOption = None,
+    seed: SeedOption = 0,
+    out: OutOption = Path("runs"),
+    json: JsonOption = False,
+) -> None:
+    """Measure a named, reproducible result; print {"figure", "values", "targets", "ok", "seconds"}.
+
+    Exit status: 0 ok or no target, 1 target missed or the measurement failed, 2 bad input.
+    """
+    from labctl.cli.experiments import list_figures, run_figure
+
+    if list_:
+        raise typer.Exit(list_figures(json))
+    if name is None:
+        print("labctl figure: give a NAME, or --list", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(2)
+    raise typer.Exit(run_figure(name, bench, set_ or [], seed, out, json))
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    set_: SetOption = None,
+) -> None:
+    """Check a bench file: every problem with its line, what is wrong and what is allowed."""
+    from labctl.cli.bench import check_bench
+
+    raise typer.Exit(check_bench(file, set_ or []))
+
+
+@app.command()
+def up(
+    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    set_: SetOption = None,
+) -> None:
+    """Serve a bench's devices to other processes until Ctrl-C."""
+    from labctl.cli.bench import serve_bench
+
+    raise typer.Exit(serve_bench(bench, set_ or []))
+
+
+@app.command()
+def status(json: JsonOption = False) -> None:
+    """Show the benches that are up: devices, emission, lease."""
+    from labctl.cli.bench import show_status
+
+    raise typer.Exit(show_status(json))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from labctl.cli.guard import guarded
+
+    sys.exit(guarded(app))

@@ -1,0 +1,101 @@
+"""`labctl run` and `labctl figure`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from drivers.errors import ConfigurationError, LabError
+from labctl import registry
+from labctl.bench.overrides import parse_assignments
+from labctl.cli.guard import FAILED, status_of
+from labctl.experiments.console import Console
+from labctl.experiments.execute import Outcome, execute
+from labctl.experiments.recorder import plain
+
+
+def run_protocol(name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool) -> int:
+    """Run a protocol; its results go to standard output."""
+    console = Console(quiet=as_json)
+    outcome = execute("labctl.protocols", name, bench, parse_assignments(assignments), seed, out, console)
+    result = {
+        "protocol": name,
+        "values": outcome.values,
+        "seconds": outcome.seconds,
+        "bench_seconds": outcome.bench_seconds,
+        "run_file": str(outcome.run_file),
+    }
+    _emit(result, as_json)
+    return 0
+
+
+def run_figure(name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool) -> int:
+    """Measure a figure; one JSON object on standard output, whatever happens on the bench."""
+    started = time.monotonic()
+    console = Console(quiet=as_json)
+    try:
+        outcome = execute("labctl.figures", name, bench, parse_assignments(assignments), seed, out, console)
+    except ConfigurationError:
+        raise
+    except LabError as error:
+        failed = {
+            "figure": name,
+            "values": None,
+            "targets": None,
+            "ok": False,
+            "seconds": time.monotonic() - started,
+            "error": {"type": type(error).__name__, "message": str(error)},
+        }
+        _emit(failed, as_json)
+        print(f"labctl: {error}", file=sys.stderr)  # noqa: T201
+        return status_of(error)
+    _emit(_figure_object(outcome), as_json)
+    if not as_json:
+        console.say(f"run file: {outcome.run_file}   time on the table: {_duration(outcome.bench_seconds)}")
+    return FAILED if outcome.ok is False else 0
+
+
+def list_figures(as_json: bool) -> int:
+    """Names and first lines of the figures' descriptions."""
+    described = {name: _summary("labctl.figures", name) for name in registry.names("labctl.figures")}
+    if as_json:
+        print(json.dumps(described))  # noqa: T201
+    else:
+        width = max((len(n) for n in described), default=0)
+        for name, summary in described.items():
+            print(f"{name:{width}}  {summary}")  # noqa: T201
+    return 0
+
+
+def _summary(group: str, name: str) -> str:
+    doc = inspect.getdoc(registry.load(group, name)) or ""
+    return doc.splitlines()[0] if doc else ""
+
+
+def _figure_object(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "figure": outcome.name,
+        "values": outcome.values,
+        "targets": outcome.targets,
+        "ok": outcome.ok,
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _emit(value: dict[str, Any], compact: bool) -> None:
+    text = json.dumps(plain(value), indent=None if compact else 1, ensure_ascii=False)
+    if not compact:
+        # One line per list of numbers: a thousand fields one below the other help nobody.
+        text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda m: "[" + " ".join(m.group(1).split()) + "]", text)
+    print(text)  # noqa: T201
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,53 @@
+"""The outermost frame: errors become one readable message and an exit status, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from labctl.shadow import shadowed_room
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+
+def status_of(error: Exception) -> int:
+    """Exit status: 2 for bad input, 1 for a failure on the bench."""
+    from drivers.errors import ConfigurationError
+
+    return BAD_INPUT if isinstance(error, ConfigurationError) else FAILED
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command. SIGTERM ends it like Ctrl-C, so devices are made safe."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # Before anything imports a room: a foreign package of the same name would fail in a way nobody understands.
+    shadow = shadowed_room()
+    if shadow is not None:
+        print(f"labctl: {shadow}", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
+    from drivers.errors import LabError
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        command()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        print("labctl: interrupted; every device was made safe", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `labctl … | head`: the reader has seen enough. Keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except LabError as error:
+        print(f"labctl: {error}", file=sys.stderr)  # noqa: T201
+        if error.remote_traceback and os.environ.get("LABCTL_DEBUG"):
+            print(error.remote_traceback, file=sys.stderr)  # noqa: T201
+        return status_of(error)
+    return 0

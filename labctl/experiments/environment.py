@@ -1,0 +1,40 @@
+"""Where and with what a run was made: versions, machine, git state."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+_PACKAGES = ("labctl", "numpy", "scipy", "numba", "pyzmq", "msgspec", "pydantic", "h5py", "scikit-learn", "mlxtend")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the system and the packages a result depends on."""
+    found = {"python": sys.version.split()[0], "system": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_state() -> dict[str, str]:
+    """Commit of the labctl source tree and whether it was changed; empty outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return {}
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "changed": "yes" if changed else "no"}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

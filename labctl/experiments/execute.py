@@ -1,0 +1,109 @@
+"""Runs a protocol or figure: parameters checked, bench opened, control taken, everything recorded, all made safe."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from drivers.errors import ConfigurationError
+from labctl import registry
+from labctl.bench.client import open_bench
+from labctl.bench.load import load_bench
+from labctl.experiments.console import Console
+from labctl.experiments.experiment import Figure, Protocol, meets
+from labctl.experiments.recorder import Recorder
+
+BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Results of a finished run and where its file is."""
+
+    name: str
+    values: dict[str, Any]
+    targets: dict[str, dict[str, float]] | None
+    ok: bool | None
+    seconds: float
+    bench_seconds: float
+    run_file: Path
+
+
+def execute(
+    group: str,
+    name: str,
+    bench: str | Path | None = None,
+    assignments: Mapping[str, object] | None = None,
+    seed: int = 0,
+    out: Path = Path("runs"),
+    console: Console | None = None,
+) -> Outcome:
+    """Run the protocol or figure ``name`` of an entry-point group.
+
+    assignments: ``--set`` values; keys beginning with world., bench., devices., … change the bench, others are the
+    experiment's parameters. Raises ConfigurationError for bad input, any LabError from the bench.
+    """
+    console = console or Console(quiet=True)
+    started = time.monotonic()
+    experiment = registry.load(group, name)()
+    if not isinstance(experiment, Protocol):
+        raise ConfigurationError(f"{name} is registered under {group}, but is no Protocol")
+    given = dict(assignments or {})
+    bench_given = {k: given.pop(k) for k in list(given) if k.startswith(BENCH_KEYS)}
+    parameters = check_parameters(name, experiment.Parameters, given)
+    config = load_bench(bench or experiment.bench, {**experiment.bench_overrides(parameters), **bench_given})
+    with Recorder(name, out, seed, console) as record:
+        record.setup(
+            bench_file=config.text,
+            bench_overlay=config.overlay_text,
+            bench_path=str(config.path),
+            bench_overrides=dict(config.overrides),
+            world=config.world_parameters.model_dump() if config.world_parameters else None,
+            fingerprint=config.fingerprint,
+            parameters=parameters,
+        )
+        with open_bench(config) as table, table.control(name):
+            record.setup(
+                settings=table.snapshot(),
+                devices={role: device.identity() for role, device in table.devices.items()},
+            )
+            begun_s = table.time_s()
+            values = experiment.run(table, parameters, record)
+            bench_seconds = table.time_s() - begun_s
+        record.finish({**values, "bench_time_s": bench_seconds})
+    targets = experiment.targets(parameters) if isinstance(experiment, Figure) else None
+    return Outcome(
+        name=name,
+        values=values,
+        targets=targets,
+        ok=None if targets is None else meets(values, targets),
+        seconds=time.monotonic() - started,
+        bench_seconds=bench_seconds,
+        run_file=record.path,
+    )
+
+
+def check_parameters(name: str, model: type[Any], given: Mapping[str, object]) -> Any:
+    """An experiment's parameters from ``--set`` values; ConfigurationError lists every problem and what is allowed."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        fields = model.model_fields
+        lines = []
+        for problem in error.errors():
+            key = str(problem["loc"][0]) if problem["loc"] else ""
+            if problem["type"] == "extra_forbidden":
+                close = difflib.get_close_matches(key, fields, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                lines.append(f"--set {key}: {name} has no such parameter{hint} Allowed: {', '.join(sorted(fields))}")
+            else:
+                doc = fields[key].description if key in fields else None
+                message = problem["msg"].removeprefix("Value error, ")
+                lines.append(f"--set {key}={problem['input']}: {message}" + (f" ({doc})" if doc else ""))
+        raise ConfigurationError("\n".join(lines)) from None

@@ -1,0 +1,53 @@
+"""What a protocol and a figure are. Both measure on a bench; a figure also knows what was published."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from labctl.bench.client import Bench
+from labctl.experiments.recorder import Recorder
+
+
+class Parameters(BaseModel):
+    """Base of an experiment's parameters: what ``--set KEY=VALUE`` may set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Protocol(ABC):
+    """A measurement-feedback loop, registered under ``labctl.protocols``."""
+
+    Parameters: ClassVar[type[Parameters]] = Parameters
+    bench: ClassVar[str] = "prbm-sim"
+    """The bench it runs on unless another is named."""
+
+    def bench_overrides(self, parameters: Any) -> Mapping[str, object]:
+        """Changes of the bench file that the parameters ask for, such as an ideal world."""
+        return {}
+
+    @abstractmethod
+    def run(self, bench: Bench, parameters: Any, record: Recorder) -> dict[str, Any]:
+        """Measure, save each step in ``record``, and return the results (numbers, text, lists, arrays)."""
+
+
+class Figure(Protocol):
+    """A named, reproducible result, registered under ``labctl.figures``."""
+
+    def targets(self, parameters: Any) -> dict[str, dict[str, float]] | None:
+        """Published or promised bounds, ``{"rms": {"max": 0.1}}``; None away from the published parameters."""
+        return None
+
+
+def meets(values: Mapping[str, Any], targets: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether every value named in the targets lies within its bounds ("min", "max"); a missing one does not."""
+    for name, bounds in targets.items():
+        value = values.get(name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return False
+        if not bounds.get("min", float("-inf")) <= value <= bounds.get("max", float("inf")):
+            return False
+    return True

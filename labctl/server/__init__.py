@@ -1,0 +1,1 @@
+"""Device servers: the only place where devices are touched."""

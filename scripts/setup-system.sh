@@ -1,0 +1,50 @@
+#!/bin/sh
+# System packages that the tests need: installed if we may, else the one command to run is printed.
+# Does nothing where nothing is missing.
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+
+# Debian package, then the command that succeeds where its content is present.
+check() {
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+environment_possible() {
+    [ -x .venv/bin/pip ] || "$PYTHON" -c 'import ensurepip, venv'
+}
+
+find_missing() {
+    missing=""
+    check python3-venv environment_possible
+}
+
+find_missing
+[ -n "$missing" ] || exit 0
+
+install="apt-get install -y --no-install-recommends$missing"
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo " ✗ missing:$missing (Debian's names); install what your system calls them" >&2
+    exit 1
+elif [ "$(id -u)" -eq 0 ]; then
+    as_root=""
+elif sudo -n true 2>/dev/null; then
+    as_root="sudo -n"
+else
+    echo " ✗ missing:$missing. Run: sudo $install" >&2
+    exit 1
+fi
+
+echo " … installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq
+$as_root $install -qq >/dev/null
+
+find_missing
+if [ -n "$missing" ]; then
+    echo " ✗ still missing after installation:$missing (is '$PYTHON' the system's Python?)" >&2
+    exit 1
+fi
+echo " ✓ system packages ready"
