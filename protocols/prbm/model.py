@@ -123,7 +123,7 @@ def _numbers(where: str, key: str, value: Any) -> FloatArray:
     if len(bad):
         at = ", ".join(str(i) for i in bad[0])
         raise ConfigurationError(
-            f"{where}: key {key}: {numbers[tuple(bad[0])]} at [{at}] ({len(bad)} such); allowed: finite values"
+            f"{where}: key {key}: {numbers[tuple(bad[0])]} at [{at}]; allowed: finite numbers"
         )
     return numbers
 

@@ -30,6 +30,9 @@ REJECTED = -1
 ACCEPTED_PERCENTILE = 99.0
 """Share of held-out real images, in percent, that the rejection rule lets through."""
 
+INK_PERCENTILES = (0.1, 99.9)
+"""Percentiles of the training images' ink, in percent, between which an image must lie."""
+
 _COMPONENTS = 50
 _REGULARISATION = 0.1
 _SMALLEST_EXPECTED_COUNT = 5.0
@@ -42,7 +45,9 @@ class DigitClassifier:
 
     The class comes from quadratic discriminant analysis on 50 principal components. An image is rejected if
     it differs from its nearest real training image in more spins than the 99th percentile of held-out real
-    images do (`max_distance`): about 1 % of real digits and practically all noise.
+    images do (`max_distance`), or has less or more ink than all but 0.2 % of the training images
+    (`ink_range`; a blank image is near to a thin 1). So about 1 % of real digits are rejected, and
+    practically all noise.
     """
 
     def __init__(self, digits: DigitSet, size: int = 14) -> None:
@@ -55,6 +60,10 @@ class DigitClassifier:
         )
         self._classifier.fit(real, digits.train.labels)
         self._neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(real)
+        ink = np.count_nonzero(real > 0, axis=1)
+        low, high = np.percentile(ink, INK_PERCENTILES)
+        self.ink_range = (float(low), float(high))
+        """Fewest and most spins +1 of an accepted image."""
         held_out = self.distance(digits.test.spins(size))
         self.max_distance = float(np.percentile(held_out, ACCEPTED_PERCENTILE))
         """Largest accepted Hamming distance to a real digit, in spins."""
@@ -68,7 +77,9 @@ class DigitClassifier:
     def predict(self, images: Spins) -> npt.NDArray[np.int64]:
         """Digit (n,) of each image, (n, size²) of ±1; `REJECTED` where it resembles none."""
         digit = np.asarray(self._classifier.predict(self._checked(images)), np.int64)
-        return np.where(self.distance(images) <= self.max_distance, digit, REJECTED)
+        ink = np.count_nonzero(images > 0, axis=1)
+        inked = (ink >= self.ink_range[0]) & (ink <= self.ink_range[1])
+        return np.where(inked & (self.distance(images) <= self.max_distance), digit, REJECTED)
 
     def counts(self, images: Spins, classes: Sequence[int]) -> npt.NDArray[np.int64]:
         """Images recognised as each of ``classes``, in their order: (len(classes),)."""
@@ -132,8 +143,14 @@ def shares_agree(counts_a: Sequence[int], counts_b: Sequence[int], false_alarm: 
     """
     if not _SMALLEST_FALSE_ALARM <= false_alarm <= 0.5:
         raise ConfigurationError(f"false_alarm: {false_alarm}; allowed: {_SMALLEST_FALSE_ALARM} to 0.5")
-    table = np.array([counts_a, counts_b])
-    if table.ndim != 2 or table.dtype.kind not in "iu" or table.min() < 0 or (table.sum(axis=1) == 0).any():
+    table = np.array([counts_a, counts_b] if len(counts_a) == len(counts_b) else [])
+    if (
+        table.ndim != 2
+        or table.size == 0
+        or table.dtype.kind not in "iu"
+        or table.min() < 0
+        or (table.sum(axis=1) == 0).any()
+    ):
         raise ConfigurationError(
             f"class counts: {list(counts_a)} and {list(counts_b)}; "
             "allowed: equally many whole numbers, not all zero"

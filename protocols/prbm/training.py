@@ -119,7 +119,7 @@ def train(
     settings = settings or TrainingSettings()
     if spins.ndim != 2 or spins.shape[1] < 1 or len(spins) < settings.batch_size:
         raise ConfigurationError(
-            f"training spins: shape {spins.shape}; allowed: (n, N_v), n at least the batch {settings.batch_size}"
+            f"training spins: shape {spins.shape}; allowed: (n, N_v), n at least {settings.batch_size}"
         )
     if not np.isin(spins, (-1, 1)).all():
         raise ConfigurationError("training spins: values other than ±1; binarise the images first")
@@ -133,7 +133,7 @@ class _Trainer:
     def __init__(self, data: Array, settings: TrainingSettings) -> None:
         self.settings = settings
         self.data = data
-        # SFC64 is numpy's fastest generator, and random numbers are a third of the work.
+        # SFC64 is numpy's fastest generator, and every update draws a batch of spins 2·gibbs_steps times.
         self.rng = np.random.Generator(np.random.SFC64(settings.seed))
         n_visible, n_hidden, batch = data.shape[1], settings.n_hidden, settings.batch_size
         self.W = self.rng.standard_normal((n_visible, n_hidden), np.float32)

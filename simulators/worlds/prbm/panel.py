@@ -29,36 +29,28 @@ class PhaseListener(Protocol):
 
 
 @kernel
-def _patch_changes(
-    active: NDArray[np.bool_],
-    wanted: NDArray[np.int32],
-    patches: NDArray[np.float64],
-    under: NDArray[np.float64],
-    origins: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Origins and phases to write so that exactly the wanted patches are shown; ``active`` is brought up to date."""
-    n, height, width = patches.shape
-    keep = np.zeros(n, np.bool_)
+def _patch_changes(active: NDArray[np.bool_], wanted: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Patches to undraw and to draw so that exactly the wanted ones are shown; ``active`` is brought up to date."""
+    keep = np.zeros(len(active), np.bool_)
     for k in wanted:
         keep[k] = True
-    changes = 0
-    for k in range(n):
-        if keep[k] != active[k]:
-            changes += 1
-    out_origins = np.empty((changes, 2), np.int32)
-    out_values = np.empty((changes, height, width))
-    i = 0
-    for k in range(n):
-        if keep[k] != active[k]:
-            out_origins[i, 0] = origins[k, 0]
-            out_origins[i, 1] = origins[k, 1]
-            source = patches if keep[k] else under
-            for r in range(height):
-                for c in range(width):
-                    out_values[i, r, c] = source[k, r, c]
-            active[k] = keep[k]
-            i += 1
-    return out_origins, out_values
+    undrawn = np.flatnonzero(active & ~keep)
+    drawn = np.flatnonzero(keep & ~active)
+    active[:] = keep
+    return undrawn, drawn
+
+
+@kernel
+def _any_overlap(origins: NDArray[np.int32], height: int, width: int, rows: int, columns: int) -> bool:
+    """Whether two patches share a pixel."""
+    taken = np.zeros((rows, columns), np.bool_)
+    for k in range(len(origins)):
+        for r in range(origins[k, 0], origins[k, 0] + height):
+            for c in range(origins[k, 1], origins[k, 1] + width):
+                if taken[r, c]:
+                    return True
+                taken[r, c] = True
+    return False
 
 
 class Panel:
@@ -115,7 +107,12 @@ class Panel:
     ) -> None:
         """Keep a base and patches of gray levels, to be stepped through by `step`."""
         self._sequence = _LoadedSequence(
-            self.radians(base), base_origin, self.radians(patches), np.ascontiguousarray(origins, np.int32)
+            self.radians(base),
+            base_origin,
+            self.radians(patches),
+            np.array(origins, np.int32),
+            self._p.rows,
+            self._p.columns,
         )
 
     def step(self, wanted: NDArray[np.int32], time_ns: int) -> None:
@@ -132,7 +129,18 @@ class Panel:
             height, width = s.patches.shape[1:]
             for k, (r, c) in enumerate(s.origins):
                 s.under[k] = self.phase[r : r + height, c : c + width]
-        origins, values = _patch_changes(s.active, wanted, s.patches, s.under, s.origins)
+        undrawn, drawn = _patch_changes(s.active, wanted)
+        if s.overlap:
+            # What was drawn must be gone before something else is drawn in its place.
+            self._change_patches(s.origins[undrawn], s.under[undrawn], time_ns)
+            self._change_patches(s.origins[drawn], s.patches[drawn], time_ns)
+        else:
+            both = np.concatenate([undrawn, drawn])
+            values = np.concatenate([s.under[undrawn], s.patches[drawn]])
+            self._change_patches(s.origins[both], values, time_ns)
+
+    def _change_patches(self, origins: NDArray[np.int32], values: NDArray[np.float64], time_ns: int) -> None:
+        """Write patches (n, rows, columns) of phase that do not overlap one another."""
         if not len(origins):
             return
         for listener in self.listeners:
@@ -188,10 +196,13 @@ class _LoadedSequence:
         base_origin: tuple[int, int],
         patches: NDArray[np.float64],
         origins: NDArray[np.int32],
+        rows: int,
+        columns: int,
     ) -> None:
         self.base = base
         self.base_origin = base_origin
         self.patches = patches
         self.origins = origins
         self.active = np.zeros(len(patches), np.bool_)
+        self.overlap = _any_overlap(origins, *patches.shape[1:], rows, columns)
         self.under: NDArray[np.float64] | None = None

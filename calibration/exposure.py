@@ -1,0 +1,54 @@
+"""Exposure metering: choose the exposure that fills the camera's well to a wanted fraction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from labctl.client import CalibrationError
+
+TARGET_FILL = 0.75
+"""Fraction of full scale at which patterns are exposed: near the best signal to noise, with room for the brightest."""
+
+
+def metered_exposure_s(
+    peak_at: Callable[[float], tuple[float, bool]],
+    full_scale: float,
+    start_s: float,
+    shortest_s: float,
+    longest_s: float,
+    target_fill: float = TARGET_FILL,
+) -> float:
+    """Exposure at which ``peak_at`` reaches ``target_fill`` of full scale.
+
+    peak_at: exposes for so many seconds and returns the largest count above dark and whether anything saturated.
+
+    Raises CalibrationError if there is no light, or too much at the shortest exposure.
+    """
+    exposure_s = start_s
+    if math.isinf(full_scale):
+        return exposure_s
+    for _ in range(24):
+        peak, saturated = peak_at(exposure_s)
+        if saturated:
+            if exposure_s <= shortest_s:
+                raise CalibrationError(
+                    f"the camera saturates even at its shortest exposure, {shortest_s * 1e6:.1f} us: lower the source's "
+                    "power or add a neutral-density filter"
+                )
+            exposure_s = max(exposure_s / 8, shortest_s)
+            continue
+        fill = peak / full_scale
+        if fill < 1e-3:
+            if exposure_s >= longest_s:
+                raise CalibrationError(
+                    f"no light at the zeroth order in an exposure of {exposure_s:.3g} s (peak {peak:.1f} counts above "
+                    "dark): check emission, shutters and beam blocks, and [alignment.prbm] zeroth_order"
+                )
+            exposure_s = min(exposure_s * 20, longest_s)
+            continue
+        wanted_s = min(max(exposure_s * target_fill / fill, shortest_s), longest_s)
+        if 0.8 < wanted_s / exposure_s < 1.25 or wanted_s in (shortest_s, longest_s):
+            return wanted_s
+        exposure_s = wanted_s
+    raise CalibrationError("the light varies too much to find an exposure: check the source and the trigger wiring")

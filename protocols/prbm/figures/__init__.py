@@ -1,0 +1,1 @@
+"""Named results of the photonic RBM."""

@@ -1,0 +1,200 @@
+"""`prbm.local-fields`: local fields measured by light against their exact values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labctl.client import Bench, ConfigurationError, Figure, Recorder
+from protocols.prbm.model import RBM
+from protocols.prbm.sampling import Agreement, ReadoutParameters, Table, check_temperature
+from simulators.physics.rbm import local_fields, probability_up
+
+KEYS = ("W", "a", "b", "v", "T", "levels")
+PUBLISHED_RMS = 0.1
+
+
+class Case:
+    """One layer pair and the visible spins it is measured for."""
+
+    def __init__(self, rbm: RBM, v: NDArray[np.int8], temperature: float, levels: int | None, given: bool) -> None:
+        self.rbm = rbm
+        self.v = v
+        self.temperature = temperature
+        self.levels = levels
+        self.given = given
+
+    @classmethod
+    def random(cls, n: int, spread: float, levels: int | None, seed: int) -> Case:
+        """N x N Gaussian couplings without fields and random spins."""
+        rng = np.random.default_rng(seed)
+        weights = rng.normal(0.0, spread, (n, n))
+        spins = rng.choice(np.array([-1, 1], np.int8), n)
+        return cls(RBM(weights, np.zeros(n), np.zeros(n)), spins, 1.0, levels, given=False)
+
+    @classmethod
+    def read(cls, path: Path, levels: int | None) -> Case:
+        """From a JSON file with keys W, v and, if wanted, a, b, T, levels. ConfigurationError says what is wrong."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise ConfigurationError(f"case {path}: cannot be read as JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise ConfigurationError(f"case {path}: an object with the keys {', '.join(KEYS)} is needed")
+        unknown = [k for k in data if k not in KEYS]
+        missing = [k for k in ("W", "v") if k not in data]
+        if unknown or missing:
+            raise ConfigurationError(
+                f"case {path}: " + "; ".join([f"unknown key {k!r}" for k in unknown] + [f"{k} is missing" for k in missing])
+                + f". Allowed: {', '.join(KEYS)}"
+            )
+        weights = _numbers(path, data, "W", 2)
+        n_visible, n_hidden = weights.shape
+        a = _numbers(path, data, "a", 1, n_visible)
+        b = _numbers(path, data, "b", 1, n_hidden)
+        v = _numbers(path, data, "v", 1, n_visible)
+        if not np.isin(v, (-1, 1)).all():
+            raise ConfigurationError(f"case {path}: v holds {v[~np.isin(v, (-1, 1))][0]:g}; spins are -1 or 1")
+        temperature = data.get("T", 1.0)
+        if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
+            raise ConfigurationError(f"case {path}: T = {temperature!r}; a positive number is needed")
+        check_temperature(float(temperature))
+        levels = data.get("levels", levels)
+        if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= 65536):
+            raise ConfigurationError(f"case {path}: levels = {levels!r}; null or a whole number of 2 to 65536 is needed")
+        return cls(RBM(weights, a, b), v.astype(np.int8), float(temperature), levels, given=True)
+
+
+class LocalFieldsParameters(ReadoutParameters):
+    """What is measured and how."""
+
+    case: Path | None = Field(None, description="JSON file with W, a, b, v, T, levels")
+    noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
+    N: int = Field(196, ge=1, le=958, description="spins of each layer, without a case")
+    sd: float = Field(0.1, gt=0, description="standard deviation of the couplings, without a case")
+    case_seed: int = Field(0, ge=0, description="which random couplings and spins, without a case")
+    repeats: int = Field(1, ge=1, le=10000, description="measurements from which sigma_measured is taken")
+
+
+class LocalFields(Figure):
+    """Measured against exact local fields of one layer (Eq. 2), with the predicted shot noise.
+
+    Values: wmax, L_exact, L_measured, p = P(h_j = 1), i1 and i2 (intensities normalised by I_0, all spins and
+    couplings 1), r, slope (least-squares line of measured on exact), rms (units of L), sigma_predicted (shot noise of
+    L), sigma_measured (over ``repeats``, after the first two), and the exposure.
+    """
+
+    Parameters = LocalFieldsParameters
+
+    def bench_overrides(self, parameters: LocalFieldsParameters) -> Mapping[str, object]:
+        """noise=off asks for the ideal table; a case may ask for other gray levels."""
+        overrides: dict[str, object] = {}
+        if parameters.noise == "off":
+            overrides["world.ideal"] = True
+        if parameters.case is not None:
+            overrides["world.slm.levels"] = Case.read(parameters.case, 256).levels
+        return overrides
+
+    def targets(self, parameters: LocalFieldsParameters) -> dict[str, dict[str, float]] | None:
+        """The promise for the default table; none for other cases, tables or read-outs."""
+        if parameters == LocalFieldsParameters():
+            return {"rms": {"max": PUBLISHED_RMS}, "r": {"min": 0.99}, "slope": {"min": 0.95, "max": 1.05}}
+        return None
+
+    def run(self, bench: Bench, parameters: LocalFieldsParameters, record: Recorder) -> dict[str, Any]:
+        """Measure one layer, ``repeats`` times."""
+        p = parameters
+        levels = bench.slm.levels or None
+        case = Case.read(p.case, levels) if p.case else Case.random(p.N, p.sd, levels, p.case_seed)
+        if p.noise == "off":
+            # On-axis point detection: one pixel. Its range is unlimited, so the reference is I_0 itself.
+            p = p.model_copy(
+                update={"slit": 1, "slit_width": 1, "reference_spins": case.rbm.n_visible + 1, "reference_repeats": 2}
+            )
+        rbm = case.rbm
+        table = Table(bench, rbm, p)
+        record.console.done(f"reference: {table.reference.unit:.4g} per macro-pixel and second")
+        encoding = table.encode(rbm)
+        flips = [table.flips(len(part.outputs)) for part in encoding.passes]
+        exact = local_fields(rbm.weights, case.v, rbm.hidden_bias)
+        agreement = Agreement()
+        # The first two measurements let the exposure settle when there are more to come.
+        taken = []
+        for step in record.steps(p.repeats + (2 if p.repeats > 1 else 0), "measuring local fields"):
+            measurement = table.measure(encoding, case.v, flips)
+            taken.append(measurement)
+            step.save(fields=measurement.fields, total=measurement.total, pattern_ids=np.array(measurement.pattern_ids))
+        kept = taken[2:] if p.repeats > 1 else taken
+        measured = kept[0]
+        agreement.add(exact, measured.fields)
+        unity = rbm.n_hidden * (rbm.n_visible + 2.0) ** 2
+        values: dict[str, Any] = {
+            "wmax": encoding.wmax,
+            "L_exact": exact,
+            "L_measured": measured.fields,
+            "p": probability_up(measured.fields, case.temperature),
+            "i1": measured.total / unity,
+            "i2": (measured.total - measured.contrasts) / unity,
+            "r": agreement.r,
+            "slope": agreement.slope,
+            "rms": agreement.rms,
+            "exposure_s": measured.exposure_s,
+        }
+        if p.readout == "camera" and p.noise == "on":
+            values["electrons"] = measured.electrons
+            part_total = measured.total / len(encoding.passes)
+            values["sigma_predicted"] = encoding.scale * flips[-1].shot_noise(part_total, measured.electrons)
+        if p.repeats > 1:
+            values["sigma_measured"] = float(np.std([m.fields for m in kept], axis=0, ddof=1).mean())
+        record.save("L_exact", exact)
+        _draw(record.picture("fields"), exact, measured.fields, values, p.flips)
+        record.console.done(f"r = {agreement.r:.4f}, slope = {agreement.slope:.4f}, rms error {agreement.rms:.3g}")
+        return values
+
+
+def _numbers(path: Path, data: dict[str, Any], key: str, dimensions: int, length: int | None = None) -> NDArray[np.float64]:
+    if key not in data and length is not None:
+        return np.zeros(length)
+    try:
+        array = np.array(data[key], dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigurationError(f"case {path}: {key} must be {'rows of numbers' if dimensions == 2 else 'numbers'}") from None
+    wanted = f"{length} numbers" if length is not None else "N_v rows of N_h numbers, at least one of each"
+    if array.ndim != dimensions or array.size == 0 or (length is not None and len(array) != length):
+        raise ConfigurationError(f"case {path}: {key} has shape {array.shape}; {wanted} are needed")
+    if not np.isfinite(array).all():
+        raise ConfigurationError(f"case {path}: {key} holds a number that is not finite")
+    return array
+
+
+def _draw(
+    path: Path, exact: NDArray[np.float64], measured: NDArray[np.float64], values: dict[str, Any], flips: str
+) -> None:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    with mpl.rc_context({"font.size": 9}):
+        figure = Canvas(figsize=(8, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        span = [min(exact.min(), measured.min()), max(exact.max(), measured.max())]
+        left.plot(span, span, color="0.6", linewidth=1, label="equal")
+        left.plot(exact, measured, ".", markersize=4, label=f"{len(exact)} spins, {flips} flips")
+        left.set(xlabel="exact local field L", ylabel="measured by light")
+        left.legend(frameon=False)
+        left.set_title(f"r = {values['r']:.5f}, slope = {values['slope']:.4f}")
+        right.plot(exact, measured - exact, ".", markersize=4)
+        right.axhline(0, color="0.6", linewidth=1)
+        if "sigma_predicted" in values:
+            for sign in (-1, 1):
+                right.axhline(sign * values["sigma_predicted"], color="tab:red", linewidth=1, linestyle="--")
+            right.plot([], [], color="tab:red", linestyle="--", label="shot noise, ±1 sigma")
+            right.legend(frameon=False)
+        right.set(xlabel="exact local field L", ylabel="error of L")
+        right.set_title(f"rms error {values['rms']:.3g}")
+        figure.savefig(path, dpi=120)

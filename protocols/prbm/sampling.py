@@ -1,0 +1,301 @@
+"""Two-step intensity Gibbs sampling: Eq. (2) of arXiv 2508.20472, by light and by arithmetic.
+
+A layer is sampled from the other in one call to the sequencer: a base pattern and the flips. What comes back is a
+signal per pattern; differences of signals are local fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from calibration.exposure import metered_exposure_s
+from calibration.prbm_reference import Reference, measure_reference
+from labctl.client import (
+    ROI,
+    Bench,
+    CalibrationError,
+    ConfigurationError,
+    DeviceError,
+    Parameters,
+    Sequence,
+    SequenceResult,
+)
+from protocols.prbm.alignment import PrbmAlignment
+from protocols.prbm.encoding import Flips, LayerEncoding, Strip, dark_panel, reference_sequence
+from protocols.prbm.model import RBM
+from simulators.physics.rbm import local_fields, probability_up
+
+_MOST_REPLAYS = 8
+_TOO_DARK = 0.2
+
+
+class ReadoutParameters(Parameters):
+    """How local fields are measured."""
+
+    flips: Literal["single", "hadamard"] = Field("hadamard", description="one output spin at a time, or half of them")
+    readout: Literal["camera", "photodetector"] = Field("camera", description="slit of camera pixels, or slit detector")
+    slit: int = Field(31, ge=1, le=501, description="camera rows summed, along the line; odd")
+    slit_width: int = Field(1, ge=1, le=15, description="camera columns summed, across the line; odd")
+    pixels_per_spin: int = Field(2, ge=1, le=64, description="SLM columns of a macro-pixel")
+    output_at: Literal["centre", "end"] = Field("centre", description="place of the sampled spin in its band")
+    reference_spins: int = Field(3, ge=1, description="macro-pixels lit in the reference patterns")
+    reference_repeats: int = Field(12, ge=2, le=1000)
+    emission: Literal["on", "off"] = Field("on", description="off leaves the laser off, to see what darkness gives")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Local fields of one layer.
+
+    fields: (outputs,) L_j. total: I_1, all output spins +1, in units of one macro-pixel's intensity, summed over the
+    passes. contrasts: (outputs,) I_1 - I_2j = 4 L_j / W_max. electrons: in the window, all +1, last pass (camera).
+    pattern_ids: (first, last) shown.
+    """
+
+    fields: NDArray[np.float64]
+    total: float
+    contrasts: NDArray[np.float64]
+    electrons: float
+    exposure_s: float
+    pattern_ids: tuple[int, int]
+
+
+class Table:
+    """The optical table set up for one pair of layers: strip, slit, exposure and reference."""
+
+    def __init__(self, bench: Bench, rbm: RBM, p: ReadoutParameters) -> None:
+        alignment = bench.alignment("prbm")
+        if not isinstance(alignment, PrbmAlignment):
+            raise ConfigurationError("[alignment.prbm] is not the photonic RBM's")
+        if p.slit % 2 == 0 or p.slit_width % 2 == 0:
+            raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels, centred on the axis")
+        self._bench = bench
+        self._p = p
+        self._alignment = alignment
+        widest = max(rbm.n_visible, rbm.n_hidden)
+        self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin)
+        # A continuous panel resolves more than single precision; a panel of gray levels does not.
+        self._precision: type[np.floating] = np.float64 if bench.slm.levels == 0 else np.float32
+        self._exposure_s: dict[int, float] = {}
+        self._exposure_now_s = 0.0
+        self._prepare()
+        self.reference = self._measure_reference(rbm.n_visible, min(widest, alignment.bands))
+
+    def encode(self, rbm: RBM) -> LayerEncoding:
+        """Encoding of the hidden layer of ``rbm``; of the visible layer for its transpose."""
+        return LayerEncoding(
+            rbm.weights, rbm.hidden_bias, self._alignment, self._strip, self._p.output_at, self._precision
+        )
+
+    def flips(self, outputs: int) -> Flips:
+        """Patterns for one pass."""
+        return Flips.named(self._p.flips, outputs)
+
+    def measure(self, encoding: LayerEncoding, spins: NDArray[np.int8], flips: list[Flips]) -> Measurement:
+        """Local fields of the encoded layer for the given spins of the other, in one call per pass.
+
+        Raises DeviceError when the light is gone or saturates at every exposure.
+        """
+        fields, contrasts = np.empty(encoding.n_outputs), np.empty(encoding.n_outputs)
+        total, electrons = 0.0, 0.0
+        ids: list[int] = []
+        for k, (part, code) in enumerate(zip(encoding.passes, flips, strict=True)):
+            result, exposure_s = self._play(encoding.sequence(part, spins, code), id(encoding) + k)
+            intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
+            if intensities.mean() < _TOO_DARK * len(part.outputs):
+                raise DeviceError(
+                    f"the light is gone: mean intensity {intensities.mean():.3g} macro-pixels for {len(part.outputs)} "
+                    "bands that give at least one each. Check emission, shutters and beam blocks"
+                )
+            chosen = slice(part.outputs.start, part.outputs.stop)
+            contrasts[chosen] = code.contrasts(intensities)
+            fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
+            total += float(intensities[0])
+            if self._p.readout == "camera":
+                counts = float(result.signal[0].sum()) - self.reference.dark
+                electrons = counts * self._electrons_per_count
+            ids += [int(result.pattern_ids[0]), int(result.pattern_ids[-1])]
+        return Measurement(fields, total, contrasts, electrons, exposure_s, (ids[0], ids[-1]))
+
+    # --- setting up -------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        bench, p, alignment = self._bench, self._p, self._alignment
+        if p.readout == "camera":
+            camera, spot = bench.camera, alignment.zeroth_order
+            camera.roi = ROI(
+                row=spot.row - p.slit // 2, column=spot.column - p.slit_width // 2, rows=p.slit, columns=p.slit_width
+            )
+            self._full_scale = float(camera.full_scale_counts)
+            self._electrons_per_count = float(camera.electrons_per_count)
+            self._exposure_now_s = float(camera.exposure_s)
+            limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+            self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
+        elif "slit_detector" not in bench.devices:
+            raise ConfigurationError("readout=photodetector needs a device `slit_detector` on the bench; it has none")
+        bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns))
+        bench.slm.settle()
+        if p.emission == "on":
+            bench.source.emission = True
+            if not bench.source.emission:
+                raise DeviceError("the source was told to emit and reads back off: check its interlock and key switch")
+
+    def _measure_reference(self, n_inputs: int, outputs: int) -> Reference:
+        p, slm = self._p, self._bench.slm
+        lit = min(p.reference_spins, n_inputs + 1)
+        arguments = (self._alignment, self._strip, outputs, lit, n_inputs, p.output_at)
+        settle_s = slm.settle_s
+        # Reference patterns differ from one another everywhere, not in a few pixels.
+        slm.settle_s = max(settle_s, slm.base_settle_s)
+        try:
+            exposure_s = 1.0
+            if p.readout == "camera":
+                exposure_s = self._meter(reference_sequence(*arguments, 1, self._precision))
+                self._expose_for(exposure_s)
+                exposure_s = self._exposure_now_s
+            result = self._sequencer_play(reference_sequence(*arguments, p.reference_repeats, self._precision))
+        finally:
+            slm.settle_s = settle_s
+        if result.saturated.any():
+            raise CalibrationError("the reference patterns saturate the detector: lower the source's power")
+        signal = result.signal.sum(axis=1)
+        return measure_reference(signal[0::3], signal[1::3], signal[2::3], outputs, lit, exposure_s)
+
+    def _meter(self, sequence: Sequence) -> float:
+        def peak_at(exposure_s: float) -> tuple[float, bool]:
+            self._expose_for(exposure_s)
+            result = self._sequencer_play(sequence)
+            return float(result.peak.max() - result.peak.min()), bool(result.saturated.any())
+
+        exposure_s = metered_exposure_s(
+            peak_at, self._full_scale, self._exposure_now_s, self._shortest_s, self._longest_s
+        )
+        self._start_exposure_s = exposure_s
+        return exposure_s
+
+    # --- playing ----------------------------------------------------------------------------------------------------
+
+    def _play(self, sequence: Sequence, layer: int) -> tuple[SequenceResult, float]:
+        """Play at the exposure that suited this layer last; play again, darker, if it saturates."""
+        if self._p.readout != "camera":
+            result = self._sequencer_play(sequence)
+            if result.saturated.any():
+                raise DeviceError("the slit detector is over its range: lower the source's power")
+            return result, 1.0
+        exposure_s = self._exposure_s.get(layer, self._start_exposure_s)
+        for _ in range(_MOST_REPLAYS):
+            self._expose_for(exposure_s)
+            result = self._sequencer_play(sequence)
+            if not result.saturated.any():
+                break
+            exposure_s = max(self._exposure_now_s * 0.6, self._shortest_s)
+        else:
+            raise DeviceError(
+                f"the camera saturates at every exposure down to {exposure_s * 1e6:.1f} us: lower the source's power"
+            )
+        used_s = self._exposure_now_s
+        fill = float(result.peak.max()) / self._full_scale
+        if fill < 0.55 or fill > 0.85:
+            exposure_s = min(max(used_s * 0.72 / max(fill, 0.02), self._shortest_s), self._longest_s)
+        self._exposure_s[layer] = exposure_s
+        return result, used_s
+
+    def _expose_for(self, exposure_s: float) -> None:
+        if abs(exposure_s - self._exposure_now_s) > 1e-12:
+            self._bench.camera.exposure_s = exposure_s
+            self._exposure_now_s = float(self._bench.camera.exposure_s)
+
+    def _sequencer_play(self, sequence: Sequence) -> SequenceResult:
+        result: SequenceResult = self._bench.sequencer.play(sequence, [], self._p.readout)
+        return result
+
+
+class Agreement:
+    """Running comparison of measured with exact local fields: correlation, slope and rms error."""
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._sums = np.zeros(5)
+        self._squared_error = 0.0
+
+    def add(self, exact: NDArray[np.float64], measured: NDArray[np.float64]) -> None:
+        """Take in one layer's fields."""
+        self._n += exact.size
+        self._sums += [exact.sum(), measured.sum(), exact @ exact, measured @ measured, exact @ measured]
+        self._squared_error += float(((measured - exact) ** 2).sum())
+
+    @property
+    def r(self) -> float:
+        """Pearson correlation; 0 where either side is constant."""
+        x, y, xx, yy, xy = self._sums
+        spread = (self._n * xx - x * x) * (self._n * yy - y * y)
+        return float((self._n * xy - x * y) / np.sqrt(spread)) if spread > 0 else 0.0
+
+    @property
+    def slope(self) -> float:
+        """Least-squares line of measured on exact; 0 where the exact fields are constant."""
+        x, y, xx, _, xy = self._sums
+        spread = self._n * xx - x * x
+        return float((self._n * xy - x * y) / spread) if spread > 0 else 0.0
+
+    @property
+    def rms(self) -> float:
+        """Root mean squared error, in units of L."""
+        return float(np.sqrt(self._squared_error / self._n)) if self._n else 0.0
+
+
+class PhotonicSampler:
+    """Samples one layer given the other by light."""
+
+    def __init__(self, table: Table, rbm: RBM, temperature: float) -> None:
+        self._table = table
+        self._temperature = temperature
+        self._layers = {}
+        self.agreement = Agreement()
+        for name, model in (("hidden", rbm), ("visible", rbm.transposed)):
+            encoding = table.encode(model)
+            self._layers[name] = (model, encoding, [table.flips(len(p.outputs)) for p in encoding.passes])
+        self.last: Measurement | None = None
+
+    def sample(self, layer: str, given: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int8]:
+        """Spins of the "hidden" or "visible" layer given the other's."""
+        model, encoding, flips = self._layers[layer]
+        measurement = self._table.measure(encoding, given, flips)
+        self.last = measurement
+        # For the report only: the spins below are drawn from what was measured.
+        self.agreement.add(local_fields(model.weights, given, model.hidden_bias), measurement.fields)
+        return draw(measurement.fields, self._temperature, rng)
+
+
+class ExactSampler:
+    """The same by arithmetic in place of light."""
+
+    def __init__(self, rbm: RBM, temperature: float) -> None:
+        self._layers = {"hidden": rbm, "visible": rbm.transposed}
+        self._temperature = temperature
+        self.agreement = Agreement()
+        self.last: Measurement | None = None
+
+    def sample(self, layer: str, given: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int8]:
+        """Spins of the "hidden" or "visible" layer given the other's."""
+        model = self._layers[layer]
+        fields = local_fields(model.weights, given, model.hidden_bias)
+        self.agreement.add(fields, fields)
+        return draw(fields, self._temperature, rng)
+
+
+def draw(fields: NDArray[np.float64], temperature: float, rng: np.random.Generator) -> NDArray[np.int8]:
+    """+1 with probability 1 / (1 + exp(-2 L / T)), else -1; one uniform number per spin."""
+    up = rng.random(fields.shape) < probability_up(fields, temperature)
+    return np.where(up, 1, -1).astype(np.int8)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise ConfigurationError unless a temperature is positive and finite."""
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise ConfigurationError(f"temperature T = {temperature}: a positive number is needed")
