@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -22,3 +24,14 @@ class PrbmAlignment(BaseModel):
     bands: int = Field(ge=1, description="bands side by side, one spin of the output layer each")
     centre_column: int = Field(ge=0, description="SLM column on the optical axis")
     zeroth_order: CameraPixel
+    wavelength_first: float = Field(gt=0, description="of the first band, nm")
+    wavelength_per_band: float = Field(ge=0, description="from one band to the next, nm")
+
+    def band_gains(self, outputs: int) -> NDArray[np.float64]:
+        """Intensity on the axis of each of the first ``outputs`` bands, relative to their mean.
+
+        A diffraction pattern widens with the wavelength, so equal powers give intensities that fall as 1/wavelength^2.
+        """
+        wavelengths = self.wavelength_first + self.wavelength_per_band * np.arange(outputs)
+        gains = wavelengths**-2.0
+        return np.asarray(gains / gains.mean())

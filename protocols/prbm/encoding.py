@@ -245,10 +245,12 @@ def reference_sequence(
     )
 
 
-def dark_panel(alignment: PrbmAlignment, slm_rows: int, slm_columns: int) -> NDArray[np.float32]:
+def dark_panel(
+    alignment: PrbmAlignment, slm_rows: int, slm_columns: int, precision: type[np.floating] = np.float32
+) -> NDArray[np.floating]:
     """A checkerboard of 0 and pi over the whole panel: no light on axis from anywhere."""
     rows, columns = np.arange(slm_rows)[:, None], np.arange(slm_columns)[None, :]
-    return (HALF_PI * (1 + _sign(rows - alignment.first_row, columns))).astype(np.float32)
+    return (HALF_PI * (1 + _sign(rows - alignment.first_row, columns))).astype(precision)
 
 
 def _sign(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:

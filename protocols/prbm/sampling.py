@@ -84,6 +84,8 @@ class Table:
         self._exposure_s: dict[int, float] = {}
         self._exposure_now_s = 0.0
         self._prepare()
+        # The reference is a mean over the bands it lights, and gains are relative to that mean.
+        self._gains = alignment.band_gains(min(widest, alignment.bands))
         self.reference = self._measure_reference(rbm.n_visible, min(widest, alignment.bands))
 
     def encode(self, rbm: RBM) -> LayerEncoding:
@@ -113,7 +115,7 @@ class Table:
                     "bands that give at least one each. Check emission, shutters and beam blocks"
                 )
             chosen = slice(part.outputs.start, part.outputs.stop)
-            contrasts[chosen] = code.contrasts(intensities)
+            contrasts[chosen] = code.contrasts(intensities) / self._gains[: len(part.outputs)]
             fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
             total += float(intensities[0])
             if self._p.readout == "camera":
@@ -138,7 +140,7 @@ class Table:
             self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
         elif "slit_detector" not in bench.devices:
             raise ConfigurationError("readout=photodetector needs a device `slit_detector` on the bench; it has none")
-        bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns))
+        bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns, self._precision))
         bench.slm.settle()
         if p.emission == "on":
             bench.source.emission = True

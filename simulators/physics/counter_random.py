@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ _S11 = np.uint64(11)
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2^-53
 
 
+@lru_cache(maxsize=1024)
 def noise_key(seed: int, device: str, purpose: str = "") -> np.uint64:
     """64-bit key of a noise source: the world's seed, the device and what the noise is for."""
     digest = hashlib.blake2b(f"{seed}/{device}/{purpose}".encode(), digest_size=8).digest()

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import cmath
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import czt
 
-from simulators.physics.compiled import kernel
+from simulators.physics.compiled import inline, kernel
 from simulators.physics.liquid_crystal import TARGET, phase_at, set_targets
 
 NODES_PER_PIXEL = 5
@@ -30,10 +31,17 @@ NODES_PER_PIXEL = 5
 points integrate it to 2e-7."""
 
 
+@lru_cache(maxsize=128)
+def gauss_legendre(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes on (-1, 1) and weights that sum to 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    return nodes, 0.5 * weights
+
+
 def pixel_nodes(centres_m: NDArray[np.float64], width_m: float, order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Integration points of pixels: positions (pixels, order) in m and weights (order,) that average over a pixel."""
-    nodes, weights = np.polynomial.legendre.leggauss(order)
-    return centres_m[:, None] + 0.5 * width_m * nodes[None, :], 0.5 * weights
+    nodes, weights = gauss_legendre(order)
+    return centres_m[:, None] + 0.5 * width_m * nodes[None, :], weights
 
 
 def column_sums_direct(
@@ -58,6 +66,13 @@ def column_sums_chirp(
     return out
 
 
+@inline
+def _phasor(phase: float, table: NDArray[np.complex128], per_rad: float) -> complex:
+    if len(table):
+        return complex(table[int(phase * per_rad + 0.5)])
+    return cmath.rect(1.0, phase)
+
+
 @kernel
 def add_region(
     sums: NDArray[np.complex128],
@@ -69,14 +84,17 @@ def add_region(
     rows_per_band: int,
     amplitude: NDArray[np.float64],
     kappa_pitch: NDArray[np.float64],
+    table: NDArray[np.complex128],
 ) -> None:
     """Add to the column sums what a region's change of phase adds.
 
     sums: (lit rows, points). old_phase, new_phase: (rows, columns) rad. amplitude: (panel columns,) field amplitude.
-    kappa_pitch: (bands, points) phase step per panel column, rad.
+    kappa_pitch: (bands, points) phase step per panel column, rad. table: exp(i phase) of every gray level, if phases
+    are gray levels; empty if they are continuous.
     """
     lit_rows, points = sums.shape
     rows, columns = new_phase.shape
+    per_rad = len(table) / (2 * math.pi)
     accumulated = np.empty(points, np.complex128)
     steps = np.empty(points, np.complex128)
     for r in range(rows):
@@ -100,7 +118,7 @@ def add_region(
             difference = 0j
             if new_phase[r, c] != old_phase[r, c]:
                 difference = amplitude[first_column + c] * (
-                    cmath.rect(1.0, new_phase[r, c]) - cmath.rect(1.0, old_phase[r, c])
+                    _phasor(new_phase[r, c], table, per_rad) - _phasor(old_phase[r, c], table, per_rad)
                 )
             for s in range(points):
                 accumulated[s] = accumulated[s] * steps[s] + difference
@@ -118,6 +136,7 @@ def add_patches(
     rows_per_band: int,
     amplitude: NDArray[np.float64],
     kappa_pitch: NDArray[np.float64],
+    table: NDArray[np.complex128],
 ) -> None:
     """`add_region` for many small patches at once: values (n, rows, columns) at origins (n, 2)."""
     n, height, width = values.shape
@@ -133,6 +152,7 @@ def add_patches(
             rows_per_band,
             amplitude,
             kappa_pitch,
+            table,
         )
 
 

@@ -97,6 +97,7 @@ class LocalFields(Figure):
         overrides: dict[str, object] = {}
         if parameters.noise == "off":
             overrides["world.ideal"] = True
+            overrides["alignment.prbm.wavelength_per_band"] = 0.0  # its bands are equally bright
         if parameters.case is not None:
             overrides["world.slm.levels"] = Case.read(parameters.case, 256).levels
         return overrides

@@ -64,6 +64,7 @@ class Panel:
         self._p = parameters
         self._turn = parameters.levels or 256
         self.phase = np.zeros((parameters.rows, parameters.columns))
+        self.phasors = np.exp(1j * self.radians(np.arange(parameters.levels or 0)))
         self._slots = np.full((parameters.rows, parameters.columns), -1, np.int32)
         self.places = np.empty((4096, 2), np.int32)
         self.motions = np.empty((4096, 6))

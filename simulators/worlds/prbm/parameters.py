@@ -71,6 +71,9 @@ class OpticsParameters(_Section):
     first_row: int = Field(281, ge=0, description="first lit row of the panel")
     rows_per_wavelength: int = Field(2, ge=1, le=64, description="rows lit by one band")
     bands: int = Field(259, ge=1, le=4096)
+    equal_bands: bool = Field(
+        False, description="every band as bright on the axis; in truth intensity falls as 1 / wavelength squared"
+    )
     focal_length: Metres = Field(0.2, gt=0)
     transmission: Fraction = Field(0.86, gt=0, le=1, description="Fourier lens and windows")
     camera_attenuation: Fraction = Field(0.028, gt=0, le=1, description="beam splitter and neutral-density filter")
@@ -115,6 +118,7 @@ class DetectorParameters(_Section):
 _IDEAL: dict[str, dict[str, object]] = {
     "slm": {"fill_factor": 1.0, "rise_time": "0 s", "fall_time": "0 s", "scan_time": "0 s", "controller_latency": "0 s"},
     "beam": {"waist": "uniform"},
+    "optics": {"equal_bands": True},
     "camera": {"ideal": True},
     "detector": {"ideal": True},
 }
@@ -124,7 +128,7 @@ class PrbmParameters(_Section):
     """The whole table.
 
     ``ideal`` is the table of the equations: uniform light, on-axis point detection, no noise, unrounded, instant
-    response. Only the number of gray levels, and what is set beside it, remains.
+    response. It decides these keys whatever else is given for them; the number of gray levels stays as given.
     """
 
     seed: int = Field(7, ge=0, le=2**63 - 1)
@@ -149,7 +153,7 @@ class PrbmParameters(_Section):
         for section, values in _IDEAL.items():
             given = data.get(section, {})
             if isinstance(given, dict):
-                merged[section] = values | given
+                merged[section] = given | values
         return merged
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from simulators.physics.fourier_plane import (
     band_terms,
     column_sums_chirp,
     column_sums_direct,
+    gauss_legendre,
     line_intensity,
     pixel_nodes,
     square_pixel_envelope,
@@ -103,7 +104,10 @@ class Probe:
         )
         # Irradiance of a pixel of power P on the panel: (P / pitch^2) (aperture area / (lambda f))^2, then power on a
         # detector pixel. The active area enters twice: it lets less light through and spreads it over a wider angle.
-        on_axis = (pixel_m**2 / (p.slm.pitch * light.wavelengths_m * p.optics.focal_length)) ** 2
+        spread_m2 = light.wavelengths_m * p.optics.focal_length
+        if p.optics.equal_bands:
+            spread_m2 = np.full_like(spread_m2, spread_m2.mean())
+        on_axis = (pixel_m**2 / (p.slm.pitch * spread_m2)) ** 2
         scale = light.band_power_w / light.rows_per_band * p.slm.reflectance * p.optics.transmission
         kappa_y = np.outer(kappa, aperture.rows_m)
         self._row_weights = (
@@ -146,6 +150,7 @@ class Probe:
             light.rows_per_band,
             light.amplitude,
             self._kappa_pitch,
+            self._panel.phasors,
         )
 
     def patches_change(
@@ -162,6 +167,7 @@ class Probe:
             light.rows_per_band,
             light.amplitude,
             self._kappa_pitch,
+            self._panel.phasors,
         )
 
     # --- light ----------------------------------------------------------------------------------------------------
@@ -233,5 +239,5 @@ class Probe:
             return np.array([start_s]), np.ones(1)
         fastest = min(t for t in (self._p.slm.rise_time, self._p.slm.fall_time) if t > 0)
         order = min(3 + math.ceil(duration_s / fastest), 64)
-        nodes, weights = np.polynomial.legendre.leggauss(order)
-        return start_s + 0.5 * duration_s * (nodes + 1), 0.5 * weights
+        nodes, weights = gauss_legendre(order)
+        return start_s + 0.5 * duration_s * (nodes + 1), weights

@@ -40,8 +40,11 @@ class PrbmWorld:
         """Set the table up anew: panel at rest at gray 0, light off, exposures counted from 0."""
         p = self.parameters
         self.light = Illumination.of(p)
+        self._mean_wavelength_m = float(self.light.wavelengths_m.mean())
         self.panel = Panel(p.slm)
         self.source = Source()
+        self._shares_for: tuple[float, ...] = ()
+        self._shares = np.zeros(p.optics.bands)
         self.triggered: list[Callable[[], None]] = []
         self._probes: OrderedDict[Any, Probe] = OrderedDict()
         self._read_noise: dict[Any, NDArray[np.float64]] = {}
@@ -164,19 +167,22 @@ class PrbmWorld:
         if not self.source.emission:
             return 0.0
         band_m = o.rows_per_wavelength * self.parameters.slm.pitch / o.dispersion
-        return float(s.density * band_m * self.source.shares(self.light.wavelengths_m).sum())
+        return float(s.density * band_m * self._band_shares().sum())
 
     def _lit(self) -> bool:
         return self.source.emission and not self.parameters.beam.blocked
 
-    @property
-    def _mean_wavelength_m(self) -> float:
-        return float(self.light.wavelengths_m.mean())
-
     def _power(self, probe: Probe, start_ns: int, duration_s: float) -> NDArray[np.float64]:
         start_s = start_ns * 1e-9
         self.panel.rest(start_s)
-        return probe.power(start_s, duration_s, self.source.shares(self.light.wavelengths_m))
+        return probe.power(start_s, duration_s, self._band_shares())
+
+    def _band_shares(self) -> NDArray[np.float64]:
+        """Power of each band relative to full power; worked out again only when a control of the source was moved."""
+        controls = self.source.controls()
+        if controls != self._shares_for:
+            self._shares_for, self._shares = controls, self.source.shares(self.light.wavelengths_m)
+        return self._shares
 
     def _probe(self, key: Any, aperture: Callable[[], Aperture]) -> Probe:
         if key in self._probes:
@@ -198,6 +204,10 @@ class Source:
         self.pulse_picker = 1
         self.wavelength_min_m = 400e-9
         self.wavelength_max_m = 2400e-9
+
+    def controls(self) -> tuple[float, ...]:
+        """What determines `shares`."""
+        return (self.power_fraction, self.pulse_picker, self.wavelength_min_m, self.wavelength_max_m)
 
     def shares(self, wavelengths_m: NDArray[np.float64]) -> NDArray[np.float64]:
         """Power at each wavelength relative to full power."""
