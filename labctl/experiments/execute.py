@@ -68,14 +68,16 @@ def execute(
             fingerprint=config.fingerprint,
             parameters=parameters,
         )
+        experiment.prepare(parameters, record)
         with open_bench(config) as table, table.control(name):
             record.setup(
                 settings=table.snapshot(),
                 devices={role: device.identity() for role, device in table.devices.items()},
             )
             begun_s = table.time_s()
-            values = experiment.run(table, parameters, record)
+            results = experiment.run(table, parameters, record)
             bench_seconds = table.time_s() - begun_s
+        values = experiment.conclude(results, parameters, record)
         record.finish({**values, "bench_time_s": bench_seconds})
     targets = experiment.targets(parameters) if isinstance(experiment, Figure) else None
     return Outcome(

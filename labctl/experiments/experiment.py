@@ -19,7 +19,10 @@ class Parameters(BaseModel):
 
 
 class Protocol(ABC):
-    """A measurement-feedback loop, registered under ``labctl.protocols``."""
+    """A measurement-feedback loop, registered under ``labctl.protocols``.
+
+    An object lives for one run: `prepare`, then `run` with control of the bench, then `conclude` with the light off.
+    """
 
     Parameters: ClassVar[type[Parameters]] = Parameters
     bench: ClassVar[str] = "prbm-sim"
@@ -29,9 +32,19 @@ class Protocol(ABC):
         """Changes of the bench file that the parameters ask for, such as an ideal world."""
         return {}
 
+    def prepare(self, parameters: Any, record: Recorder) -> None:  # noqa: B027 - many need nothing
+        """What can be done before the light is on: read files, train. What it makes is kept in ``self``."""
+
     @abstractmethod
     def run(self, bench: Bench, parameters: Any, record: Recorder) -> dict[str, Any]:
-        """Measure, save each step in ``record``, and return the results (numbers, text, lists, arrays)."""
+        """Measure, save each step in ``record``, and return the results (numbers, text, lists, arrays).
+
+        The lease must be renewed all the while: every call to the bench does, long arithmetic does not.
+        """
+
+    def conclude(self, results: dict[str, Any], parameters: Any, record: Recorder) -> dict[str, Any]:
+        """What follows from the results when the light is off: judge, draw. Returns the final values."""
+        return results
 
 
 class Figure(Protocol):

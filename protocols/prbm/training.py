@@ -1,11 +1,19 @@
 """Contrastive-divergence training of a restricted Boltzmann machine on spin images.
 
-The recipe is that of arXiv 2508.20472, supplement IV, with two changes that the defaults make and
-`PAPER_SETTINGS` undoes. Without fields P(v) = P(-v) exactly, so half of all images generated from random
-starts would be negatives: the fields are learned. And CD-1 looks at the model only next to the data, so what
-fifteen iterations from a random start arrive at is never trained: here the negative chains begin at random
-spins and run those same fifteen iterations (short-run training; Decelle, Furtlehner, Seoane, NeurIPS 2021;
-Nijkamp et al., NeurIPS 2019).
+The recipe is that of arXiv 2508.20472, supplement IV: CD-1, whose negative phase is one Gibbs step from the
+data. `PAPER_SETTINGS` is that recipe to the letter. The defaults change three things, so that fifteen
+iterations from random spins end in digits:
+
+- Fields. Without them P(v) = P(-v) exactly, and half of all images generated from random starts are
+  negatives. Learning fields from zero does not cure it, since CD-1 looks at the model only next to the data,
+  never near the negatives; starting them at the log-odds of the data does (Hinton, "A practical guide to
+  training restricted Boltzmann machines", section 8).
+- Few epochs. The longer CD-1 trains, the fewer of the images from random starts are recognised: trained on
+  1, 3 and 8, 0.96 after 12 epochs and 0.89 after 100; on 0, 1 and 2, 0.87 and 0.82.
+- A rate that falls to zero and a momentum that stays at 0.5, so that the outcome varies little with the seed.
+
+`SHORT_RUN_SETTINGS` departs from CD-1: its negative chains begin at random spins and run the fifteen
+iterations of generation themselves (Decelle, Furtlehner, Seoane, NeurIPS 2021; Nijkamp et al., NeurIPS 2019).
 """
 
 from __future__ import annotations
@@ -25,6 +33,13 @@ from protocols.prbm.model import RBM
 Array = npt.NDArray[np.float32]
 
 
+MAX_STARTING_MEAN = 0.9
+"""Limit on the mean spin whose log-odds a visible field starts at: probabilities 0.05 to 0.95.
+
+A pixel without ink in any training image would otherwise start at an infinite field.
+"""
+
+
 def _check(name: str, value: object, good: bool, allowed: str) -> None:
     if not good:
         raise ConfigurationError(f"training {name}: {value}; allowed: {allowed}")
@@ -32,14 +47,15 @@ def _check(name: str, value: object, good: bool, allowed: str) -> None:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train. Learning rate, decay, initial couplings, batches, momentum and temperature are the
-    paper's.
+    """How to train, by default with CD-1. Learning rate, decay, initial couplings, batches and temperature
+    are the paper's.
 
-    A value out of range raises `ConfigurationError`.
+    The defaults suit three or four digits of 300 to 500 images each. A value out of range raises
+    `ConfigurationError`.
     """
 
     n_hidden: int = 196
-    epochs: int = 60
+    epochs: int = 12
     batch_size: int = 20
     """Images, and negative chains, per update; images left over in an epoch wait for the next shuffle."""
     learning_rate: float = 0.003
@@ -52,18 +68,22 @@ class TrainingSettings:
     initial_std: float = 0.1
     """Standard deviation of the initial couplings (the paper's variance 0.01)."""
     initial_momentum: float = 0.5
-    momentum: float = 0.9
+    momentum: float = 0.5
     momentum_switch_epoch: int = 5
     """Epoch from which ``momentum`` replaces ``initial_momentum`` (Hinton's practical guide, section 9)."""
     temperature: float = 1.0
     fields: bool = True
-    """Whether visible and hidden biases are learned, from zero; without them images and negatives are equally
-    likely.
+    """Whether visible and hidden biases are learned; without them both stay zero, and images and negatives
+    are equally likely.
     """
-    negative_start: Literal["random", "data"] = "random"
-    """Where the negative chains begin: random spins, or the batch itself as in CD-k."""
-    gibbs_steps: int = 15
-    """Full iterations v → h → v of the negative chains; the number that generation will use."""
+    field_start: Literal["zero", "log-odds"] = "log-odds"
+    """Where learned visible fields begin: zero, or (T/2) ln(p/(1 - p)) with p the share of training images in
+    which the spin is +1, limited by `MAX_STARTING_MEAN`. Hidden fields begin at zero.
+    """
+    negative_start: Literal["random", "data"] = "data"
+    """Where the negative chains begin: the batch itself as in CD-k, or random spins."""
+    gibbs_steps: int = 1
+    """Full iterations v → h → v of the negative chains."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -75,19 +95,31 @@ class TrainingSettings:
             _check(name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "0 or more")
         for name in ("initial_momentum", "momentum"):
             _check(name, getattr(self, name), 0.0 <= getattr(self, name) < 1.0, "0 to below 1")
-        _check(
-            "negative_start", self.negative_start, self.negative_start in ("random", "data"), "random, data"
-        )
+        for name, allowed in (("field_start", ("zero", "log-odds")), ("negative_start", ("random", "data"))):
+            _check(name, getattr(self, name), getattr(self, name) in allowed, ", ".join(allowed))
 
 
 PAPER_SETTINGS = TrainingSettings(
     epochs=2000,
     final_learning_rate=0.003,
+    momentum=0.9,
     fields=False,
+    field_start="zero",
     negative_start="data",
     gibbs_steps=1,
 )
 """Supplement IV to the letter: CD-1, no fields, constant learning rate, 2,000 epochs (of 1,000 images)."""
+
+SHORT_RUN_SETTINGS = TrainingSettings(
+    epochs=60,
+    momentum=0.9,
+    field_start="zero",
+    negative_start="random",
+    gibbs_steps=15,
+)
+"""Not CD-1 but short-run training: chains from random spins, as many iterations as generation will use. Some
+twenty times slower, and better at digits as unlike each other as 0, 1 and 2.
+"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +170,7 @@ class _Trainer:
         n_visible, n_hidden, batch = data.shape[1], settings.n_hidden, settings.batch_size
         self.W = self.rng.standard_normal((n_visible, n_hidden), np.float32)
         self.W *= settings.initial_std
-        self.a = np.zeros(n_visible, np.float32)
+        self.a = self._visible_start()
         self.b = np.zeros(n_hidden, np.float32)
         self.step_W = np.zeros_like(self.W)
         self.step_a = np.zeros_like(self.a)
@@ -153,6 +185,13 @@ class _Trainer:
         self.gradient: Array = np.empty_like(self.W)
         self.scratch: Array = np.empty_like(self.W)
         self.gap: Array = np.empty_like(self.W)
+
+    def _visible_start(self) -> Array:
+        if not self.settings.fields or self.settings.field_start == "zero":
+            return np.zeros(self.data.shape[1], np.float32)
+        mean = np.clip(self.data.mean(axis=0), -MAX_STARTING_MEAN, MAX_STARTING_MEAN)
+        # With mean 2p - 1, the log-odds (1/2) ln(p/(1 - p)) are its inverse hyperbolic tangent.
+        return np.asarray(self.settings.temperature * np.arctanh(mean), np.float32)
 
     def run(self, progress: Callable[[EpochReport], None] | None) -> RBM:
         s = self.settings

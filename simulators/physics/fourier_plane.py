@@ -10,7 +10,7 @@ with s the transform of one square pixel. A camera pixel integrates I over its a
 (the pattern varies within a pixel there), at its centre along Y (a band is a few rows: the line is millimetres long).
 
 Two roads to the same numbers. The reference transforms the whole pattern (`column_sums_*`, numpy). The fast road keeps
-the sums of the settled pattern, adds what changed (`add_region`), and corrects for pixels in motion (`band_terms`).
+the sums of the settled pattern, adds what changed (`add_region`), and corrects for pixels in motion (`line_power`).
 """
 
 from __future__ import annotations
@@ -85,12 +85,13 @@ def add_region(
     amplitude: NDArray[np.float64],
     kappa_pitch: NDArray[np.float64],
     table: NDArray[np.complex128],
+    changed: NDArray[np.bool_],
 ) -> None:
     """Add to the column sums what a region's change of phase adds.
 
     sums: (lit rows, points). old_phase, new_phase: (rows, columns) rad. amplitude: (panel columns,) field amplitude.
     kappa_pitch: (bands, points) phase step per panel column, rad. table: exp(i phase) of every gray level, if phases
-    are gray levels; empty if they are continuous.
+    are gray levels; empty if they are continuous. changed: (bands,) set where a sum changes.
     """
     lit_rows, points = sums.shape
     rows, columns = new_phase.shape
@@ -111,6 +112,7 @@ def add_region(
         if first < 0:
             continue
         band = lit // rows_per_band
+        changed[band] = True
         for s in range(points):
             steps[s] = cmath.rect(1.0, -kappa_pitch[band, s])
             accumulated[s] = 0.0
@@ -137,6 +139,7 @@ def add_patches(
     amplitude: NDArray[np.float64],
     kappa_pitch: NDArray[np.float64],
     table: NDArray[np.complex128],
+    changed: NDArray[np.bool_],
 ) -> None:
     """`add_region` for many small patches at once: values (n, rows, columns) at origins (n, 2)."""
     n, height, width = values.shape
@@ -153,6 +156,7 @@ def add_patches(
             amplitude,
             kappa_pitch,
             table,
+            changed,
         )
 
 
@@ -194,9 +198,55 @@ def set_patches(
 
 
 @kernel
-def band_terms(
+def _add_products(
     sums: NDArray[np.complex128],
-    rows_per_band: int,
+    column_weights: NDArray[np.float64],
+    nodes_per_pixel: int,
+    weight: float,
+    out: NDArray[np.complex128],
+) -> None:
+    """Add weight * <sum_r F_(r+d) F_r*> of one band, averaged over each camera column, to out (columns, distances)."""
+    rows, points = sums.shape
+    for d in range(rows):
+        for s in range(points):
+            total = 0j
+            for r in range(rows - d):
+                total += sums[r + d, s] * sums[r, s].conjugate()
+            out[s // nodes_per_pixel, d] += weight * column_weights[s] * total
+
+
+@kernel
+def _add_line(
+    terms: NDArray[np.complex128],
+    sign: float,
+    weights: NDArray[np.float64],
+    cosines: NDArray[np.float64],
+    sines: NDArray[np.float64],
+    line: NDArray[np.float64],
+) -> None:
+    """Add the intensity of one band to line (columns, camera rows): terms (columns, distances) of `_add_products`."""
+    columns, distances = terms.shape
+    rows = len(weights)
+    for column in range(columns):
+        own = sign * terms[column, 0].real
+        for y in range(rows):
+            line[column, y] += weights[y] * own
+        for d in range(1, distances):
+            re = 2.0 * sign * terms[column, d].real
+            im = 2.0 * sign * terms[column, d].imag
+            for y in range(rows):
+                line[column, y] += weights[y] * (re * cosines[d, y] + im * sines[d, y])
+
+
+@kernel
+def line_power(
+    sums: NDArray[np.complex128],
+    changed: NDArray[np.bool_],
+    settled_terms: NDArray[np.complex128],
+    settled_line: NDArray[np.float64],
+    row_weights: NDArray[np.float64],
+    cosines: NDArray[np.float64],
+    sines: NDArray[np.float64],
     nodes_per_pixel: int,
     column_weights: NDArray[np.float64],
     amplitude: NDArray[np.float64],
@@ -209,41 +259,54 @@ def band_terms(
     time_weights: NDArray[np.float64],
     tau_on_s: float,
     tau_off_s: float,
-) -> NDArray[np.complex128]:
-    """Row-pair products <F_r F_q*>, averaged over each camera column and over the exposure.
+) -> NDArray[np.float64]:
+    """Mean power (camera columns, camera rows) on each pixel during an exposure.
 
-    Returns (bands, camera columns, rows_per_band): element d is the sum over the rows r of the band of
-    F_(r+d) F_r*. column_weights: (bands, points) integration weight and pixel envelope along X. ``sums`` are those of the targets; the first ``count`` entries of places and motions are the pixels
-    still on their way, as in `simulators.physics.liquid_crystal`.
+    sums: (lit rows, points) of the targets. settled_terms (bands, columns, rows per band) and settled_line (columns,
+    camera rows) are this function's memory of the settled pattern: only bands marked in ``changed`` are worked out
+    again, and the marks cleared. row_weights: (bands, camera rows) power and pixel envelope. cosines, sines: (bands,
+    rows per band, camera rows) of kappa Y pitch d for row distance d. column_weights: (bands, points) integration
+    weight and envelope. The first ``count`` entries of places and motions are the pixels still on their way, as in
+    `simulators.physics.liquid_crystal`; their bands are averaged over the instants times_s with time_weights.
     """
-    lit_rows, points = sums.shape
-    bands = lit_rows // rows_per_band
-    camera_columns = points // nodes_per_pixel
-    out = np.zeros((bands, camera_columns, rows_per_band), np.complex128)
-    # bands in which something moves get a private copy of their sums per instant
-    where = np.full(bands, -1, np.int64)
-    moving_bands = 0
-    for m in range(count):
-        lit = places[m, 0] - lit_first_row
-        if 0 <= lit < lit_rows and where[lit // rows_per_band] < 0:
-            where[lit // rows_per_band] = moving_bands
-            moving_bands += 1
-    instants = len(times_s)
-    moved = np.empty((moving_bands, instants, rows_per_band, points), np.complex128)
+    bands, columns, rows_per_band = settled_terms.shape
+    points = sums.shape[1]
+    anew = 2 * changed.sum() > bands
+    if anew:
+        settled_line[:] = 0.0
     for band in range(bands):
-        slot = where[band]
-        if slot >= 0:
-            for q in range(instants):
-                for d in range(rows_per_band):
-                    for s in range(points):
-                        moved[slot, q, d, s] = sums[band * rows_per_band + d, s]
+        if changed[band]:
+            if not anew:
+                _add_line(settled_terms[band], -1.0, row_weights[band], cosines[band], sines[band], settled_line)
+            settled_terms[band] = 0.0
+            own = sums[band * rows_per_band : (band + 1) * rows_per_band]
+            _add_products(own, column_weights[band], nodes_per_pixel, 1.0, settled_terms[band])
+        if changed[band] or anew:
+            _add_line(settled_terms[band], 1.0, row_weights[band], cosines[band], sines[band], settled_line)
+        changed[band] = False
+    out = settled_line.copy()
+    if count == 0:
+        return out
+
+    # Bands in which something moves get sums of their own for every instant.
+    where = np.full(bands, -1, np.int64)
+    moving = 0
+    for m in range(count):
+        band = (places[m, 0] - lit_first_row) // rows_per_band
+        if 0 <= band < bands and where[band] < 0:
+            where[band] = moving
+            moving += 1
+    instants = len(times_s)
+    moved = np.empty((moving, instants, rows_per_band, points), np.complex128)
+    for band in range(bands):
+        if where[band] >= 0:
+            moved[where[band], :] = sums[band * rows_per_band : (band + 1) * rows_per_band]
     carrier = np.empty(points, np.complex128)
     for m in range(count):
         lit = places[m, 0] - lit_first_row
-        if lit < 0 or lit >= lit_rows:
-            continue
         band = lit // rows_per_band
-        slot = where[band]
+        if band < 0 or band >= bands:
+            continue
         column = places[m, 1]
         target = cmath.rect(amplitude[column], motions[m, TARGET])
         for s in range(points):
@@ -252,55 +315,16 @@ def band_terms(
             phase = phase_at(motions[m], times_s[q], tau_on_s, tau_off_s)
             difference = cmath.rect(amplitude[column], phase) - target
             for s in range(points):
-                moved[slot, q, lit - band * rows_per_band, s] += carrier[s] * difference
+                moved[where[band], q, lit - band * rows_per_band, s] += carrier[s] * difference
+    terms = np.empty((columns, rows_per_band), np.complex128)
     for band in range(bands):
         slot = where[band]
-        for column in range(camera_columns):
-            for k in range(nodes_per_pixel):
-                s = column * nodes_per_pixel + k
-                for d in range(rows_per_band):
-                    total = 0j
-                    for r in range(rows_per_band - d):
-                        if slot < 0:
-                            row = band * rows_per_band + r
-                            total += sums[row + d, s] * sums[row, s].conjugate()
-                        else:
-                            for q in range(instants):
-                                total += (
-                                    time_weights[q] * moved[slot, q, r + d, s] * moved[slot, q, r, s].conjugate()
-                                )
-                    out[band, column, d] += column_weights[band, s] * total
-    return out
-
-
-@kernel
-def line_intensity(
-    terms: NDArray[np.complex128], weights: NDArray[np.float64], cosines: NDArray[np.float64], sines: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Intensity (camera rows, camera columns) from row-pair products.
-
-    terms: (bands, camera columns, rows per band) of `band_terms`. weights: (bands, camera rows) power and pixel
-    envelope. cosines, sines: (rows per band, bands, camera rows) of kappa Y pitch d, for row distance d.
-    """
-    bands, columns, distances = terms.shape
-    rows = weights.shape[1]
-    out = np.zeros((rows, columns))
-    line = np.empty(rows)
-    for column in range(columns):
-        line[:] = 0.0
-        for band in range(bands):
-            own = terms[band, column, 0].real
-            for d in range(distances):
-                if d == 0:
-                    for y in range(rows):
-                        line[y] += weights[band, y] * own
-                else:
-                    re = 2.0 * terms[band, column, d].real
-                    im = 2.0 * terms[band, column, d].imag
-                    for y in range(rows):
-                        line[y] += weights[band, y] * (re * cosines[d, band, y] + im * sines[d, band, y])
-        for y in range(rows):
-            out[y, column] = line[y]
+        if slot < 0:
+            continue
+        terms[:] = -settled_terms[band]
+        for q in range(instants):
+            _add_products(moved[slot, q], column_weights[band], nodes_per_pixel, time_weights[q], terms)
+        _add_line(terms, 1.0, row_weights[band], cosines[band], sines[band], out)
     return out
 
 

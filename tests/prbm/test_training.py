@@ -13,10 +13,26 @@ from labctl.client import ConfigurationError
 from protocols.prbm.images import DATA_VARIABLE, DigitSet, load_digits
 from protocols.prbm.model import RBM
 from protocols.prbm.scoring import DigitClassifier, diversity
-from protocols.prbm.training import PAPER_SETTINGS, EpochReport, TrainingSettings, train
-from simulators.physics.rbm import SpinArray, gibbs_chain_visible, visible_distribution
+from protocols.prbm.training import (
+    PAPER_SETTINGS,
+    SHORT_RUN_SETTINGS,
+    EpochReport,
+    TrainingSettings,
+    train,
+)
+from simulators.physics.rbm import (
+    FloatArray,
+    SpinArray,
+    gibbs_chain_visible,
+    local_fields,
+    sample_spins,
+    visible_distribution,
+)
 
-CLASSES = (0, 1, 2)
+CLASSES = (1, 3, 8)
+UNLIKE_CLASSES = (0, 1, 2)
+STANDING_START = 1e-12
+"""A learning rate at which nothing moves: the trained machine is the starting one."""
 QUICK = TrainingSettings(n_hidden=8, epochs=3)
 
 
@@ -32,7 +48,7 @@ def digits() -> DigitSet:
 
 @pytest.fixture(scope="module")
 def training_images(digits: DigitSet) -> SpinArray:
-    return digits.train.select(CLASSES, 334).spins()
+    return digits.train.select(CLASSES, 400).spins()
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +56,23 @@ def model(training_images: SpinArray) -> RBM:
     return train(training_images)
 
 
+def generate(model: RBM, n: int, field_noise: float = 0.0) -> SpinArray:
+    """Images from random starts: 15 iterations at T = 1, the visible spins themselves."""
+    rng = np.random.default_rng(2)
+
+    def half_step(W: FloatArray, spins: SpinArray, fields: FloatArray) -> SpinArray:
+        L = local_fields(W, spins, fields)
+        return sample_spins(L + field_noise * rng.standard_normal(L.shape), 1.0, rng)
+
+    v = random_spins(1, n, model.n_visible)
+    for _ in range(15):
+        h = half_step(model.weights, v, model.hidden_bias)
+        v = half_step(model.weights.T, h, model.visible_bias)
+    return v
+
+
 @pytest.fixture(scope="module")
 def generated(model: RBM) -> SpinArray:
-    """600 images from random starts: 15 iterations at T = 1, the visible spins themselves."""
     starts = random_spins(1, 600, model.n_visible)
     rng = np.random.default_rng(2)
     return gibbs_chain_visible(model.weights, model.visible_bias, model.hidden_bias, starts, 15, 1.0, rng)[-1]
@@ -53,7 +83,16 @@ def classifier(digits: DigitSet) -> DigitClassifier:
     return DigitClassifier(digits)
 
 
-@pytest.mark.parametrize("changes", [{}, {"negative_start": "data", "gibbs_steps": 5}, {"temperature": 2.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"field_start": "zero"},
+        {"gibbs_steps": 5},
+        {"temperature": 2.0},
+        {"negative_start": "random", "gibbs_steps": 5},
+    ],
+)
 def test_a_small_machine_learns_the_distribution_of_its_data(changes):
     """Total variation distance to the source over 16 states; an untrained machine is 0.5 away."""
     source = np.array([[1, 1, -1, -1], [1, -1, 1, -1], [-1, -1, -1, -1]], np.int8)
@@ -71,6 +110,34 @@ def test_a_small_machine_learns_the_distribution_of_its_data(changes):
 
 def test_images_from_random_starts_are_recognised(generated, classifier):
     assert classifier.recognised(generated, CLASSES) >= 0.9
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_other_seeds_do_as_well(training_images, classifier, seed):
+    images = generate(train(training_images, TrainingSettings(seed=seed)), 300)
+    assert classifier.recognised(images, CLASSES) >= 0.85
+    assert classifier.shares(images, CLASSES).min() >= 0.1
+    assert 0.6 <= diversity(images, training_images) <= 1.3
+
+
+def test_the_noise_of_the_optics_does_not_spoil_the_images(model, classifier):
+    """Local fields measured by light carry an error of 0.1 to 0.2."""
+    images = generate(model, 300, field_noise=0.15)
+    assert classifier.recognised(images, CLASSES) >= 0.85
+
+
+def test_digits_unlike_each_other_are_recognised_too(digits, classifier):
+    images = generate(train(digits.train.select(UNLIKE_CLASSES, 400).spins()), 300)
+    assert classifier.recognised(images, UNLIKE_CLASSES) >= 0.8
+    assert classifier.shares(images, UNLIKE_CLASSES).min() >= 0.1
+
+
+def test_short_run_training_generates_digits_unlike_each_other(digits, classifier):
+    spins = digits.train.select(UNLIKE_CLASSES, 334).spins()
+    images = generate(train(spins, replace(SHORT_RUN_SETTINGS, epochs=20)), 300)
+    assert classifier.recognised(images, UNLIKE_CLASSES) >= 0.85
+    assert classifier.shares(images, UNLIKE_CLASSES).min() >= 0.15
+    assert 0.8 <= diversity(images, spins) <= 1.2
 
 
 def test_generated_images_are_as_varied_as_the_real_ones(generated, training_images):
@@ -119,6 +186,30 @@ def test_without_fields_the_biases_stay_zero():
     assert not model.hidden_bias.any()
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_visible_fields_start_at_the_log_odds_of_the_data(temperature):
+    """Alone, such fields give every spin the mean it has in the data."""
+    spins = np.ones((40, 3), np.int8)
+    spins[:30, 0] = -1
+    spins[:20, 1] = -1
+    model = train(
+        spins,
+        replace(
+            QUICK, learning_rate=STANDING_START, final_learning_rate=STANDING_START, temperature=temperature
+        ),
+    )
+    expected = [0.5 * temperature * np.log(p / (1.0 - p)) for p in (0.25, 0.5, 0.95)]
+    np.testing.assert_allclose(model.visible_bias, expected, atol=1e-6)
+    np.testing.assert_allclose(model.hidden_bias, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"field_start": "zero"}, {"fields": False}])
+def test_fields_that_are_not_started_at_the_log_odds_start_at_zero(changes):
+    settings = replace(QUICK, learning_rate=STANDING_START, **changes)
+    model = train(np.ones((40, 3), np.int8), settings)
+    np.testing.assert_allclose(model.visible_bias, 0.0, atol=1e-6)
+
+
 def test_weight_decay_shrinks_the_couplings():
     spins = random_spins(6, 100, 12)
     free, decayed = (train(spins, replace(QUICK, epochs=20, weight_decay=d)) for d in (0.0, 5.0))
@@ -142,7 +233,20 @@ def test_the_paper_settings_are_those_of_the_supplement():
     s = PAPER_SETTINGS
     assert (s.negative_start, s.gibbs_steps, s.fields, s.epochs) == ("data", 1, False, 2000)
     assert (s.learning_rate, s.final_learning_rate, s.weight_decay) == (0.003, 0.003, 0.0002)
+    assert (s.initial_momentum, s.momentum, s.momentum_switch_epoch) == (0.5, 0.9, 5)
     assert (s.initial_std**2, s.batch_size, s.n_hidden, s.temperature) == (pytest.approx(0.01), 20, 196, 1.0)
+
+
+def test_the_default_is_contrastive_divergence_with_the_constants_of_the_paper():
+    s = TrainingSettings()
+    assert (s.negative_start, s.gibbs_steps) == ("data", 1)
+    assert (s.learning_rate, s.weight_decay, s.initial_std**2) == (0.003, 0.0002, pytest.approx(0.01))
+    assert (s.batch_size, s.n_hidden, s.temperature) == (20, 196, 1.0)
+
+
+def test_short_run_chains_start_at_random_and_run_as_long_as_generation():
+    s = SHORT_RUN_SETTINGS
+    assert (s.negative_start, s.gibbs_steps, s.field_start, s.fields) == ("random", 15, "zero", True)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +260,7 @@ def test_the_paper_settings_are_those_of_the_supplement():
         ({"weight_decay": -0.1}, "weight_decay: -0.1; allowed: 0 or more"),
         ({"momentum": 1.0}, "momentum: 1.0; allowed: 0 to below 1"),
         ({"negative_start": "ones"}, "negative_start: ones; allowed: random, data"),
+        ({"field_start": "ones"}, "field_start: ones; allowed: zero, log-odds"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(change, says):

@@ -153,10 +153,17 @@ class LocalFields(Figure):
             values["sigma_predicted"] = encoding.scale * flips[-1].shot_noise(part_total, measured.electrons)
         if p.repeats > 1:
             values["sigma_measured"] = float(np.std([m.fields for m in kept], axis=0, ddof=1).mean())
-        record.save("L_exact", exact)
-        _draw(record.picture("fields"), exact, measured.fields, values, p.flips)
-        record.console.done(f"r = {agreement.r:.4f}, slope = {agreement.slope:.4f}, rms error {agreement.rms:.3g}")
+        self.flips = p.flips
         return values
+
+    def conclude(
+        self, results: dict[str, Any], parameters: LocalFieldsParameters, record: Recorder
+    ) -> dict[str, Any]:
+        """Draw."""
+        _draw(record.picture("fields"), results["L_exact"], results["L_measured"], results, self.flips)
+        record.console.done(f"r = {results['r']:.4f}, slope = {results['slope']:.4f}, rms error {results['rms']:.3g}")
+        record.console.say(f"picture: {record.picture('fields')}")
+        return results
 
 
 def _numbers(path: Path, data: dict[str, Any], key: str, dimensions: int, length: int | None = None) -> NDArray[np.float64]:

@@ -12,11 +12,10 @@ from simulators.physics.fourier_plane import (
     NODES_PER_PIXEL,
     add_patches,
     add_region,
-    band_terms,
     column_sums_chirp,
     column_sums_direct,
     gauss_legendre,
-    line_intensity,
+    line_power,
     pixel_nodes,
     square_pixel_envelope,
 )
@@ -25,6 +24,8 @@ from simulators.worlds.prbm.parameters import PrbmParameters
 
 WIDEST_FAST_COLUMNS = 64
 """Above this many camera columns a frame is transformed as a whole; below, running sums are cheaper."""
+
+_WHOLE = np.ones(1)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class Probe:
         self.fast = len(aperture.columns_m) <= WIDEST_FAST_COLUMNS
         order = 1 if aperture.point else NODES_PER_PIXEL
         self._order = order
+        self._duration_s = -1.0
+        self._elapsed_s = self._instant_weights = _WHOLE
         self._aperture = aperture
         nodes, node_weights = pixel_nodes(aperture.columns_m, aperture.width_m, order)
         self._nodes_m = nodes.ravel()
@@ -113,12 +116,18 @@ class Probe:
         self._row_weights = (
             (scale * on_axis * aperture.area_m2)[:, None] * square_pixel_envelope(kappa_y, pixel_m) ** 2
         )
-        steps = np.arange(light.rows_per_band)[:, None, None] * kappa_y[None] * p.slm.pitch
+        steps = np.arange(light.rows_per_band)[None, :, None] * kappa_y[:, None, :] * p.slm.pitch
         self._cosines, self._sines = np.cos(steps), np.sin(steps)
         self._kappa_pitch = np.outer(kappa, self._nodes_m) * p.slm.pitch
         if self.fast:
             lit_rows = p.optics.bands * light.rows_per_band
             self._sums = np.zeros((lit_rows, len(self._nodes_m)), np.complex128)
+            self._changed = np.ones(p.optics.bands, np.bool_)
+            columns = len(aperture.columns_m)
+            self._settled_terms = np.zeros((p.optics.bands, columns, light.rows_per_band), np.complex128)
+            self._settled_line = np.zeros((columns, len(aperture.rows_m)))
+            self._shares = np.empty(0)
+            self._lit_weights = self._row_weights
             lit = panel.phase[light.first_row : light.first_row + lit_rows]
             # The sums of the panel at rest at phase 0 are known in closed form; the rest is a change from it.
             flat = np.zeros_like(lit)
@@ -151,6 +160,7 @@ class Probe:
             light.amplitude,
             self._kappa_pitch,
             self._panel.phasors,
+            self._changed,
         )
 
     def patches_change(
@@ -168,6 +178,7 @@ class Probe:
             light.amplitude,
             self._kappa_pitch,
             self._panel.phasors,
+            self._changed,
         )
 
     # --- light ----------------------------------------------------------------------------------------------------
@@ -176,10 +187,19 @@ class Probe:
         """Mean power (rows, columns) on each detector pixel during an exposure, W; shares: (bands,) of full power."""
         if not self.fast or self._p.path == "reference":
             return self.reference(start_s, duration_s, shares)
+        if shares is not self._shares:
+            self._shares = shares
+            self._lit_weights = self._row_weights * shares[:, None]
+            self._changed[:] = True
         times, weights = self._instants(start_s, duration_s)
-        terms = band_terms(
+        line = line_power(
             self._sums,
-            self._light.rows_per_band,
+            self._changed,
+            self._settled_terms,
+            self._settled_line,
+            self._lit_weights,
+            self._cosines,
+            self._sines,
             self._order,
             self._column_weights,
             self._light.amplitude,
@@ -193,7 +213,7 @@ class Probe:
             self._p.slm.rise_time,
             self._p.slm.fall_time,
         )
-        return line_intensity(terms, self._row_weights * shares[:, None], self._cosines, self._sines)
+        return line.T
 
     def reference(self, start_s: float, duration_s: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same by transforming the whole pattern, at every instant of the exposure."""
@@ -213,10 +233,10 @@ class Probe:
                         for d in range(rows_per_band)
                     ]
                 ).reshape(rows_per_band, columns, self._order).sum(axis=2)
-                line = np.outer(self._cosines[0, band], products[0].real)
+                line = np.outer(self._cosines[band, 0], products[0].real)
                 for d in range(1, rows_per_band):
-                    line += 2 * np.outer(self._cosines[d, band], products[d].real)
-                    line += 2 * np.outer(self._sines[d, band], products[d].imag)
+                    line += 2 * np.outer(self._cosines[band, d], products[d].real)
+                    line += 2 * np.outer(self._sines[band, d], products[d].imag)
                 power += time_weight * shares[band] * self._row_weights[band][:, None] * line
         return power
 
@@ -236,8 +256,9 @@ class Probe:
     def _instants(self, start_s: float, duration_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Gauss-Legendre instants of an exposure and their weights; one is enough when nothing moves."""
         if not self._panel.moving:
-            return np.array([start_s]), np.ones(1)
-        fastest = min(t for t in (self._p.slm.rise_time, self._p.slm.fall_time) if t > 0)
-        order = min(3 + math.ceil(duration_s / fastest), 64)
-        nodes, weights = gauss_legendre(order)
-        return start_s + 0.5 * duration_s * (nodes + 1), weights
+            return np.array([start_s]), _WHOLE
+        if duration_s != self._duration_s:
+            fastest = min(t for t in (self._p.slm.rise_time, self._p.slm.fall_time) if t > 0)
+            nodes, self._instant_weights = gauss_legendre(min(3 + math.ceil(duration_s / fastest), 64))
+            self._duration_s, self._elapsed_s = duration_s, 0.5 * duration_s * (nodes + 1)
+        return start_s + self._elapsed_s, self._instant_weights

