@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.signal import czt
 
 from simulators.physics.compiled import inline, kernel
-from simulators.physics.liquid_crystal import TARGET, phase_at, set_targets
+from simulators.physics.liquid_crystal import TARGET, fading, phases_at, set_targets
 
 NODES_PER_PIXEL = 5
 """Gauss-Legendre order along X. The finest fringe of a 15 mm panel at f = 200 mm is 7.8 um long, a pixel 6.5 um: five
@@ -73,6 +73,36 @@ def _phasor(phase: float, table: NDArray[np.complex128], per_rad: float) -> comp
     return cmath.rect(1.0, phase)
 
 
+@inline
+def _turn(angle: float) -> complex:
+    """exp(i angle) - 1; by its series where that is short, since most pixels in motion are nearly there."""
+    if abs(angle) > 0.25:
+        return cmath.rect(1.0, angle) - 1.0
+    x = angle * angle
+    cosine = -x / 2 * (1 - x / 12 * (1 - x / 30 * (1 - x / 56 * (1 - x / 90))))
+    sine = angle * (1 - x / 6 * (1 - x / 20 * (1 - x / 42 * (1 - x / 72 * (1 - x / 110)))))
+    return complex(cosine, sine)
+
+
+@inline
+def _carrier(carriers: NDArray[np.complex128], kappa_pitch: NDArray[np.float64], band: int, column: int, s: int) -> complex:
+    if carriers.shape[1]:
+        return complex(carriers[band, column, s])
+    return cmath.rect(1.0, -kappa_pitch[band, s] * column)
+
+
+@kernel
+def carrier_table(kappa_pitch: NDArray[np.float64], columns: int) -> NDArray[np.complex128]:
+    """exp(-i kappa X x_c) for every (band, panel column, point): what a narrow detector saves time with."""
+    bands, points = kappa_pitch.shape
+    out = np.empty((bands, columns, points), np.complex128)
+    for band in range(bands):
+        for column in range(columns):
+            for s in range(points):
+                out[band, column, s] = cmath.rect(1.0, -kappa_pitch[band, s] * column)
+    return out
+
+
 @kernel
 def add_region(
     sums: NDArray[np.complex128],
@@ -84,13 +114,15 @@ def add_region(
     rows_per_band: int,
     amplitude: NDArray[np.float64],
     kappa_pitch: NDArray[np.float64],
+    carriers: NDArray[np.complex128],
     table: NDArray[np.complex128],
     changed: NDArray[np.bool_],
 ) -> None:
     """Add to the column sums what a region's change of phase adds.
 
     sums: (lit rows, points). old_phase, new_phase: (rows, columns) rad. amplitude: (panel columns,) field amplitude.
-    kappa_pitch: (bands, points) phase step per panel column, rad. table: exp(i phase) of every gray level, if phases
+    kappa_pitch: (bands, points) phase step per panel column, rad. carriers: `carrier_table`, or (bands, 0, points) where
+    it would be too large. table: exp(i phase) of every gray level, if phases
     are gray levels; empty if they are continuous. changed: (bands,) set where a sum changes.
     """
     lit_rows, points = sums.shape
@@ -114,7 +146,7 @@ def add_region(
         band = lit // rows_per_band
         changed[band] = True
         for s in range(points):
-            steps[s] = cmath.rect(1.0, -kappa_pitch[band, s])
+            steps[s] = _carrier(carriers, kappa_pitch, band, 1, s)
             accumulated[s] = 0.0
         for c in range(last, first - 1, -1):  # Horner's rule
             difference = 0j
@@ -125,7 +157,7 @@ def add_region(
             for s in range(points):
                 accumulated[s] = accumulated[s] * steps[s] + difference
         for s in range(points):
-            sums[lit, s] += accumulated[s] * cmath.rect(1.0, -kappa_pitch[band, s] * (first_column + first))
+            sums[lit, s] += accumulated[s] * _carrier(carriers, kappa_pitch, band, first_column + first, s)
 
 
 @kernel
@@ -138,6 +170,7 @@ def add_patches(
     rows_per_band: int,
     amplitude: NDArray[np.float64],
     kappa_pitch: NDArray[np.float64],
+    carriers: NDArray[np.complex128],
     table: NDArray[np.complex128],
     changed: NDArray[np.bool_],
 ) -> None:
@@ -155,6 +188,7 @@ def add_patches(
             rows_per_band,
             amplitude,
             kappa_pitch,
+            carriers,
             table,
             changed,
         )
@@ -251,6 +285,8 @@ def line_power(
     column_weights: NDArray[np.float64],
     amplitude: NDArray[np.float64],
     kappa_pitch: NDArray[np.float64],
+    carriers: NDArray[np.complex128],
+    table: NDArray[np.complex128],
     lit_first_row: int,
     places: NDArray[np.int32],
     motions: NDArray[np.float64],
@@ -302,18 +338,20 @@ def line_power(
         if where[band] >= 0:
             moved[where[band], :] = sums[band * rows_per_band : (band + 1) * rows_per_band]
     carrier = np.empty(points, np.complex128)
+    fade_on, fade_off = fading(times_s, tau_on_s), fading(times_s, tau_off_s)
+    phases = np.empty(instants)
     for m in range(count):
         lit = places[m, 0] - lit_first_row
         band = lit // rows_per_band
         if band < 0 or band >= bands:
             continue
         column = places[m, 1]
-        target = cmath.rect(amplitude[column], motions[m, TARGET])
         for s in range(points):
-            carrier[s] = cmath.rect(1.0, -kappa_pitch[band, s] * column)
+            carrier[s] = _carrier(carriers, kappa_pitch, band, column, s)
+        target = amplitude[column] * _phasor(motions[m, TARGET], table, len(table) / (2 * math.pi))
+        phases_at(motions[m], times_s, fade_on, fade_off, tau_on_s, tau_off_s, phases)
         for q in range(instants):
-            phase = phase_at(motions[m], times_s[q], tau_on_s, tau_off_s)
-            difference = cmath.rect(amplitude[column], phase) - target
+            difference = target * _turn(phases[q] - motions[m, TARGET])
             for s in range(points):
                 moved[where[band], q, lit - band * rows_per_band, s] += carrier[s] * difference
     terms = np.empty((columns, rows_per_band), np.complex128)

@@ -29,7 +29,7 @@ from simulators.physics.rbm import (
     visible_distribution,
 )
 
-CLASSES = (1, 3, 8)
+CLASSES = (4, 7, 9)
 UNLIKE_CLASSES = (0, 1, 2)
 STANDING_START = 1e-12
 """A learning rate at which nothing moves: the trained machine is the starting one."""

@@ -41,7 +41,9 @@ class SlmParameters(_Section):
     controller_latency: Seconds = Field(8e-3, ge=0, le=1)
     settle: Seconds = Field(75e-3, ge=0, le=10, description="wait after a local change, as delivered")
     base_settle: Seconds = Field(225e-3, ge=0, le=10, description="wait after a whole new pattern, as delivered")
-    settled_phase: float = Field(1e-4, ge=0, le=0.1, description="a pixel this near its target (rad) is at rest")
+    settled_phase: float = Field(
+        2e-3, ge=0, le=0.1, description="a pixel this near its target (rad; a twelfth of a gray level) is at rest"
+    )
     stuck: bool = Field(False, description="the panel ignores what is written")
 
 

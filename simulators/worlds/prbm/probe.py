@@ -12,6 +12,7 @@ from simulators.physics.fourier_plane import (
     NODES_PER_PIXEL,
     add_patches,
     add_region,
+    carrier_table,
     column_sums_chirp,
     column_sums_direct,
     gauss_legendre,
@@ -24,6 +25,9 @@ from simulators.worlds.prbm.parameters import PrbmParameters
 
 WIDEST_FAST_COLUMNS = 64
 """Above this many camera columns a frame is transformed as a whole; below, running sums are cheaper."""
+
+_LARGEST_TABLE = 6_000_000
+"""Entries of a detector's table of carriers, 16 bytes each; wider detectors work them out."""
 
 _WHOLE = np.ones(1)
 
@@ -120,6 +124,8 @@ class Probe:
         self._cosines, self._sines = np.cos(steps), np.sin(steps)
         self._kappa_pitch = np.outer(kappa, self._nodes_m) * p.slm.pitch
         if self.fast:
+            narrow = self._kappa_pitch.size * p.slm.columns <= _LARGEST_TABLE
+            self._carriers = carrier_table(self._kappa_pitch, p.slm.columns if narrow else 0)
             lit_rows = p.optics.bands * light.rows_per_band
             self._sums = np.zeros((lit_rows, len(self._nodes_m)), np.complex128)
             self._changed = np.ones(p.optics.bands, np.bool_)
@@ -159,6 +165,7 @@ class Probe:
             light.rows_per_band,
             light.amplitude,
             self._kappa_pitch,
+            self._carriers,
             self._panel.phasors,
             self._changed,
         )
@@ -177,6 +184,7 @@ class Probe:
             light.rows_per_band,
             light.amplitude,
             self._kappa_pitch,
+            self._carriers,
             self._panel.phasors,
             self._changed,
         )
@@ -204,6 +212,8 @@ class Probe:
             self._column_weights,
             self._light.amplitude,
             self._kappa_pitch,
+            self._carriers,
+            self._panel.phasors,
             self._light.first_row,
             self._panel.places,
             self._panel.motions,
@@ -259,6 +269,6 @@ class Probe:
             return np.array([start_s]), _WHOLE
         if duration_s != self._duration_s:
             fastest = min(t for t in (self._p.slm.rise_time, self._p.slm.fall_time) if t > 0)
-            nodes, self._instant_weights = gauss_legendre(min(3 + math.ceil(duration_s / fastest), 64))
+            nodes, self._instant_weights = gauss_legendre(min(2 + math.ceil(duration_s / fastest), 64))
             self._duration_s, self._elapsed_s = duration_s, 0.5 * duration_s * (nodes + 1)
         return start_s + self._elapsed_s, self._instant_weights
