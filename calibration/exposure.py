@@ -33,8 +33,8 @@ def metered_exposure_s(
         if saturated:
             if exposure_s <= shortest_s:
                 raise CalibrationError(
-                    f"the camera saturates even at its shortest exposure, {shortest_s * 1e6:.1f} us: lower the source's "
-                    "power or add a neutral-density filter"
+                    f"the camera saturates even at its shortest exposure, {shortest_s * 1e6:.1f} us: lower the "
+                    "source's power or add a neutral-density filter"
                 )
             exposure_s = max(exposure_s / 8, shortest_s)
             continue

@@ -54,8 +54,9 @@ def measure_reference(
     expected = ((lit + 1.0) ** 2 - (lit - 1.0) ** 2) / (lit + 1.0) ** 2
     if not 0.5 * expected < mean / light < 1.5 * expected:
         raise CalibrationError(
-            f"flipping every output spin changed the light by {mean / light:.3f} of it, {expected:.3f} was expected: the "
-            "SLM does not show what it is sent (stuck, wrong display, wrong look-up table), or [alignment.prbm] is wrong"
+            f"flipping every output spin changed the light by {mean / light:.3f} of it, {expected:.3f} was expected: "
+            "the SLM does not show what it is sent (stuck, wrong display, wrong look-up table), or [alignment.prbm] is "
+            "wrong"
         )
     return Reference(
         unit=mean / (4.0 * lit * bands * exposure_s),

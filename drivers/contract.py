@@ -250,7 +250,7 @@ class Device(Configurable):
         """Make the driver the bench file asks for. Nothing is connected before `open`."""
         return cls(name) if options is None else cls(name, **options.model_dump())
 
-    def open(self) -> None:  # noqa: B027 - nothing to open is a valid device
+    def open(self) -> None:
         """Connect and bring the instrument to its safe state. May be called again after `close`."""
 
     def close(self) -> None:

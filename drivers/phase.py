@@ -18,12 +18,10 @@ def gray_levels(phase: NDArray[np.floating[Any]], levels: int) -> NDArray[Any]:
     uint8, more as uint16.
     """
     if levels == 0:
-        return np.mod(np.asarray(phase, dtype=np.float64), 2 * math.pi) * (256 / (2 * math.pi))
+        wrapped_rad: NDArray[np.float64] = np.mod(np.asarray(phase, dtype=np.float64), 2 * math.pi)
+        return wrapped_rad * (256 / (2 * math.pi))
     steps = np.rint(phase * (levels / (2 * math.pi))).astype(np.int64)
-    if levels & (levels - 1) == 0:
-        wrapped = np.bitwise_and(steps, levels - 1)
-    else:
-        wrapped = np.mod(steps, levels)
+    wrapped: NDArray[np.int64] = steps & (levels - 1) if levels & (levels - 1) == 0 else steps % levels
     return wrapped.astype(np.uint8 if levels <= 256 else np.uint16)
 
 

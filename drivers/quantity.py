@@ -31,20 +31,20 @@ def parse_quantity(value: object, unit: str) -> float:
     """
     example = _EXAMPLES.get(unit, f"1 {unit}")
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{value!r} is not a quantity; write for example \"{example}\"")
+        raise ValueError(f'{value!r} is not a quantity; write for example "{example}"')
     if isinstance(value, (int, float)):
         if unit in ("1", "") and math.isfinite(value):
             return float(value)
-        raise ValueError(f"{value!r} has no unit; write for example \"{example}\"")
+        raise ValueError(f'{value!r} has no unit; write for example "{example}"')
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a quantity; write for example \"{example}\"")
+        raise ValueError(f'{value!r} is not a quantity; write for example "{example}"')
     import pint
 
     text = value.strip()
     matched = _GRAMMAR.fullmatch(text)
     if matched is None:
         # pint would evaluate "9**9**9 m" and read "5,2 mm" as 52 mm; a bench file holds one number and one unit.
-        raise ValueError(f"\"{text}\" is not one number and its unit; write for example \"{example}\"")
+        raise ValueError(f'"{text}" is not one number and its unit; write for example "{example}"')
     number, unit_text = float(matched["number"]), matched["unit"].replace("%", "percent")
     if unit_text.lstrip().startswith("/"):
         unit_text = "1 " + unit_text
@@ -54,12 +54,12 @@ def parse_quantity(value: object, unit: str) -> float:
     except pint.DimensionalityError as error:
         wanted = "a fraction or percentage" if unit == "1" else f"a value in {unit}"
         raise ValueError(
-            f"\"{text}\" has the wrong unit ({error.units1}); {wanted} is expected, for example \"{example}\""
+            f'"{text}" has the wrong unit ({error.units1}); {wanted} is expected, for example "{example}"'
         ) from None
     except Exception as error:  # noqa: BLE001 - pint raises many types on malformed units
-        raise ValueError(f"\"{text}\" has no known unit ({error}); write for example \"{example}\"") from None
+        raise ValueError(f'"{text}" has no known unit ({error}); write for example "{example}"') from None
     if not math.isfinite(result):
-        raise ValueError(f"\"{text}\" is not finite; write for example \"{example}\"")
+        raise ValueError(f'"{text}" is not finite; write for example "{example}"')
     return result
 
 

@@ -25,8 +25,8 @@ from drivers.contract import (
     Photodetector,
     Reading,
     Sequence,
-    SequenceResult,
     Sequencer,
+    SequenceResult,
 )
 from drivers.site import Site
 

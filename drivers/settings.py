@@ -85,7 +85,7 @@ class DeviceDescription(Value, frozen=True):
     operations: list[OperationInfo]
 
 
-class setting(Generic[T]):  # noqa: N801 - reads as a declaration, like property
+class setting(Generic[T]):
     """A typed device setting.
 
     Parameters

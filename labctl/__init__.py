@@ -1,10 +1,10 @@
 """Laboratory control and hardware-in-the-loop software for optical computing.
 
-    from labctl import open_bench
+from labctl import open_bench
 
-    with open_bench("prbm-sim") as bench, bench.control():
-        bench.source.emission = True
-        frame = bench.camera.trigger()
+with open_bench("prbm-sim") as bench, bench.control():
+    bench.source.emission = True
+    frame = bench.camera.trigger()
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The bench as an experiment sees it: devices by role, one lease, bench time. It cannot tell which backend it runs on."""
+"""The bench as an experiment sees it: devices by role, one lease, bench time; on whichever backend."""
 
 from __future__ import annotations
 
@@ -169,9 +169,7 @@ def open_bench(source: str | Path | BenchConfig, overrides: Mapping[str, object]
             else:
                 from labctl.server.host import running
 
-                host = stack.enter_context(
-                    running(config, context, f"inproc://labctl-{os.getpid()}-{next(_numbers)}")
-                )
+                host = stack.enter_context(running(config, context, f"inproc://labctl-{os.getpid()}-{next(_numbers)}"))
                 control = host.control_endpoint
             bench = Bench(config, context, control)
             stack.callback(bench.close)

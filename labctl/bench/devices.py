@@ -40,9 +40,7 @@ def device_config(name: str, table: Mapping[str, Any], findings: list[Finding]) 
     if fixed is None or kind is None:
         return None
     if not _is_device(kind):
-        findings.append(
-            Finding((*path, "kind"), f"{show(fixed.kind)} is registered as something that is no device")
-        )
+        findings.append(Finding((*path, "kind"), f"{show(fixed.kind)} is registered as something that is no device"))
         return None
     backend = fixed.backend or ("real" if fixed.kind in COMPOSITE_KINDS else None)
     driver = fixed.driver or (COMPOSITE_KINDS.get(fixed.kind) if backend == "real" else None)
@@ -89,9 +87,7 @@ def _factory(
         return None
     if not (isinstance(found, type) and issubclass(found, kind)):
         what = getattr(found, "kind", "") or type(found).__name__
-        findings.append(
-            Finding((*path, key), f"{show(driver or backend)} drives a {what}", f"a {kind_name} driver")
-        )
+        findings.append(Finding((*path, key), f"{show(driver or backend)} drives a {what}", f"a {kind_name} driver"))
         return None
     return found
 
@@ -118,13 +114,9 @@ def _settings_and_limits(
     findings: list[Finding],
 ) -> tuple[dict[str, Any], dict[str, Limits], dict[str, Any]]:
     """Settings and limits in SI by the contract's names, and the keys that are neither."""
-    declared = {
-        info.file_key: (s, info) for s in cls.declared_settings().values() for info in [s.info(s.limits)]
-    }
+    declared = {info.file_key: (s, info) for s in cls.declared_settings().values() for info in [s.info(s.limits)]}
     limits: dict[str, Limits] = {}
-    rangeable = [
-        key for key, (s, info) in declared.items() if s.value_type in (int, float) and not info.read_only
-    ]
+    rangeable = [key for key, (s, info) in declared.items() if s.value_type in (int, float) and not info.read_only]
     for key, limit_table in limit_tables.items():
         where = (*path, "limits", key)
         if key not in rangeable:
@@ -149,9 +141,7 @@ def _settings_and_limits(
 
 def _limits(info: SettingInfo, table: object, path: KeyPath, findings: list[Finding]) -> Limits | None:
     if not isinstance(table, dict):
-        findings.append(
-            Finding(path, f"{show(table)} is not a range", "{ min = ..., max = ... }, or one of them")
-        )
+        findings.append(Finding(path, f"{show(table)} is not a range", "{ min = ..., max = ... }, or one of them"))
         return None
     read = validated(LimitTable, table, path, findings)
     if read is None:
@@ -169,9 +159,7 @@ def _limits(info: SettingInfo, table: object, path: KeyPath, findings: list[Find
         ends[end] = number
     low, high = ends["min"], ends["max"]
     if low is not None and high is not None and low > high:
-        findings.append(
-            Finding(path, f"min {show(read.min)} lies above max {show(read.max)}", "min up to max")
-        )
+        findings.append(Finding(path, f"min {show(read.min)} lies above max {show(read.max)}", "min up to max"))
         return None
     return Limits(minimum=low, maximum=high)
 
@@ -217,9 +205,7 @@ def _number(info: SettingInfo, value: object, path: KeyPath, findings: list[Find
         fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
         if not fits or (isinstance(value, float) and not math.isfinite(value)):
             allowed = "a whole number" if whole else "a finite number"
-            findings.append(
-                Finding(path, f"{show(value)} is not {allowed}", allowed + _range(info.limits, ""))
-            )
+            findings.append(Finding(path, f"{show(value)} is not {allowed}", allowed + _range(info.limits, "")))
             return None
         return value if isinstance(value, int) and whole else float(value)  # type: ignore[arg-type]
     try:
@@ -263,9 +249,7 @@ def _choices(info: SettingInfo) -> str:
     return ", ".join(f'"{choice}"' for choice in info.choices or ())
 
 
-def _structure(
-    value_type: type[Value], value: object, path: KeyPath, findings: list[Finding]
-) -> Value | None:
+def _structure(value_type: type[Value], value: object, path: KeyPath, findings: list[Finding]) -> Value | None:
     fields = value_type.__struct_fields__
     allowed = "{ " + ", ".join(f"{field} = ..." for field in fields) + " }"
     if not isinstance(value, dict):

@@ -131,9 +131,7 @@ def _world(
         return None, None
     model = getattr(world, "Parameters", None)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        findings.append(
-            Finding(("bench", "world"), f"{show(name)} has no Parameters model", "a registered world")
-        )
+        findings.append(Finding(("bench", "world"), f"{show(name)} has no Parameters model", "a registered world"))
         return None, None
     return str(name), validated(model, table, ("world",), findings)
 
@@ -144,9 +142,7 @@ def _devices(tables: Mapping[str, Any], findings: list[Finding]) -> dict[str, De
         if not re.fullmatch(DEVICE_NAME, name):
             findings.append(Finding(("devices", name), "not a name for a device", "letters, digits, - and _"))
         if not isinstance(table, dict):
-            findings.append(
-                Finding(("devices", name), f"{show(table)} is not a table", f"a [devices.{name}] table")
-            )
+            findings.append(Finding(("devices", name), f"{show(table)} is not a table", f"a [devices.{name}] table"))
             continue
         device = device_config(name, table, findings)
         if device is not None:
@@ -174,14 +170,10 @@ def _check_backends(tables: Mapping[str, dict[str, Any]], findings: list[Finding
     simulated = [name for name, backend in instruments.items() if backend == "simulated"]
     if simulated and tables["bench"].get("world") is None and not tables["world"]:
         worlds = ", ".join(registry.names("labctl.worlds"))
-        findings.append(
-            Finding(("bench", "world"), f"missing, but simulated: {', '.join(simulated)}", worlds)
-        )
+        findings.append(Finding(("bench", "world"), f"missing, but simulated: {', '.join(simulated)}", worlds))
 
 
-def _servers(
-    tables: Mapping[str, Any], devices: list[str], findings: list[Finding]
-) -> dict[str, tuple[str, ...]]:
+def _servers(tables: Mapping[str, Any], devices: list[str], findings: list[Finding]) -> dict[str, tuple[str, ...]]:
     if not tables:
         return {"main": tuple(devices)}
     servers: dict[str, tuple[str, ...]] = {}
@@ -201,22 +193,16 @@ def _servers(
             where = (*path, "devices", index)
             if device not in devices:
                 hint = registry.suggestion(device, devices)
-                findings.append(
-                    Finding(where, f"{show(device)} is no device of this bench{hint}", ", ".join(devices))
-                )
+                findings.append(Finding(where, f"{show(device)} is no device of this bench{hint}", ", ".join(devices)))
             elif device in home:
                 findings.append(
-                    Finding(
-                        where, f"{show(device)} is already in server {show(home[device])}", "one server each"
-                    )
+                    Finding(where, f"{show(device)} is already in server {show(home[device])}", "one server each")
                 )
             else:
                 home[device] = name
     homeless = [device for device in devices if device not in home]
     if homeless and len(servers) == len(tables):
-        findings.append(
-            Finding(("servers",), f"no server has {', '.join(homeless)}", "every device in one server")
-        )
+        findings.append(Finding(("servers",), f"no server has {', '.join(homeless)}", "every device in one server"))
     return servers
 
 

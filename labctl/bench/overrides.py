@@ -27,9 +27,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, object]:
         key = key.strip()
         if not equals or not _KEY.fullmatch(key):
             what = "has no '='" if not equals else f"has no usable key before '=' ({key!r})"
-            raise ConfigurationError(
-                f"{assignment!r} {what}; write KEY=VALUE, for example world.slm.stuck=true"
-            )
+            raise ConfigurationError(f"{assignment!r} {what}; write KEY=VALUE, for example world.slm.stuck=true")
         found[key] = _value(value.strip(), assignment)
     return found
 

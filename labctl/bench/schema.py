@@ -85,9 +85,7 @@ def validated(model: type[M], table: Mapping[str, Any], path: KeyPath, findings:
     except LabError as error:
         findings.append(Finding(path, str(error)))
     except Exception as error:  # noqa: BLE001 - somebody's validator ran on what somebody typed
-        findings.append(
-            Finding(path, f"{model.__qualname__} cannot read this table ({type(error).__name__}: {error})")
-        )
+        findings.append(Finding(path, f"{model.__qualname__} cannot read this table ({type(error).__name__}: {error})"))
     return None
 
 
@@ -124,9 +122,7 @@ def _one_per_key(findings: Iterable[Finding]) -> list[Finding]:
     return list(kept.values())
 
 
-def _finding(
-    model: type[BaseModel], table: Mapping[str, Any], path: KeyPath, error: dict[str, Any]
-) -> Finding:
+def _finding(model: type[BaseModel], table: Mapping[str, Any], path: KeyPath, error: dict[str, Any]) -> Finding:
     where = (*path, *_in_file(table, error))
     value, kind, context = error["input"], error["type"], error.get("ctx", {})
     parent = _annotation(model, error["loc"][:-1])[0]
@@ -201,9 +197,7 @@ def _annotation(model: type[BaseModel], location: KeyPath) -> tuple[Any, str]:
             inner = typing.get_args(annotation)
             annotation, unit = (inner[0] if inner else None), ""
             continue
-        fields = (
-            {f.alias or n: f for n, f in annotation.model_fields.items()} if _is_model(annotation) else {}
-        )
+        fields = {f.alias or n: f for n, f in annotation.model_fields.items()} if _is_model(annotation) else {}
         if part not in fields:
             return None, ""
         annotation = fields[part].annotation

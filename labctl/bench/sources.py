@@ -77,9 +77,7 @@ class Sources:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
                 inner = ".".join(parents[: index + 1])
-                self.problems.append(
-                    Problem(f"--set {key}", None, "", f"{inner} is {show(table)}, not a table")
-                )
+                self.problems.append(Problem(f"--set {key}", None, "", f"{inner} is {show(table)}, not a table"))
                 return
         table[last] = value
 
@@ -91,9 +89,7 @@ def read_sources(path: Path, overrides: Mapping[str, object]) -> Sources:
     overlay_path = path.parent / f"{path.stem}.local.toml"
     overlay = _read(overlay_path, problems) if is_there(overlay_path) else None
     if base is not None and not base.data:
-        problems.append(
-            Problem(base.name, None, "", "the file is empty", "[bench] and [devices.NAME] tables")
-        )
+        problems.append(Problem(base.name, None, "", "the file is empty", "[bench] and [devices.NAME] tables"))
     if problems or base is None:
         raise BenchFileError(problems)
     return Sources(base, overlay, overrides)
@@ -111,9 +107,7 @@ def _read(path: Path, problems: list[Problem]) -> Source | None:
         place = _AT_LINE.search(message)
         line = (int(place[1]) if place[1] else max(1, len(text.splitlines()))) if place else None
         reason = _AT_LINE.sub("", message).strip()
-        problems.append(
-            Problem(name, line, "", f"not valid TOML ({reason})", 'KEY = VALUE, text in "quotes"')
-        )
+        problems.append(Problem(name, line, "", f"not valid TOML ({reason})", 'KEY = VALUE, text in "quotes"'))
     except RecursionError:
         problems.append(Problem(name, None, "", "brackets are nested too deeply", "a few levels"))
     except ValueError as error:  # tomllib lets int() complain of a number with thousands of digits
@@ -135,9 +129,7 @@ def _text(path: Path, name: str, problems: list[Problem]) -> str | None:
             return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        problems.append(
-            Problem(name, line, "", f"not UTF-8 text (byte {error.start})", "a text file saved as UTF-8")
-        )
+        problems.append(Problem(name, line, "", f"not UTF-8 text (byte {error.start})", "a text file saved as UTF-8"))
     except (OSError, ValueError) as error:
         problems.append(Problem(name, None, "", f"cannot be read ({error})", "a readable bench file"))
     return None

@@ -65,7 +65,8 @@ class Connection:
                 self._socket.send_multipart(frames, copy=all(len(f) < _BIG for f in frames))
             except zmq.Again:
                 raise BusError(
-                    f"{device or 'host'}.{name or verb}: nobody listens on {self.endpoint}; start the server with `labctl up`"
+                    f"{device or 'host'}.{name or verb}: nobody listens on {self.endpoint}; "
+                    "start the server with `labctl up`"
                 ) from None
             reply = self._receive(number, f"{device or 'host'}.{name or verb}", timeout_s)
         if reply.failure is not None:

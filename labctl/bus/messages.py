@@ -79,7 +79,9 @@ def encode(message: Request | Reply) -> list[Buffer]:
             return int(value)
         if isinstance(value, np.floating):
             return float(value)
-        raise BusError(f"a {type(value).__name__} cannot cross the bus; use numbers, text, lists, arrays or contract values")
+        raise BusError(
+            f"a {type(value).__name__} cannot cross the bus; use numbers, text, lists, arrays or contract values"
+        )
 
     try:
         header = msgspec.msgpack.Encoder(enc_hook=hook).encode(message)

@@ -21,7 +21,8 @@ app = typer.Typer(
 )
 
 BenchOption = Annotated[
-    str | None, typer.Option("--bench", help="Bench file, or the name of a packaged one.", show_default="the protocol's own")
+    str | None,
+    typer.Option("--bench", help="Bench file, or the name of a packaged one.", show_default="the protocol's own"),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -95,7 +95,9 @@ def _print_state(state: dict[str, Any]) -> None:
         console.print(f"{state['bench']} (pid {state['pid']}): {state['error']}", highlight=False)
         return
     lease = state["lease"]
-    control = f"controlled by {lease['holder']}, lease ends in {lease['remaining_s']:.1f} s" if lease else "nobody in control"
+    control = (
+        f"controlled by {lease['holder']}, lease ends in {lease['remaining_s']:.1f} s" if lease else "nobody in control"
+    )
     console.print(
         f"{state['bench']} (pid {state['pid']}), up {state['up_s']:.0f} s: {control}; leases lapsed: {state['lapsed']}",
         highlight=False,

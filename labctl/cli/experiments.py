@@ -72,7 +72,7 @@ def list_figures(as_json: bool) -> int:
     return 0
 
 
-def _summary(group: str, name: str) -> str:
+def _summary(group: registry.Group, name: str) -> str:
     doc = inspect.getdoc(registry.load(group, name)) or ""
     return doc.splitlines()[0] if doc else ""
 

@@ -36,7 +36,7 @@ class Outcome:
 
 
 def execute(
-    group: str,
+    group: registry.Group,
     name: str,
     bench: str | Path | None = None,
     assignments: Mapping[str, object] | None = None,

@@ -55,7 +55,9 @@ class Host:
         """Build, open and serve everything; on failure nothing is left running or emitting."""
         try:
             self._build_world()
-            composites = [d for d in self.config.devices.values() if issubclass(d.factory, Device) and d.factory.composite]
+            composites = [
+                d for d in self.config.devices.values() if issubclass(d.factory, Device) and d.factory.composite
+            ]
             for device in self.config.devices.values():
                 if device not in composites:
                     self._build(device)
@@ -128,9 +130,7 @@ class Host:
     def device_for(self, asking: str, name: str) -> Any:
         """A device for a composite: itself in the same server, a proxy otherwise."""
         if name not in self._server_of:
-            raise ConfigurationError(
-                f"{asking}: the bench has no device {name!r}; it has {', '.join(self._server_of)}"
-            )
+            raise ConfigurationError(f"{asking}: the bench has no device {name!r}; it has {', '.join(self._server_of)}")
         if self._server_of[name] == self._server_of[asking]:
             return self._devices[name]
         connection = Connection(self._context, self.endpoints[self._server_of[name]])
@@ -217,7 +217,6 @@ class Host:
             "servers": {name: {"endpoint": self.endpoints[name], **s.counters()} for name, s in self._servers.items()},
             "devices": devices,
         }
-
 
     def _emission(self, name: str, device: Device) -> bool | None:
         """None for devices without emission, and while another call is keeping the instrument busy."""

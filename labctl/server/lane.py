@@ -93,8 +93,8 @@ class Lane:
             number = request.number
             if request.expires_ns and time.monotonic_ns() > request.expires_ns:
                 raise BusError(
-                    f"{request.device}.{request.name} expired before its turn came and was not executed: the server was "
-                    "busy with another call. Try again"
+                    f"{request.device}.{request.name} expired before its turn came and was not executed: the server "
+                    "was busy with another call. Try again"
                 )
             reply = Reply(number, self._handler(request))
             self.handled += 1
@@ -102,7 +102,7 @@ class Lane:
         except LabError as error:
             self.refused += 1
             return encode(Reply(number, None, failure_of(error, traceback.format_exc())))
-        except Exception as error:  # noqa: BLE001 - a driver's bug must reach its caller, and the server must live
+        except Exception as error:
             self.refused += 1
             log.exception("request failed")
             return encode(Reply(number, None, failure_of(error, traceback.format_exc())))

@@ -137,4 +137,4 @@ class Watchdog:
             if lease is not None:
                 self.trips += 1
                 self._make_safe()
-                log.error("lease of %s lapsed after %g s without renewal: every device made safe", lease.holder, lease.ttl_s)
+                log.error("lease of %s lapsed after %g s: every device made safe", lease.holder, lease.ttl_s)

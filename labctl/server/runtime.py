@@ -1,4 +1,4 @@
-"""Where running hosts leave word of themselves: one small file and the ipc sockets, in a folder only the user may enter."""
+"""Where running hosts leave word of themselves: one small file and their sockets, in a folder of the user's own."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ class Flips:
 
     @classmethod
     def named(cls, kind: str, outputs: int) -> Flips:
-        """"single" or "hadamard"."""
+        """ "single" or "hadamard"."""
         return cls.single(outputs) if kind == "single" else cls.hadamard(outputs)
 
     def contrasts(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -188,9 +188,9 @@ class Flips:
         Intensities in units of one macro-pixel's. Single flips: I_0 - I_j. Hadamard code H: sum_k H_kj I_k / (n/2).
         """
         if self.code is None:
-            return intensities[0] - intensities[1:]
-        contrasts: NDArray[np.float64] = self.code.T @ intensities * (2.0 / len(self))
-        return contrasts
+            contrasts: NDArray[np.float64] = intensities[0] - intensities[1:]
+            return contrasts
+        return np.asarray(self.code.T @ intensities * (2.0 / len(self)))
 
     def shot_noise(self, total: float, electrons: float) -> float:
         """Standard deviation of L / W_max by shot noise alone, for a total intensity that gives so many electrons.

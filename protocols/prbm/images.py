@@ -68,9 +68,7 @@ class Digits:
                 present = np.unique(self.labels).tolist()
                 raise ConfigurationError(f"class {digit}: no such images here; available: {present}")
             if per_class is not None and len(where) < per_class:
-                raise ConfigurationError(
-                    f"class {digit}: {per_class} images asked for; available: {len(where)}"
-                )
+                raise ConfigurationError(f"class {digit}: {per_class} images asked for; available: {len(where)}")
             chosen.append(where[:per_class])
         order = np.sort(np.concatenate(chosen))
         return Digits(self.images[order], self.labels[order])
@@ -120,8 +118,7 @@ def to_spins(images: npt.NDArray[np.uint8], size: int = 14) -> npt.NDArray[np.in
     """
     if images.ndim != 3 or images.shape[1:] != (SOURCE_SIDE, SOURCE_SIDE) or images.dtype != np.uint8:
         raise ConfigurationError(
-            f"images: {images.dtype} of shape {images.shape}; "
-            f"allowed: uint8 of shape (n, {SOURCE_SIDE}, {SOURCE_SIDE})"
+            f"images: {images.dtype} of shape {images.shape}; allowed: uint8 of shape (n, {SOURCE_SIDE}, {SOURCE_SIDE})"
         )
     if not 1 <= size <= SOURCE_SIDE:
         raise ConfigurationError(f"size: {size}; allowed: 1 to {SOURCE_SIDE} pixels a side")
@@ -142,9 +139,7 @@ def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
         raise ConfigurationError(f"{path}: cannot be read ({error})") from error
     header = 4 + 4 * ndim
     if len(data) < header:
-        raise ConfigurationError(
-            f"{path}: {len(data)} bytes; an IDX header of {ndim} dimensions needs {header}"
-        )
+        raise ConfigurationError(f"{path}: {len(data)} bytes; an IDX header of {ndim} dimensions needs {header}")
     zeros, kind, dimensions = struct.unpack_from(">HBB", data)
     if (zeros, kind, dimensions) != (0, _IDX_UNSIGNED_BYTE, ndim):
         raise ConfigurationError(
@@ -183,9 +178,7 @@ def _read_pair(folder: Path, prefix: str) -> Digits:
     if images.shape[1:] != (SOURCE_SIDE, SOURCE_SIDE):
         raise ConfigurationError(f"{image_file}: images of {images.shape[1:]} pixels; allowed: (28, 28)")
     if len(images) != len(labels):
-        raise ConfigurationError(
-            f"{label_file}: {len(labels)} labels; {image_file.name} has {len(images)} images"
-        )
+        raise ConfigurationError(f"{label_file}: {len(labels)} labels; {image_file.name} has {len(images)} images")
     if len(labels) == 0:
         raise ConfigurationError(f"{image_file}: holds no images")
     if labels.max() > 9:

@@ -102,9 +102,7 @@ def _checked(where: str, found: Mapping[str, Any]) -> tuple[FloatArray, FloatArr
     for key, length in (("a", W.shape[0]), ("b", W.shape[1])):
         bias = _numbers(where, key, found[key]) if key in found else np.zeros(length)
         if bias.shape != (length,):
-            raise ConfigurationError(
-                f"{where}: key {key}: shape {bias.shape}; allowed with W {W.shape}: ({length},)"
-            )
+            raise ConfigurationError(f"{where}: key {key}: shape {bias.shape}; allowed with W {W.shape}: ({length},)")
         layers.append(bias)
     for array in layers:
         array.setflags(write=False)
@@ -122,9 +120,7 @@ def _numbers(where: str, key: str, value: Any) -> FloatArray:
     bad = np.argwhere(~np.isfinite(numbers))
     if len(bad):
         at = ", ".join(str(i) for i in bad[0])
-        raise ConfigurationError(
-            f"{where}: key {key}: {numbers[tuple(bad[0])]} at [{at}]; allowed: finite numbers"
-        )
+        raise ConfigurationError(f"{where}: key {key}: {numbers[tuple(bad[0])]} at [{at}]; allowed: finite numbers")
     return numbers
 
 
@@ -132,9 +128,7 @@ def _array_of_lists(where: str, key: str, value: Any) -> npt.NDArray[Any]:
     try:
         array = np.array(value, dtype=object)
     except ValueError as error:
-        raise ConfigurationError(
-            f"{where}: key {key}: rows of unequal length; allowed: a full array"
-        ) from error
+        raise ConfigurationError(f"{where}: key {key}: rows of unequal length; allowed: a full array") from error
     # Looked at one by one: numpy alone would take true for 1, and would not say where a string stands.
     for at, item in np.ndenumerate(array):
         if isinstance(item, list):
@@ -161,9 +155,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
             with np.load(file, allow_pickle=False) as archive:
                 return {key: archive[key] for key in archive.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read as .npz ({error}); allowed: {_ALLOWED_KEYS}"
-        ) from error
+        raise ConfigurationError(f"{path}: cannot be read as .npz ({error}); allowed: {_ALLOWED_KEYS}") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -177,9 +169,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read as JSON ({error}); allowed: {_ALLOWED_KEYS}"
-        ) from error
+        raise ConfigurationError(f"{path}: cannot be read as JSON ({error}); allowed: {_ALLOWED_KEYS}") from error
     if not isinstance(found, dict):
         raise ConfigurationError(f"{path}: a {type(found).__name__}; allowed: an object with {_ALLOWED_KEYS}")
     return found

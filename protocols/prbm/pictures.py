@@ -21,7 +21,7 @@ def draw_generation(path: Path, training: NDArray[np.int8], history: NDArray[np.
 
     rows = min(_ROWS, len(history))
     moments = np.unique(np.linspace(0, history.shape[1] - 1, _COLUMNS).round().astype(int))
-    side = int(round(np.sqrt(training.shape[1])))
+    side = round(float(np.sqrt(training.shape[1])))
     examples = training[np.linspace(0, len(training) - 1, 3 * rows).round().astype(int)].reshape(rows, 3, side, side)
     with mpl.rc_context({"font.size": 9}):
         width = 0.75 * (3 + 0.4 + len(moments)) + 0.2
@@ -32,7 +32,11 @@ def draw_generation(path: Path, training: NDArray[np.int8], history: NDArray[np.
         )  # fmt: skip
         for row in range(rows):
             for column in range(3):
-                _show(figure.add_subplot(grid[row, column]), examples[row, column], "real" if row == 0 and column == 1 else "")
+                _show(
+                    figure.add_subplot(grid[row, column]),
+                    examples[row, column],
+                    "real" if row == 0 and column == 1 else "",
+                )
             for column, moment in enumerate(moments):
                 label = ("start" if moment == 0 else f"{moment}") if row == 0 else ""
                 image = history[row, moment].reshape(side, side)

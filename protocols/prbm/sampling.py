@@ -73,7 +73,7 @@ class Table:
         if not isinstance(alignment, PrbmAlignment):
             raise ConfigurationError("[alignment.prbm] is not the photonic RBM's")
         if p.slit % 2 == 0 or p.slit_width % 2 == 0:
-            raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels, centred on the axis")
+            raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels are needed")
         self._bench = bench
         self._p = p
         self._alignment = alignment

@@ -97,9 +97,7 @@ class DigitClassifier:
 
     def _checked(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if images.ndim != 2 or images.shape[1] != self.n_spins or len(images) == 0:
-            raise ConfigurationError(
-                f"images: shape {images.shape}; allowed: (n, {self.n_spins}), n at least 1"
-            )
+            raise ConfigurationError(f"images: shape {images.shape}; allowed: (n, {self.n_spins}), n at least 1")
         return images.astype(np.float32)
 
 
@@ -152,8 +150,7 @@ def shares_agree(counts_a: Sequence[int], counts_b: Sequence[int], false_alarm: 
         or (table.sum(axis=1) == 0).any()
     ):
         raise ConfigurationError(
-            f"class counts: {list(counts_a)} and {list(counts_b)}; "
-            "allowed: equally many whole numbers, not all zero"
+            f"class counts: {list(counts_a)} and {list(counts_b)}; allowed: equally many whole numbers, not all zero"
         )
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] == 1:

@@ -46,14 +46,14 @@ class SimulatedCamera(Camera):
 
     def _reset(self) -> None:
         c = self._world.parameters.camera
-        self._row_ns = round(c.row_time * 1e9)
+        self._row_ns: int = round(c.row_time * 1e9)
         longest = int(c.max_exposure * 1e9) // self._row_ns
         self._limits.clear()
         self.restrict(
             "exposure_s",
             Limits(minimum=_LEAST_EXPOSURE_ROWS * self._row_ns * 1e-9, maximum=longest * self._row_ns * 1e-9),
         )
-        self._exposure_ns = round(16.7e-3 * 1e9 / self._row_ns) * self._row_ns
+        self._exposure_ns: int = round(16.7e-3 * 1e9 / self._row_ns) * self._row_ns
         self._roi = ROI(row=0, column=0, rows=c.rows, columns=c.columns)
         self._number = 0
         self._armed = 0

@@ -18,6 +18,7 @@ from __future__ import annotations
 import cmath
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +39,16 @@ def gauss_legendre(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return nodes, 0.5 * weights
 
 
-def pixel_nodes(centres_m: NDArray[np.float64], width_m: float, order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pixel_nodes(
+    centres_m: NDArray[np.floating[Any]], width_m: float, order: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Integration points of pixels: positions (pixels, order) in m and weights (order,) that average over a pixel."""
     nodes, weights = gauss_legendre(order)
     return centres_m[:, None] + 0.5 * width_m * nodes[None, :], weights
 
 
 def column_sums_direct(
-    field: NDArray[np.complex128], kappa_x: NDArray[np.float64], columns_m: NDArray[np.float64]
+    field: NDArray[np.complex128], kappa_x: NDArray[np.float64], columns_m: NDArray[np.floating[Any]]
 ) -> NDArray[np.complex128]:
     """sum_c field[r, c] exp(-i kappa_X x_c) for every row and point; kappa_x = kappa X (points,) in rad/m."""
     out: NDArray[np.complex128] = field @ np.exp(-1j * np.outer(columns_m, kappa_x))
@@ -85,7 +88,9 @@ def _turn(angle: float) -> complex:
 
 
 @inline
-def _carrier(carriers: NDArray[np.complex128], kappa_pitch: NDArray[np.float64], band: int, column: int, s: int) -> complex:
+def _carrier(
+    carriers: NDArray[np.complex128], kappa_pitch: NDArray[np.float64], band: int, column: int, s: int
+) -> complex:
     if carriers.shape[1]:
         return complex(carriers[band, column, s])
     return cmath.rect(1.0, -kappa_pitch[band, s] * column)
@@ -121,9 +126,9 @@ def add_region(
     """Add to the column sums what a region's change of phase adds.
 
     sums: (lit rows, points). old_phase, new_phase: (rows, columns) rad. amplitude: (panel columns,) field amplitude.
-    kappa_pitch: (bands, points) phase step per panel column, rad. carriers: `carrier_table`, or (bands, 0, points) where
-    it would be too large. table: exp(i phase) of every gray level, if phases
-    are gray levels; empty if they are continuous. changed: (bands,) set where a sum changes.
+    kappa_pitch: (bands, points) phase step per panel column, rad. carriers: `carrier_table`, or (bands, 0, points)
+    where it would be too large. table: exp(i phase) of every gray level, if phases are gray levels; empty if they are
+    continuous. changed: (bands,) set where a sum changes.
     """
     lit_rows, points = sums.shape
     rows, columns = new_phase.shape

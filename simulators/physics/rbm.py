@@ -35,9 +35,7 @@ def local_fields(W: Real, v: Real, b: Real) -> FloatArray:
     """
     n_visible, n_hidden = _shape_of(W)
     if v.ndim not in (1, 2) or v.shape[-1] != n_visible:
-        raise ValueError(
-            f"v has shape {v.shape}; W of shape {W.shape} needs ({n_visible},) or (n, {n_visible})"
-        )
+        raise ValueError(f"v has shape {v.shape}; W of shape {W.shape} needs ({n_visible},) or (n, {n_visible})")
     if b.shape != (n_hidden,):
         raise ValueError(f"b has shape {b.shape}; W of shape {W.shape} needs ({n_hidden},)")
     fields: FloatArray = v.astype(np.float64) @ W.astype(np.float64) + b
@@ -73,9 +71,7 @@ def energy(W: Real, a: Real, b: Real, v: Real, h: Real) -> FloatArray:
     _check_visible_bias(W, a)
     fields = local_fields(W, v, b)
     if h.shape != fields.shape:
-        raise ValueError(
-            f"h has shape {h.shape}; W of shape {W.shape} and v of shape {v.shape} need {fields.shape}"
-        )
+        raise ValueError(f"h has shape {h.shape}; W of shape {W.shape} and v of shape {v.shape} need {fields.shape}")
     return np.asarray(-(fields * h).sum(axis=-1) - v.astype(np.float64) @ a, np.float64)
 
 

@@ -51,7 +51,8 @@ class Case:
         missing = [k for k in ("W", "v") if k not in data]
         if unknown or missing:
             raise ConfigurationError(
-                f"case {path}: " + "; ".join([f"unknown key {k!r}" for k in unknown] + [f"{k} is missing" for k in missing])
+                f"case {path}: "
+                + "; ".join([f"unknown key {k!r}" for k in unknown] + [f"{k} is missing" for k in missing])
                 + f". Allowed: {', '.join(KEYS)}"
             )
         weights = _numbers(path, data, "W", 2)
@@ -67,7 +68,7 @@ class Case:
         check_temperature(float(temperature))
         levels = data.get("levels", levels)
         if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= 65536):
-            raise ConfigurationError(f"case {path}: levels = {levels!r}; null or a whole number of 2 to 65536 is needed")
+            raise ConfigurationError(f"case {path}: levels = {levels!r}; null or a whole number of 2 to 65536")
         return cls(RBM(weights, a, b), v.astype(np.int8), float(temperature), levels, given=True)
 
 
@@ -156,9 +157,7 @@ class LocalFields(Figure):
         self.flips = p.flips
         return values
 
-    def conclude(
-        self, results: dict[str, Any], parameters: LocalFieldsParameters, record: Recorder
-    ) -> dict[str, Any]:
+    def conclude(self, results: dict[str, Any], parameters: LocalFieldsParameters, record: Recorder) -> dict[str, Any]:
         """Draw."""
         _draw(record.picture("fields"), results["L_exact"], results["L_measured"], results, self.flips)
         record.console.done(f"r = {results['r']:.4f}, slope = {results['slope']:.4f}, rms error {results['rms']:.3g}")
@@ -166,13 +165,17 @@ class LocalFields(Figure):
         return results
 
 
-def _numbers(path: Path, data: dict[str, Any], key: str, dimensions: int, length: int | None = None) -> NDArray[np.float64]:
+def _numbers(
+    path: Path, data: dict[str, Any], key: str, dimensions: int, length: int | None = None
+) -> NDArray[np.float64]:
     if key not in data and length is not None:
         return np.zeros(length)
     try:
         array = np.array(data[key], dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ConfigurationError(f"case {path}: {key} must be {'rows of numbers' if dimensions == 2 else 'numbers'}") from None
+        raise ConfigurationError(
+            f"case {path}: {key} must be {'rows of numbers' if dimensions == 2 else 'numbers'}"
+        ) from None
     wanted = f"{length} numbers" if length is not None else "N_v rows of N_h numbers, at least one of each"
     if array.ndim != dimensions or array.size == 0 or (length is not None and len(array) != length):
         raise ConfigurationError(f"case {path}: {key} has shape {array.shape}; {wanted} are needed")

@@ -205,5 +205,5 @@ class _LoadedSequence:
         self.patches = patches
         self.origins = origins
         self.active = np.zeros(len(patches), np.bool_)
-        self.overlap = _any_overlap(origins, *patches.shape[1:], rows, columns)
+        self.overlap = _any_overlap(origins, patches.shape[1], patches.shape[2], rows, columns)
         self.under: NDArray[np.float64] | None = None

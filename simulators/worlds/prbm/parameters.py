@@ -118,7 +118,13 @@ class DetectorParameters(_Section):
 
 
 _IDEAL: dict[str, dict[str, object]] = {
-    "slm": {"fill_factor": 1.0, "rise_time": "0 s", "fall_time": "0 s", "scan_time": "0 s", "controller_latency": "0 s"},
+    "slm": {
+        "fill_factor": 1.0,
+        "rise_time": "0 s",
+        "fall_time": "0 s",
+        "scan_time": "0 s",
+        "controller_latency": "0 s",
+    },
     "beam": {"waist": "uniform"},
     "optics": {"equal_bands": True},
     "camera": {"ideal": True},
@@ -166,5 +172,3 @@ class PrbmParameters(_Section):
         if self.camera.axis_row >= self.camera.rows or self.camera.axis_column >= self.camera.columns:
             raise ValueError("camera: the zeroth order (axis_row, axis_column) lies outside the sensor")
         return self
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Illumination:
     amplitude: (panel columns,) root of the fraction of a row's power that falls on each pixel.
     """
 
-    wavelengths_m: NDArray[np.float64]
+    wavelengths_m: NDArray[np.floating[Any]]
     band_power_w: NDArray[np.float64]
     amplitude: NDArray[np.float64]
     first_row: int
@@ -76,8 +77,8 @@ class Aperture:
     order: integration points across a column; point: detection at the very centre instead.
     """
 
-    columns_m: NDArray[np.float64]
-    rows_m: NDArray[np.float64]
+    columns_m: NDArray[np.floating[Any]]
+    rows_m: NDArray[np.floating[Any]]
     width_m: float
     area_m2: float
     point: bool = False
@@ -117,9 +118,7 @@ class Probe:
         on_axis = (pixel_m**2 / (p.slm.pitch * spread_m2)) ** 2
         scale = light.band_power_w / light.rows_per_band * p.slm.reflectance * p.optics.transmission
         kappa_y = np.outer(kappa, aperture.rows_m)
-        self._row_weights = (
-            (scale * on_axis * aperture.area_m2)[:, None] * square_pixel_envelope(kappa_y, pixel_m) ** 2
-        )
+        self._row_weights = (scale * on_axis * aperture.area_m2)[:, None] * square_pixel_envelope(kappa_y, pixel_m) ** 2
         steps = np.arange(light.rows_per_band)[None, :, None] * kappa_y[:, None, :] * p.slm.pitch
         self._cosines, self._sines = np.cos(steps), np.sin(steps)
         self._kappa_pitch = np.outer(kappa, self._nodes_m) * p.slm.pitch
@@ -237,12 +236,16 @@ class Probe:
                 first = light.first_row + band * rows_per_band
                 field = light.amplitude * np.exp(1j * phase[first : first + rows_per_band])
                 sums = self._transform(field, self._kappa[band])
-                products = np.array(
-                    [
-                        (sums[d:] * sums[: rows_per_band - d].conj()).sum(axis=0) * self._column_weights[band]
-                        for d in range(rows_per_band)
-                    ]
-                ).reshape(rows_per_band, columns, self._order).sum(axis=2)
+                products = (
+                    np.array(
+                        [
+                            (sums[d:] * sums[: rows_per_band - d].conj()).sum(axis=0) * self._column_weights[band]
+                            for d in range(rows_per_band)
+                        ]
+                    )
+                    .reshape(rows_per_band, columns, self._order)
+                    .sum(axis=2)
+                )
                 line = np.outer(self._cosines[band, 0], products[0].real)
                 for d in range(1, rows_per_band):
                     line += 2 * np.outer(self._cosines[band, d], products[d].real)

@@ -209,7 +209,7 @@ class Source:
         """What determines `shares`."""
         return (self.power_fraction, self.pulse_picker, self.wavelength_min_m, self.wavelength_max_m)
 
-    def shares(self, wavelengths_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    def shares(self, wavelengths_m: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Power at each wavelength relative to full power."""
         within = (wavelengths_m >= self.wavelength_min_m) & (wavelengths_m <= self.wavelength_max_m)
         return np.where(within, self.power_fraction / self.pulse_picker, 0.0)
