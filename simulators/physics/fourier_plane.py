@@ -77,6 +77,14 @@ def _phasor(phase: float, table: NDArray[np.complex128], per_rad: float) -> comp
 
 
 @inline
+def _alike(motion: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    for k in range(6):  # noqa: SIM110 - compiled: a loop, not a generator
+        if motion[k] != other[k]:
+            return False
+    return True
+
+
+@inline
 def _turn(angle: float) -> complex:
     """exp(i angle) - 1; by its series where that is short, since most pixels in motion are nearly there."""
     if abs(angle) > 0.25:
@@ -245,13 +253,20 @@ def _add_products(
     out: NDArray[np.complex128],
 ) -> None:
     """Add weight * <sum_r F_(r+d) F_r*> of one band, averaged over each camera column, to out (columns, distances)."""
-    rows, points = sums.shape
+    rows = len(sums)
+    columns = len(out)
     for d in range(rows):
-        for s in range(points):
-            total = 0j
-            for r in range(rows - d):
-                total += sums[r + d, s] * sums[r, s].conjugate()
-            out[s // nodes_per_pixel, d] += weight * column_weights[s] * total
+        for column in range(columns):
+            mean_re = mean_im = 0.0
+            for s in range(column * nodes_per_pixel, (column + 1) * nodes_per_pixel):
+                re = im = 0.0
+                for r in range(rows - d):
+                    one, other = sums[r + d, s], sums[r, s]
+                    re += one.real * other.real + one.imag * other.imag
+                    im += one.imag * other.real - one.real * other.imag
+                mean_re += column_weights[s] * re
+                mean_im += column_weights[s] * im
+            out[column, d] += weight * complex(mean_re, mean_im)
 
 
 @kernel
@@ -345,18 +360,25 @@ def line_power(
     carrier = np.empty(points, np.complex128)
     fade_on, fade_off = fading(times_s, tau_on_s), fading(times_s, tau_off_s)
     phases = np.empty(instants)
-    for m in range(count):
+    m = 0
+    while m < count:
+        first = m
         lit = places[m, 0] - lit_first_row
         band = lit // rows_per_band
         if band < 0 or band >= bands:
+            m += 1
             continue
-        column = places[m, 1]
-        for s in range(points):
-            carrier[s] = _carrier(carriers, kappa_pitch, band, column, s)
-        target = amplitude[column] * _phasor(motions[m, TARGET], table, len(table) / (2 * math.pi))
-        phases_at(motions[m], times_s, fade_on, fade_off, tau_on_s, tau_off_s, phases)
+        # Neighbours in a row that move alike, as the pixels of a macro-pixel do, are taken together.
+        carrier[:] = 0.0
+        while m < count and places[m, 0] == places[first, 0] and _alike(motions[m], motions[first]):
+            column = places[m, 1]
+            for s in range(points):
+                carrier[s] += amplitude[column] * _carrier(carriers, kappa_pitch, band, column, s)
+            m += 1
+        target = _phasor(motions[first, TARGET], table, len(table) / (2 * math.pi))
+        phases_at(motions[first], times_s, fade_on, fade_off, tau_on_s, tau_off_s, phases)
         for q in range(instants):
-            difference = target * _turn(phases[q] - motions[m, TARGET])
+            difference = target * _turn(phases[q] - motions[first, TARGET])
             for s in range(points):
                 moved[where[band], q, lit - band * rows_per_band, s] += carrier[s] * difference
     terms = np.empty((columns, rows_per_band), np.complex128)

@@ -168,3 +168,20 @@ def draw_moving(
     """Write the phase of every moving pixel at ``time_s`` into an image (panel rows, panel columns) of targets."""
     for slot in range(count):
         image[places[slot, 0], places[slot, 1]] = phase_at(motions[slot], time_s, tau_on_s, tau_off_s)
+
+
+@kernel
+def fastest_motion(
+    time_s: float, noticeable_rad: float, tau_on_s: float, tau_off_s: float, motions: NDArray[np.float64], count: int
+) -> float:
+    """Time constant of the fastest noticeable motion at ``time_s``: what an exposure's integration must resolve."""
+    if tau_on_s <= 0.0 or tau_off_s <= 0.0:
+        return max(tau_on_s, tau_off_s)
+    slow = max(tau_on_s, tau_off_s)
+    for slot in range(count):
+        tau = tau_on_s if motions[slot, TARGET] > motions[slot, START] else tau_off_s
+        if tau < slow:
+            phase = phase_at(motions[slot], time_s, tau_on_s, tau_off_s)
+            if time_s < motions[slot, TIME] or abs(phase - motions[slot, TARGET]) > noticeable_rad:
+                return tau
+    return slow

@@ -21,7 +21,7 @@ _EXACT_IMAGES = 2000
 class DigitsParameters(GenerateParameters):
     """As for prbm.generate; more images, so that shares can be compared."""
 
-    images: int = Field(60, ge=2, le=100000, description="images to generate")
+    images: int = Field(36, ge=2, le=100000, description="images to generate")
     sampler: Literal["photonic", "exact"] = "photonic"
 
 

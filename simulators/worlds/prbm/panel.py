@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel
 from simulators.physics.fourier_plane import set_patches
-from simulators.physics.liquid_crystal import draw_moving, drop_settled, set_targets
+from simulators.physics.liquid_crystal import draw_moving, drop_settled, fastest_motion, set_targets
 from simulators.worlds.prbm.parameters import SlmParameters
+
+_NOTICEABLE_RAD = 0.02
+"""Below this, the square of a motion is less than the quadrature's own error."""
 
 
 class PhaseListener(Protocol):
@@ -31,13 +34,46 @@ class PhaseListener(Protocol):
 @kernel
 def _patch_changes(active: NDArray[np.bool_], wanted: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Patches to undraw and to draw so that exactly the wanted ones are shown; ``active`` is brought up to date."""
-    keep = np.zeros(len(active), np.bool_)
+    n = len(active)
+    keep = np.zeros(n, np.bool_)
     for k in wanted:
         keep[k] = True
-    undrawn = np.flatnonzero(active & ~keep)
-    drawn = np.flatnonzero(keep & ~active)
-    active[:] = keep
-    return undrawn, drawn
+    undrawn, drawn = np.empty(n, np.int64), np.empty(n, np.int64)
+    gone = new = 0
+    for k in range(n):
+        if active[k] and not keep[k]:
+            undrawn[gone] = k
+            gone += 1
+        elif keep[k] and not active[k]:
+            drawn[new] = k
+            new += 1
+        active[k] = keep[k]
+    return undrawn[:gone], drawn[:new]
+
+
+@kernel
+def _gather(
+    origins: NDArray[np.int32],
+    under: NDArray[np.float64],
+    undrawn: NDArray[np.int64],
+    patches: NDArray[np.float64],
+    drawn: NDArray[np.int64],
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Origins (n, 2) and phases (n, rows, columns) of patches to undraw, then to draw."""
+    first = len(undrawn)
+    n = first + len(drawn)
+    _, height, width = patches.shape
+    at = np.empty((n, 2), np.int32)
+    values = np.empty((n, height, width))
+    for i in range(n):
+        k = undrawn[i] if i < first else drawn[i - first]
+        source = under if i < first else patches
+        at[i, 0] = origins[k, 0]
+        at[i, 1] = origins[k, 1]
+        for r in range(height):
+            for c in range(width):
+                values[i, r, c] = source[k, r, c]
+    return at, values
 
 
 @kernel
@@ -133,12 +169,10 @@ class Panel:
         undrawn, drawn = _patch_changes(s.active, wanted)
         if s.overlap:
             # What was drawn must be gone before something else is drawn in its place.
-            self._change_patches(s.origins[undrawn], s.under[undrawn], time_ns)
-            self._change_patches(s.origins[drawn], s.patches[drawn], time_ns)
+            self._change_patches(*_gather(s.origins, s.under, undrawn, s.patches, drawn[:0]), time_ns)
+            self._change_patches(*_gather(s.origins, s.under, undrawn[:0], s.patches, drawn), time_ns)
         else:
-            both = np.concatenate([undrawn, drawn])
-            values = np.concatenate([s.under[undrawn], s.patches[drawn]])
-            self._change_patches(s.origins[both], values, time_ns)
+            self._change_patches(*_gather(s.origins, s.under, undrawn, s.patches, drawn), time_ns)
 
     def _change_patches(self, origins: NDArray[np.int32], values: NDArray[np.float64], time_ns: int) -> None:
         """Write patches (n, rows, columns) of phase that do not overlap one another."""
@@ -169,6 +203,11 @@ class Panel:
                 self.motions,
                 self.moving,
             )
+
+    def fastest_motion_s(self, time_s: float) -> float:
+        """Time constant that integration over an exposure from ``time_s`` on must resolve."""
+        p = self._p
+        return fastest_motion(time_s, _NOTICEABLE_RAD, p.rise_time, p.fall_time, self.motions, self.moving)
 
     def phase_image(self, time_s: float) -> NDArray[np.float64]:
         """Phase of every pixel at ``time_s``, rad: the plain way, for the reference path."""

@@ -98,7 +98,7 @@ class Probe:
         self.fast = len(aperture.columns_m) <= WIDEST_FAST_COLUMNS
         order = 1 if aperture.point else NODES_PER_PIXEL
         self._order = order
-        self._duration_s = -1.0
+        self._resolved = (-1.0, -1.0)
         self._elapsed_s = self._instant_weights = _WHOLE
         self._aperture = aperture
         nodes, node_weights = pixel_nodes(aperture.columns_m, aperture.width_m, order)
@@ -270,8 +270,8 @@ class Probe:
         """Gauss-Legendre instants of an exposure and their weights; one is enough when nothing moves."""
         if not self._panel.moving:
             return np.array([start_s]), _WHOLE
-        if duration_s != self._duration_s:
-            fastest = min(t for t in (self._p.slm.rise_time, self._p.slm.fall_time) if t > 0)
-            nodes, self._instant_weights = gauss_legendre(min(2 + math.ceil(duration_s / fastest), 64))
-            self._duration_s, self._elapsed_s = duration_s, 0.5 * duration_s * (nodes + 1)
+        fastest_s = self._panel.fastest_motion_s(start_s)
+        if (duration_s, fastest_s) != self._resolved:
+            nodes, self._instant_weights = gauss_legendre(min(2 + math.ceil(duration_s / fastest_s), 64))
+            self._resolved, self._elapsed_s = (duration_s, fastest_s), 0.5 * duration_s * (nodes + 1)
         return start_s + self._elapsed_s, self._instant_weights

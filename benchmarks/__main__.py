@@ -1,0 +1,34 @@
+"""`python -m benchmarks NAME [--json]`: one JSON array of rows {"name", "median_us", "p99_us", "ratio"}."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before numpy: everything here is measured on one core
+
+
+def main() -> int:
+    """Run one benchmark."""
+    from benchmarks import prbm
+
+    known = {"prbm": prbm.rows}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=sorted(known))
+    parser.add_argument("--json", action="store_true", help="JSON on standard output instead of a table")
+    chosen = parser.parse_args()
+    rows = known[chosen.name]()
+    if chosen.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            ratio = "" if row["ratio"] is None else f"{row['ratio']:10.4g}"
+            print(f"{row['name']:40} {row['median_us']:14,.0f} us   p99 {row['p99_us']:14,.0f} us   {ratio}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
