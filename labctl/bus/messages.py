@@ -85,7 +85,7 @@ def encode(message: Request | Reply) -> list[Buffer]:
 
     try:
         header = msgspec.msgpack.Encoder(enc_hook=hook).encode(message)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BusError(f"cannot encode {message!r:.200}: {error}") from None
     return [header, *arrays]
 
@@ -109,7 +109,7 @@ def _decode(frames: list[Buffer], message_type: Any) -> Any:
 
     try:
         return msgspec.msgpack.Decoder(message_type, ext_hook=hook).decode(frames[0])
-    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BusError(f"malformed message: {error}") from None
 
 
@@ -131,7 +131,7 @@ def revive(value: Any) -> Any:
     """Contract values back from their tagged maps, at any depth of lists."""
     if isinstance(value, dict):
         tag = value.get("type")
-        if tag in VALUE_TYPES:
+        if isinstance(tag, str) and tag in VALUE_TYPES:
             cls: type[Value] = VALUE_TYPES[tag]
             fields = {k: revive(v) for k, v in value.items() if k != "type"}
             try:

@@ -51,44 +51,51 @@ class Recorder:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self.path = _free_path(directory, name)
-            self._file = h5py.File(self.path, "w", libver="latest")
+            h5py.File(self.path, "w", libver="latest").close()
         except OSError as error:
             raise ConfigurationError(f"cannot write a run file in {directory}: {error}; choose another --out") from None
         self.directory = directory
+        # Open only while a change is made, until the first step: a file that was open without SWMR when its process
+        # was killed cannot be read any more.
+        self._file: h5py.File | None = None
+        self._finished = False
         self._series: dict[str, h5py.Dataset] = {}
         self._late: dict[str, Any] = {}
         self._steps = 0
         self._started = time.time()
-        root = self._file.attrs
-        root["NX_class"] = "NXroot"
-        root["default"] = "steps"
-        root["labctl_run"] = 1
-        root["protocol"] = name
-        root["seed"] = seed
-        root["status"] = "running".ljust(200)
-        root["start_time"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        setup = self._file.create_group("setup")
-        setup.attrs["versions"] = json.dumps(versions())
-        setup.attrs["git"] = json.dumps(git_state())
-        self._file.create_group("data")
-        self._file.create_group("steps")
-        self._file.flush()
+        with self._change() as file:
+            root = file.attrs
+            root["NX_class"] = "NXroot"
+            root["default"] = "steps"
+            root["labctl_run"] = 1
+            root["protocol"] = name
+            root["seed"] = seed
+            root["status"] = "running".ljust(200)
+            root["start_time"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+            setup = file.create_group("setup")
+            setup.attrs["versions"] = json.dumps(versions())
+            setup.attrs["git"] = json.dumps(git_state())
+            file.create_group("data")
+            file.create_group("steps")
+
+    def _change(self) -> h5py.File:
+        return h5py.File(self.path, "r+", libver="latest")
 
     def setup(self, **texts: Any) -> None:
         """Keep texts and settings (anything JSON takes) that describe the run; before the first step."""
-        for key, value in texts.items():
-            text = value if isinstance(value, str) else json.dumps(plain(value))
-            # A dataset, not an attribute: a bench file or a snapshot may be larger than the 64 kB of an attribute.
-            self._file["setup"].create_dataset(key, data=text, dtype=h5py.string_dtype())
-        self._file.flush()
+        with self._change() as file:
+            for key, value in texts.items():
+                text = value if isinstance(value, str) else json.dumps(plain(value))
+                # A dataset, not an attribute: a bench file or a snapshot may be larger than the 64 kB of an attribute.
+                file["setup"].create_dataset(key, data=text, dtype=h5py.string_dtype())
 
     def save(self, name: str, value: NDArray[Any]) -> None:
         """Keep an array that belongs to the whole run."""
         if self._series:
             self._late[name] = np.asarray(value)
         else:
-            self._file["data"].create_dataset(name, data=value)
-            self._file.flush()
+            with self._change() as file:
+                file["data"].create_dataset(name, data=value)
 
     def steps(self, count: int, label: str) -> Iterator[Step]:
         """Steps 0 to count - 1, with a progress bar."""
@@ -103,7 +110,8 @@ class Recorder:
 
     def _append(self, values: Mapping[str, Any]) -> None:
         arrays = {name: np.asarray(value) for name, value in values.items()}
-        if not self._series:
+        if self._file is None:
+            self._file = self._change()
             for name, array in arrays.items():
                 self._series[name] = self._file["steps"].create_dataset(
                     name, shape=(0, *array.shape), maxshape=(None, *array.shape), dtype=array.dtype, chunks=True
@@ -123,10 +131,12 @@ class Recorder:
 
     def finish(self, results: Mapping[str, Any], status: str = "complete") -> None:
         """Close the file with results and status."""
-        if not self._file:
+        if self._finished:
             return
-        self._file.close()
-        with h5py.File(self.path, "r+", libver="latest") as file:
+        self._finished = True
+        if self._file is not None:
+            self._file.close()
+        with self._change() as file:
             for name, value in self._late.items():
                 file["data"].create_dataset(name, data=value)
             group = file.create_group("results")
@@ -139,7 +149,6 @@ class Recorder:
                     group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
             file.attrs["status"] = status.ljust(200)[:200]
             file.attrs["duration_s"] = time.time() - self._started
-        self._file = None
 
     def __enter__(self) -> Recorder:
         return self

@@ -48,15 +48,14 @@ class SimulatedCamera(Camera):
         c = self._world.parameters.camera
         self._row_ns: int = round(c.row_time * 1e9)
         longest = int(c.max_exposure * 1e9) // self._row_ns
-        self._limits.clear()
         self.restrict(
             "exposure_s",
-            Limits(minimum=_LEAST_EXPOSURE_ROWS * self._row_ns * 1e-9, maximum=longest * self._row_ns * 1e-9),
+            Limits(minimum=_LEAST_EXPOSURE_ROWS * self._row_ns / 1e9, maximum=longest * self._row_ns / 1e9),
         )
         self._exposure_ns: int = round(16.7e-3 * 1e9 / self._row_ns) * self._row_ns
         self._roi = ROI(row=0, column=0, rows=c.rows, columns=c.columns)
         self._number = 0
-        self._armed = 0
+        self._armed = self._wanted = 0
         self._burst: list[tuple[NDArray[Any], int, int, int, int]] = []
 
     def open(self) -> None:
@@ -83,10 +82,11 @@ class SimulatedCamera(Camera):
         if frames < 1:
             raise LimitError(f"{self.name}.arm: {frames} frames; at least 1 is needed")
         self._burst = []
-        self._armed = frames
+        self._armed = self._wanted = frames
 
     def trigger(self, pattern_id: int = UNKNOWN_PATTERN) -> Frame:
         """Expose once by software trigger; see the contract."""
+        self._armed = max(self._armed - 1, 0)
         data, number, start_ns, end_ns, saturated = self._expose()
         self._world.clock.sleep_until(end_ns + self._readout_ns())
         return Frame(
@@ -106,8 +106,8 @@ class SimulatedCamera(Camera):
 
     def collect(self) -> FrameStack:
         """All frames of the burst armed last; see the contract."""
-        missing = self._armed
-        burst, self._burst, self._armed = self._burst, [], 0
+        burst, missing = self._burst, self._wanted - len(self._burst)
+        self._burst, self._armed, self._wanted = [], 0, 0
         if missing or not burst:
             raise DeviceTimeout(
                 f"{self.name}.collect: {len(burst)} frames came, {missing or 1} more were armed for; the burst was "
@@ -129,8 +129,8 @@ class SimulatedCamera(Camera):
 
     def _on_trigger(self) -> None:
         if self._armed:
+            self._armed -= 1  # first, so that a safe() during the exposure is not undone
             self._burst.append(self._expose())
-            self._armed -= 1
 
     def _expose(self) -> tuple[NDArray[Any], int, int, int, int]:
         start_ns = self._world.clock.now_ns()
@@ -158,7 +158,7 @@ class SimulatedCamera(Camera):
         return float(self._world.parameters.camera.pitch)
 
     def _read_exposure_s(self) -> float:
-        return self._exposure_ns * 1e-9
+        return self._exposure_ns / 1e9  # rounds as the literal does: 27.72e-6 is within the limits
 
     def _write_exposure_s(self, value: float) -> None:
         self._exposure_ns = max(round(value * 1e9 / self._row_ns), _LEAST_EXPOSURE_ROWS) * self._row_ns

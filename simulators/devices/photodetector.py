@@ -40,7 +40,7 @@ class SimulatedPhotodetector(Photodetector):
         self._integration_ns = 16_700_000
         self._wavelength_m = 600e-9
         self._number = 0
-        self._armed = 0
+        self._armed = self._wanted = 0
         self._burst: list[Reading] = []
 
     def open(self) -> None:
@@ -79,12 +79,12 @@ class SimulatedPhotodetector(Photodetector):
         if readings < 1:
             raise LimitError(f"{self.name}.arm: {readings} readings; at least 1 is needed")
         self._burst = []
-        self._armed = readings
+        self._armed = self._wanted = readings
 
     def collect(self) -> list[Reading]:
         """Readings since `arm`."""
-        missing = self._armed
-        burst, self._burst, self._armed = self._burst, [], 0
+        burst, missing = self._burst, self._wanted - len(self._burst)
+        self._burst, self._armed, self._wanted = [], 0, 0
         if missing or not burst:
             raise DeviceTimeout(
                 f"{self.name}.collect: {len(burst)} readings came, {missing or 1} more were armed for; they were "
@@ -94,8 +94,8 @@ class SimulatedPhotodetector(Photodetector):
 
     def _on_trigger(self) -> None:
         if self._armed:
-            self._burst.append(self._take())
             self._armed -= 1
+            self._burst.append(self._take())
 
     def _take(self) -> Reading:
         start_ns = self._world.clock.now_ns()

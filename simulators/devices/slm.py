@@ -96,26 +96,29 @@ class SimulatedSLM(SLM):
         offsets, indices = sequence.offsets, np.ascontiguousarray(sequence.indices)
         for k in range(n):
             if self._stop.is_set():
+                self._remember(sequence, base, patches, k)
                 raise DeviceError(f"{self.name}.run: stopped by safe() after {k} of {n} patterns")
             now_ns = clock.now_ns()
             panel.step(indices[offsets[k] : offsets[k + 1]], now_ns)
+            self._pattern_id = int(ids[k])
             stable[k] = now_ns + (base_settle_ns if k == 0 else settle_ns)
             clock.sleep_until(int(stable[k]))
             self._world.fire_trigger()
             clock.sleep_until(int(stable[k]) + dwell_ns)
-        self._pattern_id += n
-        self._remember(sequence, base, patches)
+        self._remember(sequence, base, patches, n)
         return SequenceTimes(pattern_ids=ids, stable_ns=stable)
 
     def read_back(self) -> NDArray[Any]:
         """The frame buffer: what was sent, which is not always what the panel shows."""
         return self._sent.copy()
 
-    def _remember(self, sequence: Sequence, base: NDArray[Any], patches: NDArray[Any]) -> None:
+    def _remember(self, sequence: Sequence, base: NDArray[Any], patches: NDArray[Any], shown: int) -> None:
+        if not shown:
+            return
         row, column = sequence.base_origin
         self._sent[row : row + base.shape[0], column : column + base.shape[1]] = base
         height, width = patches.shape[1:]
-        for index in sequence.indices[sequence.offsets[-2] : sequence.offsets[-1]]:
+        for index in sequence.indices[sequence.offsets[shown - 1] : sequence.offsets[shown]]:
             r, c = sequence.patch_origins[index]
             self._sent[r : r + height, c : c + width] = patches[index]
         self._loaded = None

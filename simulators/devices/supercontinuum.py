@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydantic import BaseModel
@@ -50,7 +51,11 @@ class SimulatedSupercontinuum(SupercontinuumLaser):
         return float(self._world.source.power_fraction)
 
     def _write_power_fraction(self, value: float) -> None:
-        self._world.source.power_fraction = round(value * 1000) / 1000
+        steps = round(value * 1000)
+        highest = self.limits("power_fraction").maximum
+        if highest is not None and steps / 1000 > highest:
+            steps = math.floor(value * 1000)  # a limit holds for the light, not only for what was asked
+        self._world.source.power_fraction = steps / 1000
 
     def _read_wavelength_min_m(self) -> float:
         return float(self._world.source.wavelength_min_m)

@@ -199,10 +199,10 @@ def full_width() -> tuple[PrbmParameters, Panel]:
 def test_integration_across_a_pixel_has_converged_on_the_full_width():
     p, panel = full_width()
     pixel_m, light, full = p.camera.pitch, Illumination.of(p), np.ones(1)
-    whole = Probe(p, light, panel, Aperture(np.zeros(1), np.zeros(1), pixel_m, pixel_m**2)).power(0, 1, full)
+    whole = Probe(p, light, panel, Aperture(np.zeros(1), np.zeros(1), pixel_m, pixel_m**2)).power(0.0, 1.0, full)
     nodes, weights = gauss_legendre(40)
     points = Aperture(0.5 * pixel_m * nodes, np.zeros(1), pixel_m, pixel_m**2, point=True)
-    fine = Probe(p, light, panel, points).power(0, 1, full)[0] @ weights
+    fine = Probe(p, light, panel, points).power(0.0, 1.0, full)[0] @ weights
     assert whole[0, 0] == pytest.approx(fine, rel=2e-6)
 
 
@@ -211,8 +211,8 @@ def test_a_pixel_of_the_full_width_is_not_its_centre():
     p, panel = full_width()
     pixel_m, light, full = p.camera.pitch, Illumination.of(p), np.ones(1)
     zero = np.zeros(1)
-    whole = Probe(p, light, panel, Aperture(zero, zero, pixel_m, pixel_m**2)).power(0, 1, full)[0, 0]
-    centre = Probe(p, light, panel, Aperture(zero, zero, pixel_m, pixel_m**2, point=True)).power(0, 1, full)[0, 0]
+    whole = Probe(p, light, panel, Aperture(zero, zero, pixel_m, pixel_m**2)).power(0.0, 1.0, full)[0, 0]
+    centre = Probe(p, light, panel, Aperture(zero, zero, pixel_m, pixel_m**2, point=True)).power(0.0, 1.0, full)[0, 0]
     assert abs(centre / whole - 1) > 0.05
 
 
@@ -224,7 +224,7 @@ def test_the_line_is_even_along_a_pixel_of_two_rows(row_m):
     panel.write(np.random.default_rng(3).integers(0, 256, (24, 48)).astype(np.uint8), 0, 0, 0)
     nodes, weights = gauss_legendre(12)
     rows_m = np.concatenate([[row_m], row_m + 0.5 * p.camera.pitch * nodes, np.linspace(-3e-3, 3e-3, 200)])
-    line = Probe(p, light, panel, Aperture(np.zeros(1), rows_m, p.camera.pitch, 1e-12)).power(0, 1, full)[:, 0]
+    line = Probe(p, light, panel, Aperture(np.zeros(1), rows_m, p.camera.pitch, 1e-12)).power(0.0, 1.0, full)[:, 0]
     assert abs(line[0] - line[1:13] @ weights) < 1e-4 * line.max()
 
 
@@ -327,7 +327,7 @@ def test_all_orders_together_carry_what_the_active_area_reflects(fill_factor, pa
     y_m = (np.arange(2 * orders * per_order_y) / per_order_y - orders) * order_m
     area_m2 = order_m**2 / (per_order_x * per_order_y)
     probe = Probe(p, light, panel, Aperture(x_m, y_m, 0.0, area_m2, point=True))
-    collected = float(probe.power(0, 1, np.ones(1)).sum())
+    collected = float(probe.power(0.0, 1.0, np.ones(1)).sum())
     reflected = light.band_power_w[0] * p.slm.fill_factor * p.slm.reflectance * p.optics.transmission
     tail = 2 * 2 / (math.pi**2 * math.sqrt(p.slm.fill_factor) * orders)
     assert 1 - tail < collected / reflected < 1 + 1e-9
@@ -346,8 +346,8 @@ def order_of_grating(gray: NDArray[Any], order: float) -> float:
     flat = Panel(p.slm)
     written = Panel(p.slm)
     written.write(np.broadcast_to(gray, (24, 48)), 0, 0, 0)
-    there = Probe(p, light, written, at_order).power(0, 1, full)[0, 0]
-    return float(there / Probe(p, light, flat, on_axis).power(0, 1, full)[0, 0])
+    there = Probe(p, light, written, at_order).power(0.0, 1.0, full)[0, 0]
+    return float(there / Probe(p, light, flat, on_axis).power(0.0, 1.0, full)[0, 0])
 
 
 BINARY = np.tile([0, 128], 24).astype(np.uint8)
