@@ -70,6 +70,8 @@ class SoftwareSequencer(Sequencer):
     def safe(self) -> None:
         """Stop a sequence that is being played at its next pattern."""
         self._stop.set()
+        if isinstance(self._slm, SLM):
+            self._slm.safe()  # it may be stepping by itself; one behind the bus is made safe by its own server
 
     def _read_timing(self) -> str:
         return self._timing
@@ -83,6 +85,7 @@ class SoftwareSequencer(Sequencer):
         """Show each pattern, let it settle, expose, and reduce; see `drivers.contract.Sequencer.play`."""
         self._stop.clear()
         sequence.validate(self._slm.rows, self._slm.columns)
+        self._check_patches_on_base(sequence)
         if readout == "camera":
             return self._play_on_camera(sequence, windows, frames)
         if self._photodetector is None or readout not in ("photodetector", self._photodetector.name):
@@ -112,6 +115,7 @@ class SoftwareSequencer(Sequencer):
             stack = camera.collect()
         else:
             ids, stable_ns, stack = self._step_camera(sequence)
+        self._check_not_stopped(len(sequence), len(sequence))
         self._check_fresh(stack.start_ns, stable_ns)
         data = stack.data
         whole = [ROI(row=0, column=0, rows=roi.rows, columns=roi.columns)]
@@ -172,6 +176,7 @@ class SoftwareSequencer(Sequencer):
                 stable.append(self._slm.settle())
                 readings.append(detector.measure())
             ids, stable_ns = np.array(shown, np.int64), np.array(stable, np.int64)
+        self._check_not_stopped(len(sequence), len(sequence))
         start_ns = np.array([r.start_ns for r in readings], np.int64)
         self._check_fresh(start_ns, stable_ns)
         power = np.array([r.power_w for r in readings])
@@ -211,14 +216,19 @@ class SoftwareSequencer(Sequencer):
         """Compose pattern k on the host and write it."""
         base = np.array(sequence.base, copy=True)
         top, left = sequence.base_origin
-        rows, columns = base.shape
         _, height, width = sequence.patches.shape
         for index in sequence.indices[sequence.offsets[k] : sequence.offsets[k + 1]]:
             row, column = (int(x) for x in sequence.patch_origins[index])
-            if row < top or column < left or row + height > top + rows or column + width > left + columns:
-                raise LimitError(f"{self.name}.play: patch {index} lies outside the base; enlarge the base")
             base[row - top : row - top + height, column - left : column - left + width] = sequence.patches[index]
         return self._slm.write(base, top, left, whole=k == 0)
+
+    def _check_patches_on_base(self, sequence: Sequence) -> None:
+        # Software timing composes patterns on the base, so both timings refuse what it could not show.
+        first = np.array(sequence.base_origin)
+        last = first + sequence.base.shape - sequence.patches.shape[1:]
+        outside = np.flatnonzero(np.any((sequence.patch_origins < first) | (sequence.patch_origins > last), axis=1))
+        if outside.size:
+            raise LimitError(f"{self.name}.play: patch {outside[0]} lies outside the base; enlarge the base")
 
     def _check_fresh(self, start_ns: NDArray[np.int64], stable_ns: NDArray[np.int64]) -> None:
         early = np.flatnonzero(start_ns < stable_ns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
@@ -203,21 +204,12 @@ class Configurable:
     @classmethod
     def declared_settings(cls) -> dict[str, setting[Any]]:
         """Settings of the class by name, base classes first."""
-        found: dict[str, setting[Any]] = {}
-        for base in reversed(cls.__mro__):
-            found.update({n: v for n, v in vars(base).items() if isinstance(v, setting)})
-        return found
+        return _declared_settings(cls)
 
     @classmethod
     def declared_operations(cls) -> dict[str, bool]:
         """Operations by name; the value tells whether one only observes."""
-        found: dict[str, bool] = {}
-        for base in reversed(cls.__mro__):
-            for name, member in vars(base).items():
-                observes = getattr(member, "__operation__", None)
-                if observes is not None:
-                    found[name] = observes
-        return found
+        return _declared_operations(cls)
 
     def limits(self, setting_name: str) -> Limits:
         """Limits in force: those of the kind, narrowed by the instrument and by the bench file."""
@@ -256,3 +248,23 @@ class Configurable:
             settings=[s.info(self.limits(n)) for n, s in cls.declared_settings().items()],
             operations=operations,
         )
+
+
+# A class's declarations do not change once it exists, and every request asks for them.
+@lru_cache(maxsize=256)
+def _declared_settings(cls: type[Configurable]) -> dict[str, setting[Any]]:
+    found: dict[str, setting[Any]] = {}
+    for base in reversed(cls.__mro__):
+        found.update({n: v for n, v in vars(base).items() if isinstance(v, setting)})
+    return found
+
+
+@lru_cache(maxsize=256)
+def _declared_operations(cls: type[Configurable]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for base in reversed(cls.__mro__):
+        for name, member in vars(base).items():
+            observes = getattr(member, "__operation__", None)
+            if observes is not None:
+                found[name] = observes
+    return found

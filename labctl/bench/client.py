@@ -39,25 +39,24 @@ class Bench:
         self.config = config
         self._context = context
         self._lease = ""
+        self._connections: dict[str, Connection] = {}
         self._control = Connection(context, control_endpoint, patience_s=_CONTROL_TIMEOUT_S)
         try:
             hello = self._control.request("", "hello", timeout_s=10.0)
-            self._connections = {
-                name: Connection(
+            for name, endpoint in hello["endpoints"].items():
+                self._connections[name] = Connection(
                     context,
                     endpoint,
                     patience_s=hello["lease_s"] / _RENEWALS_PER_LEASE,
                     while_waiting=self._sign_of_life,
                 )
-                for name, endpoint in hello["endpoints"].items()
-            }
             self._devices = {
                 device: DeviceProxy(self._connections[server], device)
                 for server, devices in hello["servers"].items()
                 for device in devices
             }
         except BaseException:
-            self._control.close()
+            self.close()  # an open socket would keep the context from ending
             raise
 
     # --- devices ----------------------------------------------------------------------------------------------------

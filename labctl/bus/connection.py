@@ -86,6 +86,6 @@ class Connection:
                 continue
             frames: list[Buffer] = [p.buffer for p in parts]
             reply = decode_reply(frames)
-            if reply.number == number:
-                return reply
+            if reply.number == number or (reply.number < 0 and reply.failure is not None):
+                return reply  # a negative number answers a request of which not even the number could be read
             # else: the answer to a call that was interrupted here; nobody waits for it any more

@@ -7,6 +7,7 @@ raw bytes, so they are neither copied nor encoded. Nothing executable is ever de
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -128,40 +129,50 @@ def decode_reply(frames: list[Buffer]) -> Reply:
 
 
 def revive(value: Any) -> Any:
-    """Contract values back from their tagged maps, at any depth of lists."""
+    """Contract values back from their tagged maps, at any depth of lists. Raises BusError on what is none."""
+    try:
+        return _revived(value)
+    except RecursionError:
+        raise BusError("malformed message: nested too deeply") from None
+
+
+def _revived(value: Any) -> Any:
     if isinstance(value, dict):
         tag = value.get("type")
         if isinstance(tag, str) and tag in VALUE_TYPES:
             cls: type[Value] = VALUE_TYPES[tag]
-            fields = {k: revive(v) for k, v in value.items() if k != "type"}
+            fields = {k: _revived(v) for k, v in value.items() if k != "type"}
             try:
                 return _with_tuples(cls, cls(**fields))
             except TypeError as error:
                 raise BusError(f"malformed {tag}: {error}") from None
-        return {k: revive(v) for k, v in value.items()}
+        return {k: _revived(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [revive(v) for v in value]
+        return [_revived(v) for v in value]
     return value
 
 
 def _with_tuples(cls: type[Value], value: Value) -> Value:
     """Lists become tuples where the contract says tuple; msgpack knows only lists."""
-    changes = {
-        f.name: tuple(item)
-        for f in msgspec.structs.fields(cls)
-        if "tuple" in str(f.type) and isinstance(item := getattr(value, f.name), list)
-    }
+    changes = {name: tuple(item) for name in _tuple_fields(cls) if isinstance(item := getattr(value, name), list)}
     return msgspec.structs.replace(value, **changes) if changes else value
+
+
+@lru_cache(maxsize=256)
+def _tuple_fields(cls: type[Value]) -> tuple[str, ...]:
+    return tuple(f.name for f in msgspec.structs.fields(cls) if "tuple" in str(f.type))
 
 
 def failure_of(error: BaseException, traceback: str) -> Failure:
     """What crosses the bus in place of an exception."""
+    # Python's text may hold what UTF-8 cannot, such as half of a file name that was never text.
+    message, traceback = (t.encode(errors="backslashreplace").decode() for t in (str(error), traceback))
     if type(error).__name__ in ERROR_TYPES:
-        return Failure(type(error).__name__, str(error), traceback)
+        return Failure(type(error).__name__, message, traceback)
     for cls in type(error).__mro__:
         if cls.__name__ in ERROR_TYPES:  # a subclass travels as the nearest type every client knows
-            return Failure(cls.__name__, str(error), traceback)
-    return Failure("DeviceError", f"{type(error).__name__}: {error}", traceback)
+            return Failure(cls.__name__, message, traceback)
+    return Failure("DeviceError", f"{type(error).__name__}: {message}", traceback)
 
 
 def error_of(failure: Failure) -> LabError:

@@ -28,7 +28,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A parameter, or world.KEY, devices.KEY, bench.KEY. Repeatable."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the experiment's own random numbers.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the experiment's own random numbers.")
+]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for run files and pictures.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One line of JSON and no progress.")]
 

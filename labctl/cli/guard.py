@@ -21,7 +21,7 @@ def status_of(error: Exception) -> int:
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run a command. SIGTERM ends it like Ctrl-C, so devices are made safe."""
+    """Run a command. SIGTERM and a closed terminal end it like Ctrl-C, so devices are made safe."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -34,10 +34,20 @@ def guarded(command: Callable[[], object]) -> int:
     from drivers.errors import LabError
 
     signal.signal(signal.SIGTERM, terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup wants it ignored
+        signal.signal(signal.SIGHUP, terminate)
     try:
-        command()
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        try:
+            command()
+        except SystemExit as stop:
+            # typer turns these two into exits of its own.
+            if isinstance(stop.__context__, BrokenPipeError):
+                raise stop.__context__ from None
+            if stop.code == INTERRUPTED:
+                raise KeyboardInterrupt from None
+            sys.stdout.flush()
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("labctl: interrupted; every device was made safe", file=sys.stderr)  # noqa: T201
         return INTERRUPTED

@@ -47,6 +47,7 @@ class Host:
         self._server_of = {device: server for server, names in config.servers.items() for device in names}
         self._world: Any = None
         self._clock: Any = None
+        self._closing = False
         self._started_ns = time.time_ns()
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -73,6 +74,7 @@ class Host:
 
     def close(self) -> None:
         """Every device safe, then closed; every thread ended."""
+        self._closing = True
         self.make_safe()
         self._watchdog.stop()
         self._control.stop()
@@ -133,10 +135,14 @@ class Host:
             raise ConfigurationError(f"{asking}: the bench has no device {name!r}; it has {', '.join(self._server_of)}")
         if self._server_of[name] == self._server_of[asking]:
             return self._devices[name]
-        connection = Connection(self._context, self.endpoints[self._server_of[name]])
+        connection = Connection(self._context, self.endpoints[self._server_of[name]], while_waiting=self._must_be_open)
         connection.lease = self.book.internal_token
         self._connections.append(connection)
         return DeviceProxy(connection, name)
+
+    def _must_be_open(self) -> None:
+        if self._closing:
+            raise BusError(f"bench {self.config.name} is being closed")
 
     # --- the control lane -------------------------------------------------------------------------------------------
 
@@ -160,8 +166,9 @@ class Host:
                     raise
                 return token
             case "release":
-                self.make_safe()
-                return self.book.release(request.lease)
+                # In this order: what another lane turns on in between finds its lease gone and is turned off there.
+                self.book.release(request.lease)
+                return self.make_safe()
             case "safe":
                 return self.make_safe()
             case "time":

@@ -92,9 +92,9 @@ class DeviceServer:
 
     def _call(self, device: Device, request: Request) -> Any:
         arguments = request.arguments
-        if not (isinstance(arguments, list) and len(arguments) == 2 and isinstance(arguments[1], dict)):
+        if not (isinstance(arguments, list) and [type(a) for a in arguments] == [list, dict]):
             raise BusError(f"{request.device}.{request.name}: malformed arguments")
-        positional, named = revive(arguments[0]), revive(arguments[1])
+        positional, named = revive(arguments[0]), {str(k): revive(v) for k, v in arguments[1].items()}
         return getattr(device, request.name)(*positional, **named)
 
     def _known(self, device: Device, name: str, table: dict[str, Any]) -> None:

@@ -123,8 +123,11 @@ class LayerEncoding:
         """Patterns of one pass: the base has every output spin at +1, the flips turn some of them."""
         columns = np.full(self._strip.macro_pixels, HALF_PI, self._precision)
         columns[self._inputs] = HALF_PI * spins
-        base = part.angles + np.repeat(columns, self._strip.pixels_per_spin)[None, :]
         outputs = len(part.outputs)
+        lit = outputs * self._alignment.rows_per_band
+        base = np.empty_like(part.angles)
+        np.add(part.angles[:lit], np.repeat(columns, self._strip.pixels_per_spin), out=base[:lit])
+        base[lit:] = part.angles[lit:] + self._precision(HALF_PI)  # dark, and at rest whatever the spins are
         return Sequence(
             base=base,
             base_origin=(self._alignment.first_row, self._strip.first_column),

@@ -77,12 +77,15 @@ def _gather(
 
 
 @kernel
-def _any_overlap(origins: NDArray[np.int32], height: int, width: int, rows: int, columns: int) -> bool:
+def _any_overlap(origins: NDArray[np.int32], height: int, width: int) -> bool:
     """Whether two patches share a pixel."""
-    taken = np.zeros((rows, columns), np.bool_)
+    if len(origins) == 0:
+        return False
+    top, left = origins[:, 0].min(), origins[:, 1].min()
+    taken = np.zeros((origins[:, 0].max() - top + height, origins[:, 1].max() - left + width), np.bool_)
     for k in range(len(origins)):
-        for r in range(origins[k, 0], origins[k, 0] + height):
-            for c in range(origins[k, 1], origins[k, 1] + width):
+        for r in range(origins[k, 0] - top, origins[k, 0] - top + height):
+            for c in range(origins[k, 1] - left, origins[k, 1] - left + width):
                 if taken[r, c]:
                     return True
                 taken[r, c] = True
@@ -148,8 +151,6 @@ class Panel:
             base_origin,
             self.radians(patches),
             np.array(origins, np.int32),
-            self._p.rows,
-            self._p.columns,
         )
 
     def step(self, wanted: NDArray[np.int32], time_ns: int) -> None:
@@ -236,13 +237,11 @@ class _LoadedSequence:
         base_origin: tuple[int, int],
         patches: NDArray[np.float64],
         origins: NDArray[np.int32],
-        rows: int,
-        columns: int,
     ) -> None:
         self.base = base
         self.base_origin = base_origin
         self.patches = patches
         self.origins = origins
         self.active = np.zeros(len(patches), np.bool_)
-        self.overlap = _any_overlap(origins, patches.shape[1], patches.shape[2], rows, columns)
+        self.overlap = _any_overlap(origins, patches.shape[1], patches.shape[2])
         self.under: NDArray[np.float64] | None = None
