@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
@@ -251,20 +250,26 @@ class Configurable:
 
 
 # A class's declarations do not change once it exists, and every request asks for them.
-@lru_cache(maxsize=256)
-def _declared_settings(cls: type[Configurable]) -> dict[str, setting[Any]]:
-    found: dict[str, setting[Any]] = {}
-    for base in reversed(cls.__mro__):
-        found.update({n: v for n, v in vars(base).items() if isinstance(v, setting)})
-    return found
+_SETTINGS: dict[type, dict[str, setting[Any]]] = {}
+_OPERATIONS: dict[type, dict[str, bool]] = {}
 
 
-@lru_cache(maxsize=256)
-def _declared_operations(cls: type[Configurable]) -> dict[str, bool]:
-    found: dict[str, bool] = {}
-    for base in reversed(cls.__mro__):
-        for name, member in vars(base).items():
-            observes = getattr(member, "__operation__", None)
-            if observes is not None:
-                found[name] = observes
-    return found
+def _declared_settings(cls: type) -> dict[str, setting[Any]]:
+    if cls not in _SETTINGS:
+        found: dict[str, setting[Any]] = {}
+        for base in reversed(cls.__mro__):
+            found.update({n: v for n, v in vars(base).items() if isinstance(v, setting)})
+        _SETTINGS[cls] = found
+    return _SETTINGS[cls]
+
+
+def _declared_operations(cls: type) -> dict[str, bool]:
+    if cls not in _OPERATIONS:
+        found: dict[str, bool] = {}
+        for base in reversed(cls.__mro__):
+            for name, member in vars(base).items():
+                observes = getattr(member, "__operation__", None)
+                if observes is not None:
+                    found[name] = observes
+        _OPERATIONS[cls] = found
+    return _OPERATIONS[cls]

@@ -61,13 +61,13 @@ class SimulatedCamera(Camera):
     def open(self) -> None:
         """Power-on state: full frame, 16.7 ms, exposures counted from 0."""
         self._reset()
-        self._world.triggered.append(self._on_trigger)
+        self._world.triggered.append(self)
 
     def close(self) -> None:
         """Leave the trigger line."""
         super().close()
-        if self._on_trigger in self._world.triggered:
-            self._world.triggered.remove(self._on_trigger)
+        if self in self._world.triggered:
+            self._world.triggered.remove(self)
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
@@ -127,10 +127,47 @@ class SimulatedCamera(Camera):
             lost_before=np.zeros(len(burst), np.int64),
         )
 
-    def _on_trigger(self) -> None:
+    def armed(self) -> int:
+        """Pulses of the trigger line it still answers."""
+        return self._armed
+
+    def on_trigger(self) -> None:
+        """A pulse on the trigger line."""
         if self._armed:
             self._armed -= 1  # first, so that a safe() during the exposure is not undone
             self._burst.append(self._expose())
+
+    def take_burst(
+        self, offsets: NDArray[np.int32], indices: NDArray[np.int32], settle_ns: int, dwell_ns: int
+    ) -> NDArray[np.int64] | None:
+        """Patterns 1 and following of the SLM's sequence in one compiled loop; when each was stable.
+
+        None if the world can only be asked frame by frame, or fewer frames are armed than there are patterns.
+        """
+        remaining = len(offsets) - 2
+        if self._armed != remaining or not remaining:
+            return None
+        roi, exposure_ns = self._roi, self._exposure_ns
+        burst = self._world.burst(
+            self.name,
+            self._number,
+            exposure_ns * 1e-9,
+            (roi.row, roi.column, roi.rows, roi.columns),
+            offsets,
+            indices,
+            settle_ns,
+            dwell_ns,
+        )
+        if burst is None:
+            return None
+        for k in range(remaining):
+            start_ns = int(burst.start_ns[k])
+            self._burst.append(
+                (burst.counts[k], self._number + k, start_ns, start_ns + exposure_ns, int(burst.saturated[k]))
+            )
+        self._number += remaining
+        self._armed = 0
+        return np.asarray(burst.start_ns)
 
     def _expose(self) -> tuple[NDArray[Any], int, int, int, int]:
         start_ns = self._world.clock.now_ns()

@@ -46,13 +46,13 @@ class SimulatedPhotodetector(Photodetector):
     def open(self) -> None:
         """Power-on state."""
         self._reset()
-        self._world.triggered.append(self._on_trigger)
+        self._world.triggered.append(self)
 
     def close(self) -> None:
         """Leave the trigger line."""
         super().close()
-        if self._on_trigger in self._world.triggered:
-            self._world.triggered.remove(self._on_trigger)
+        if self in self._world.triggered:
+            self._world.triggered.remove(self)
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
@@ -92,7 +92,12 @@ class SimulatedPhotodetector(Photodetector):
             )
         return burst
 
-    def _on_trigger(self) -> None:
+    def armed(self) -> int:
+        """Pulses of the trigger line it still answers."""
+        return self._armed
+
+    def on_trigger(self) -> None:
+        """A pulse on the trigger line."""
         if self._armed:
             self._armed -= 1
             self._burst.append(self._take())

@@ -93,7 +93,8 @@ class SimulatedSLM(SLM):
         ids = np.arange(self._pattern_id + 1, self._pattern_id + 1 + n, dtype=np.int64)
         stable = np.empty(n, np.int64)
         dwell_ns, settle_ns, base_settle_ns = _ns(dwell_s), _ns(self._settle_s), _ns(self._base_settle_s)
-        offsets, indices = sequence.offsets, np.ascontiguousarray(sequence.indices)
+        # Copies: what came over the bus may be read-only, for which kernels would be compiled once more.
+        offsets, indices = np.array(sequence.offsets, np.int32), np.array(sequence.indices, np.int32)
         for k in range(n):
             if self._stop.is_set():
                 self._remember(sequence, base, patches, k)
@@ -105,6 +106,12 @@ class SimulatedSLM(SLM):
             clock.sleep_until(int(stable[k]))
             self._world.fire_trigger()
             clock.sleep_until(int(stable[k]) + dwell_ns)
+            if k == 0 and self._world.parameters.path == "auto":
+                camera = self._world.lone_camera()
+                rest = camera.take_burst(offsets, indices, settle_ns, dwell_ns) if camera else None
+                if rest is not None:
+                    stable[1:] = rest
+                    break
         self._remember(sequence, base, patches, n)
         return SequenceTimes(pattern_ids=ids, stable_ns=stable)
 

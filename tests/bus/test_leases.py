@@ -248,7 +248,7 @@ def test_control_is_refused_while_a_call_from_before_still_runs(lab: Lab, bench:
     running.start()
     lab.lamp.busy.wait(5)
     with pytest.raises(BusError, match="busy with another call"):
-        short_lab.take(bench)
+            bench.control().__enter__()
     assert lab.host.book.status() is None
     running.join()
 

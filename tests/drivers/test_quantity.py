@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -29,7 +31,7 @@ from drivers.quantity import Fraction, Metres, parse_quantity
         ("-3e-2 mm", "m", -3e-5),
     ],
 )
-def test_text_becomes_si(text, unit, value):
+def test_text_becomes_si(text: Any, unit: str, value: Any) -> None:
     assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-12)
 
 
@@ -52,7 +54,7 @@ def test_text_becomes_si(text, unit, value):
         ("3 m", "1", "a fraction or percentage is expected"),
     ],
 )
-def test_an_error_names_the_value_and_an_example(value, unit, message):
+def test_an_error_names_the_value_and_an_example(value: Any, unit: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_quantity(value, unit)
 
@@ -62,15 +64,15 @@ class Beam(BaseModel):
     share: Fraction = 0.5
 
 
-def test_a_model_reads_quantities():
+def test_a_model_reads_quantities() -> None:
     beam = Beam.model_validate({"waist": "5 mm", "share": "25 %"})
     assert (beam.waist, beam.share) == (5e-3, 0.25)
 
 
-def test_a_default_is_in_si_already():
+def test_a_default_is_in_si_already() -> None:
     assert Beam().waist == 1e-3
 
 
-def test_a_model_refuses_a_bare_number_for_a_length():
+def test_a_model_refuses_a_bare_number_for_a_length() -> None:
     with pytest.raises(ValidationError, match="has no unit"):
         Beam.model_validate({"waist": 5.0})

@@ -143,7 +143,9 @@ def by_hardware(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Sequ
 
 @pytest.mark.parametrize("timing", ["auto", "software"])
 @pytest.mark.parametrize("servers", ["", TWO_SERVERS], ids=["one server", "SLM over the bus"])
-def test_frames_do_not_depend_on_timing_and_servers(tmp_path, by_hardware, timing, servers):
+def test_frames_do_not_depend_on_timing_and_servers(
+    tmp_path: Path, by_hardware: dict[str, list[SequenceResult]], timing: str, servers: str
+) -> None:
     path = bench_file(tmp_path, BENCH + servers)
     found = played(path, {"devices.sequencer.timing": timing}, frames=True)
     for result, expected in zip(found, by_hardware["camera"], strict=True):
@@ -153,7 +155,9 @@ def test_frames_do_not_depend_on_timing_and_servers(tmp_path, by_hardware, timin
 
 @pytest.mark.parametrize("timing", ["auto", "software"])
 @pytest.mark.parametrize("servers", ["", TWO_SERVERS], ids=["one server", "SLM over the bus"])
-def test_readings_do_not_depend_on_timing_and_servers(tmp_path, by_hardware, timing, servers):
+def test_readings_do_not_depend_on_timing_and_servers(
+    tmp_path: Path, by_hardware: dict[str, list[SequenceResult]], timing: str, servers: str
+) -> None:
     path = bench_file(tmp_path, BENCH + servers)
     found = played(path, {"devices.sequencer.timing": timing}, readout="photodetector")
     for result, expected in zip(found, by_hardware["photodetector"], strict=True):
@@ -163,18 +167,18 @@ def test_readings_do_not_depend_on_timing_and_servers(tmp_path, by_hardware, tim
         np.testing.assert_array_equal(result.peak, result.signal[:, 0])
 
 
-def test_the_reference_path_counts_the_same(tmp_path, by_hardware):
+def test_the_reference_path_counts_the_same(tmp_path: Path, by_hardware: dict[str, list[SequenceResult]]) -> None:
     found = played(bench_file(tmp_path), {"world.path": "reference"}, frames=True)
     for result, expected in zip(found, by_hardware["camera"], strict=True):
         assert_same(result, expected)
 
 
-def test_another_seed_counts_otherwise(tmp_path, by_hardware):
+def test_another_seed_counts_otherwise(tmp_path: Path, by_hardware: dict[str, list[SequenceResult]]) -> None:
     found = played(bench_file(tmp_path), {"world.seed": 12}, frames=True)
     assert (found[0].frames != by_hardware["camera"][0].frames).mean() > 0.5
 
 
-def test_the_panel_was_in_motion_and_the_light_on(tmp_path, by_hardware):
+def test_the_panel_was_in_motion_and_the_light_on(tmp_path: Path, by_hardware: dict[str, list[SequenceResult]]) -> None:
     # Otherwise the comparisons above would prove little.
     slow = {"devices.slm.settle": "500 ms", "devices.slm.base_settle": "500 ms"}
     at_rest = played(bench_file(tmp_path), slow)
@@ -183,7 +187,7 @@ def test_the_panel_was_in_motion_and_the_light_on(tmp_path, by_hardware):
     assert np.abs(at_rest[0].signal[:, 0] / moving - 1).max() > 0.05
 
 
-def test_a_window_is_the_sum_of_its_pixels(by_hardware):
+def test_a_window_is_the_sum_of_its_pixels(by_hardware: dict[str, list[SequenceResult]]) -> None:
     result = by_hardware["camera"][0]
     assert result.frames is not None
     np.testing.assert_array_equal(result.signal[:, 0], result.frames[:, :, 3].sum(axis=1))
@@ -191,7 +195,7 @@ def test_a_window_is_the_sum_of_its_pixels(by_hardware):
     np.testing.assert_array_equal(result.peak, result.frames.max(axis=(1, 2)))
 
 
-def test_ids_and_times_rise(by_hardware):
+def test_ids_and_times_rise(by_hardware: dict[str, list[SequenceResult]]) -> None:
     first, second = by_hardware["camera"]
     ids = np.concatenate([first.pattern_ids, second.pattern_ids])
     assert (np.diff(ids) == 1).all()
@@ -228,12 +232,12 @@ def table() -> Table:
     return Table()
 
 
-def test_no_windows_means_the_whole_region(table):
+def test_no_windows_means_the_whole_region(table: Table) -> None:
     result = table.sequencer.play(patterns(3), [], frames=True)
     np.testing.assert_array_equal(result.signal[:, 0], result.frames.sum(axis=(1, 2)))
 
 
-def test_frames_are_returned_only_when_asked_for(table):
+def test_frames_are_returned_only_when_asked_for(table: Table) -> None:
     assert table.sequencer.play(patterns(3), WINDOWS).frames is None
 
 
@@ -248,14 +252,14 @@ def test_frames_are_returned_only_when_asked_for(table):
         ROI(row=0, column=6, rows=1, columns=2),
     ],
 )
-def test_a_window_beyond_the_region_is_refused_before_anything_is_shown(table, window):
+def test_a_window_beyond_the_region_is_refused_before_anything_is_shown(table: Table, window: ROI) -> None:
     with pytest.raises(LimitError, match=r"sequencer\.play: window ROI.* does not fit the ROI of 31x7"):
         table.sequencer.play(patterns(3), [WINDOWS[0], window])
     assert (table.slm.read_back() == 0).all()
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_a_sequence_beyond_the_panel_is_refused(table, timing):
+def test_a_sequence_beyond_the_panel_is_refused(table: Table, timing: str) -> None:
     table.sequencer.timing = timing
     too_wide = patterns(3)
     too_wide = Sequence(**{n: getattr(too_wide, n) for n in too_wide.__struct_fields__} | {"base_origin": (2, 9)})
@@ -264,7 +268,7 @@ def test_a_sequence_beyond_the_panel_is_refused(table, timing):
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_a_patch_beyond_the_base_is_refused_whatever_the_timing(table, timing):
+def test_a_patch_beyond_the_base_is_refused_whatever_the_timing(table: Table, timing: str) -> None:
     table.sequencer.timing = timing
     good = patterns(3)
     stray = good.patch_origins.copy()
@@ -275,18 +279,18 @@ def test_a_patch_beyond_the_base_is_refused_whatever_the_timing(table, timing):
     assert (table.slm.read_back() == 0).all()
 
 
-def test_an_unknown_readout_names_the_known_ones(table):
+def test_an_unknown_readout_names_the_known_ones(table: Table) -> None:
     with pytest.raises(LimitError, match="readout 'eye' is none of camera, photodetector"):
         table.sequencer.play(patterns(3), [], readout="eye")
 
 
-def test_without_a_photodetector_there_is_only_the_camera(table):
+def test_without_a_photodetector_there_is_only_the_camera(table: Table) -> None:
     alone = SoftwareSequencer("sequencer", table.slm, table.camera)
-    with pytest.raises(LimitError, match="readout 'photodetector' is none of camera$"):
+    with pytest.raises(LimitError, match=r"readout 'photodetector' is none of camera$"):
         alone.play(patterns(3), [], readout="photodetector")
 
 
-def test_the_photodetector_may_be_called_by_its_name(table):
+def test_the_photodetector_may_be_called_by_its_name(table: Table) -> None:
     assert table.sequencer.play(patterns(3), [], readout="slit").signal.shape == (3, 1)
 
 
@@ -301,25 +305,25 @@ def long_sequence(n: int) -> Sequence:
     )
 
 
-def test_hardware_timing_beyond_the_memory_is_refused(table):
+def test_hardware_timing_beyond_the_memory_is_refused(table: Table) -> None:
     table.sequencer.timing = "hardware"
     with pytest.raises(LimitError, match=r"sequencer\.timing = hardware: 4097 patterns, SLM memory 4096"):
         table.sequencer.play(long_sequence(MEMORY_PATTERNS + 1), [])
 
 
-def test_automatic_timing_goes_beyond_the_memory(table, monkeypatch):
+def test_automatic_timing_goes_beyond_the_memory(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulators.devices.slm.MEMORY_PATTERNS", 5)
     assert table.sequencer.play(long_sequence(6), []).signal.shape == (6, 1)
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_a_sequence_may_have_no_patches(table, timing):
+def test_a_sequence_may_have_no_patches(table: Table, timing: str) -> None:
     table.sequencer.timing = timing
     assert table.sequencer.play(long_sequence(3), []).pattern_ids.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_the_camera_is_free_after_a_sequence(table, timing):
+def test_the_camera_is_free_after_a_sequence(table: Table, timing: str) -> None:
     table.sequencer.timing = timing
     table.sequencer.play(patterns(3), [])
     table.camera.roi = ROI(row=0, column=0, rows=1, columns=1)
@@ -327,7 +331,7 @@ def test_the_camera_is_free_after_a_sequence(table, timing):
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_reading_the_photodetector_takes_no_frames(table, timing):
+def test_reading_the_photodetector_takes_no_frames(table: Table, timing: str) -> None:
     table.sequencer.timing = timing
     table.sequencer.play(patterns(3), [])
     table.sequencer.play(patterns(3), [], readout="photodetector")
@@ -335,7 +339,7 @@ def test_reading_the_photodetector_takes_no_frames(table, timing):
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_bench_time_is_settling_exposure_and_readout(table, timing):
+def test_bench_time_is_settling_exposure_and_readout(table: Table, timing: str) -> None:
     table.sequencer.timing = timing
     table.sequencer.play(patterns(4), [])
     settling = 225_000_000 + 3 * 75_000_000
@@ -360,13 +364,13 @@ def early(table: Table, monkeypatch: pytest.MonkeyPatch) -> Table:
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_a_stale_frame_is_an_error(early, timing):
+def test_a_stale_frame_is_an_error(early: Table, timing: str) -> None:
     early.sequencer.timing = timing
     with pytest.raises(DeviceError, match=r"sequencer\.play: exposure 0 began 0\.001 ms before its pattern was stable"):
         early.sequencer.play(patterns(3), [])
 
 
-def test_a_stale_reading_is_an_error(table, monkeypatch):
+def test_a_stale_reading_is_an_error(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     measure = table.slit.measure
 
     def measured_too_soon() -> Reading:
@@ -379,7 +383,7 @@ def test_a_stale_reading_is_an_error(table, monkeypatch):
         table.sequencer.play(patterns(3), [], readout="photodetector")
 
 
-def test_a_frame_that_did_not_come_is_an_error(table, monkeypatch):
+def test_a_frame_that_did_not_come_is_an_error(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     pulses: list[None] = []
     fire = table.world.fire_trigger
 
@@ -407,7 +411,9 @@ def after_patterns(slm: SimulatedSLM, n: int, act: Callable[[], None]) -> Callab
 
 
 @pytest.mark.parametrize("readout", ["camera", "photodetector"])
-def test_safe_stops_a_software_timed_sequence_at_its_next_pattern(table, monkeypatch, readout):
+def test_safe_stops_a_software_timed_sequence_at_its_next_pattern(
+    table: Table, monkeypatch: pytest.MonkeyPatch, readout: str
+) -> None:
     table.sequencer.timing = "software"
     monkeypatch.setattr(table.slm, "settle", after_patterns(table.slm, 3, table.sequencer.safe))
     with pytest.raises(DeviceError, match=r"sequencer\.play: stopped by safe\(\) after 3 of 12 patterns"):
@@ -415,7 +421,7 @@ def test_safe_stops_a_software_timed_sequence_at_its_next_pattern(table, monkeyp
 
 
 @pytest.mark.parametrize("readout", ["camera", "photodetector"])
-def test_safe_stops_a_hardware_timed_sequence(table, readout):
+def test_safe_stops_a_hardware_timed_sequence(table: Table, readout: str) -> None:
     pulses: list[None] = []
 
     def stop_at_third() -> None:
@@ -429,7 +435,7 @@ def test_safe_stops_a_hardware_timed_sequence(table, readout):
         table.sequencer.play(patterns(), [], readout=readout)
 
 
-def test_safe_between_loading_and_running_stops_the_sequence(table, monkeypatch):
+def test_safe_between_loading_and_running_stops_the_sequence(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     # The table was made safe: what is measured from now on is dark, and must not be taken for a result.
     load = table.slm.load
 
@@ -445,7 +451,7 @@ def test_safe_between_loading_and_running_stops_the_sequence(table, monkeypatch)
         table.sequencer.play(patterns(), [])
 
 
-def test_a_sequence_can_be_played_after_one_was_stopped(table, monkeypatch):
+def test_a_sequence_can_be_played_after_one_was_stopped(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     table.sequencer.timing = "software"
     with monkeypatch.context() as patched:
         patched.setattr(table.slm, "settle", after_patterns(table.slm, 2, table.sequencer.safe))
@@ -454,7 +460,7 @@ def test_a_sequence_can_be_played_after_one_was_stopped(table, monkeypatch):
     assert table.sequencer.play(patterns(), []).signal.shape == (12, 1)
 
 
-def test_a_software_trigger_labels_the_frame_with_its_pattern(table, monkeypatch):
+def test_a_software_trigger_labels_the_frame_with_its_pattern(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     labels: list[int] = []
     trigger = table.camera.trigger
 
@@ -485,7 +491,9 @@ def hosted(tmp_path: Path) -> Iterator[tuple[Host, Bench]]:
 
 
 @pytest.mark.parametrize("timing", ["hardware", "software"])
-def test_safe_on_the_control_lane_stops_a_sequence_that_is_being_played(hosted, timing):
+def test_safe_on_the_control_lane_stops_a_sequence_that_is_being_played(
+    hosted: tuple[Host, Bench], timing: str
+) -> None:
     host, bench = hosted
     reached = threading.Event()
     go_on = threading.Event()
@@ -521,7 +529,7 @@ def test_safe_on_the_control_lane_stops_a_sequence_that_is_being_played(hosted, 
     assert "stopped by safe() after 4 of 12 patterns" in str(failures[0])
 
 
-def test_an_error_of_the_slm_crosses_two_servers_with_its_type(hosted):
+def test_an_error_of_the_slm_crosses_two_servers_with_its_type(hosted: tuple[Host, Bench]) -> None:
     _, bench = hosted
     good = patterns(3)
     bad = Sequence(**{n: getattr(good, n) for n in good.__struct_fields__} | {"base_origin": (2, 9)})
@@ -529,13 +537,13 @@ def test_an_error_of_the_slm_crosses_two_servers_with_its_type(hosted):
         bench.sequencer.play(bad, WINDOWS)
 
 
-def test_limits_of_the_bench_file_hold_in_a_session(tmp_path):
+def test_limits_of_the_bench_file_hold_in_a_session(tmp_path: Path) -> None:
     config = load_bench(bench_file(tmp_path), {"devices.source.limits.power.max": "25 %"})
     with open_bench(config) as bench, bench.control("test"), pytest.raises(LimitError, match=r"outside 0 to 0\.25"):
         bench.source.power_fraction = 0.26
 
 
-def test_sessions_repeat(tmp_path):
+def test_sessions_repeat(tmp_path: Path) -> None:
     results = []
     with open_bench(load_bench(bench_file(tmp_path))) as bench:
         for _ in range(2):

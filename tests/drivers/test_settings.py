@@ -67,7 +67,7 @@ def oven() -> Oven:
         ("region", (0, 0, 1, 1), "a ROI is needed"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused(oven, name, value, message):
+def test_a_value_of_the_wrong_type_is_refused(oven: Oven, name: str, value: Any, message: str) -> None:
     before = dict(oven.values)
     with pytest.raises(LimitError, match=message.replace("(", r"\(")):
         setattr(oven, name, value)
@@ -75,7 +75,7 @@ def test_a_value_of_the_wrong_type_is_refused(oven, name, value, message):
 
 
 @pytest.mark.parametrize("value", [-0.1, 1000.1])
-def test_a_limit_error_names_device_value_unit_and_limit(oven, value):
+def test_a_limit_error_names_device_value_unit_and_limit(oven: Oven, value: Any) -> None:
     with pytest.raises(
         LimitError, match=rf"^oven\.temperature_k = {value} K is outside 0 to 1000; nothing was changed$"
     ):
@@ -84,62 +84,62 @@ def test_a_limit_error_names_device_value_unit_and_limit(oven, value):
 
 
 @pytest.mark.parametrize("value", [0, 1000, 1e-300])
-def test_limits_themselves_are_allowed(oven, value):
+def test_limits_themselves_are_allowed(oven: Oven, value: Any) -> None:
     oven.temperature_k = value
     assert oven.temperature_k == value
 
 
-def test_a_whole_number_is_a_float(oven):
+def test_a_whole_number_is_a_float(oven: Oven) -> None:
     oven.temperature_k = 5
     assert type(oven.temperature_k) is float
 
 
-def test_a_numpy_double_is_a_float(oven):
+def test_a_numpy_double_is_a_float(oven: Oven) -> None:
     oven.temperature_k = np.float64(5.0)
     assert oven.temperature_k == 5.0
 
 
-def test_a_choice_that_is_none_is_refused(oven):
+def test_a_choice_that_is_none_is_refused(oven: Oven) -> None:
     with pytest.raises(LimitError, match=r"oven\.mode = 'best': choose one of slow, fast"):
         oven.mode = "best"
 
 
-def test_what_is_read_only_cannot_be_written(oven):
+def test_what_is_read_only_cannot_be_written(oven: Oven) -> None:
     with pytest.raises(LimitError, match=r"oven\.serial is read-only"):
         oven.serial = "x"
 
 
-def test_a_limit_error_is_a_value_error():
+def test_a_limit_error_is_a_value_error() -> None:
     assert issubclass(LimitError, ValueError)
 
 
 # --- narrowing --------------------------------------------------------------------------------------------------------
 
 
-def test_limits_can_be_narrowed(oven):
+def test_limits_can_be_narrowed(oven: Oven) -> None:
     oven.restrict("temperature_k", Limits(maximum=400.0))
     with pytest.raises(LimitError, match="is outside 0 to 400"):
         oven.temperature_k = 401.0
 
 
-def test_limits_can_never_be_widened(oven):
+def test_limits_can_never_be_widened(oven: Oven) -> None:
     oven.restrict("temperature_k", Limits(minimum=100.0, maximum=400.0))
     oven.restrict("temperature_k", Limits(minimum=-5.0, maximum=5000.0))
     assert oven.limits("temperature_k") == Limits(minimum=100.0, maximum=400.0)
 
 
-def test_each_end_is_narrowed_by_itself(oven):
+def test_each_end_is_narrowed_by_itself(oven: Oven) -> None:
     oven.restrict("temperature_k", Limits(minimum=100.0))
     oven.restrict("temperature_k", Limits(maximum=400.0))
     assert oven.limits("temperature_k") == Limits(minimum=100.0, maximum=400.0)
 
 
-def test_narrowing_one_device_leaves_another_alone(oven):
+def test_narrowing_one_device_leaves_another_alone(oven: Oven) -> None:
     oven.restrict("temperature_k", Limits(maximum=400.0))
     assert Oven("other").limits("temperature_k").maximum == 1000
 
 
-def test_restricting_an_unknown_setting_names_the_known_ones(oven):
+def test_restricting_an_unknown_setting_names_the_known_ones(oven: Oven) -> None:
     with pytest.raises(ConfigurationError, match="oven has no setting 'colour'; it has temperature_k, "):
         oven.restrict("colour", Limits(maximum=1.0))
 
@@ -147,7 +147,7 @@ def test_restricting_an_unknown_setting_names_the_known_ones(oven):
 # --- description ------------------------------------------------------------------------------------------------------
 
 
-def test_the_description_tells_the_limits_in_force(oven):
+def test_the_description_tells_the_limits_in_force(oven: Oven) -> None:
     oven.restrict("temperature_k", Limits(maximum=400.0))
     described = {s.name: s for s in oven.describe().settings}
     assert described["temperature_k"].limits == Limits(minimum=0, maximum=400.0)
@@ -159,24 +159,24 @@ def test_the_description_tells_the_limits_in_force(oven):
 @pytest.mark.parametrize(
     ("name", "key"), [("temperature_k", "temperature"), ("share_fraction", "share"), ("steps", "steps")]
 )
-def test_a_bench_file_leaves_the_unit_suffix_out(oven, name, key):
+def test_a_bench_file_leaves_the_unit_suffix_out(oven: Oven, name: str, key: str) -> None:
     assert {s.name: s.file_key for s in oven.describe().settings}[name] == key
 
 
-def test_operations_tell_whether_they_only_observe(oven):
+def test_operations_tell_whether_they_only_observe(oven: Oven) -> None:
     described = {o.name: o for o in oven.describe().operations}
     assert {name: o.observes for name, o in described.items()} == {"bake": False, "look": True}
     assert described["bake"].signature == "(minutes: 'float' = 3.0) -> 'None'"
 
 
-def test_a_snapshot_holds_every_setting(oven):
+def test_a_snapshot_holds_every_setting(oven: Oven) -> None:
     assert set(oven.snapshot()) == set(oven.declared_settings())
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_error_is_a_lab_error_and_keeps_its_type_over_the_bus():
+def test_every_error_is_a_lab_error_and_keeps_its_type_over_the_bus() -> None:
     def all_of(cls: type[LabError]) -> set[type[LabError]]:
         return {cls, *(s for c in cls.__subclasses__() if c.__module__ == cls.__module__ for s in all_of(c))}
 
@@ -199,7 +199,7 @@ def sequence(**changes: Any) -> Sequence:
     return Sequence(**(fields | changes))
 
 
-def test_a_sequence_that_fits_is_valid():
+def test_a_sequence_that_fits_is_valid() -> None:
     sequence().validate(6, 9)
     assert len(sequence()) == 3
 
@@ -225,6 +225,6 @@ def test_a_sequence_that_fits_is_valid():
         ({"indices": np.array([0, -1, 1], np.int32)}, "a patch index is outside 0 to 1"),
     ],
 )
-def test_a_sequence_that_does_not_fit_is_refused(changes, message):
+def test_a_sequence_that_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(LimitError, match=message):
         sequence(**changes).validate(6, 9)

@@ -38,7 +38,7 @@ GEOMETRIES = [(1, 1, 256), (2, 1, 256), (2, 3, None), (3, 3, 256), (3, 1, None)]
 
 @pytest.mark.parametrize(("rows_per_wavelength", "columns", "levels"), GEOMETRIES)
 @pytest.mark.parametrize("wait_s", [AT_REST_S, 3e-3, 12e-3, 30e-3])
-def test_whole_random_panels(rows_per_wavelength, columns, levels, wait_s):
+def test_whole_random_panels(rows_per_wavelength: int, columns: int, levels: int | None, wait_s: float) -> None:
     bay = bay_with(rows_per_wavelength, columns, levels)
     rng = np.random.default_rng(1)
     time_s = 0.0
@@ -50,7 +50,7 @@ def test_whole_random_panels(rows_per_wavelength, columns, levels, wait_s):
 
 @pytest.mark.parametrize(("rows_per_wavelength", "columns", "levels"), GEOMETRIES)
 @pytest.mark.parametrize("wait_s", [AT_REST_S, 12e-3])
-def test_random_partial_rewrites(rows_per_wavelength, columns, levels, wait_s):
+def test_random_partial_rewrites(rows_per_wavelength: int, columns: int, levels: int | None, wait_s: float) -> None:
     bay = bay_with(rows_per_wavelength, columns, levels)
     rng = np.random.default_rng(2)
     time_s = 0.0
@@ -65,7 +65,9 @@ def test_random_partial_rewrites(rows_per_wavelength, columns, levels, wait_s):
 @pytest.mark.parametrize(("rows_per_wavelength", "columns", "levels"), GEOMETRIES)
 @pytest.mark.parametrize("wait_s", [AT_REST_S, 12e-3])
 @pytest.mark.parametrize("same_place", [False, True], ids=["apart", "several per place"])
-def test_random_sequences_of_patches(rows_per_wavelength, columns, levels, wait_s, same_place):
+def test_random_sequences_of_patches(
+    rows_per_wavelength: int, columns: int, levels: int | None, wait_s: float, same_place: bool
+) -> None:
     bay = bay_with(rows_per_wavelength, columns, levels)
     rng = np.random.default_rng(3)
     places = [(r, c) for r in range(2, 22, 3) for c in range(4, 44, 5)]
@@ -84,7 +86,7 @@ def test_random_sequences_of_patches(rows_per_wavelength, columns, levels, wait_
 
 
 @pytest.mark.parametrize("wait_s", [AT_REST_S, 12e-3])
-def test_changes_of_the_source_in_between(wait_s):
+def test_changes_of_the_source_in_between(wait_s: float) -> None:
     bay = bay_with(columns=3)
     rng = np.random.default_rng(4)
     time_s = 0.0
@@ -95,7 +97,7 @@ def test_changes_of_the_source_in_between(wait_s):
         time_s += wait_s + EXPOSURE_S
 
 
-def test_two_detectors_on_one_panel():
+def test_two_detectors_on_one_panel() -> None:
     bay = bay_with(columns=3)
     rng = np.random.default_rng(5)
     bay.panel.write(bay.random_gray(rng, 24, 48), 0, 0, 0)
@@ -106,14 +108,14 @@ def test_two_detectors_on_one_panel():
         watcher.assert_fast_is_reference(1.02, EXPOSURE_S)
 
 
-def test_a_closed_detector_follows_no_more():
+def test_a_closed_detector_follows_no_more() -> None:
     bay = bay_with()
     bay.probe.close()
     bay.probe.close()
     assert bay.panel.listeners == []
 
 
-def test_an_instant_panel():
+def test_an_instant_panel() -> None:
     bay = bay_with(slm=INSTANT)
     rng = np.random.default_rng(6)
     for k in range(5):
@@ -123,7 +125,7 @@ def test_an_instant_panel():
 
 
 @pytest.mark.parametrize("instant", ["rise_time", "fall_time"])
-def test_a_panel_that_is_instant_one_way(instant):
+def test_a_panel_that_is_instant_one_way(instant: str) -> None:
     bay = bay_with(slm={instant: "0 s"})
     rng = np.random.default_rng(7)
     for k in range(4):
@@ -131,7 +133,7 @@ def test_a_panel_that_is_instant_one_way(instant):
         bay.assert_fast_is_reference(0.06 * k + 30e-3, EXPOSURE_S)
 
 
-def test_rounding_does_not_pile_up_over_thousands_of_patterns():
+def test_rounding_does_not_pile_up_over_thousands_of_patterns() -> None:
     bay = bay_with()
     rng = np.random.default_rng(8)
     patches = np.stack([bay.random_gray(rng, 2, 2) for _ in range(60)])
@@ -144,7 +146,7 @@ def test_rounding_does_not_pile_up_over_thousands_of_patterns():
     bay.assert_fast_is_reference(4000.0, EXPOSURE_S)
 
 
-def test_dispersed_bands_count_with_their_own_wavelength():
+def test_dispersed_bands_count_with_their_own_wavelength() -> None:
     # Two bands of the same pattern: the fringe of the longer wavelength is wider.
     bay = bay_with(optics={"dispersion": 300.0})
     assert np.ptp(bay.light.wavelengths_m) > 200e-9
@@ -155,7 +157,7 @@ def test_dispersed_bands_count_with_their_own_wavelength():
 # --- wide and narrow regions ------------------------------------------------------------------------------------------
 
 
-def test_a_wide_region_sees_what_a_narrow_one_sees():
+def test_a_wide_region_sees_what_a_narrow_one_sees() -> None:
     world = lit_world()
     world.panel.write(np.random.default_rng(1).integers(0, 256, (24, 48)).astype(np.uint8), 0, 0, 0)
     wide = world.mean_electrons(ns(AT_REST_S), 1e-3, 60, 20, 50, 250)
@@ -163,7 +165,7 @@ def test_a_wide_region_sees_what_a_narrow_one_sees():
     np.testing.assert_allclose(wide[20:30, 110:130], narrow, rtol=1e-9, atol=1e-12 * wide.max())
 
 
-def test_a_wide_region_sees_the_panel_in_motion():
+def test_a_wide_region_sees_the_panel_in_motion() -> None:
     world = lit_world()
     world.panel.write(np.random.default_rng(1).integers(0, 256, (24, 48)).astype(np.uint8), 0, 0, 0)
     wide = world.mean_electrons(ns(30e-3), 5e-3, 60, 20, 50, 250)
@@ -172,7 +174,7 @@ def test_a_wide_region_sees_the_panel_in_motion():
 
 
 @pytest.mark.parametrize("wait_s", [AT_REST_S, 30e-3])
-def test_the_reference_path_gives_the_same_electrons(wait_s):
+def test_the_reference_path_gives_the_same_electrons(wait_s: float) -> None:
     worlds = [lit_world(path=path) for path in ("auto", "reference")]
     images = []
     for world in worlds:
@@ -196,7 +198,7 @@ def full_width() -> tuple[PrbmParameters, Panel]:
     return p, panel
 
 
-def test_integration_across_a_pixel_has_converged_on_the_full_width():
+def test_integration_across_a_pixel_has_converged_on_the_full_width() -> None:
     p, panel = full_width()
     pixel_m, light, full = p.camera.pitch, Illumination.of(p), np.ones(1)
     whole = Probe(p, light, panel, Aperture(np.zeros(1), np.zeros(1), pixel_m, pixel_m**2)).power(0.0, 1.0, full)
@@ -206,7 +208,7 @@ def test_integration_across_a_pixel_has_converged_on_the_full_width():
     assert whole[0, 0] == pytest.approx(fine, rel=2e-6)
 
 
-def test_a_pixel_of_the_full_width_is_not_its_centre():
+def test_a_pixel_of_the_full_width_is_not_its_centre() -> None:
     # The check above would be empty if the light did not vary within a pixel.
     p, panel = full_width()
     pixel_m, light, full = p.camera.pitch, Illumination.of(p), np.ones(1)
@@ -217,7 +219,7 @@ def test_a_pixel_of_the_full_width_is_not_its_centre():
 
 
 @pytest.mark.parametrize("row_m", [0.0, 100e-6, 1e-3])
-def test_the_line_is_even_along_a_pixel_of_two_rows(row_m):
+def test_the_line_is_even_along_a_pixel_of_two_rows(row_m: float) -> None:
     # Detection is at a pixel's centre along Y: good to 1e-4 of the light on the axis for bands of two rows.
     p = parameters(slm=INSTANT, optics={"bands": 1})
     panel, light, full = Panel(p.slm), Illumination.of(p), np.ones(1)
@@ -249,7 +251,7 @@ def one_band_by_fft(
 
 
 @pytest.mark.parametrize("rows_per_wavelength", [1, 2, 3])
-def test_one_band_is_the_fourier_transform_of_its_pixels(rows_per_wavelength):
+def test_one_band_is_the_fourier_transform_of_its_pixels(rows_per_wavelength: int) -> None:
     p = parameters(optics={"bands": 1, "rows_per_wavelength": rows_per_wavelength})
     panel = Panel(p.slm)
     panel.write(np.random.default_rng(4).integers(0, 256, (24, 48)).astype(np.uint8), 0, 0, 0)
@@ -293,7 +295,7 @@ def brute_force_electrons(p: PrbmParameters, phase: NDArray[np.float64], row: in
 
 
 @pytest.mark.parametrize(("row", "column"), [(90, 140), (80, 147), (150, 121)])
-def test_electrons_are_those_of_the_double_sum_over_pixels_and_bands(row, column):
+def test_electrons_are_those_of_the_double_sum_over_pixels_and_bands(row: int, column: int) -> None:
     world = lit_world(slm=INSTANT, camera={"pitch": "13 um"})
     world.panel.write(np.random.default_rng(5).integers(0, 256, (24, 48)).astype(np.uint8), 0, 0, 0)
     electrons = float(world.mean_electrons(0, 1.0, row, column, 1, 1)[0, 0])
@@ -306,7 +308,7 @@ def test_electrons_are_those_of_the_double_sum_over_pixels_and_bands(row, column
 
 @pytest.mark.parametrize("fill_factor", ["100 %", "93 %", "50 %"])
 @pytest.mark.parametrize("pattern", ["flat", "random", "grating"])
-def test_all_orders_together_carry_what_the_active_area_reflects(fill_factor, pattern):
+def test_all_orders_together_carry_what_the_active_area_reflects(fill_factor: str, pattern: str) -> None:
     # tables.md, check 2. The irradiance is band-limited to the panel's autocorrelation, so a sum over points at half
     # its fringe is the integral; the orders beyond +-M hold at most 2 / (pi^2 a M) of it in each direction.
     p = parameters(
@@ -354,29 +356,29 @@ BINARY = np.tile([0, 128], 24).astype(np.uint8)
 PIXEL = math.sqrt(0.93)
 
 
-def test_a_binary_grating_of_depth_pi_sends_nothing_to_the_axis():
+def test_a_binary_grating_of_depth_pi_sends_nothing_to_the_axis() -> None:
     assert order_of_grating(BINARY, 0) < 1e-20
 
 
 @pytest.mark.parametrize("order", [0.5, -0.5, 1.5])
-def test_a_binary_grating_of_depth_pi_sends_all_to_its_odd_orders(order):
+def test_a_binary_grating_of_depth_pi_sends_all_to_its_odd_orders(order: float) -> None:
     assert order_of_grating(BINARY, order) == pytest.approx(np.sinc(PIXEL * order) ** 2, rel=1e-9)
 
 
 @pytest.mark.parametrize("depth", [32, 64, 100])
-def test_a_shallow_binary_grating_keeps_the_squared_cosine_of_half_its_depth(depth):
+def test_a_shallow_binary_grating_keeps_the_squared_cosine_of_half_its_depth(depth: int) -> None:
     left = order_of_grating(np.tile([0, depth], 24).astype(np.uint8), 0)
     assert left == pytest.approx(math.cos(math.pi * depth / 256) ** 2, rel=1e-9)
 
 
-def test_a_blaze_sends_all_to_one_order():
+def test_a_blaze_sends_all_to_one_order() -> None:
     blaze = np.tile(np.arange(0, 256, 64), 12).astype(np.uint8)
     assert order_of_grating(blaze, 0.25) == pytest.approx(np.sinc(PIXEL * 0.25) ** 2, rel=1e-9)
     assert order_of_grating(blaze, 0) < 1e-20
     assert order_of_grating(blaze, -0.25) < 1e-20
 
 
-def test_a_checkerboard_of_angles_leaves_their_cosine_on_the_axis():
+def test_a_checkerboard_of_angles_leaves_their_cosine_on_the_axis() -> None:
     # Eq. (1) of arXiv 2508.20472: phi = c arccos(w) sends the amplitude w to the axis.
     angle = round(math.acos(0.3) * 256 / (2 * math.pi))
     checker = np.tile([angle, 256 - angle], 24).astype(np.uint8)

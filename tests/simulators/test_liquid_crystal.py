@@ -45,7 +45,7 @@ def ns(seconds: float) -> int:
 
 
 @pytest.mark.parametrize("row", [0, 3, 7])
-def test_more_phase_comes_with_the_rise_time(row):
+def test_more_phase_comes_with_the_rise_time(row: int) -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, 0)
     t = start_of(row) + 9e-3
@@ -53,7 +53,7 @@ def test_more_phase_comes_with_the_rise_time(row):
 
 
 @pytest.mark.parametrize("row", [0, 3, 7])
-def test_less_phase_comes_with_the_fall_time(row):
+def test_less_phase_comes_with_the_fall_time(row: int) -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, 0)
     panel.rest(10.0)
@@ -63,7 +63,7 @@ def test_less_phase_comes_with_the_fall_time(row):
     assert panel.phase_image(t)[row, 2] == pytest.approx(0.5 + 1.5 * math.exp(-9 / 15), rel=1e-9)
 
 
-def test_rows_follow_one_another_from_the_top():
+def test_rows_follow_one_another_from_the_top() -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, 0)
     column = panel.phase_image(start_of(4) + 1e-6)[:, 0]
@@ -71,26 +71,26 @@ def test_rows_follow_one_another_from_the_top():
     assert (column[5:] == 0).all()
 
 
-def test_nothing_changes_before_latency_and_scan():
+def test_nothing_changes_before_latency_and_scan() -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, 0)
     assert (panel.phase_image(start_of(0) - 1e-9) == 0).all()
 
 
-def test_a_pattern_waits_for_the_next_refresh():
+def test_a_pattern_waits_for_the_next_refresh() -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, ns(1e-3))
     assert (panel.phase_image(start_of(0, 1) - 1e-9) == 0).all()
     assert panel.phase_image(start_of(0, 1) + 1e-4)[0, 0] > 0
 
 
-def test_a_pattern_written_at_a_refresh_is_taken_at_once():
+def test_a_pattern_written_at_a_refresh_is_taken_at_once() -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, ns(3 / 60))
     assert panel.phase_image(start_of(0, 3) + 1e-4)[0, 0] > 0
 
 
-def test_a_pixel_rewritten_in_mid_swing_goes_on_from_where_it_is():
+def test_a_pixel_rewritten_in_mid_swing_goes_on_from_where_it_is() -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, 0)
     panel.write(gray(0.5), 0, 0, ns(2 * PERIOD_S))
@@ -102,7 +102,7 @@ def test_a_pixel_rewritten_in_mid_swing_goes_on_from_where_it_is():
     assert panel.phase_image(after)[3, 0] == pytest.approx(0.5 + (turned - 0.5) * math.exp(-4e-3 / FALL_S), rel=1e-9)
 
 
-def test_a_target_rewritten_before_the_refresh_is_never_seen():
+def test_a_target_rewritten_before_the_refresh_is_never_seen() -> None:
     twice, once = make_panel(), make_panel()
     twice.write(gray(5.0), 0, 0, ns(1e-3))
     twice.write(gray(2.0), 0, 0, ns(2e-3))
@@ -111,14 +111,14 @@ def test_a_target_rewritten_before_the_refresh_is_never_seen():
         np.testing.assert_array_equal(twice.phase_image(t), once.phase_image(t))
 
 
-def test_a_write_taken_back_before_the_refresh_moves_nothing():
+def test_a_write_taken_back_before_the_refresh_moves_nothing() -> None:
     panel = make_panel()
     panel.write(gray(5.0), 0, 0, ns(1e-3))
     panel.write(gray(0.0), 0, 0, ns(2e-3))
     assert (panel.phase_image(40e-3) == 0).all()
 
 
-def test_a_wrap_is_a_full_swing():
+def test_a_wrap_is_a_full_swing() -> None:
     panel = make_panel(levels=256)
     panel.write(np.full((ROWS, 8), 255, np.uint8), 0, 0, 0)
     panel.rest(10.0)
@@ -127,13 +127,13 @@ def test_a_wrap_is_a_full_swing():
     assert phase == pytest.approx(2 * math.pi * 255 / 256 / 2, rel=1e-9)
 
 
-def test_without_time_constants_the_panel_follows_at_once():
+def test_without_time_constants_the_panel_follows_at_once() -> None:
     panel = make_panel(rise_time="0 s", fall_time="0 s")
     panel.write(gray(2.0), 0, 0, 0)
     np.testing.assert_allclose(panel.phase_image(0.0), 2.0, rtol=1e-12)
 
 
-def test_an_instant_rise_still_falls_slowly():
+def test_an_instant_rise_still_falls_slowly() -> None:
     panel = make_panel(rise_time="0 s")
     panel.write(gray(2.0), 0, 0, 0)
     assert panel.phase_image(start_of(0) + 1e-9)[0, 0] == pytest.approx(2.0)
@@ -144,7 +144,7 @@ def test_an_instant_rise_still_falls_slowly():
 # --- what is kept of it -----------------------------------------------------------------------------------------------
 
 
-def test_unchanged_pixels_do_not_move():
+def test_unchanged_pixels_do_not_move() -> None:
     panel = make_panel()
     new = gray(0.0)
     new[2, 3] = 40.0
@@ -153,7 +153,7 @@ def test_unchanged_pixels_do_not_move():
     assert tuple(panel.places[0]) == (2, 3)
 
 
-def test_pixels_at_rest_are_forgotten():
+def test_pixels_at_rest_are_forgotten() -> None:
     panel = make_panel(settled_phase=2e-3)
     panel.write(gray(2.0), 0, 0, 0)
     last = start_of(ROWS - 1) + RISE_S * math.log(2.0 / 2e-3)
@@ -163,7 +163,7 @@ def test_pixels_at_rest_are_forgotten():
     assert panel.moving == 0
 
 
-def test_forgetting_changes_no_phase_by_more_than_the_tolerance():
+def test_forgetting_changes_no_phase_by_more_than_the_tolerance() -> None:
     panel = make_panel(settled_phase=2e-3)
     panel.write(gray(2.0), 0, 0, 0)
     t = start_of(4) + RISE_S * math.log(2.0 / 2e-3)
@@ -173,14 +173,14 @@ def test_forgetting_changes_no_phase_by_more_than_the_tolerance():
     assert np.abs(panel.phase_image(t) - before).max() <= 2e-3
 
 
-def test_pixels_that_wait_for_their_refresh_are_not_forgotten():
+def test_pixels_that_wait_for_their_refresh_are_not_forgotten() -> None:
     panel = make_panel()
     panel.write(gray(2.0), 0, 0, 0)
     panel.rest(start_of(0) - 1e-6)
     assert panel.moving == ROWS * 8
 
 
-def test_a_stuck_panel_ignores_what_is_written():
+def test_a_stuck_panel_ignores_what_is_written() -> None:
     panel = make_panel(stuck=True)
     panel.write(gray(2.0), 0, 0, 0)
     assert (panel.phase == 0).all()
@@ -236,7 +236,7 @@ OPERATIONS = st.lists(
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(OPERATIONS)
-def test_any_history_of_writes_gives_the_phases_of_the_plain_model(operations):
+def test_any_history_of_writes_gives_the_phases_of_the_plain_model(operations: list[Any]) -> None:
     # No latency: then no more than one change is ever waiting for its refresh.
     tolerance = 1e-6
     panel = make_panel(controller_latency="0 s", scan_time="0 s", settled_phase=tolerance)
@@ -258,7 +258,7 @@ def test_any_history_of_writes_gives_the_phases_of_the_plain_model(operations):
 
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(OPERATIONS)
-def test_the_table_of_moving_pixels_stays_consistent(operations):
+def test_the_table_of_moving_pixels_stays_consistent(operations: list[Any]) -> None:
     slots = np.full((ROWS, 8), -1, np.int32)
     places = np.full((ROWS * 8 + 64, 2), -1, np.int32)
     motions = np.zeros((ROWS * 8 + 64, 6))
@@ -302,7 +302,9 @@ def at_many(
     st.floats(1e-5, 0.1),
     st.sampled_from([(RISE_S, FALL_S), (0.0, FALL_S), (RISE_S, 0.0)]),
 )
-def test_many_instants_at_once_are_each_alone(phases, old_start, gap, first, duration, taus):
+def test_many_instants_at_once_are_each_alone(
+    phases: list[float], old_start: float, gap: float, first: float, duration: float, taus: tuple[float, float]
+) -> None:
     motion = np.array([phases[0], phases[1], old_start, phases[2], phases[3], old_start + gap])
     times = first + duration * np.linspace(0, 1, 7)
     alone = [lc.phase_at(motion, t, *taus) for t in times]

@@ -1,7 +1,8 @@
-"""How much light reaches the detectors of the photonic RBM's table: closed forms, proportionalities, the light budget."""
+"""How much light reaches the detectors of the photonic RBM: closed forms, proportionalities, the light budget."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -56,7 +57,7 @@ def flat_irradiance(p: PrbmParameters, wavelengths_m: NDArray[np.float64]) -> ND
 
 
 @pytest.mark.parametrize("rows_per_wavelength", [1, 2, 3])
-def test_an_even_panel_lights_the_axis_as_its_closed_form(rows_per_wavelength):
+def test_an_even_panel_lights_the_axis_as_its_closed_form(rows_per_wavelength: int) -> None:
     world = lit_world(
         slm=INSTANT,
         beam={"waist": "uniform"},
@@ -69,7 +70,7 @@ def test_an_even_panel_lights_the_axis_as_its_closed_form(rows_per_wavelength):
     assert world.mean_electrons(0, 2e-3, *AXIS)[0, 0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_slit_power_of_an_even_panel_is_the_sum_along_the_line():
+def test_slit_power_of_an_even_panel_is_the_sum_along_the_line() -> None:
     quiet = {"slit_nep": "0 W/Hz**0.5", "slit_range": "1 W"}
     world = lit_world(slm=INSTANT, beam={"waist": "uniform"}, detector=quiet)
     p, wavelengths = world.parameters, world.light.wavelengths_m
@@ -89,7 +90,7 @@ def test_slit_power_of_an_even_panel_is_the_sum_along_the_line():
     assert world.slit_power("slit", 0, 0, 1e12)[0] == pytest.approx(expected, rel=1e-6)
 
 
-def test_slit_and_camera_window_see_the_same_light():
+def test_slit_and_camera_window_see_the_same_light() -> None:
     world = lit_world(detector={"slit_nep": "0 W/Hz**0.5", "slit_range": "1 W"}, slm=INSTANT)
     world.panel.write(random_gray(3), 0, 0, 0)
     p = world.parameters
@@ -100,7 +101,7 @@ def test_slit_and_camera_window_see_the_same_light():
     assert sigma_w < 1e-7 * reading
 
 
-def test_each_band_counts_as_one_over_its_wavelength_squared():
+def test_each_band_counts_as_one_over_its_wavelength_squared() -> None:
     world = lit_world(slm=INSTANT, optics={"dispersion": 300.0})
     light = []
     for wavelength in world.light.wavelengths_m:
@@ -112,7 +113,7 @@ def test_each_band_counts_as_one_over_its_wavelength_squared():
     assert np.ptp(light) / np.mean(light) > 0.3
 
 
-def test_equal_bands_are_equally_bright_on_the_axis():
+def test_equal_bands_are_equally_bright_on_the_axis() -> None:
     world = lit_world(slm=INSTANT, optics={"dispersion": 300.0, "equal_bands": True}, camera={"ideal": True})
     light = []
     for wavelength in world.light.wavelengths_m:
@@ -121,7 +122,7 @@ def test_equal_bands_are_equally_bright_on_the_axis():
     np.testing.assert_allclose(light, light[0], rtol=1e-12)
 
 
-def test_bands_add_incoherently():
+def test_bands_add_incoherently() -> None:
     world = lit_world(slm=INSTANT)
     world.panel.write(random_gray(3), 0, 0, 0)
     together = world.mean_electrons(0, 1e-3, *SLIT)
@@ -132,7 +133,7 @@ def test_bands_add_incoherently():
     np.testing.assert_allclose(together, alone, rtol=1e-9)
 
 
-def test_rows_of_one_band_add_coherently():
+def test_rows_of_one_band_add_coherently() -> None:
     # Half a turn between the two rows of a band: nothing on the axis.
     world = lit_world(slm=INSTANT, camera={"ideal": True})
     rows = np.arange(24)[:, None] - world.parameters.optics.first_row
@@ -141,7 +142,7 @@ def test_rows_of_one_band_add_coherently():
     assert world.mean_electrons(0, 1e-3, *AXIS)[0, 0] < 1e-20 * flat[0, 0]
 
 
-def test_the_ideal_table_shows_the_energy_of_the_equations():
+def test_the_ideal_table_shows_the_energy_of_the_equations() -> None:
     # E_j = i A (L_j / W_max + h_j) per macro-pixel, bands incoherent: I / I_flat = sum_j |c_j + h_j|^2 / sum_j n^2.
     p = parameters(ideal=True, slm={"levels": None, "columns": 40})
     world = PrbmWorld(p, VirtualClock())
@@ -166,7 +167,7 @@ def test_the_ideal_table_shows_the_energy_of_the_equations():
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.25, 0.8])
-def test_light_is_proportional_to_the_power_of_the_source(fraction):
+def test_light_is_proportional_to_the_power_of_the_source(fraction: float) -> None:
     world = moving_world()
     full = world.mean_electrons(ns(10.03), 5e-3, *SLIT)
     world.source.power_fraction = fraction
@@ -174,14 +175,14 @@ def test_light_is_proportional_to_the_power_of_the_source(fraction):
 
 
 @pytest.mark.parametrize("every", [2, 40])
-def test_the_pulse_picker_lets_one_pulse_in_so_many_through(every):
+def test_the_pulse_picker_lets_one_pulse_in_so_many_through(every: int) -> None:
     world = moving_world()
     full = world.mean_electrons(ns(10.03), 5e-3, *SLIT)
     world.source.pulse_picker = every
     np.testing.assert_allclose(world.mean_electrons(ns(10.03), 5e-3, *SLIT), full / every, rtol=1e-12)
 
 
-def test_electrons_are_proportional_to_the_exposure_at_rest():
+def test_electrons_are_proportional_to_the_exposure_at_rest() -> None:
     world = moving_world()
     np.testing.assert_allclose(
         world.mean_electrons(ns(20.0), 30e-3, *SLIT), 30 * world.mean_electrons(ns(20.0), 1e-3, *SLIT), rtol=1e-12
@@ -189,7 +190,7 @@ def test_electrons_are_proportional_to_the_exposure_at_rest():
 
 
 @pytest.mark.parametrize("what", ["emission off", "no power", "beam blocked", "outside the band"])
-def test_without_light_there_are_exactly_no_electrons(what):
+def test_without_light_there_are_exactly_no_electrons(what: str) -> None:
     world = moving_world(beam={"blocked": what == "beam blocked"})
     if what == "emission off":
         world.source.emission = False
@@ -200,7 +201,7 @@ def test_without_light_there_are_exactly_no_electrons(what):
     assert (world.mean_electrons(ns(10.03), 5e-3, *SLIT) == 0).all()
 
 
-def test_light_comes_back_after_the_band_was_moved_away():
+def test_light_comes_back_after_the_band_was_moved_away() -> None:
     world = moving_world()
     before = world.mean_electrons(ns(20.0), 5e-3, *SLIT)
     world.source.wavelength_min_m = 700e-9
@@ -209,7 +210,7 @@ def test_light_comes_back_after_the_band_was_moved_away():
     np.testing.assert_allclose(world.mean_electrons(ns(20.0), 5e-3, *SLIT), before, rtol=1e-12)
 
 
-def test_the_tap_takes_its_share_of_the_source_even_when_the_beam_is_blocked():
+def test_the_tap_takes_its_share_of_the_source_even_when_the_beam_is_blocked() -> None:
     world = lit_world(beam={"blocked": True}, detector={"tap_nep": "0 W/Hz**0.5", "tap_range": "1 W"})
     p = world.parameters
     band_m = 6 * 2 * p.slm.pitch / p.optics.dispersion
@@ -217,13 +218,13 @@ def test_the_tap_takes_its_share_of_the_source_even_when_the_beam_is_blocked():
     assert power_w == pytest.approx(p.source.density * band_m * p.optics.tap_share, rel=1e-6)
 
 
-def test_the_tap_sees_nothing_without_emission():
+def test_the_tap_sees_nothing_without_emission() -> None:
     world = lit_world(detector={"tap_nep": "0 W/Hz**0.5"})
     world.source.emission = False
     assert world.tap_power("tap", 0, 0, 1e-3)[0] == 0.0
 
 
-def test_the_beam_is_gaussian_and_clipped_by_the_panel():
+def test_the_beam_is_gaussian_and_clipped_by_the_panel() -> None:
     light = Illumination.of(parameters(beam={"waist": "0.3 mm"}))
     fraction = light.amplitude**2
     assert fraction.sum() == pytest.approx(math.erf(math.sqrt(2) * 24 * 8e-6 / 0.3e-3), rel=1e-12)
@@ -232,7 +233,7 @@ def test_the_beam_is_gaussian_and_clipped_by_the_panel():
     np.testing.assert_allclose(fraction / fraction.max(), np.exp(-2 * (x_m / 0.3e-3) ** 2), rtol=2e-3)
 
 
-def test_dispersion_spreads_the_bands_over_the_rows():
+def test_dispersion_spreads_the_bands_over_the_rows() -> None:
     # tables.md, table A: 180 um/nm, 23 nm = 4.14 mm = 518 rows = 259 bands of 2.
     light = Illumination.of(PrbmParameters())
     np.testing.assert_allclose(np.diff(light.wavelengths_m), 16e-6 / 180e3, rtol=1e-6)
@@ -246,32 +247,32 @@ def in_pieces(start_s: float, duration_s: float, pieces: int) -> NDArray[np.floa
     world = moving_world()
     edges = [ns(start_s + duration_s * k / pieces) for k in range(pieces + 1)]
     return np.sum(
-        [world.mean_electrons(a, (b - a) * 1e-9, *SLIT) for a, b in zip(edges, edges[1:], strict=False)], axis=0
+        [world.mean_electrons(a, (b - a) * 1e-9, *SLIT) for a, b in itertools.pairwise(edges)], axis=0
     )
 
 
 @pytest.mark.parametrize("wait_s", [0.035, 0.045, 0.060, 0.075])
 @pytest.mark.parametrize("duration_s", [1e-3, 16.7e-3, 100e-3])
-def test_two_half_exposures_add_up_to_a_whole_one(wait_s, duration_s):
+def test_two_half_exposures_add_up_to_a_whole_one(wait_s: float, duration_s: float) -> None:
     whole = moving_world().mean_electrons(ns(10 + wait_s), duration_s, *SLIT)
     np.testing.assert_allclose(in_pieces(10 + wait_s, duration_s, 2), whole, rtol=1e-6)
 
 
 @pytest.mark.parametrize("wait_s", [0.035, 0.075])
-def test_integration_over_an_exposure_has_converged_once_every_row_has_started(wait_s):
+def test_integration_over_an_exposure_has_converged_once_every_row_has_started(wait_s: float) -> None:
     # Latency 8 ms and the last lit row's share of the scan: from 20 ms on nothing starts any more.
     whole = moving_world().mean_electrons(ns(10 + wait_s), 16.7e-3, *SLIT)
     np.testing.assert_allclose(in_pieces(10 + wait_s, 16.7e-3, 64), whole, rtol=1e-6)
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 0.005, 0.010, 0.015])
-def test_an_exposure_into_which_the_refresh_falls_is_good_to_a_few_per_cent(wait_s):
+def test_an_exposure_into_which_the_refresh_falls_is_good_to_a_few_per_cent(wait_s: float) -> None:
     # The start of each row is a kink within the exposure, which Gauss-Legendre nodes do not know of.
     whole = moving_world().mean_electrons(ns(10 + wait_s), 16.7e-3, *SLIT).sum()
     assert in_pieces(10 + wait_s, 16.7e-3, 64).sum() == pytest.approx(whole, rel=0.05)
 
 
-def test_one_millisecond_frames_see_the_top_rows_change_first():
+def test_one_millisecond_frames_see_the_top_rows_change_first() -> None:
     # tables.md, mistake 6. Only the band of one wavelength is lit; the upper one has begun, the lower one not.
     changes = []
     for band in (0, 5):
@@ -284,7 +285,7 @@ def test_one_millisecond_frames_see_the_top_rows_change_first():
     assert changes[1] == 0.0
 
 
-def test_the_panel_rises_faster_than_it_falls():
+def test_the_panel_rises_faster_than_it_falls() -> None:
     # Of a grating of depth pi, the zeroth order disappears with the rise and returns with the fall time.
     grating = np.broadcast_to(np.tile([0, 128], 24), (24, 48)).astype(np.uint8)
     flat = np.zeros((24, 48), np.uint8)
@@ -331,12 +332,12 @@ def encoded() -> tuple[PrbmWorld, float]:
     return world, float(((weights @ v / w_max + 1) ** 2).sum())
 
 
-def test_a_random_machine_has_the_intensity_of_the_table(encoded):
+def test_a_random_machine_has_the_intensity_of_the_table(encoded: tuple[PrbmWorld, float]) -> None:
     # physics/prbm.md: L rms 1.4 and W_max about 0.45, so c rms is about 3 and I_tot about 2000 for 196 bands.
     assert 1000 < encoded[1] < 4000
 
 
-def test_light_on_the_strip_is_half_a_milliwatt(encoded):
+def test_light_on_the_strip_is_half_a_milliwatt(encoded: tuple[PrbmWorld, float]) -> None:
     # tables.md, table A: 23 mW x 0.5 x 0.7 x 0.8 x 0.62 x 0.86 x 0.15 (3.2 mm strip) = 0.5 mW, of all 259 bands.
     world, _ = encoded
     p, light = world.parameters, world.light
@@ -345,14 +346,14 @@ def test_light_on_the_strip_is_half_a_milliwatt(encoded):
     assert on_strip == pytest.approx(0.5e-3, rel=0.1)
 
 
-def test_a_slit_of_31_pixels_takes_billions_of_electrons_a_second(encoded):
+def test_a_slit_of_31_pixels_takes_billions_of_electrons_a_second(encoded: tuple[PrbmWorld, float]) -> None:
     # tables.md, table A: 1.6e9 e/s on 1 x 31 px; an order-of-magnitude estimate, held to a factor of 3.
     world, _ = encoded
     rate = world.mean_electrons(0, 1.0, 1065, 1280, 31, 1).sum()
     assert 1.6e9 / 3 < rate < 1.6e9 * 3
 
 
-def test_the_zeroth_order_holds_four_parts_in_ten_thousand_of_the_light(encoded):
+def test_the_zeroth_order_holds_four_parts_in_ten_thousand_of_the_light(encoded: tuple[PrbmWorld, float]) -> None:
     # tables.md, table A: 4e-4 of the 0.5 mW on the strip, held to a factor of 3. By hand: the peak irradiance times
     # the area of the order, (lambda f / strip) x (lambda f / two rows), as measured on the axis.
     world, _ = encoded
@@ -365,7 +366,7 @@ def test_the_zeroth_order_holds_four_parts_in_ten_thousand_of_the_light(encoded)
     assert 4e-4 / 3 < order_w / 0.5e-3 < 4e-4 * 3
 
 
-def test_the_axis_shows_the_intensity_of_the_machine(encoded):
+def test_the_axis_shows_the_intensity_of_the_machine(encoded: tuple[PrbmWorld, float]) -> None:
     # Against the equation's I_tot: one macro-pixel's field is that of 2 x 2 pixels at the middle of the beam.
     world, intensity = encoded
     p, light = world.parameters, world.light
@@ -382,16 +383,16 @@ def test_the_axis_shows_the_intensity_of_the_machine(encoded):
 # --- parameters -------------------------------------------------------------------------------------------------------
 
 
-def test_bands_must_fit_the_panel():
+def test_bands_must_fit_the_panel() -> None:
     with pytest.raises(ValidationError, match="bands end at row 25, the panel has 24 rows"):
         parameters(optics={"bands": 11})
 
 
-def test_the_axis_must_lie_on_the_sensor():
+def test_the_axis_must_lie_on_the_sensor() -> None:
     with pytest.raises(ValidationError, match="outside the sensor"):
         parameters(camera={"axis_row": 200})
 
 
-def test_the_ideal_table_keeps_the_gray_levels_it_was_given():
+def test_the_ideal_table_keeps_the_gray_levels_it_was_given() -> None:
     p = parameters(ideal=True, slm={"levels": 16, "fill_factor": "50 %"})
     assert (p.slm.levels, p.slm.fill_factor, p.slm.rise_time, p.camera.ideal) == (16, 1.0, 0.0, True)

@@ -60,7 +60,7 @@ def flat(mean_e: float, side: int = 300) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("mean_e", [0.0, 60.0, 1_000.0, 5_000.0, 25_000.0])
-def test_variance_is_that_of_the_photon_transfer_curve(mean_e):
+def test_variance_is_that_of_the_photon_transfer_curve(mean_e: float) -> None:
     # EMVA 1288: var = K^2 (sigma_d^2 + mu) + 1/12.
     counts = read_out(flat(mean_e))[0].astype(float)
     expected = GAIN**2 * (READ_NOISE_E**2 + mean_e) + 1 / 12
@@ -68,13 +68,13 @@ def test_variance_is_that_of_the_photon_transfer_curve(mean_e):
     assert counts.var() == pytest.approx(expected, rel=bound)
 
 
-def test_mean_is_offset_plus_gain_times_electrons():
+def test_mean_is_offset_plus_gain_times_electrons() -> None:
     counts = read_out(flat(5_000.0))[0].astype(float)
     bound = stats.norm.isf(FALSE_ALARM / 2) * GAIN * np.sqrt(5_002.0 / counts.size)
     assert abs(counts.mean() - (100.0 + GAIN * 5_000.0)) < bound
 
 
-def test_slope_of_the_photon_transfer_curve_is_the_gain():
+def test_slope_of_the_photon_transfer_curve_is_the_gain() -> None:
     levels = np.array([500.0, 2_000.0, 8_000.0, 20_000.0])
     frames = [read_out(flat(level), number=k)[0].astype(float) for k, level in enumerate(levels)]
     means = np.array([f.mean() for f in frames]) - 100.0
@@ -85,7 +85,7 @@ def test_slope_of_the_photon_transfer_curve_is_the_gain():
     assert slope == pytest.approx(GAIN, rel=bound)
 
 
-def test_frames_of_the_same_light_differ_by_independent_noise():
+def test_frames_of_the_same_light_differ_by_independent_noise() -> None:
     # A noise that is frozen would vanish in the difference.
     first, second = (read_out(flat(1_000.0), number=k)[0].astype(float) for k in (0, 1))
     expected = 2 * (GAIN**2 * (READ_NOISE_E**2 + 1_000.0) + 1 / 12)
@@ -93,7 +93,7 @@ def test_frames_of_the_same_light_differ_by_independent_noise():
     assert (first - second).var() == pytest.approx(expected, rel=bound)
 
 
-def test_split_halves_of_a_series_fall_as_the_root_of_its_length():
+def test_split_halves_of_a_series_fall_as_the_root_of_its_length() -> None:
     # tables.md, mistake 8: averaging 64 frames must leave 1/8 of the noise of one.
     stack = np.stack([read_out(flat(1_000.0, 60), number=k)[0] for k in range(128)]).astype(float)
     one = (stack[0] - stack[1]).std()
@@ -105,7 +105,7 @@ def test_split_halves_of_a_series_fall_as_the_root_of_its_length():
 # --- ends of the range ------------------------------------------------------------------------------------------------
 
 
-def test_the_converter_ends_before_the_well():
+def test_the_converter_ends_before_the_well() -> None:
     # tables.md: 65535 clips at 29.4 ke.
     counts, saturated, peak = read_out(flat(29_950.0, 20), read_noise_e=0.0, full_well_e=1e9)
     assert (counts == 65_535).sum() == saturated
@@ -113,25 +113,25 @@ def test_the_converter_ends_before_the_well():
     assert saturated > 0.99 * counts.size
 
 
-def test_light_below_the_end_of_the_converter_is_not_saturated():
+def test_light_below_the_end_of_the_converter_is_not_saturated() -> None:
     _, saturated, peak = read_out(flat(28_000.0, 50))
     assert saturated == 0
     assert peak < 65_535
 
 
-def test_a_full_well_holds_no_more_electrons():
+def test_a_full_well_holds_no_more_electrons() -> None:
     counts, saturated, _ = read_out(flat(20_000.0, 20), read_noise_e=0.0, full_well_e=10_000.0)
     assert (counts == round(100 + 10_000 * GAIN)).all()
     assert saturated == counts.size
 
 
-def test_a_full_well_still_has_read_noise():
+def test_a_full_well_still_has_read_noise() -> None:
     counts = read_out(flat(20_000.0), full_well_e=10_000.0)[0].astype(float)
     bound = stats.norm.isf(FALSE_ALARM / 2) * np.sqrt(2 / counts.size)
     assert counts.var() == pytest.approx(GAIN**2 * READ_NOISE_E**2 + 1 / 12, rel=bound)
 
 
-def test_counts_never_fall_below_zero():
+def test_counts_never_fall_below_zero() -> None:
     counts, _, _ = read_out(flat(0.0), offset=0.0)
     zeros = (counts == 0).mean()
     # Half of the read noise, and what rounds to 0: count < 0.5.
@@ -139,13 +139,13 @@ def test_counts_never_fall_below_zero():
     assert abs(zeros - expected) < stats.norm.isf(FALSE_ALARM / 2) * np.sqrt(0.25 / counts.size)
 
 
-def test_without_read_noise_counts_are_rounded_electrons():
+def test_without_read_noise_counts_are_rounded_electrons() -> None:
     counts = read_out(flat(40.0, 50), read_noise_e=0.0)[0]
     electrons = np.rint((counts - 100.0) * 0.45)
     np.testing.assert_array_equal(counts, np.rint(100 + electrons / 0.45))
 
 
-def test_peak_is_the_largest_count():
+def test_peak_is_the_largest_count() -> None:
     rng = np.random.default_rng(3)
     counts, _, peak = read_out(rng.uniform(0, 20_000, (30, 40)))
     assert peak == counts.max()
@@ -154,19 +154,19 @@ def test_peak_is_the_largest_count():
 # --- noise belongs to the place and the exposure ----------------------------------------------------------------------
 
 
-def test_a_region_reads_the_same_counts_as_the_whole_sensor():
+def test_a_region_reads_the_same_counts_as_the_whole_sensor() -> None:
     mean_e = np.random.default_rng(1).uniform(0, 20_000, (40, 50))
     whole = read_out(mean_e, row=7, column=9)[0]
     part = read_out(np.ascontiguousarray(mean_e[5:20, 11:31]), row=12, column=20)[0]
     np.testing.assert_array_equal(part, whole[5:20, 11:31])
 
 
-def test_counts_repeat_for_the_same_seed_device_and_exposure():
+def test_counts_repeat_for_the_same_seed_device_and_exposure() -> None:
     np.testing.assert_array_equal(read_out(flat(500.0, 30))[0], read_out(flat(500.0, 30))[0])
 
 
 @pytest.mark.parametrize("other", [{"seed": 8}, {"device": "camera2"}, {"number": 1}])
-def test_counts_differ_for_another_seed_device_or_exposure(other: dict[str, Any]):
+def test_counts_differ_for_another_seed_device_or_exposure(other: dict[str, Any]) -> None:
     assert (read_out(flat(500.0, 30))[0] != read_out(flat(500.0, 30), **other)[0]).mean() > 0.9
 
 
@@ -181,19 +181,19 @@ def dark_noise_e(frames: int) -> NDArray[np.float64]:
     return 0.45 * np.sqrt(stack.var(axis=0, ddof=1, dtype=np.float64) - 1 / 12)
 
 
-def test_median_read_noise_is_that_of_the_data_sheet():
+def test_median_read_noise_is_that_of_the_data_sheet() -> None:
     # Median of 10,000 log-normal pixels (width 0.512), each known to 1/sqrt(2 * 400): standard error 0.0065.
     median = float(np.median(dark_noise_e(400)))
     assert median == pytest.approx(1.45, rel=stats.norm.isf(FALSE_ALARM / 2) * 0.0065)
 
 
-def test_rms_read_noise_is_1_3_times_the_median():
+def test_rms_read_noise_is_1_3_times_the_median() -> None:
     # The mean square of a log-normal of width 0.512 scatters by sqrt(e^(4 s^2) - 1) = 1.36 of itself per pixel.
     ratio = float(np.sqrt((dark_noise_e(400) ** 2).mean()) / 1.45)
     assert ratio == pytest.approx(1.30, rel=stats.norm.isf(FALSE_ALARM / 2) * 1.36 / 2 / 100 + 0.001)
 
 
-def test_dark_current_grows_with_exposure():
+def test_dark_current_grows_with_exposure() -> None:
     world = lit_world(camera={"dark_current": "1000 / s"})
     world.source.emission = False
     counts = world.expose("camera", 0, 0, 2.0, 0, 0, 100, 100)[0]
@@ -201,7 +201,7 @@ def test_dark_current_grows_with_exposure():
     assert abs(counts.mean() - (100 + GAIN * 2_000)) < bound
 
 
-def test_the_world_reads_the_same_counts_in_any_region():
+def test_the_world_reads_the_same_counts_in_any_region() -> None:
     world = lit_world()
     whole, _, _ = world.expose("camera", 4, 0, 1e-3, 60, 100, 60, 80)
     part, _, _ = world.expose("camera", 4, 0, 1e-3, 85, 130, 10, 20)

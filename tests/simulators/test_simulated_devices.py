@@ -80,21 +80,21 @@ def two_patterns(patterns: int = 2) -> Sequence:
 # --- clock ------------------------------------------------------------------------------------------------------------
 
 
-def test_virtual_time_passes_only_by_waiting():
+def test_virtual_time_passes_only_by_waiting() -> None:
     clock = VirtualClock()
     assert clock.now_ns() == 0
     clock.sleep_until(5_000_000_000)
     assert clock.now_ns() == 5_000_000_000
 
 
-def test_virtual_time_never_runs_backwards():
+def test_virtual_time_never_runs_backwards() -> None:
     clock = VirtualClock()
     clock.sleep_until(100)
     clock.sleep_until(50)
     assert clock.now_ns() == 100
 
 
-def test_a_reset_clock_starts_from_zero():
+def test_a_reset_clock_starts_from_zero() -> None:
     clock = VirtualClock()
     clock.sleep_until(100)
     clock.reset()
@@ -105,18 +105,18 @@ def test_a_reset_clock_starts_from_zero():
 
 
 @pytest.mark.parametrize(("asked_s", "rows"), [(5e-3, 541), (1e-4, 11), (30e-6, 3), (1.0, 108_225)])
-def test_exposure_is_rounded_to_whole_rows(camera, asked_s, rows):
+def test_exposure_is_rounded_to_whole_rows(camera: SimulatedCamera, asked_s: float, rows: int) -> None:
     camera.exposure_s = asked_s
     assert camera.exposure_s == pytest.approx(rows * 9.24e-6, rel=1e-12)
 
 
-def test_the_shortest_exposure_is_three_rows(camera):
+def test_the_shortest_exposure_is_three_rows(camera: SimulatedCamera) -> None:
     camera.exposure_s = 27.72e-6
     assert camera.exposure_s == pytest.approx(27.72e-6, rel=1e-12)
 
 
 @pytest.mark.parametrize("asked_s", [27.7e-6, 0.0, -1.0, 31.0])
-def test_an_exposure_beyond_the_limits_is_refused(camera, asked_s):
+def test_an_exposure_beyond_the_limits_is_refused(camera: SimulatedCamera, asked_s: float) -> None:
     before = camera.exposure_s
     with pytest.raises(LimitError, match=r"camera\.exposure_s = .* is outside 2\.772e-05 to 29\.99"):
         camera.exposure_s = asked_s
@@ -124,7 +124,7 @@ def test_an_exposure_beyond_the_limits_is_refused(camera, asked_s):
 
 
 @pytest.mark.parametrize("rows", [3, 4, 7, 541, 1807, 108_225])
-def test_an_exposure_read_back_can_be_set_again(camera, rows):
+def test_an_exposure_read_back_can_be_set_again(camera: SimulatedCamera, rows: int) -> None:
     camera.exposure_s = rows * 9.24e-6
     before = camera.exposure_s
     camera.exposure_s = before
@@ -142,32 +142,32 @@ def test_an_exposure_read_back_can_be_set_again(camera, rows):
         ROI(row=0, column=0, rows=2, columns=0),
     ],
 )
-def test_a_region_beyond_the_sensor_is_refused(camera, roi):
+def test_a_region_beyond_the_sensor_is_refused(camera: SimulatedCamera, roi: ROI) -> None:
     with pytest.raises(LimitError, match=r"camera\.roi = .* the sensor has 200x300 pixels; nothing was changed"):
         camera.roi = roi
     assert camera.roi == ZONE
 
 
-def test_the_whole_sensor_is_a_region(camera):
+def test_the_whole_sensor_is_a_region(camera: SimulatedCamera) -> None:
     camera.roi = ROI(row=0, column=0, rows=200, columns=300)
     assert camera.trigger().data.shape == (200, 300)
 
 
 @pytest.mark.parametrize(("rows", "row_times"), [(1, 3), (2, 3), (31, 18), (128, 66), (200, 102)])
-def test_readout_takes_half_the_rows_and_two_more(camera, rows, row_times):
+def test_readout_takes_half_the_rows_and_two_more(camera: SimulatedCamera, rows: int, row_times: int) -> None:
     # tables.md: T_frame = (rows / 2 + 2) 9.24 us; two halves of the sensor are read at once.
     camera.roi = ROI(row=0, column=0, rows=rows, columns=2)
     assert camera.readout_s == pytest.approx(row_times * 9.24e-6, rel=1e-12)
 
 
 @pytest.mark.parametrize(("rows", "frames_per_s"), [(2160, 100), (1080, 199), (512, 419), (128, 1639)])
-def test_frame_rates_are_those_of_the_manual(rows, frames_per_s):
+def test_frame_rates_are_those_of_the_manual(rows: int, frames_per_s: float) -> None:
     camera = SimulatedCamera("camera", lit_world(camera={"rows": 2160}))
     camera.roi = ROI(row=0, column=0, rows=rows, columns=2)
     assert 1 / camera.readout_s == pytest.approx(frames_per_s, rel=0.005)
 
 
-def test_full_scale_is_the_end_of_the_converter_or_of_the_well():
+def test_full_scale_is_the_end_of_the_converter_or_of_the_well() -> None:
     assert SimulatedCamera("camera", lit_world()).full_scale_counts == 65_535
     shallow = SimulatedCamera("camera", lit_world(camera={"full_well": 9_000.0}))
     assert shallow.full_scale_counts == pytest.approx(100 + 20_000)
@@ -176,7 +176,7 @@ def test_full_scale_is_the_end_of_the_converter_or_of_the_well():
 # --- camera: frames ---------------------------------------------------------------------------------------------------
 
 
-def test_a_frame_says_what_is_needed_to_trust_it(camera, world):
+def test_a_frame_says_what_is_needed_to_trust_it(camera: SimulatedCamera, world: PrbmWorld) -> None:
     world.clock.sleep_until(1_000)
     camera.exposure_s = 1e-3
     frame = camera.trigger(pattern_id=17)
@@ -187,17 +187,17 @@ def test_a_frame_says_what_is_needed_to_trust_it(camera, world):
     assert frame.exposure_s == camera.exposure_s
 
 
-def test_a_frame_takes_its_exposure_and_its_readout(camera, world):
+def test_a_frame_takes_its_exposure_and_its_readout(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.exposure_s = 1e-3
     camera.trigger()
     assert world.clock.now_ns() == (108 + 18) * ROW_NS
 
 
-def test_frame_numbers_rise(camera):
+def test_frame_numbers_rise(camera: SimulatedCamera) -> None:
     assert [camera.trigger().frame_id for _ in range(3)] == [0, 1, 2]
 
 
-def test_saturated_pixels_are_counted():
+def test_saturated_pixels_are_counted() -> None:
     world = lit_world(camera={"full_well": 200.0})
     camera = SimulatedCamera("camera", world)
     camera.open()
@@ -206,7 +206,7 @@ def test_saturated_pixels_are_counted():
     assert 0 < frame.saturated == (frame.data >= 100 + 200 / 0.45 - 30).sum()
 
 
-def test_frames_repeat_after_the_table_was_set_up_anew(camera, world):
+def test_frames_repeat_after_the_table_was_set_up_anew(camera: SimulatedCamera, world: PrbmWorld) -> None:
     first = camera.trigger().data
     camera.close()
     world.rewind()
@@ -216,7 +216,7 @@ def test_frames_repeat_after_the_table_was_set_up_anew(camera, world):
     np.testing.assert_array_equal(camera.trigger().data, first)
 
 
-def test_a_burst_holds_one_frame_for_each_trigger(camera, world):
+def test_a_burst_holds_one_frame_for_each_trigger(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.exposure_s = 1e-3
     camera.arm(3)
     for k in range(3):
@@ -229,26 +229,26 @@ def test_a_burst_holds_one_frame_for_each_trigger(camera, world):
     assert stack.frame_ids.tolist() == [0, 1, 2]
 
 
-def test_triggers_beyond_the_burst_are_ignored(camera, world):
+def test_triggers_beyond_the_burst_are_ignored(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.arm(1)
     world.fire_trigger()
     world.fire_trigger()
     assert len(camera.collect().data) == 1
 
 
-def test_triggers_without_arming_are_ignored(camera, world):
+def test_triggers_without_arming_are_ignored(camera: SimulatedCamera, world: PrbmWorld) -> None:
     world.fire_trigger()
     assert camera.trigger().frame_id == 0
 
 
-def test_a_missing_frame_is_an_error(camera, world):
+def test_a_missing_frame_is_an_error(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.arm(3)
     world.fire_trigger()
     with pytest.raises(DeviceTimeout, match=r"camera\.collect: 1 frames came, 2 more were armed for"):
         camera.collect()
 
 
-def test_after_a_missing_frame_the_camera_can_be_armed_again(camera, world):
+def test_after_a_missing_frame_the_camera_can_be_armed_again(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.arm(3)
     with pytest.raises(DeviceTimeout):
         camera.collect()
@@ -257,12 +257,12 @@ def test_after_a_missing_frame_the_camera_can_be_armed_again(camera, world):
     assert len(camera.collect().data) == 1
 
 
-def test_collecting_without_arming_is_an_error(camera):
+def test_collecting_without_arming_is_an_error(camera: SimulatedCamera) -> None:
     with pytest.raises(DeviceTimeout, match=r"camera\.collect: 0 frames came"):
         camera.collect()
 
 
-def test_a_burst_can_be_collected_once(camera, world):
+def test_a_burst_can_be_collected_once(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.arm(1)
     world.fire_trigger()
     camera.collect()
@@ -271,12 +271,12 @@ def test_a_burst_can_be_collected_once(camera, world):
 
 
 @pytest.mark.parametrize("frames", [0, -1])
-def test_arming_for_no_frames_is_refused(camera, frames):
+def test_arming_for_no_frames_is_refused(camera: SimulatedCamera, frames: int) -> None:
     with pytest.raises(LimitError, match=r"camera\.arm: "):
         camera.arm(frames)
 
 
-def test_arming_drops_what_was_not_collected(camera, world):
+def test_arming_drops_what_was_not_collected(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.arm(2)
     world.fire_trigger()
     camera.arm(1)
@@ -284,13 +284,13 @@ def test_arming_drops_what_was_not_collected(camera, world):
     assert camera.collect().frame_ids.tolist() == [1]
 
 
-def test_the_region_cannot_change_while_armed(camera):
+def test_the_region_cannot_change_while_armed(camera: SimulatedCamera) -> None:
     camera.arm(1)
     with pytest.raises(DeviceError, match=r"camera\.roi: the camera is armed"):
         camera.roi = ROI(row=0, column=0, rows=1, columns=1)
 
 
-def test_a_software_trigger_uses_up_what_the_camera_was_armed_for(camera):
+def test_a_software_trigger_uses_up_what_the_camera_was_armed_for(camera: SimulatedCamera) -> None:
     # A sequence paced by software arms once and triggers; the camera must be free afterwards.
     camera.arm(1)
     camera.trigger()
@@ -298,7 +298,7 @@ def test_a_software_trigger_uses_up_what_the_camera_was_armed_for(camera):
     assert camera.roi.rows == 1
 
 
-def test_a_burst_that_was_cut_short_by_safe_is_an_error(camera, world):
+def test_a_burst_that_was_cut_short_by_safe_is_an_error(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.arm(3)
     world.fire_trigger()
     camera.safe()
@@ -307,7 +307,9 @@ def test_a_burst_that_was_cut_short_by_safe_is_an_error(camera, world):
         camera.collect()
 
 
-def test_safe_during_an_exposure_stops_the_burst(camera, world, monkeypatch):
+def test_safe_during_an_exposure_stops_the_burst(
+    camera: SimulatedCamera, world: PrbmWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expose = world.expose
 
     def interrupted(*arguments: Any) -> Any:
@@ -322,7 +324,7 @@ def test_safe_during_an_exposure_stops_the_burst(camera, world, monkeypatch):
         camera.collect()
 
 
-def test_a_closed_camera_hears_no_trigger(camera, world):
+def test_a_closed_camera_hears_no_trigger(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.close()
     camera.close()
     assert world.triggered == []
@@ -345,19 +347,19 @@ def test_a_closed_camera_hears_no_trigger(camera, world):
         (np.zeros((24, 49)), "does not fit"),
     ],
 )
-def test_a_pattern_that_is_none_is_refused(slm, phase, message):
+def test_a_pattern_that_is_none_is_refused(slm: SimulatedSLM, phase: Any, message: str) -> None:
     with pytest.raises(LimitError, match=rf"slm\.write: .*{message}"):
         slm.write(phase)
     assert (slm.read_back() == 0).all()
 
 
 @pytest.mark.parametrize(("row", "column"), [(-1, 0), (0, -1), (23, 0), (0, 47)])
-def test_a_pattern_beyond_the_panel_is_refused(slm, row, column):
+def test_a_pattern_beyond_the_panel_is_refused(slm: SimulatedSLM, row: int, column: int) -> None:
     with pytest.raises(LimitError, match=f"2x2 at row {row}, column {column} does not fit"):
         slm.write(np.zeros((2, 2)), row, column)
 
 
-def test_a_refused_pattern_changes_nothing(slm, world):
+def test_a_refused_pattern_changes_nothing(slm: SimulatedSLM, world: PrbmWorld) -> None:
     first = slm.write(np.full((24, 48), 1.0))
     with pytest.raises(LimitError):
         slm.write(np.full((24, 48), np.nan))
@@ -366,7 +368,7 @@ def test_a_refused_pattern_changes_nothing(slm, world):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_read_back_gives_the_gray_levels_sent(slm, dtype):
+def test_read_back_gives_the_gray_levels_sent(slm: SimulatedSLM, dtype: type[np.generic]) -> None:
     slm.write(np.full((2, 3), np.pi / 2, dtype), 4, 5)
     expected = np.zeros((24, 48), np.uint8)
     expected[4:6, 5:8] = 64
@@ -374,12 +376,12 @@ def test_read_back_gives_the_gray_levels_sent(slm, dtype):
     assert slm.read_back().dtype == np.uint8
 
 
-def test_read_back_is_a_copy(slm):
+def test_read_back_is_a_copy(slm: SimulatedSLM) -> None:
     slm.read_back()[:] = 3
     assert (slm.read_back() == 0).all()
 
 
-def test_pattern_ids_rise(slm):
+def test_pattern_ids_rise(slm: SimulatedSLM) -> None:
     slm.load(two_patterns())
     ids = [slm.write(np.zeros((1, 1))), slm.write(np.zeros((1, 1)))]
     slm.load(two_patterns())
@@ -388,19 +390,19 @@ def test_pattern_ids_rise(slm):
     assert ids == [1, 2, 3, 4, 5]
 
 
-def test_settling_takes_the_time_of_a_local_or_a_whole_change(slm, world):
+def test_settling_takes_the_time_of_a_local_or_a_whole_change(slm: SimulatedSLM, world: PrbmWorld) -> None:
     slm.write(np.zeros((1, 1)), whole=True)
     assert slm.settle() == world.clock.now_ns() == 225_000_000
     slm.write(np.zeros((1, 1)), whole=False)
     assert slm.settle() == world.clock.now_ns() == 300_000_000
 
 
-def test_settling_twice_takes_no_longer(slm, world):
+def test_settling_twice_takes_no_longer(slm: SimulatedSLM, world: PrbmWorld) -> None:
     slm.write(np.zeros((1, 1)))
     assert slm.settle() == slm.settle() == world.clock.now_ns()
 
 
-def test_a_sequence_reads_back_as_its_last_pattern(slm):
+def test_a_sequence_reads_back_as_its_last_pattern(slm: SimulatedSLM) -> None:
     slm.load(two_patterns())
     slm.run(0.0)
     expected = np.zeros((24, 48), np.uint8)
@@ -409,13 +411,13 @@ def test_a_sequence_reads_back_as_its_last_pattern(slm):
     np.testing.assert_array_equal(slm.read_back(), expected)
 
 
-def test_the_panel_shows_what_reads_back_after_a_sequence(slm, world):
+def test_the_panel_shows_what_reads_back_after_a_sequence(slm: SimulatedSLM, world: PrbmWorld) -> None:
     slm.load(two_patterns())
     slm.run(0.0)
     np.testing.assert_allclose(world.panel.phase, world.panel.radians(slm.read_back()))
 
 
-def test_a_sequence_takes_settling_and_dwell_of_each_pattern(slm, world):
+def test_a_sequence_takes_settling_and_dwell_of_each_pattern(slm: SimulatedSLM, world: PrbmWorld) -> None:
     slm.load(two_patterns(4))
     times = slm.run(0.02)
     assert np.diff(times.stable_ns).tolist() == [95_000_000] * 3
@@ -423,26 +425,26 @@ def test_a_sequence_takes_settling_and_dwell_of_each_pattern(slm, world):
     assert world.clock.now_ns() == times.stable_ns[-1] + 20_000_000
 
 
-def test_each_pattern_of_a_sequence_pulses_the_trigger_when_it_is_stable(slm, world):
+def test_each_pattern_of_a_sequence_pulses_the_trigger_when_it_is_stable(slm: SimulatedSLM, world: PrbmWorld) -> None:
     pulses: list[int] = []
     world.triggered.append(lambda: pulses.append(world.clock.now_ns()))
     slm.load(two_patterns(4))
     assert slm.run(0.01).stable_ns.tolist() == pulses
 
 
-def test_running_without_a_sequence_is_an_error(slm):
+def test_running_without_a_sequence_is_an_error(slm: SimulatedSLM) -> None:
     with pytest.raises(DeviceError, match=r"slm\.run: no sequence is stored"):
         slm.run(0.0)
 
 
-def test_a_write_drops_the_stored_sequence(slm):
+def test_a_write_drops_the_stored_sequence(slm: SimulatedSLM) -> None:
     slm.load(two_patterns())
     slm.write(np.zeros((1, 1)))
     with pytest.raises(DeviceError, match="no sequence is stored"):
         slm.run(0.0)
 
 
-def test_a_sequence_larger_than_the_memory_is_refused(slm):
+def test_a_sequence_larger_than_the_memory_is_refused(slm: SimulatedSLM) -> None:
     assert slm.load(two_patterns(MEMORY_PATTERNS)) == slm.sequence_memory
     with pytest.raises(LimitError, match=r"slm\.load: 4097 patterns, the memory holds 4096"):
         slm.load(two_patterns(MEMORY_PATTERNS + 1))
@@ -460,14 +462,14 @@ def stop_at(k: int, stop: Callable[[], None]) -> Callable[[], None]:
     return pulse
 
 
-def test_safe_stops_a_running_sequence(slm, world):
+def test_safe_stops_a_running_sequence(slm: SimulatedSLM, world: PrbmWorld) -> None:
     world.triggered.append(stop_at(2, slm.safe))
     slm.load(two_patterns(5))
     with pytest.raises(DeviceError, match=r"slm\.run: stopped by safe\(\) after 2 of 5 patterns"):
         slm.run(0.0)
 
 
-def test_pattern_ids_rise_even_after_a_stopped_sequence(slm, world):
+def test_pattern_ids_rise_even_after_a_stopped_sequence(slm: SimulatedSLM, world: PrbmWorld) -> None:
     # Patterns 1 and 2 were on the panel; their ids must not be given to others.
     world.triggered.append(stop_at(2, slm.safe))
     slm.load(two_patterns(5))
@@ -476,7 +478,7 @@ def test_pattern_ids_rise_even_after_a_stopped_sequence(slm, world):
     assert slm.write(np.zeros((1, 1))) == 3
 
 
-def test_a_stopped_sequence_reads_back_as_the_pattern_shown(slm, world):
+def test_a_stopped_sequence_reads_back_as_the_pattern_shown(slm: SimulatedSLM, world: PrbmWorld) -> None:
     world.triggered.append(stop_at(2, slm.safe))
     slm.load(two_patterns(5))
     with pytest.raises(DeviceError):
@@ -485,7 +487,7 @@ def test_a_stopped_sequence_reads_back_as_the_pattern_shown(slm, world):
     assert slm.read_back()[3, 5] == 81
 
 
-def test_safe_from_another_thread_stops_a_running_sequence(slm, world):
+def test_safe_from_another_thread_stops_a_running_sequence(slm: SimulatedSLM, world: PrbmWorld) -> None:
     def stop() -> None:
         thread = threading.Thread(target=slm.safe)
         thread.start()
@@ -497,7 +499,7 @@ def test_safe_from_another_thread_stops_a_running_sequence(slm, world):
         slm.run(0.0)
 
 
-def test_a_stuck_panel_reads_back_what_it_does_not_show():
+def test_a_stuck_panel_reads_back_what_it_does_not_show() -> None:
     world = lit_world(slm={"stuck": True})
     slm = SimulatedSLM("slm", world)
     slm.open()
@@ -508,7 +510,7 @@ def test_a_stuck_panel_reads_back_what_it_does_not_show():
     assert (world.panel.phase == 0).all()
 
 
-def test_a_continuous_panel_keeps_the_phase_unrounded():
+def test_a_continuous_panel_keeps_the_phase_unrounded() -> None:
     world = lit_world(slm={"levels": None})
     slm = SimulatedSLM("slm", world)
     slm.open()
@@ -521,31 +523,31 @@ def test_a_continuous_panel_keeps_the_phase_unrounded():
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0.1234, 0.123), (0.0005001, 0.001), (0.0004, 0.0), (1.0, 1.0)])
-def test_power_is_rounded_to_a_tenth_of_a_per_cent(source, asked, given):
+def test_power_is_rounded_to_a_tenth_of_a_per_cent(source: SimulatedSupercontinuum, asked: float, given: float) -> None:
     source.power_fraction = asked
     assert source.power_fraction == given
 
 
 @pytest.mark.parametrize("asked", [-0.001, 1.001, float("nan"), float("inf")])
-def test_power_beyond_the_limits_is_refused(source, asked):
+def test_power_beyond_the_limits_is_refused(source: SimulatedSupercontinuum, asked: float) -> None:
     source.power_fraction = 0.3
     with pytest.raises(LimitError, match=r"source\.power_fraction = "):
         source.power_fraction = asked
     assert source.power_fraction == 0.3
 
 
-def test_rounding_never_lifts_the_power_over_its_limit(source):
+def test_rounding_never_lifts_the_power_over_its_limit(source: SimulatedSupercontinuum) -> None:
     source.restrict("power_fraction", Limits(maximum=0.3996))
     source.power_fraction = 0.3996
     assert source.power_fraction == 0.399
 
 
-def test_opening_turns_emission_off(world):
+def test_opening_turns_emission_off(world: PrbmWorld) -> None:
     SimulatedSupercontinuum("source", world).open()
     assert not world.source.emission
 
 
-def test_safe_turns_emission_off_twice(source, world):
+def test_safe_turns_emission_off_twice(source: SimulatedSupercontinuum, world: PrbmWorld) -> None:
     source.emission = True
     assert world.source.emission
     source.safe()
@@ -553,7 +555,7 @@ def test_safe_turns_emission_off_twice(source, world):
     assert not source.emission
 
 
-def test_a_tripped_laser_refuses_emission():
+def test_a_tripped_laser_refuses_emission() -> None:
     world = lit_world(source={"tripped": True})
     source = SimulatedSupercontinuum("source", world)
     source.open()
@@ -562,13 +564,13 @@ def test_a_tripped_laser_refuses_emission():
     assert not source.emission
 
 
-def test_a_tripped_laser_can_be_turned_off():
+def test_a_tripped_laser_can_be_turned_off() -> None:
     source = SimulatedSupercontinuum("source", lit_world(source={"tripped": True}))
     source.emission = False
     assert not source.emission
 
 
-def test_the_band_has_a_short_and_a_long_edge(source):
+def test_the_band_has_a_short_and_a_long_edge(source: SimulatedSupercontinuum) -> None:
     source.wavelength_max_m = 650e-9
     with pytest.raises(LimitError, match=r"source\.wavelength_min_m = .* must lie below"):
         source.wavelength_min_m = 650e-9
@@ -578,27 +580,27 @@ def test_the_band_has_a_short_and_a_long_edge(source):
     assert (source.wavelength_min_m, source.wavelength_max_m) == (600e-9, 650e-9)
 
 
-def test_only_emission_needs_a_lease(source):
+def test_only_emission_needs_a_lease(source: SimulatedSupercontinuum) -> None:
     assert [name for name, s in source.declared_settings().items() if s.needs_lease] == ["emission"]
 
 
 # --- photodetectors ---------------------------------------------------------------------------------------------------
 
 
-def test_a_reading_takes_its_integration_time(tap, world):
+def test_a_reading_takes_its_integration_time(tap: SimulatedPhotodetector, world: PrbmWorld) -> None:
     tap.integration_s = 2e-3
     reading = tap.measure()
     assert (reading.start_ns, reading.end_ns) == (0, 2_000_000)
     assert world.clock.now_ns() == 2_000_000
 
 
-def test_a_trace_is_readings_in_a_row(tap, world):
+def test_a_trace_is_readings_in_a_row(tap: SimulatedPhotodetector, world: PrbmWorld) -> None:
     tap.integration_s = 2e-3
     assert tap.trace(5).shape == (5,)
     assert world.clock.now_ns() == 10_000_000
 
 
-def test_readings_scatter_by_their_stated_deviation(tap):
+def test_readings_scatter_by_their_stated_deviation(tap: SimulatedPhotodetector) -> None:
     # 2000 readings: the deviation is known to 1/sqrt(4000); false-alarm rate 1e-6.
     tap.integration_s = 1e-3
     sigma_w = tap.measure().standard_power_w
@@ -606,7 +608,9 @@ def test_readings_scatter_by_their_stated_deviation(tap):
     assert tap.trace(2000).std() == pytest.approx(sigma_w, rel=bound)
 
 
-def test_amplifier_noise_falls_with_the_root_of_the_integration_time(world, tap):
+def test_amplifier_noise_falls_with_the_root_of_the_integration_time(
+    world: PrbmWorld, tap: SimulatedPhotodetector
+) -> None:
     world.source.emission = False
     tap.integration_s = 1e-3
     short_w = tap.measure().standard_power_w
@@ -615,7 +619,7 @@ def test_amplifier_noise_falls_with_the_root_of_the_integration_time(world, tap)
     assert tap.measure().standard_power_w == pytest.approx(short_w / 10, rel=1e-9)
 
 
-def test_shot_noise_is_that_of_the_electrons_counted(world):
+def test_shot_noise_is_that_of_the_electrons_counted(world: PrbmWorld) -> None:
     quiet = lit_world(detector={"tap_nep": "0 W/Hz**0.5"})
     tap = SimulatedPhotodetector("power_tap", quiet, "tap")
     reading = tap.measure()
@@ -624,7 +628,7 @@ def test_shot_noise_is_that_of_the_electrons_counted(world):
     assert reading.standard_power_w == pytest.approx(reading.power_w / np.sqrt(electrons), rel=1e-3)
 
 
-def test_a_reading_ends_at_the_range():
+def test_a_reading_ends_at_the_range() -> None:
     world = lit_world(detector={"slit_range": "1 pW"})
     slit = SimulatedPhotodetector("slit", world, "slit")
     reading = slit.measure()
@@ -632,25 +636,25 @@ def test_a_reading_ends_at_the_range():
     assert slit.range_w == 1e-12
 
 
-def test_a_reading_within_the_range_is_not_saturated(tap):
+def test_a_reading_within_the_range_is_not_saturated(tap: SimulatedPhotodetector) -> None:
     reading = tap.measure()
     assert not reading.saturated
     assert 0 < reading.power_w < tap.range_w
 
 
-def test_noise_of_an_ideal_detector_is_zero():
+def test_noise_of_an_ideal_detector_is_zero() -> None:
     tap = SimulatedPhotodetector("power_tap", lit_world(detector={"ideal": True}), "tap")
     assert tap.measure().standard_power_w == 0.0
     assert len(set(tap.trace(5))) == 1
 
 
 @pytest.mark.parametrize("what", ["arm", "trace"])
-def test_no_readings_are_refused(tap, what):
+def test_no_readings_are_refused(tap: SimulatedPhotodetector, what: str) -> None:
     with pytest.raises(LimitError, match=rf"power_tap\.{what}: 0 "):
         getattr(tap, what)(0)
 
 
-def test_triggered_readings_are_collected(tap, world):
+def test_triggered_readings_are_collected(tap: SimulatedPhotodetector, world: PrbmWorld) -> None:
     tap.arm(2)
     world.fire_trigger()
     world.clock.sleep_until(50_000_000)
@@ -659,14 +663,14 @@ def test_triggered_readings_are_collected(tap, world):
     assert [r.start_ns for r in tap.collect()] == [0, 50_000_000]
 
 
-def test_a_missing_reading_is_an_error(tap, world):
+def test_a_missing_reading_is_an_error(tap: SimulatedPhotodetector, world: PrbmWorld) -> None:
     tap.arm(2)
     world.fire_trigger()
     with pytest.raises(DeviceTimeout, match=r"power_tap\.collect: 1 readings came, 1 more were armed for"):
         tap.collect()
 
 
-def test_readings_that_were_cut_short_by_safe_are_an_error(tap, world):
+def test_readings_that_were_cut_short_by_safe_are_an_error(tap: SimulatedPhotodetector, world: PrbmWorld) -> None:
     tap.arm(3)
     world.fire_trigger()
     tap.safe()
@@ -674,7 +678,7 @@ def test_readings_that_were_cut_short_by_safe_are_an_error(tap, world):
         tap.collect()
 
 
-def test_detectors_of_one_table_have_noise_of_their_own(world):
+def test_detectors_of_one_table_have_noise_of_their_own(world: PrbmWorld) -> None:
     first, second = (SimulatedPhotodetector(name, world, "tap") for name in ("tap", "tap2"))
     assert first.measure().power_w != second.measure().power_w
 
@@ -683,7 +687,7 @@ def test_detectors_of_one_table_have_noise_of_their_own(world):
 
 
 @pytest.mark.parametrize("name", ["camera", "slm", "source", "tap", "slit"])
-def test_safe_may_be_called_at_any_moment_and_twice(request, name):
+def test_safe_may_be_called_at_any_moment_and_twice(request: pytest.FixtureRequest, name: str) -> None:
     device = request.getfixturevalue(name)
     before = device.snapshot()
     device.safe()
@@ -692,7 +696,7 @@ def test_safe_may_be_called_at_any_moment_and_twice(request, name):
 
 
 @pytest.mark.parametrize("name", ["camera", "slm", "source", "tap", "slit"])
-def test_every_writable_setting_takes_back_what_it_reads(request, name):
+def test_every_writable_setting_takes_back_what_it_reads(request: pytest.FixtureRequest, name: str) -> None:
     device = request.getfixturevalue(name)
     before = device.snapshot()
     for key, setting in device.declared_settings().items():
@@ -702,14 +706,14 @@ def test_every_writable_setting_takes_back_what_it_reads(request, name):
 
 
 @pytest.mark.parametrize("name", ["camera", "slm", "source", "tap", "slit"])
-def test_a_simulation_says_that_it_is_one(request, name):
+def test_a_simulation_says_that_it_is_one(request: pytest.FixtureRequest, name: str) -> None:
     device = request.getfixturevalue(name)
     assert device.identity().model.startswith("simulated")
     assert device.describe().backend == "simulated"
 
 
 @pytest.mark.parametrize("name", ["camera", "slm", "tap"])
-def test_opening_again_gives_the_power_on_state(request, name):
+def test_opening_again_gives_the_power_on_state(request: pytest.FixtureRequest, name: str) -> None:
     device = request.getfixturevalue(name)
     device.close()
     device.open()
@@ -722,7 +726,7 @@ def test_opening_again_gives_the_power_on_state(request, name):
 
 
 @pytest.mark.parametrize("name", ["camera", "slm", "source", "tap"])
-def test_limits_outlive_closing_and_opening(request, name):
+def test_limits_outlive_closing_and_opening(request: pytest.FixtureRequest, name: str) -> None:
     # `restrict`: for as long as the object lives.
     device = request.getfixturevalue(name)
     writable = {"camera": "exposure_s", "slm": "settle_s", "source": "power_fraction", "tap": "integration_s"}[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,36 @@ from simulators.physics.fourier_plane import set_patches
 from simulators.physics.liquid_crystal import draw_moving, drop_settled, fastest_motion, set_targets
 from simulators.worlds.prbm.parameters import SlmParameters
 
-_NOTICEABLE_RAD = 0.02
+NOTICEABLE_RAD = 0.02
 """Below this, the square of a motion is less than the quadrature's own error."""
+
+
+class Patterns(NamedTuple):
+    """A loaded sequence: `drivers.contract.Sequence` as gray-level phases, and what the base shows under each patch."""
+
+    offsets: NDArray[np.int32]
+    indices: NDArray[np.int32]
+    origins: NDArray[np.int32]
+    patches: NDArray[np.float64]
+    under: NDArray[np.float64]
+    active: NDArray[np.bool_]
+    overlap: bool
+
+
+class Crystal(NamedTuple):
+    """The panel's state and response."""
+
+    phase: NDArray[np.float64]
+    slots: NDArray[np.int32]
+    places: NDArray[np.int32]
+    motions: NDArray[np.float64]
+    table: NDArray[np.complex128]
+    refresh_period_s: float
+    controller_s: float
+    scan_s_per_row: float
+    tau_on_s: float
+    tau_off_s: float
+    settled_rad: float
 
 
 class PhaseListener(Protocol):
@@ -32,7 +60,7 @@ class PhaseListener(Protocol):
 
 
 @kernel
-def _patch_changes(active: NDArray[np.bool_], wanted: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def patch_changes(active: NDArray[np.bool_], wanted: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Patches to undraw and to draw so that exactly the wanted ones are shown; ``active`` is brought up to date."""
     n = len(active)
     keep = np.zeros(n, np.bool_)
@@ -52,7 +80,7 @@ def _patch_changes(active: NDArray[np.bool_], wanted: NDArray[np.int32]) -> tupl
 
 
 @kernel
-def _gather(
+def gather(
     origins: NDArray[np.int32],
     under: NDArray[np.float64],
     undrawn: NDArray[np.int64],
@@ -90,6 +118,12 @@ def _any_overlap(origins: NDArray[np.int32], height: int, width: int) -> bool:
                     return True
                 taken[r, c] = True
     return False
+
+
+@kernel
+def refresh_time_s(time_ns: int, period_s: float, controller_s: float) -> float:
+    """When the first row begins to change: the graphics card hands a pattern over at its next refresh."""
+    return math.ceil(time_ns * 1e-9 / period_s - 1e-9) * period_s + controller_s
 
 
 class Panel:
@@ -167,13 +201,13 @@ class Panel:
             height, width = s.patches.shape[1:]
             for k, (r, c) in enumerate(s.origins):
                 s.under[k] = self.phase[r : r + height, c : c + width]
-        undrawn, drawn = _patch_changes(s.active, wanted)
+        undrawn, drawn = patch_changes(s.active, wanted)
         if s.overlap:
             # What was drawn must be gone before something else is drawn in its place.
-            self._change_patches(*_gather(s.origins, s.under, undrawn, s.patches, drawn[:0]), time_ns)
-            self._change_patches(*_gather(s.origins, s.under, undrawn[:0], s.patches, drawn), time_ns)
+            self._change_patches(*gather(s.origins, s.under, undrawn, s.patches, drawn[:0]), time_ns)
+            self._change_patches(*gather(s.origins, s.under, undrawn[:0], s.patches, drawn), time_ns)
         else:
-            self._change_patches(*_gather(s.origins, s.under, undrawn, s.patches, drawn), time_ns)
+            self._change_patches(*gather(s.origins, s.under, undrawn, s.patches, drawn), time_ns)
 
     def _change_patches(self, origins: NDArray[np.int32], values: NDArray[np.float64], time_ns: int) -> None:
         """Write patches (n, rows, columns) of phase that do not overlap one another."""
@@ -189,6 +223,33 @@ class Panel:
         self._make_room(values.size)
         self.moving = set_patches(
             self.phase, origins, values, *self._timing(time_ns), self._slots, self.places, self.motions, self.moving
+        )
+
+    # --- for the compiled burst -------------------------------------------------------------------------------------
+
+    def patterns(self, offsets: NDArray[np.int32], indices: NDArray[np.int32]) -> Patterns | None:
+        """The loaded sequence once its first pattern was shown; None for a panel that answers at once."""
+        s = self._sequence
+        if s is None or s.under is None or self._instant:
+            return None
+        return Patterns(offsets, indices, s.origins, s.patches, s.under, s.active, s.overlap)
+
+    def crystal(self, pixels: int) -> Crystal:
+        """State and response, with room for ``pixels`` more in motion."""
+        self._make_room(pixels)
+        p = self._p
+        return Crystal(
+            phase=self.phase,
+            slots=self._slots,
+            places=self.places,
+            motions=self.motions,
+            table=self.phasors,
+            refresh_period_s=1.0 / p.refresh_rate,
+            controller_s=p.controller_latency,
+            scan_s_per_row=p.scan_time / p.rows,
+            tau_on_s=p.rise_time,
+            tau_off_s=p.fall_time,
+            settled_rad=p.settled_phase,
         )
 
     def rest(self, time_s: float) -> None:
@@ -208,7 +269,7 @@ class Panel:
     def fastest_motion_s(self, time_s: float) -> float:
         """Time constant that integration over an exposure from ``time_s`` on must resolve."""
         p = self._p
-        return fastest_motion(time_s, _NOTICEABLE_RAD, p.rise_time, p.fall_time, self.motions, self.moving)
+        return fastest_motion(time_s, NOTICEABLE_RAD, p.rise_time, p.fall_time, self.motions, self.moving)
 
     def phase_image(self, time_s: float) -> NDArray[np.float64]:
         """Phase of every pixel at ``time_s``, rad: the plain way, for the reference path."""
@@ -217,10 +278,9 @@ class Panel:
         return image
 
     def _timing(self, time_ns: int) -> tuple[float, float, float, float]:
-        # The graphics card hands a pattern over at the next refresh; rows follow one another during the scan.
-        period_s = 1.0 / self._p.refresh_rate
-        refresh_s = math.ceil(time_ns * 1e-9 / period_s - 1e-9) * period_s + self._p.controller_latency
-        return refresh_s, self._p.scan_time / self._p.rows, self._p.rise_time, self._p.fall_time
+        p = self._p
+        refresh_s = refresh_time_s(time_ns, 1.0 / p.refresh_rate, p.controller_latency)
+        return refresh_s, p.scan_time / p.rows, p.rise_time, p.fall_time
 
     def _make_room(self, pixels: int) -> None:
         needed = self.moving + pixels

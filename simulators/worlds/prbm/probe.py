@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,25 @@ class Aperture:
     width_m: float
     area_m2: float
     point: bool = False
+
+
+class Sums(NamedTuple):
+    """A probe's running sums and geometry, as `simulators.physics.fourier_plane.line_power` wants them."""
+
+    sums: NDArray[np.complex128]
+    changed: NDArray[np.bool_]
+    settled_terms: NDArray[np.complex128]
+    settled_line: NDArray[np.float64]
+    row_weights: NDArray[np.float64]
+    cosines: NDArray[np.float64]
+    sines: NDArray[np.float64]
+    nodes_per_pixel: int
+    column_weights: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    kappa_pitch: NDArray[np.float64]
+    carriers: NDArray[np.complex128]
+    lit_first_row: int
+    rows_per_band: int
 
 
 class Probe:
@@ -194,10 +213,7 @@ class Probe:
         """Mean power (rows, columns) on each detector pixel during an exposure, W; shares: (bands,) of full power."""
         if not self.fast or self._p.path == "reference":
             return self.reference(start_s, duration_s, shares)
-        if shares is not self._shares:
-            self._shares = shares
-            self._lit_weights = self._row_weights * shares[:, None]
-            self._changed[:] = True
+        self._light_with(shares)
         times, weights = self._instants(start_s, duration_s)
         line = line_power(
             self._sums,
@@ -223,6 +239,32 @@ class Probe:
             self._p.slm.fall_time,
         )
         return line.T
+
+    def _light_with(self, shares: NDArray[np.float64]) -> None:
+        if shares is not self._shares:
+            self._shares = shares
+            self._lit_weights = self._row_weights * shares[:, None]
+            self._changed[:] = True
+
+    def running_sums(self, shares: NDArray[np.float64]) -> Sums:
+        """What the compiled burst works on and keeps up to date; shares: (bands,) of full power."""
+        self._light_with(shares)
+        return Sums(
+            sums=self._sums,
+            changed=self._changed,
+            settled_terms=self._settled_terms,
+            settled_line=self._settled_line,
+            row_weights=self._lit_weights,
+            cosines=self._cosines,
+            sines=self._sines,
+            nodes_per_pixel=self._order,
+            column_weights=self._column_weights,
+            amplitude=self._light.amplitude,
+            kappa_pitch=self._kappa_pitch,
+            carriers=self._carriers,
+            lit_first_row=self._light.first_row,
+            rows_per_band=self._light.rows_per_band,
+        )
 
     def reference(self, start_s: float, duration_s: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same by transforming the whole pattern, at every instant of the exposure."""
@@ -272,6 +314,12 @@ class Probe:
             return np.array([start_s]), _WHOLE
         fastest_s = self._panel.fastest_motion_s(start_s)
         if (duration_s, fastest_s) != self._resolved:
-            nodes, self._instant_weights = gauss_legendre(min(2 + math.ceil(duration_s / fastest_s), 64))
-            self._resolved, self._elapsed_s = (duration_s, fastest_s), 0.5 * duration_s * (nodes + 1)
+            self._resolved = (duration_s, fastest_s)
+            self._elapsed_s, self._instant_weights = exposure_instants(duration_s, fastest_s)
         return start_s + self._elapsed_s, self._instant_weights
+
+
+def exposure_instants(duration_s: float, fastest_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss-Legendre instants after the start of an exposure, and weights, that resolve a motion of ``fastest_s``."""
+    nodes, weights = gauss_legendre(min(2 + math.ceil(duration_s / fastest_s), 64))
+    return 0.5 * duration_s * (nodes + 1), weights

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,26 @@ from numpy.typing import NDArray
 from simulators.clock import Clock, make_clock
 from simulators.physics.counter_random import noise_key, normal_map, standard_normal
 from simulators.physics.scmos import digitise
+from simulators.worlds.prbm.burst import Sensor, play_burst
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.parameters import PrbmParameters
-from simulators.worlds.prbm.probe import Aperture, Illumination, Probe
+from simulators.worlds.prbm.probe import Aperture, Illumination, Probe, exposure_instants
 
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
 _MOST_PROBES = 4
+
+
+class TriggerInput(Protocol):
+    """A detector on the SLM's trigger line."""
+
+    def on_trigger(self) -> None:
+        """The pulse has come."""
+        ...
+
+    def armed(self) -> int:
+        """How many more pulses it answers."""
+        ...
 
 
 class PrbmWorld:
@@ -45,14 +58,19 @@ class PrbmWorld:
         self.source = Source()
         self._shares_for: tuple[float, ...] = ()
         self._shares = np.zeros(p.optics.bands)
-        self.triggered: list[Callable[[], None]] = []
+        self.triggered: list[TriggerInput] = []
         self._probes: OrderedDict[Any, Probe] = OrderedDict()
         self._read_noise: dict[Any, NDArray[np.float64]] = {}
 
     def fire_trigger(self) -> None:
         """The pulse on the SLM's trigger output: armed detectors start."""
-        for start in list(self.triggered):
-            start()
+        for detector in list(self.triggered):
+            detector.on_trigger()
+
+    def lone_camera(self) -> Any:
+        """The one armed detector, if it is a camera that takes a whole burst at once; None otherwise."""
+        armed = [d for d in self.triggered if d.armed()]
+        return armed[0] if len(armed) == 1 and hasattr(armed[0], "take_burst") else None
 
     # --- camera -----------------------------------------------------------------------------------------------------
 
@@ -86,15 +104,19 @@ class PrbmWorld:
         self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
     ) -> NDArray[np.float64]:
         """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise."""
-        c, o = self.parameters.camera, self.parameters.optics
         if not self._lit():
             return np.zeros((rows, columns))
         region = (row, column, rows, columns)
         probe = self._probe(("camera", *region), lambda: self._camera_aperture(*region))
         power_w = self._power(probe, start_ns, exposure_s)
-        per_watt = c.quantum_efficiency * self._mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
-        electrons: NDArray[np.float64] = power_w * (o.camera_attenuation * exposure_s * per_watt)
+        electrons: NDArray[np.float64] = power_w * self._electrons_per_watt(exposure_s)
         return electrons
+
+    def _electrons_per_watt(self, exposure_s: float) -> float:
+        """Photoelectrons of an exposure per watt in the focal plane."""
+        c, o = self.parameters.camera, self.parameters.optics
+        per_joule = c.quantum_efficiency * self._mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
+        return o.camera_attenuation * exposure_s * per_joule
 
     def _camera_aperture(self, row: int, column: int, rows: int, columns: int) -> Aperture:
         c = self.parameters.camera
@@ -115,6 +137,74 @@ class PrbmWorld:
             z = normal_map(noise_key(self.parameters.seed, device, "read noise map"), row, column, rows, columns)
             self._read_noise[key] = c.read_noise * np.exp(c.read_noise_spread * z)
         return self._read_noise[key]
+
+    def burst(
+        self,
+        device: str,
+        first_number: int,
+        exposure_s: float,
+        region: tuple[int, int, int, int],
+        offsets: NDArray[np.int32],
+        indices: NDArray[np.int32],
+        settle_ns: int,
+        dwell_ns: int,
+    ) -> Burst | None:
+        """Patterns 1 and following of the panel's loaded sequence, each exposed once, in one compiled loop.
+
+        Pattern 0 must have been shown. None where only the plain loop will do: in real time, on the reference path, on
+        an ideal camera or panel, for a wide region, or with another detector following the panel.
+        """
+        p, c = self.parameters, self.parameters.camera
+        patterns = self.panel.patterns(offsets, indices)
+        if not self.clock.virtual or p.path == "reference" or c.ideal or p.slm.stuck or patterns is None:
+            return None
+        row, column, rows, columns = region
+        probe = self._probe(("camera", *region), lambda: self._camera_aperture(*region))
+        if not probe.fast or self.panel.listeners != [probe]:
+            return None
+        n = len(offsets) - 1
+        counts = np.empty((n, rows, columns), np.uint16)
+        saturated, stable_ns = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        fast_s, slow_s = sorted((p.slm.rise_time, p.slm.fall_time))
+        fast, slow = exposure_instants(exposure_s, fast_s or slow_s), exposure_instants(exposure_s, slow_s)
+        sensor = Sensor(
+            exposure_s=exposure_s,
+            electrons_per_watt=self._electrons_per_watt(exposure_s),
+            dark_e=c.dark_current * exposure_s,
+            lit=self._lit(),
+            first_row=row,
+            first_column=column,
+            read_noise_e=self._read_noise_map(device, *region),
+            shot_key=noise_key(p.seed, device, "shot"),
+            read_key=noise_key(p.seed, device, "read"),
+            electrons_per_count=c.electrons_per_count,
+            offset_counts=c.offset,
+            full_well_e=c.full_well,
+            max_count=2**c.bit_depth - 1,
+            fast_s=fast_s,
+            fast_instants_s=fast[0],
+            fast_weights=fast[1],
+            slow_instants_s=slow[0],
+            slow_weights=slow[1],
+        )
+        begun_ns = self.clock.now_ns()
+        self.panel.moving, now_ns = play_burst(
+            patterns,
+            self.panel.crystal(patterns.patches.size),
+            probe.running_sums(self._band_shares()),
+            sensor,
+            self.panel.moving,
+            1,
+            begun_ns,
+            settle_ns,
+            dwell_ns,
+            first_number,
+            counts,
+            saturated,
+            stable_ns,
+        )
+        self.clock.sleep_until(now_ns)
+        return Burst(counts[1:], saturated[1:], stable_ns[1:])
 
     # --- photodetectors ---------------------------------------------------------------------------------------------
 
@@ -193,6 +283,14 @@ class PrbmWorld:
         if len(self._probes) > _MOST_PROBES:
             self._probes.popitem(last=False)[1].close()
         return probe
+
+
+class Burst(NamedTuple):
+    """Frames of a burst: counts (n, rows, columns), saturated pixels (n,), when each exposure began (n,)."""
+
+    counts: NDArray[np.uint16]
+    saturated: NDArray[np.int64]
+    start_ns: NDArray[np.int64]
 
 
 class Source:
