@@ -111,6 +111,7 @@ class SimulatedSLM(SLM):
                 rest = camera.take_burst(offsets, indices, settle_ns, dwell_ns) if camera else None
                 if rest is not None:
                     stable[1:] = rest
+                    self._pattern_id = int(ids[-1])
                     break
         self._remember(sequence, base, patches, n)
         return SequenceTimes(pattern_ids=ids, stable_ns=stable)

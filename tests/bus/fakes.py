@@ -142,12 +142,14 @@ class Relay(Device):
 
 
 def device(name: str, factory: type[Device], **settings: Any) -> DeviceConfig:
-    return DeviceConfig(name, factory.kind, "real", None, factory, None, settings, {"power_w": Limits(maximum=4.0)} if factory is Lamp else {})
+    limits = {"power_w": Limits(maximum=4.0)} if factory is Lamp else {}
+    return DeviceConfig(name, factory.kind, "real", None, factory, None, settings, limits)
 
 
 def bench_config(lease_s: float = 10.0, servers: Mapping[str, tuple[str, ...]] | None = None) -> BenchConfig:
     """Two lamps and a relay, served together or as told."""
-    devices = {"lamp": device("lamp", Lamp, power_w=2.0), "spare": device("spare", Lamp), "relay": device("relay", Relay)}
+    lamps = {"lamp": device("lamp", Lamp, power_w=2.0), "spare": device("spare", Lamp)}
+    devices = {**lamps, "relay": device("relay", Relay)}
     return BenchConfig(
         name="lamps",
         path=Path("lamps.toml"),

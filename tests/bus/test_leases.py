@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import threading
 import time
@@ -37,7 +38,7 @@ def test_light_may_be_turned_off_without_a_lease(bench: Bench) -> None:
 
 
 def test_a_second_controller_is_refused_with_the_holders_name(lab: Lab, bench: Bench) -> None:
-    with bench.control("first experiment"), pytest.raises(LeaseError, match="controlled by first experiment .*pid"):
+    with bench.control("first experiment"), pytest.raises(LeaseError, match=r"controlled by first experiment .*pid"):
         lab.bench().control("second").__enter__()
 
 
@@ -70,11 +71,11 @@ def test_a_mutating_call_of_an_observer_is_refused_with_the_holders_name(lab: La
     observer = lab.bench()
     with bench.control("the experiment"):
         lab.lamp.executed.clear()
-        with pytest.raises(LeaseError, match="the experiment.*reading is allowed"):
+        with pytest.raises(LeaseError, match=r"the experiment.*reading is allowed"):
             observer.lamp.power_w = 1.0
-        with pytest.raises(LeaseError, match="the experiment"):
+        with pytest.raises(LeaseError, match=r"the experiment"):
             observer.lamp.echo(1)
-        with pytest.raises(LeaseError, match="needs a lease"):
+        with pytest.raises(LeaseError, match=r"needs a lease"):
             observer.lamp.emission = True
         assert lab.lamp.executed == []
 
@@ -104,9 +105,13 @@ def test_leaving_control_turns_the_light_off(lab: Lab, bench: Bench) -> None:
 
 
 def test_an_error_inside_control_turns_the_light_off(lab: Lab, bench: Bench) -> None:
-    with pytest.raises(KeyboardInterrupt), bench.control():
-        bench.lamp.emission = True
-        raise KeyboardInterrupt
+    def experiment() -> None:
+        with bench.control():
+            bench.lamp.emission = True
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment()
     assert not lab.lamp.on
 
 
@@ -210,7 +215,7 @@ def test_whoever_lost_the_lease_is_told_at_the_next_call(short_lab: Lab, call: s
         "set": lambda: setattr(bench.lamp, "emission", True),
         "renew": bench.renew,
     }
-    with pytest.raises(LeaseError, match="not renewed in time"):
+    with pytest.raises(LeaseError, match=r"not renewed in time"):
         calls[call]()
     assert not short_lab.lamp.on
 
@@ -247,8 +252,8 @@ def test_control_is_refused_while_a_call_from_before_still_runs(lab: Lab, bench:
     running = threading.Thread(target=lab.bench().lamp.slow, args=(3.0,))
     running.start()
     lab.lamp.busy.wait(5)
-    with pytest.raises(BusError, match="busy with another call"):
-            bench.control().__enter__()
+    with pytest.raises(BusError, match=r"busy with another call"):
+        bench.control().__enter__()
     assert lab.host.book.status() is None
     running.join()
 
@@ -296,7 +301,5 @@ def test_the_emitters_are_made_safe_although_another_device_fails(lab: Lab, benc
 
 
 def _ignoring_loss(call: Any, *arguments: Any) -> None:
-    try:
+    with contextlib.suppress(LeaseError):
         call(*arguments)
-    except LeaseError:
-        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -100,7 +101,7 @@ def test_numpy_scalars_arrive_as_plain_numbers() -> None:
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([None]), np.array([1j]), np.array([1], "M8[s]")], ids=str)
 def test_an_array_of_anything_but_numbers_is_refused(array: Any) -> None:
-    with pytest.raises(BusError, match="cannot cross the bus"):
+    with pytest.raises(BusError, match=r"cannot cross the bus"):
         encode(Reply(1, array))
 
 
@@ -179,7 +180,7 @@ def test_a_description_comes_back_whole() -> None:
     ids=["fields missing", "unknown field", "number as a key"],
 )
 def test_a_map_that_pretends_to_be_a_contract_value_is_refused(value: Any) -> None:
-    with pytest.raises(BusError, match="malformed ROI"):
+    with pytest.raises(BusError, match=r"malformed ROI"):
         revive(value)
 
 
@@ -192,7 +193,7 @@ def test_values_nested_too_deeply_are_refused() -> None:
     deep: Any = 1
     for _ in range(5000):
         deep = [deep]
-    with pytest.raises(BusError, match="deep"):
+    with pytest.raises(BusError, match=r"deep"):
         revive(deep)
 
 
@@ -226,10 +227,8 @@ def test_a_damaged_message_is_a_bus_error_or_another_valid_message(data: st.Data
         frames[0][at] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(frames[0])))
     damaged = [bytes(frames[0][:cut] if data.draw(st.booleans()) else frames[0]), *map(bytes, frames[1:])]
-    try:
+    with contextlib.suppress(BusError):
         revive(decode_request(damaged).arguments)
-    except BusError:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -259,12 +258,12 @@ def test_a_damaged_message_is_a_bus_error_or_another_valid_message(data: st.Data
     ids=range(20),
 )
 def test_a_header_that_lies_is_a_bus_error(header: bytes) -> None:
-    with pytest.raises(BusError, match="malformed"):
+    with pytest.raises(BusError, match=r"malformed"):
         decode_reply([header, bytes(8)])
 
 
 def test_no_frames_at_all_are_a_bus_error() -> None:
-    with pytest.raises(BusError, match="malformed"):
+    with pytest.raises(BusError, match=r"malformed"):
         decode_request([])
 
 
