@@ -187,24 +187,26 @@ def add_patches(
     table: NDArray[np.complex128],
     changed: NDArray[np.bool_],
 ) -> None:
-    """`add_region` for many small patches at once: values (n, rows, columns) at origins (n, 2)."""
+    """`add_region` for many patches of few columns, pixel by pixel: values (n, rows, columns) at origins (n, 2)."""
     n, height, width = values.shape
+    lit_rows, points = sums.shape
+    per_rad = len(table) / (2 * math.pi)
     for k in range(n):
-        r, c = origins[k, 0], origins[k, 1]
-        add_region(
-            sums,
-            panel_phase[r : r + height, c : c + width],
-            values[k],
-            r,
-            c,
-            lit_first_row,
-            rows_per_band,
-            amplitude,
-            kappa_pitch,
-            carriers,
-            table,
-            changed,
-        )
+        for r in range(height):
+            row = origins[k, 0] + r
+            lit = row - lit_first_row
+            if lit < 0 or lit >= lit_rows:
+                continue
+            band = lit // rows_per_band
+            for c in range(width):
+                column = origins[k, 1] + c
+                old, new = panel_phase[row, column], values[k, r, c]
+                if new == old:
+                    continue
+                changed[band] = True
+                difference = amplitude[column] * (_phasor(new, table, per_rad) - _phasor(old, table, per_rad))
+                for s in range(points):
+                    sums[lit, s] += difference * _carrier(carriers, kappa_pitch, band, column, s)
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,23 @@ def lit_world(**sections: Any) -> PrbmWorld:
     world.source.emission = True
     world.source.power_fraction = 1.0
     return world
+
+
+class OnPulse:
+    """Something else on the trigger line: calls ``act`` with the number of each pulse, from 1."""
+
+    def __init__(self, act: Callable[[int], object]) -> None:
+        self.pulses = 0
+        self._act = act
+
+    def armed(self) -> int:
+        """It answers every pulse."""
+        return 1
+
+    def on_trigger(self) -> None:
+        """A pulse."""
+        self.pulses += 1
+        self._act(self.pulses)
 
 
 class Bay:

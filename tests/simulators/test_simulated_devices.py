@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prbm_table import lit_world
+from prbm_table import OnPulse, lit_world
 from scipy import stats
 
 from drivers.contract import ROI, DeviceError, DeviceTimeout, LimitError, Limits, Sequence
@@ -427,7 +427,7 @@ def test_a_sequence_takes_settling_and_dwell_of_each_pattern(slm: SimulatedSLM, 
 
 def test_each_pattern_of_a_sequence_pulses_the_trigger_when_it_is_stable(slm: SimulatedSLM, world: PrbmWorld) -> None:
     pulses: list[int] = []
-    world.triggered.append(lambda: pulses.append(world.clock.now_ns()))
+    world.triggered.append(OnPulse(lambda _: pulses.append(world.clock.now_ns())))
     slm.load(two_patterns(4))
     assert slm.run(0.01).stable_ns.tolist() == pulses
 
@@ -450,16 +450,9 @@ def test_a_sequence_larger_than_the_memory_is_refused(slm: SimulatedSLM) -> None
         slm.load(two_patterns(MEMORY_PATTERNS + 1))
 
 
-def stop_at(k: int, stop: Callable[[], None]) -> Callable[[], None]:
-    """A trigger listener that calls ``stop`` at pulse k."""
-    pulses: list[None] = []
-
-    def pulse() -> None:
-        pulses.append(None)
-        if len(pulses) == k:
-            stop()
-
-    return pulse
+def stop_at(k: int, stop: Callable[[], None]) -> OnPulse:
+    """Calls ``stop`` at pulse k of the trigger line."""
+    return OnPulse(lambda pulse: stop() if pulse == k else None)
 
 
 def test_safe_stops_a_running_sequence(slm: SimulatedSLM, world: PrbmWorld) -> None:
