@@ -145,7 +145,10 @@ def test_photonic_and_exact_samplers_use_one_random_number_per_spin() -> None:
     assert rng_a.random() == rng_b.random()
 
 
-@pytest.mark.parametrize(("flips", "temperature"), [("hadamard", 1.0), ("single", 1.7)])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("flips", "temperature"), [("hadamard", 1.0), pytest.param("single", 1.7, marks=pytest.mark.soak)]
+)
 def test_photonic_samples_of_a_small_rbm_follow_its_exact_distribution(flips: str, temperature: float) -> None:
     """20,000 samples against enumeration; false alarm 1e-6 for the number of independent samples measured."""
     rbm = small_rbm(6, 5, seed=6)

@@ -1,0 +1,133 @@
+"""The command line and scripts as processes of their own, which a test may interrupt, stop and kill."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from labctl.bus.connection import Connection
+from labctl.server import runtime
+
+LABCTL = [sys.executable, "-m", "labctl"]
+PATIENCE_S = 60.0
+
+
+def _usual_signals() -> None:
+    # A test run in the background would hand its deafness to Ctrl-C on to its children.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def process(*command: str, stdin: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A child that does not outlive the block."""
+    child = subprocess.Popen(
+        list(command),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_usual_signals,
+    )
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGCONT)
+            child.kill()
+        child.communicate()
+
+
+def labctl_process(*arguments: object) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    return process(*LABCTL, *map(str, arguments))
+
+
+def script(source: str, *arguments: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    return process(sys.executable, "-c", source, *arguments, stdin=subprocess.PIPE)
+
+
+def next_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    ready, _, _ = select.select([child.stdout], [], [], PATIENCE_S)
+    line = child.stdout.readline() if ready else ""
+    if not line:
+        child.kill()
+        pytest.fail(f"{child.args} said nothing: {child.communicate()[1]}")
+    return line.strip()
+
+
+def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = child.communicate(timeout=PATIENCE_S)
+    return child.returncode, out, err
+
+
+@contextlib.contextmanager
+def up(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A served bench, ready."""
+    with labctl_process("up", *arguments) as child:
+        assert "is up" in next_line(child)
+        yield child
+
+
+class Observer:
+    """Asks a served bench for its state, fast and without control."""
+
+    def __init__(self, bench: str = "prbm-sim") -> None:
+        record = runtime.find(bench)
+        assert record is not None
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._connection = Connection(self._context, record.control_endpoint, patience_s=0.5)
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._connection.request("", "status", timeout_s=10.0)
+        return found
+
+    def emission(self) -> bool | None:
+        """None while the server is too busy to tell."""
+        found: bool | None = self.state()["devices"]["source"]["emission"]
+        return found
+
+    def close(self) -> None:
+        self._connection.close()
+        self._context.term()
+
+
+@contextlib.contextmanager
+def observer() -> Iterator[Observer]:
+    made = Observer()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S, poll_s: float = 0.01) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(poll_s)
+
+
+def only_run(folder: Path) -> Path:
+    (path,) = folder.glob("*.h5")
+    return path
+
+
+def leftovers() -> list[str]:
+    return sorted(os.listdir(os.environ["LABCTL_RUNTIME"]))
+
+
+def parsed(text: str) -> Any:
+    return json.loads(text)
