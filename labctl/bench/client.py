@@ -26,6 +26,10 @@ _CONTROL_TIMEOUT_S = 2.0
 _numbers = itertools.count(1)
 
 
+class NoSuchDevice(ConfigurationError, AttributeError):
+    """An experiment asks for a role that the bench file does not give to any device."""
+
+
 class Bench:
     """Devices of a bench file, reached over the bus.
 
@@ -64,14 +68,12 @@ class Bench:
     def __getattr__(self, role: str) -> DeviceProxy:
         devices: dict[str, DeviceProxy] = self.__dict__.get("_devices", {})
         if role.startswith("_") or role not in devices:
-            raise AttributeError(f"the bench has no device {role!r}; it has {', '.join(devices)}")
+            raise NoSuchDevice(f"the bench has no device {role!r}; it has {', '.join(devices)}")
         return devices[role]
 
     def __getitem__(self, role: str) -> DeviceProxy:
         if role not in self._devices:
-            raise ConfigurationError(
-                f"bench {self.config.name} has no device {role!r}; it has {', '.join(self._devices)}"
-            )
+            raise NoSuchDevice(f"bench {self.config.name} has no device {role!r}; it has {', '.join(self._devices)}")
         return self._devices[role]
 
     def __dir__(self) -> Iterable[str]:
