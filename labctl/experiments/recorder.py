@@ -79,7 +79,8 @@ class Recorder:
             file.create_group("steps")
 
     def _change(self) -> h5py.File:
-        return h5py.File(self.path, "r+", libver="latest")
+        # Without a lock: a reader that has the file open must not end the run.
+        return h5py.File(self.path, "r+", libver="latest", locking=False)
 
     def setup(self, **texts: Any) -> None:
         """Keep texts and settings (anything JSON takes) that describe the run; before the first step."""

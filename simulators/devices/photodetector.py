@@ -38,7 +38,7 @@ class SimulatedPhotodetector(Photodetector):
 
     def _reset(self) -> None:
         self._integration_ns = 16_700_000
-        self._wavelength_m = 600e-9
+        self._wavelength_m = float(self._world.mean_wavelength_m)
         self._number = 0
         self._armed = self._wanted = 0
         self._burst: list[Reading] = []
@@ -107,9 +107,12 @@ class SimulatedPhotodetector(Photodetector):
         measure = self._world.tap_power if self._port == "tap" else self._world.slit_power
         power_w, sigma_w, beyond = measure(self.name, self._number, start_ns, self._integration_ns * 1e-9)
         self._number += 1
+        # The instrument divides by the responsivity at the wavelength it was told.
+        error = self._world.parameters.detector.wavelength_error
+        told = 1.0 + error * (self._wavelength_m - self._world.mean_wavelength_m)
         return Reading(
-            power_w=power_w,
-            standard_power_w=sigma_w,
+            power_w=power_w * told,
+            standard_power_w=sigma_w * told,
             start_ns=start_ns,
             end_ns=start_ns + self._integration_ns,
             wavelength_m=self._wavelength_m,

@@ -106,7 +106,7 @@ class SimulatedSLM(SLM):
             clock.sleep_until(int(stable[k]))
             self._world.fire_trigger()
             clock.sleep_until(int(stable[k]) + dwell_ns)
-            if k == 0 and self._world.parameters.path == "auto":
+            if k == 0 and self._world.parameters.path == "auto" and not self._stop.is_set():
                 camera = self._world.lone_camera()
                 rest = camera.take_burst(offsets, indices, settle_ns, dwell_ns) if camera else None
                 if rest is not None:

@@ -29,7 +29,7 @@ from simulators.physics.liquid_crystal import TARGET, fading, phases_at, set_tar
 
 NODES_PER_PIXEL = 5
 """Gauss-Legendre order along X. The finest fringe of a 15 mm panel at f = 200 mm is 7.8 um long, a pixel 6.5 um: five
-points integrate it to 2e-7."""
+points integrate it to 1e-6 of the mean."""
 
 
 @lru_cache(maxsize=128)
@@ -77,11 +77,11 @@ def _phasor(phase: float, table: NDArray[np.complex128], per_rad: float) -> comp
 
 
 @inline
-def _alike(motion: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    for k in range(6):  # noqa: SIM110 - compiled: a loop, not a generator
-        if motion[k] != other[k]:
-            return False
-    return True
+def _alike(motions: NDArray[np.float64], slot: int, other: int) -> bool:
+    same = True
+    for k in range(6):
+        same = same and motions[slot, k] == motions[other, k]
+    return same
 
 
 @inline
@@ -246,35 +246,42 @@ def set_patches(
     return count
 
 
+# Arrays are passed whole, with an index, below: a slice handed to a kernel costs as much as the work done on it here.
+
+
 @kernel
 def _add_products(
-    sums: NDArray[np.complex128],
+    blocks: NDArray[np.complex128],
+    block: int,
     column_weights: NDArray[np.float64],
+    band: int,
     nodes_per_pixel: int,
     weight: float,
     out: NDArray[np.complex128],
 ) -> None:
-    """Add weight * <sum_r F_(r+d) F_r*> of one band, averaged over each camera column, to out (columns, distances)."""
-    rows = len(sums)
-    columns = len(out)
+    """Add weight * <sum_r F_(r+d) F_r*>, averaged over each camera column, to out (columns, distances).
+
+    blocks: (n, rows per band, points) column sums, of which ``block`` is taken; column_weights: (bands, points).
+    """
+    rows = blocks.shape[1]
     for d in range(rows):
-        for column in range(columns):
+        for column in range(len(out)):
             mean_re = mean_im = 0.0
             for s in range(column * nodes_per_pixel, (column + 1) * nodes_per_pixel):
                 re = im = 0.0
                 for r in range(rows - d):
-                    one, other = sums[r + d, s], sums[r, s]
+                    one, other = blocks[block, r + d, s], blocks[block, r, s]
                     re += one.real * other.real + one.imag * other.imag
                     im += one.imag * other.real - one.real * other.imag
-                mean_re += column_weights[s] * re
-                mean_im += column_weights[s] * im
+                mean_re += column_weights[band, s] * re
+                mean_im += column_weights[band, s] * im
             out[column, d] += weight * complex(mean_re, mean_im)
 
 
 @kernel
 def _add_line(
     terms: NDArray[np.complex128],
-    sign: float,
+    band: int,
     weights: NDArray[np.float64],
     cosines: NDArray[np.float64],
     sines: NDArray[np.float64],
@@ -282,16 +289,20 @@ def _add_line(
 ) -> None:
     """Add the intensity of one band to line (columns, camera rows): terms (columns, distances) of `_add_products`."""
     columns, distances = terms.shape
-    rows = len(weights)
+    rows = weights.shape[1]
     for column in range(columns):
-        own = sign * terms[column, 0].real
-        for y in range(rows):
-            line[column, y] += weights[y] * own
-        for d in range(1, distances):
-            re = 2.0 * sign * terms[column, d].real
-            im = 2.0 * sign * terms[column, d].imag
+        own = terms[column, 0].real
+        if distances == 2:  # the usual two rows per band, in one pass
+            re, im = 2.0 * terms[column, 1].real, 2.0 * terms[column, 1].imag
             for y in range(rows):
-                line[column, y] += weights[y] * (re * cosines[d, y] + im * sines[d, y])
+                line[column, y] += weights[band, y] * (own + (re * cosines[band, 1, y] + im * sines[band, 1, y]))
+            continue
+        for y in range(rows):
+            line[column, y] += weights[band, y] * own
+        for d in range(1, distances):
+            re, im = 2.0 * terms[column, d].real, 2.0 * terms[column, d].imag
+            for y in range(rows):
+                line[column, y] += weights[band, y] * (re * cosines[band, d, y] + im * sines[band, d, y])
 
 
 @kernel
@@ -329,18 +340,26 @@ def line_power(
     """
     bands, columns, rows_per_band = settled_terms.shape
     points = sums.shape[1]
+    blocks = sums.reshape(bands, rows_per_band, points)
+    terms = np.empty((columns, rows_per_band), np.complex128)
     anew = 2 * changed.sum() > bands
     if anew:
         settled_line[:] = 0.0
     for band in range(bands):
+        if not (changed[band] or anew):
+            continue
+        # The line takes the difference to what it held of this band, or the whole if it is made anew.
+        for column in range(columns):
+            for d in range(rows_per_band):
+                terms[column, d] = 0.0 if anew else -settled_terms[band, column, d]
+                if changed[band]:
+                    settled_terms[band, column, d] = 0.0
         if changed[band]:
-            if not anew:
-                _add_line(settled_terms[band], -1.0, row_weights[band], cosines[band], sines[band], settled_line)
-            settled_terms[band] = 0.0
-            own = sums[band * rows_per_band : (band + 1) * rows_per_band]
-            _add_products(own, column_weights[band], nodes_per_pixel, 1.0, settled_terms[band])
-        if changed[band] or anew:
-            _add_line(settled_terms[band], 1.0, row_weights[band], cosines[band], sines[band], settled_line)
+            _add_products(blocks, band, column_weights, band, nodes_per_pixel, 1.0, settled_terms[band])
+        for column in range(columns):
+            for d in range(rows_per_band):
+                terms[column, d] += settled_terms[band, column, d]
+        _add_line(terms, band, row_weights, cosines, sines, settled_line)
         changed[band] = False
     out = settled_line.copy()
     if count == 0:
@@ -355,10 +374,13 @@ def line_power(
             where[band] = moving
             moving += 1
     instants = len(times_s)
-    moved = np.empty((moving, instants, rows_per_band, points), np.complex128)
+    moved = np.empty((moving * instants, rows_per_band, points), np.complex128)
     for band in range(bands):
         if where[band] >= 0:
-            moved[where[band], :] = sums[band * rows_per_band : (band + 1) * rows_per_band]
+            for block in range(where[band] * instants, (where[band] + 1) * instants):
+                for d in range(rows_per_band):
+                    for s in range(points):
+                        moved[block, d, s] = blocks[band, d, s]
     carrier = np.empty(points, np.complex128)
     fade_on, fade_off = fading(times_s, tau_on_s), fading(times_s, tau_off_s)
     phases = np.empty(instants)
@@ -372,26 +394,29 @@ def line_power(
             continue
         # Neighbours in a row that move alike, as the pixels of a macro-pixel do, are taken together.
         carrier[:] = 0.0
-        while m < count and places[m, 0] == places[first, 0] and _alike(motions[m], motions[first]):
+        while m < count and places[m, 0] == places[first, 0] and _alike(motions, m, first):
             column = places[m, 1]
             for s in range(points):
                 carrier[s] += amplitude[column] * _carrier(carriers, kappa_pitch, band, column, s)
             m += 1
         target = _phasor(motions[first, TARGET], table, len(table) / (2 * math.pi))
-        phases_at(motions[first], times_s, fade_on, fade_off, tau_on_s, tau_off_s, phases)
+        phases_at(motions, first, times_s, fade_on, fade_off, tau_on_s, tau_off_s, phases)
+        d = lit - band * rows_per_band
         for q in range(instants):
             difference = target * _turn(phases[q] - motions[first, TARGET])
+            block = where[band] * instants + q
             for s in range(points):
-                moved[where[band], q, lit - band * rows_per_band, s] += carrier[s] * difference
-    terms = np.empty((columns, rows_per_band), np.complex128)
+                moved[block, d, s] += carrier[s] * difference
     for band in range(bands):
-        slot = where[band]
-        if slot < 0:
+        if where[band] < 0:
             continue
-        terms[:] = -settled_terms[band]
+        for column in range(columns):
+            for d in range(rows_per_band):
+                terms[column, d] = -settled_terms[band, column, d]
         for q in range(instants):
-            _add_products(moved[slot, q], column_weights[band], nodes_per_pixel, time_weights[q], terms)
-        _add_line(terms, 1.0, row_weights[band], cosines[band], sines[band], out)
+            block = where[band] * instants + q
+            _add_products(moved, block, column_weights, band, nodes_per_pixel, time_weights[q], terms)
+        _add_line(terms, band, row_weights, cosines, sines, out)
     return out
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from simulators.physics.compiled import inline, kernel
 
-# Columns of the table of moving pixels: the trajectory before the last change and the one after it. Two are enough
-# because a change takes effect only at the panel's next refresh, so at most one is ever waiting.
+# Columns of the table of moving pixels: the trajectory before the last change and the one after it. That is exact while
+# at most one change is waiting to arrive. Writes less than latency and scan (25 ms) apart can leave two waiting; then
+# the oldest trajectory is forgotten early, which an exposure in that gap would see.
 OLD_START, OLD_TARGET, OLD_TIME, START, TARGET, TIME = range(6)
 
 
@@ -26,14 +27,22 @@ def _relaxed(start: float, target: float, elapsed_s: float, tau_on_s: float, tau
     return target + (start - target) * math.exp(-elapsed_s / tau)
 
 
+@inline
+def phase_in(motions: NDArray[np.float64], slot: int, time_s: float, tau_on_s: float, tau_off_s: float) -> float:
+    """Phase (rad) of one moving pixel, row ``slot`` of the table, at ``time_s``."""
+    if time_s >= motions[slot, TIME]:
+        return _relaxed(motions[slot, START], motions[slot, TARGET], time_s - motions[slot, TIME], tau_on_s, tau_off_s)
+    if time_s >= motions[slot, OLD_TIME]:
+        return _relaxed(
+            motions[slot, OLD_START], motions[slot, OLD_TARGET], time_s - motions[slot, OLD_TIME], tau_on_s, tau_off_s
+        )
+    return float(motions[slot, OLD_START])
+
+
 @kernel
 def phase_at(motion: NDArray[np.float64], time_s: float, tau_on_s: float, tau_off_s: float) -> float:
-    """Phase (rad) of one moving pixel, a row of the table, at ``time_s``."""
-    if time_s >= motion[TIME]:
-        return _relaxed(motion[START], motion[TARGET], time_s - motion[TIME], tau_on_s, tau_off_s)
-    if time_s >= motion[OLD_TIME]:
-        return _relaxed(motion[OLD_START], motion[OLD_TARGET], time_s - motion[OLD_TIME], tau_on_s, tau_off_s)
-    return float(motion[OLD_START])
+    """`phase_in` for one row of the table."""
+    return float(phase_in(motion.reshape(1, 6), 0, time_s, tau_on_s, tau_off_s))
 
 
 @kernel
@@ -48,7 +57,8 @@ def fading(times_s: NDArray[np.float64], tau_s: float) -> NDArray[np.float64]:
 
 @kernel
 def phases_at(
-    motion: NDArray[np.float64],
+    motions: NDArray[np.float64],
+    slot: int,
     times_s: NDArray[np.float64],
     fade_on: NDArray[np.float64],
     fade_off: NDArray[np.float64],
@@ -56,19 +66,19 @@ def phases_at(
     tau_off_s: float,
     phases: NDArray[np.float64],
 ) -> None:
-    """`phase_at` for rising instants at once: one exponential instead of one per instant where nothing starts between.
+    """`phase_in` for rising instants at once: one exponential instead of one per instant where nothing starts between.
 
     fade_on, fade_off: `fading` of the two time constants.
     """
-    first = phase_at(motion, times_s[0], tau_on_s, tau_off_s)
-    if times_s[0] >= motion[TIME]:
-        target = motion[TARGET]
-        fade = fade_on if target > motion[START] else fade_off
+    first = phase_in(motions, slot, times_s[0], tau_on_s, tau_off_s)
+    if times_s[0] >= motions[slot, TIME]:
+        target = motions[slot, TARGET]
+        rising = target > motions[slot, START]
         for q in range(len(times_s)):
-            phases[q] = target + (first - target) * fade[q]
+            phases[q] = target + (first - target) * (fade_on[q] if rising else fade_off[q])
         return
     for q in range(len(times_s)):
-        phases[q] = phase_at(motion, times_s[q], tau_on_s, tau_off_s)
+        phases[q] = phase_in(motions, slot, times_s[q], tau_on_s, tau_off_s)
 
 
 @kernel
@@ -112,7 +122,7 @@ def set_targets(
                 motions[slot, OLD_TIME] = -1e300
                 motions[slot, START] = old_phase[r, c]
             elif motions[slot, TIME] < start_s:
-                phase = phase_at(motions[slot], start_s, tau_on_s, tau_off_s)
+                phase = phase_in(motions, slot, start_s, tau_on_s, tau_off_s)
                 motions[slot, OLD_START] = motions[slot, START]
                 motions[slot, OLD_TARGET] = motions[slot, TARGET]
                 motions[slot, OLD_TIME] = motions[slot, TIME]
@@ -139,7 +149,7 @@ def drop_settled(
     while slot < count:
         moving = time_s < motions[slot, TIME]
         if not moving:
-            phase = phase_at(motions[slot], time_s, tau_on_s, tau_off_s)
+            phase = phase_in(motions, slot, time_s, tau_on_s, tau_off_s)
             moving = abs(phase - motions[slot, TARGET]) >= tolerance_rad
         if moving:
             slot += 1
@@ -167,7 +177,7 @@ def draw_moving(
 ) -> None:
     """Write the phase of every moving pixel at ``time_s`` into an image (panel rows, panel columns) of targets."""
     for slot in range(count):
-        image[places[slot, 0], places[slot, 1]] = phase_at(motions[slot], time_s, tau_on_s, tau_off_s)
+        image[places[slot, 0], places[slot, 1]] = phase_in(motions, slot, time_s, tau_on_s, tau_off_s)
 
 
 @kernel
@@ -181,7 +191,7 @@ def fastest_motion(
     for slot in range(count):
         tau = tau_on_s if motions[slot, TARGET] > motions[slot, START] else tau_off_s
         if tau < slow:
-            phase = phase_at(motions[slot], time_s, tau_on_s, tau_off_s)
+            phase = phase_in(motions, slot, time_s, tau_on_s, tau_off_s)
             if time_s < motions[slot, TIME] or abs(phase - motions[slot, TARGET]) > noticeable_rad:
                 return tau
     return slow

@@ -32,7 +32,7 @@ from drivers.quantity import Fraction, Metres, parse_quantity
     ],
 )
 def test_text_becomes_si(text: Any, unit: str, value: Any) -> None:
-    assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-12)
+    assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,14 @@ def at_many(
 ) -> NDArray[np.float64]:
     phases = np.empty(len(times_s))
     lc.phases_at(
-        motion, times_s, lc.fading(times_s, tau_on_s), lc.fading(times_s, tau_off_s), tau_on_s, tau_off_s, phases
+        motion.reshape(1, 6),
+        0,
+        times_s,
+        lc.fading(times_s, tau_on_s),
+        lc.fading(times_s, tau_off_s),
+        tau_on_s,
+        tau_off_s,
+        phases,
     )
     return phases
 

@@ -51,9 +51,6 @@ class SourceParameters(_Section):
     """A supercontinuum laser. Its spectrum is flat over the band used."""
 
     density: WattsPerMetre = Field(2.5e6, gt=0, description="spectral power at full power, 2.5 mW/nm")
-    band_min: Metres = Field(400e-9, gt=0)
-    band_max: Metres = Field(2400e-9, gt=0)
-    repetition_rate: Hertz = Field(5e6, gt=0)
     tripped: bool = Field(False, description="the interlock of the laser head is open: it accepts no emission")
 
 
@@ -114,6 +111,7 @@ class DetectorParameters(_Section):
     tap_nep: WattsPerRootHertz = Field(1e-9, ge=0)
     tap_range: Watts = Field(50e-3, gt=0)
     quantum_efficiency: Fraction = Field(0.8, gt=0, le=1)
+    wavelength_error: float = Field(2e6, ge=0, description="relative error of power per metre of wrong wavelength")
     ideal: bool = False
 
 

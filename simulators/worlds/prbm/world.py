@@ -53,7 +53,7 @@ class PrbmWorld:
         """Set the table up anew: panel at rest at gray 0, light off, exposures counted from 0."""
         p = self.parameters
         self.light = Illumination.of(p)
-        self._mean_wavelength_m = float(self.light.wavelengths_m.mean())
+        self.mean_wavelength_m = float(self.light.wavelengths_m.mean())
         self.panel = Panel(p.slm)
         self.source = Source()
         self._shares_for: tuple[float, ...] = ()
@@ -115,7 +115,7 @@ class PrbmWorld:
     def _electrons_per_watt(self, exposure_s: float) -> float:
         """Photoelectrons of an exposure per watt in the focal plane."""
         c, o = self.parameters.camera, self.parameters.optics
-        per_joule = c.quantum_efficiency * self._mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
+        per_joule = c.quantum_efficiency * self.mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
         return o.camera_attenuation * exposure_s * per_joule
 
     def _camera_aperture(self, row: int, column: int, rows: int, columns: int) -> Aperture:
@@ -242,7 +242,7 @@ class PrbmWorld:
     ) -> tuple[float, float, bool]:
         if ideal:
             return power_w, 0.0, False
-        photon_j = PLANCK_J_S * LIGHT_M_S / self._mean_wavelength_m
+        photon_j = PLANCK_J_S * LIGHT_M_S / self.mean_wavelength_m
         shot = power_w * photon_j / (self.parameters.detector.quantum_efficiency * duration_s)
         sigma = math.sqrt(shot + nep**2 / (2 * duration_s))
         noise = standard_normal(noise_key(self.parameters.seed, device, "reading"), number, 0, 0, 0)
