@@ -16,7 +16,6 @@ from labctl.bench.config import DeviceConfig
 from labctl.bench.problems import Finding, KeyPath, show, unknown_key
 from labctl.bench.schema import (
     BACKENDS,
-    COMPOSITE_KINDS,
     DeviceTable,
     LimitTable,
     field_keys,
@@ -42,8 +41,10 @@ def device_config(name: str, table: Mapping[str, Any], findings: list[Finding]) 
     if not _is_device(kind):
         findings.append(Finding((*path, "kind"), f"{show(fixed.kind)} is registered as something that is no device"))
         return None
-    backend = fixed.backend or ("real" if fixed.kind in COMPOSITE_KINDS else None)
-    driver = fixed.driver or (COMPOSITE_KINDS.get(fixed.kind) if backend == "real" else None)
+    # A composite is real whatever it is made of, and usually there is one driver, named like its kind.
+    composite = bool(getattr(kind, "composite", False))
+    backend = fixed.backend or ("real" if composite else None)
+    driver = fixed.driver or (fixed.kind if composite and backend == "real" else None)
     factory = _factory(fixed.kind, kind, backend, driver, path, findings)
     # With no class the kind still tells most of what is wrong with the other keys.
     settings, limits, others = _settings_and_limits(factory or kind, table, fixed.limits, path, findings)

@@ -15,7 +15,6 @@ from labctl.bench.config import BenchConfig, DeviceConfig
 from labctl.bench.devices import device_config
 from labctl.bench.problems import BenchFileError, Finding, Problem, show, unknown_key
 from labctl.bench.schema import (
-    COMPOSITE_KINDS,
     DEVICE_NAME,
     SECTIONS,
     BenchTable,
@@ -150,12 +149,17 @@ def _devices(tables: Mapping[str, Any], findings: list[Finding]) -> dict[str, De
     return devices
 
 
+def _is_composite(kind: object) -> bool:
+    known = isinstance(kind, str) and kind in registry.names("labctl.kinds")
+    return known and bool(getattr(registry.load("labctl.kinds", str(kind)), "composite", False))
+
+
 def _check_backends(tables: Mapping[str, dict[str, Any]], findings: list[Finding]) -> None:
     """Virtual time needs every instrument simulated, and what is simulated needs a world."""
     instruments = {
         name: table.get("backend")
         for name, table in tables["devices"].items()
-        if isinstance(table, dict) and table.get("kind") not in list(COMPOSITE_KINDS)
+        if isinstance(table, dict) and not _is_composite(table.get("kind"))
     }
     # A backend that is missing or misspelt has its own finding.
     outside = [name for name, backend in instruments.items() if backend in ("real", "emulated", "replay")]

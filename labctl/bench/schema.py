@@ -21,10 +21,6 @@ M = TypeVar("M", bound=BaseModel)
 
 SECTIONS = ("bench", "world", "devices", "servers", "alignment")
 
-COMPOSITE_KINDS = {"sequencer": "sequencer"}
-"""Kinds that are made of other devices of the bench, with their usual driver: they are code, never an
-instrument."""
-
 BACKENDS = ("simulated", "real")
 """Backends that can be made; the file's language also has "emulated" and "replay"."""
 

@@ -18,7 +18,7 @@ from processes import Observer, finish, labctl_process, leftovers, observer, onl
 
 from drivers.errors import BusError
 from labctl import open_bench
-from labctl.client import open_run
+from labctl.client import ROI, open_run
 from labctl.server import runtime
 
 GENERATE = ["run", "prbm.generate", "--json", "--seed", "4", "--set", "epochs=2", "--set", "images=1",
@@ -71,6 +71,7 @@ def test_a_run_after_a_session_that_changed_everything_gives_the_same_spins(labc
             bench.source.wavelength_min_m = 500e-9
             bench.source.pulse_picker = 3
             bench.camera.exposure_s = 0.5
+            bench.camera.roi = ROI(row=1000, column=1000, rows=2, columns=3)
             bench.slm.settle_s = 0.2
             bench.slm.write(np.ones((10, 10)))
             bench.slit_detector.integration_s = 1.0
