@@ -44,7 +44,7 @@ def parse_quantity(value: object, unit: str) -> float:
     matched = _GRAMMAR.fullmatch(text)
     if matched is None:
         # pint would evaluate "9**9**9 m" and read "5,2 mm" as 52 mm; a bench file holds one number and one unit.
-        raise ValueError(f'"{text}" is not one number and its unit; write for example "{example}"')
+        raise ValueError(f'"{text}" is not a quantity, one number and its unit; write for example "{example}"')
     number, unit_text = float(matched["number"]), matched["unit"].replace("%", "percent")
     if unit_text.lstrip().startswith("/"):
         unit_text = "1 " + unit_text
