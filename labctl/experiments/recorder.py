@@ -169,9 +169,9 @@ def open_run(path: str | Path) -> h5py.File:
     """
     try:
         try:
-            file = h5py.File(path, "r")
+            file = h5py.File(path, "r", locking=False)
         except OSError:
-            file = h5py.File(path, "r", libver="latest", swmr=True)
+            file = h5py.File(path, "r", libver="latest", swmr=True, locking=False)
         if "labctl_run" not in file.attrs:
             file.close()
             raise ConfigurationError(f"{path} is an HDF5 file, but not a labctl run")

@@ -248,8 +248,11 @@ def test_a_session_starts_from_the_bench_files_settings(lab: Lab, bench: Bench) 
         assert bench.lamp.power_w == 2.0
 
 
-def test_control_is_refused_while_a_call_from_before_still_runs(lab: Lab, bench: Bench) -> None:
-    running = threading.Thread(target=lab.bench().lamp.slow, args=(3.0,))
+def test_control_is_refused_while_a_call_from_before_still_runs(
+    lab: Lab, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.server.host.BEGIN_PATIENCE_S", 0.1)
+    running = threading.Thread(target=lab.bench().lamp.slow, args=(0.8,))
     running.start()
     lab.lamp.busy.wait(5)
     with pytest.raises(BusError, match=r"busy with another call"):

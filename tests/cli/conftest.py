@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from commands import Command, Done
 
 from labctl.cli.app import main
-
-
-@dataclass
-class Done:
-    """A finished command."""
-
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
 
 
 @pytest.fixture

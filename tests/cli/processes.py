@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,23 @@ def up(*arguments: object) -> Iterator[subprocess.Popen[str]]:
         yield child
 
 
+@contextlib.contextmanager
+def up_in_its_own_folder(*arguments: object) -> Iterator[Served]:
+    """A served bench that several tests may use, each of which points LABCTL_RUNTIME to it."""
+    with tempfile.TemporaryDirectory(prefix="labctl-test-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABCTL_RUNTIME", folder)
+        with up(*arguments) as child:
+            yield Served(child.pid, folder)
+
+
+@dataclass(frozen=True)
+class Served:
+    """Process and runtime folder of a server."""
+
+    pid: int
+    folder: str
+
+
 class Observer:
     """Asks a served bench for its state, fast and without control."""
 
@@ -127,7 +145,3 @@ def only_run(folder: Path) -> Path:
 
 def leftovers() -> list[str]:
     return sorted(os.listdir(os.environ["LABCTL_RUNTIME"]))
-
-
-def parsed(text: str) -> Any:
-    return json.loads(text)

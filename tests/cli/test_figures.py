@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Command
+from commands import Command, Done
 from numpy.typing import NDArray
 
 FLIPS = ("single", "hadamard")
 
 
-def case_of(n_visible: int, n_hidden: int, levels: int | None, temperature: float = 1.5, seed: int = 3) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
+def measured(labctl: Command, *assignments: str) -> Done:
+    """`labctl figure prbm.local-fields` with every assignment behind a ``--set``."""
+    return labctl("figure", "prbm.local-fields", "--json", *(word for a in assignments for word in ("--set", a)))
+
+
+def case_of(n_visible: int, n_hidden: int, levels: int | None) -> dict[str, Any]:
+    rng = np.random.default_rng(3)
     return {
         "W": rng.normal(0, 0.3, (n_visible, n_hidden)).tolist(),
         "a": rng.normal(0, 0.3, n_visible).tolist(),
         "b": rng.normal(0, 0.3, n_hidden).tolist(),
         "v": rng.choice([-1, 1], n_visible).tolist(),
-        "T": temperature,
+        "T": 1.5,
         "levels": levels,
     }
 
@@ -33,7 +38,7 @@ def write(folder: Path, case: object) -> Path:
 
 
 def axis_fields(case: dict[str, Any], spin: int) -> NDArray[np.complex128]:
-    """Field on the axis of every band, all output spins at ``spin``, by the sheet's phases and the nearest gray level."""
+    """Field on the axis of every band, output spins at ``spin``: the sheet's phases, the nearest gray level."""
     weights, b, v = np.array(case["W"]), np.array(case["b"]), np.array(case["v"])
     wmax = max(np.abs(weights).max(), np.abs(b).max())
 
@@ -72,14 +77,14 @@ def test_the_default_figure_meets_its_target(labctl: Command) -> None:
 
 
 def test_a_target_that_is_missed_is_exit_status_1(labctl: Command) -> None:
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", "devices.source.power=1 %", "--set", "devices.camera.exposure=1 ms",
-                  "--set", "world.camera.max_exposure=20 us")  # fmt: skip
+    too_little_light = ["devices.source.power=1 %", "devices.camera.exposure=1 ms", "world.camera.max_exposure=20 us"]
+    done = measured(labctl, *too_little_light)
     figure = json.loads(done.out)
     assert (done.status, figure["ok"]) == (1, False)
 
 
 def test_away_from_the_published_parameters_there_is_no_target(labctl: Command) -> None:
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", "N=8")
+    done = measured(labctl, "N=8")
     figure = json.loads(done.out)
     assert (done.status, figure["targets"], figure["ok"]) == (0, None, None)
 
@@ -99,8 +104,7 @@ def test_without_noise_and_quantisation_measured_fields_are_exact(
     labctl: Command, tmp_path: Path, flips: str, shape: tuple[int, int]
 ) -> None:
     case = case_of(*shape, levels=None)
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", f"case={write(tmp_path, case)}",
-                  "--set", "noise=off", "--set", f"flips={flips}")  # fmt: skip
+    done = measured(labctl, f"case={write(tmp_path, case)}", "noise=off", f"flips={flips}")
     values = json.loads(done.out)["values"]
     exact = np.array(case["W"]).T @ np.array(case["v"]) + np.array(case["b"])
     np.testing.assert_allclose(values["L_exact"], exact, atol=1e-12)
@@ -117,7 +121,7 @@ def test_without_noise_and_quantisation_measured_fields_are_exact(
 def test_intensities_and_probabilities_follow_the_equations(
     labctl: Command, tmp_path: Path, levels: int | None, flips: str
 ) -> None:
-    _assert_equations(labctl, tmp_path, case_of(9, 6, levels), "--set", f"flips={flips}")
+    _assert_equations(labctl, tmp_path, case_of(9, 6, levels), f"flips={flips}")
 
 
 @pytest.mark.parametrize("levels", [None, 256])
@@ -125,12 +129,12 @@ def test_intensities_and_probabilities_follow_the_equations(
 def test_more_outputs_than_bands_give_the_same_in_several_passes(
     labctl: Command, tmp_path: Path, levels: int | None, flips: str
 ) -> None:
-    bands = ["--set", "world.optics.bands=4", "--set", "alignment.prbm.bands=4"]
-    _assert_equations(labctl, tmp_path, case_of(5, 10, levels), "--set", f"flips={flips}", *bands)
+    bands = ["world.optics.bands=4", "alignment.prbm.bands=4"]
+    _assert_equations(labctl, tmp_path, case_of(5, 10, levels), f"flips={flips}", *bands)
 
 
 def _assert_equations(labctl: Command, folder: Path, case: dict[str, Any], *more: str) -> None:
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", f"case={write(folder, case)}", "--set", "noise=off", *more)
+    done = measured(labctl, f"case={write(folder, case)}", "noise=off", *more)
     assert done.status == 0, done.err
     values = json.loads(done.out)["values"]
     n_visible, n_hidden = np.array(case["W"]).shape
@@ -157,13 +161,13 @@ def _assert_equations(labctl: Command, folder: Path, case: dict[str, Any], *more
 def test_a_case_may_leave_out_what_has_a_default(labctl: Command, tmp_path: Path, key: str) -> None:
     case = case_of(3, 3, 256)
     del case[key]
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", f"case={write(tmp_path, case)}", "--set", "noise=off")
+    done = measured(labctl, f"case={write(tmp_path, case)}", "noise=off")
     assert done.status == 0, done.err
 
 
 def test_couplings_that_are_all_zero_give_fields_that_are_zero(labctl: Command, tmp_path: Path) -> None:
     case = {"W": [[0, 0], [0, 0]], "v": [1, -1]}
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", f"case={write(tmp_path, case)}", "--set", "noise=off")
+    done = measured(labctl, f"case={write(tmp_path, case)}", "noise=off")
     values = json.loads(done.out)["values"]
     assert (values["wmax"], done.status) == (0, 0)
     np.testing.assert_allclose(values["L_measured"], 0, atol=1e-3)
@@ -215,7 +219,7 @@ GOOD = {"W": [[0.1, 0.2], [0.3, -0.4]], "v": [1, -1], "a": [0, 0], "b": [0.1, 0]
 def test_a_bad_case_is_exit_status_2_and_says_what_is_wrong(
     labctl: Command, tmp_path: Path, case: object, told: str
 ) -> None:
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", f"case={write(tmp_path, case)}")
+    done = measured(labctl, f"case={write(tmp_path, case)}")
     assert done.status == 2, done.out
     assert told in done.err
     assert "Traceback" not in done.err
@@ -237,7 +241,7 @@ SABOTAGE = ["emission=off", "world.beam.blocked=true", "world.slm.stuck=true", "
 @pytest.mark.parametrize("noise", ["on", "off"])
 @pytest.mark.parametrize("sabotage", SABOTAGE)
 def test_a_figure_without_proper_light_fails_and_has_no_values(labctl: Command, sabotage: str, noise: str) -> None:
-    done = labctl("figure", "prbm.local-fields", "--json", "--set", "N=12", "--set", sabotage, "--set", f"noise={noise}")
+    done = measured(labctl, "N=12", sabotage, f"noise={noise}")
     figure = json.loads(done.out)
     assert done.status == 1
     assert (figure["ok"], figure["values"]) == (False, None)
@@ -251,8 +255,9 @@ def test_a_figure_without_proper_light_fails_and_has_no_values(labctl: Command, 
 def test_generation_without_proper_light_fails_and_leaves_no_picture(
     labctl: Command, tmp_path: Path, sabotage: str, readout: str
 ) -> None:
-    done = labctl("run", "prbm.generate", "--json", "--set", "epochs=1", "--set", "per_class=20", "--set", "images=1",
-                  "--set", "iterations=1", "--set", sabotage, "--set", f"readout={readout}", "--out", tmp_path)  # fmt: skip
+    small = ["--set", "epochs=1", "--set", "per_class=20", "--set", "images=1", "--set", "iterations=1"]
+    wrong = ["--set", sabotage, "--set", f"readout={readout}"]
+    done = labctl("run", "prbm.generate", "--json", *small, *wrong, "--out", tmp_path)
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("labctl: ")
     assert list(tmp_path.glob("*.png")) == []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Command
+from commands import Command
 
 HEAVY = {"numpy", "scipy", "numba", "zmq", "pydantic", "h5py", "matplotlib", "sklearn", "mlxtend", "pint", "msgspec"}
 

@@ -8,13 +8,27 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from conftest import Command
-from processes import Observer, finish, labctl_process, leftovers, observer, only_run, script, up, wait_until
+from commands import Command
+from processes import (
+    Served,
+    finish,
+    labctl_process,
+    leftovers,
+    next_line,
+    observer,
+    only_run,
+    script,
+    up,
+    up_in_its_own_folder,
+    wait_until,
+)
 
 from drivers.errors import BusError
 from labctl import open_bench
@@ -37,6 +51,19 @@ with open_bench("prbm-sim") as bench, bench.control("emitter"):
 """
 
 
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[Served]:
+    with up_in_its_own_folder("prbm-sim") as made:
+        yield made
+
+
+@pytest.fixture
+def served(shared_server: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """A bench that is up, for tests that leave it up."""
+    monkeypatch.setenv("LABCTL_RUNTIME", shared_server.folder)
+    return shared_server
+
+
 def steps(folder: Path) -> dict[str, np.ndarray]:
     with open_run(only_run(folder)) as file:
         return {name: file["steps"][name][:] for name in SERIES}
@@ -50,33 +77,38 @@ def assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
 # --- the same results -------------------------------------------------------------------------------------------
 
 
-def test_a_run_gives_the_same_spins_over_ipc_as_in_one_process_and_every_time(labctl: Command, tmp_path: Path) -> None:
+def test_a_run_gives_the_same_spins_over_ipc_as_in_one_process_and_every_time(
+    labctl: Command, tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        done = labctl(*GENERATE, "--out", tmp_path / name)
+        assert done.status == 0, done.err
+    with observer() as looking:
+        assert looking.state()["servers"]["main"]["handled"] > 20
+    nobody_up = tmp_path / "nobody"
+    nobody_up.mkdir(mode=0o700)
+    monkeypatch.setenv("LABCTL_RUNTIME", str(nobody_up))
     assert labctl(*GENERATE, "--out", tmp_path / "inproc").status == 0
-    with up("prbm-sim"):
-        for name in ("first", "second"):
-            done = labctl(*GENERATE, "--out", tmp_path / name)
-            assert done.status == 0, done.err
-        with observer() as looking:
-            assert looking.state()["servers"]["main"]["handled"] > 20
     assert_same(steps(tmp_path / "inproc"), steps(tmp_path / "first"))
     assert_same(steps(tmp_path / "first"), steps(tmp_path / "second"))
 
 
-def test_a_run_after_a_session_that_changed_everything_gives_the_same_spins(labctl: Command, tmp_path: Path) -> None:
-    with up("prbm-sim"):
-        assert labctl(*GENERATE, "--out", tmp_path / "clean").status == 0
-        with open_bench("prbm-sim") as bench, bench.control():
-            bench.source.emission = True
-            bench.source.power_fraction = 0.1
-            bench.source.wavelength_min_m = 500e-9
-            bench.source.pulse_picker = 3
-            bench.camera.exposure_s = 0.5
-            bench.camera.roi = ROI(row=1000, column=1000, rows=2, columns=3)
-            bench.slm.settle_s = 0.2
-            bench.slm.write(np.ones((10, 10)))
-            bench.slit_detector.integration_s = 1.0
-            bench.camera.trigger()
-        assert labctl(*GENERATE, "--out", tmp_path / "after").status == 0
+def test_a_run_after_a_session_that_changed_everything_gives_the_same_spins(
+    labctl: Command, tmp_path: Path, served: Served
+) -> None:
+    assert labctl(*GENERATE, "--out", tmp_path / "clean").status == 0
+    with open_bench("prbm-sim") as bench, bench.control():
+        bench.source.emission = True
+        bench.source.power_fraction = 0.1
+        bench.source.wavelength_min_m = 500e-9
+        bench.source.pulse_picker = 3
+        bench.camera.exposure_s = 0.5
+        bench.camera.roi = ROI(row=1000, column=1000, rows=2, columns=3)
+        bench.slm.settle_s = 0.2
+        bench.slm.write(np.ones((10, 10)))
+        bench.slit_detector.integration_s = 1.0
+        bench.camera.trigger()
+    assert labctl(*GENERATE, "--out", tmp_path / "after").status == 0
     assert_same(steps(tmp_path / "clean"), steps(tmp_path / "after"))
 
 
@@ -106,40 +138,45 @@ def test_status_without_a_server_says_how_to_start_one(labctl: Command) -> None:
     assert "labctl up" in done.out
 
 
-def test_a_served_bench_is_shown_attached_to_and_guarded(labctl: Command, tmp_path: Path) -> None:
-    """One server for several questions, since each costs a process."""
-    with up("prbm-sim") as server:
-        (state,) = json.loads(labctl("status", "--json").out)
-        assert (state["bench"], state["pid"], state["lease"]) == ("prbm-sim", server.pid, None)
-        assert state["devices"]["source"] == {
-            "kind": "supercontinuum", "backend": "simulated", "server": "main", "emission": False
-        }  # fmt: skip
-
-        shown = labctl("status").out
-        assert f"prbm-sim (pid {server.pid})" in shown
-        assert "nobody in control" in shown
-
-        twice = labctl("up", "prbm-sim")
-        assert twice.status == 2
-        assert f"up already (pid {server.pid})" in twice.err
-
-        other = labctl("run", "prbm.generate", "--set", "world.seed=8", "--out", tmp_path)
-        assert other.status == 2
-        assert "another configuration" in other.err
-
-        with open_bench("prbm-sim") as bench, bench.control("the night run"):
-            assert "controlled by the night run" in labctl("status").out
-            refused = labctl(*GENERATE, "--out", tmp_path)
-            assert refused.status == 1
-            assert "controlled by the night run" in refused.err
+def test_status_shows_a_served_bench(labctl: Command, served: Served) -> None:
+    (state,) = json.loads(labctl("status", "--json").out)
+    assert (state["bench"], state["pid"], state["lease"]) == ("prbm-sim", served.pid, None)
+    source = {"kind": "supercontinuum", "backend": "simulated", "server": "main", "emission": False}
+    assert state["devices"]["source"] == source
+    shown = labctl("status").out
+    assert f"prbm-sim (pid {served.pid})" in shown
+    assert "nobody in control" in shown
 
 
-def test_the_runtime_folder_and_its_files_are_for_the_user_alone() -> None:
-    with up("prbm-sim"):
-        folder = Path(os.environ["LABCTL_RUNTIME"])
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert stat.S_IMODE((folder / "prbm-sim.host").stat().st_mode) == 0o600
-        assert len([f for f in folder.iterdir() if f.is_socket()]) == 2
+def test_a_bench_that_is_up_is_not_served_twice(labctl: Command, served: Served) -> None:
+    done = labctl("up", "prbm-sim")
+    assert done.status == 2
+    assert f"up already (pid {served.pid})" in done.err
+
+
+def test_a_run_with_another_configuration_than_the_server_is_refused(
+    labctl: Command, tmp_path: Path, served: Served
+) -> None:
+    done = labctl(*GENERATE, "--set", "world.seed=8", "--out", tmp_path)
+    assert done.status == 2
+    assert "another configuration" in done.err
+
+
+def test_a_run_on_a_bench_that_another_controls_is_refused_with_the_holders_name(
+    labctl: Command, tmp_path: Path, served: Served
+) -> None:
+    with open_bench("prbm-sim") as bench, bench.control("the night run"):
+        assert "controlled by the night run" in labctl("status").out
+        done = labctl(*GENERATE, "--out", tmp_path)
+    assert done.status == 1
+    assert "controlled by the night run" in done.err
+
+
+def test_the_runtime_folder_and_its_files_are_for_the_user_alone(served: Served) -> None:
+    folder = Path(served.folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "prbm-sim.host").stat().st_mode) == 0o600
+    assert len([f for f in folder.iterdir() if f.is_socket()]) == 2
 
 
 def test_a_runtime_folder_that_others_may_enter_is_refused(
@@ -197,7 +234,7 @@ def test_a_host_that_hangs_is_reported_by_status(labctl: Command) -> None:
         server.send_signal(signal.SIGSTOP)
         (state,) = json.loads(labctl("status", "--json").out)
         server.send_signal(signal.SIGCONT)
-    assert "no answer" in state["error"]
+    assert "no answer" in state["error"] or "nobody listens" in state["error"]
 
 
 # --- the end of a server ----------------------------------------------------------------------------------------
@@ -205,29 +242,56 @@ def test_a_host_that_hangs_is_reported_by_status(labctl: Command) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
 def test_a_server_that_is_told_to_end_goes_in_order(number: signal.Signals) -> None:
-    with up("prbm-sim") as server, script(EMITTER) as client:
-        wait_until(lambda: leftovers() != [])
-        with observer() as looking:
-            wait_until(lambda: looking.emission() is True)
+    with up("prbm-sim") as server:
         server.send_signal(number)
         code, _, err = finish(server)
-        assert code == 130
-        assert "every device was made safe" in err
-        assert "Traceback" not in err
-        assert leftovers() == []
-        code, _, err = finish(client)
-        assert code == 1
-        assert "BusError" in err
-
-
-def test_a_server_that_is_killed_ends_the_run_with_an_error(tmp_path: Path) -> None:
-    with up("prbm-sim") as server, labctl_process(*GENERATE, "--set", "images=2000", "--out", tmp_path) as run:
-        _wait_for_steps(tmp_path)
-        server.kill()
-        code, out, err = finish(run)
-    assert (code, out) == (1, "")
-    assert "labctl up" in err or "no answer" in err
+    assert code == 130
+    assert "every device was made safe" in err
     assert "Traceback" not in err
+    assert leftovers() == []
+
+
+def test_a_server_that_ends_takes_the_light_with_it_and_its_client_is_told() -> None:
+    witness = """
+from labctl.cli.app import main
+from simulators.devices.supercontinuum import SimulatedSupercontinuum as Source
+import sys
+safe = Source.safe
+def told(self):
+    was = self._world.source.emission
+    safe(self)
+    if was:
+        print("light off:", not self._world.source.emission, flush=True)
+Source.safe = told
+sys.argv = ["labctl", "up", "prbm-sim"]
+main()
+"""
+    with script(witness) as server:
+        assert "is up" in next_line(server)
+        with script(EMITTER) as client:
+            assert next_line(client) == "on"
+            server.send_signal(signal.SIGTERM)
+            code, out, _ = finish(server)
+            assert (code, out) == (130, "light off: True\n")
+            code, _, err = finish(client)
+            assert code == 1
+            assert "BusError" in err
+
+
+def test_a_server_that_is_killed_ends_the_run_with_an_error(labctl: Command, tmp_path: Path) -> None:
+    with up("prbm-sim") as server:
+
+        def kill() -> None:
+            _wait_for_steps(tmp_path)
+            server.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        done = labctl(*GENERATE, "--set", "images=2000", "--out", tmp_path)
+        killer.join()
+    assert (done.status, done.out) == (1, "")
+    assert "labctl up" in done.err or "no answer" in done.err
+    assert "Traceback" not in done.err
     with open_run(only_run(tmp_path)) as file:
         assert file.attrs["status"].startswith("failed: BusError")
 
@@ -235,8 +299,10 @@ def test_a_server_that_is_killed_ends_the_run_with_an_error(tmp_path: Path) -> N
 # --- the end of a run -------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_leaves_the_bench_safe_and_the_run_readable(tmp_path: Path) -> None:
-    with up("prbm-sim"), labctl_process(*GENERATE, "--set", "images=2000", "--out", tmp_path) as run:
+def test_ctrl_c_leaves_the_bench_safe_and_the_run_readable(tmp_path: Path, served: Served) -> None:
+    with observer() as looking:
+        lapsed = looking.state()["lapsed"]
+    with labctl_process(*GENERATE, "--set", "images=2000", "--out", tmp_path) as run:
         _wait_for_steps(tmp_path)
         run.send_signal(signal.SIGINT)
         code, out, err = finish(run)
@@ -245,15 +311,17 @@ def test_ctrl_c_leaves_the_bench_safe_and_the_run_readable(tmp_path: Path) -> No
         with observer() as looking:
             state = looking.state()
             assert state["devices"]["source"]["emission"] is False
-            assert (state["lease"], state["lapsed"]) == (None, 0)
+            assert (state["lease"], state["lapsed"]) == (None, lapsed)
     with open_run(only_run(tmp_path)) as file:
         assert file.attrs["status"].strip() == "interrupted"
         assert len(file["steps/visible"]) >= 2
         assert len({len(series) for series in file["steps"].values()}) == 1
 
 
-def test_a_run_that_is_killed_keeps_every_flushed_step(tmp_path: Path) -> None:
-    with up("prbm-sim"), labctl_process(*GENERATE, "--set", "images=2000", "--out", tmp_path) as run:
+def test_a_run_that_is_killed_keeps_every_flushed_step(tmp_path: Path, served: Served) -> None:
+    with observer() as looking:
+        lapsed = looking.state()["lapsed"]
+    with labctl_process(*GENERATE, "--set", "images=2000", "--out", tmp_path) as run:
         seen = _wait_for_steps(tmp_path)
         run.kill()
         run.wait()
@@ -263,7 +331,7 @@ def test_a_run_that_is_killed_keeps_every_flushed_step(tmp_path: Path) -> None:
             assert set(np.unique(file["steps/visible"][:seen])) <= {-1, 1}
         with observer() as looking:
             wait_until(lambda: looking.emission() is False)
-            assert looking.state()["lapsed"] == 1
+            assert looking.state()["lapsed"] == lapsed + 1
 
 
 def test_a_run_that_is_killed_before_its_first_step_is_readable(tmp_path: Path) -> None:
@@ -309,5 +377,3 @@ def _wait_for_steps(folder: Path, count: int = 2) -> int:
     wait_until(enough)
     return seen
 
-
-__all__ = ["Observer"]
