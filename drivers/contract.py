@@ -6,7 +6,7 @@ Promises kept by every backend (real, emulated, simulated):
 - `Device.safe` is idempotent, may be called at any moment from any thread, and is the first act after `open` and
   the last before `close`.
 - Setting a value either takes effect and reads back as the instrument rounded it, or raises and changes nothing.
-- A frame is newer than the pattern it answers, or it is an error.
+- A frame of a sequence is newer than the pattern it answers, or it is an error.
 - Errors are those of `drivers.errors` and name the device, the value, the limit and the cure.
 
 A new kind is a subclass of `Device` with a ``kind`` name, settings and operations, registered under the entry-point
@@ -147,10 +147,12 @@ class Reading(Value, frozen=True):
     standard_power_w is the standard deviation the instrument's noise gives such a reading.
     """
 
+    reading_id: int
     power_w: float
     standard_power_w: float
     start_ns: int
     end_ns: int
+    utc_start_ns: int
     wavelength_m: float
     saturated: bool
 
@@ -304,7 +306,9 @@ class SLM(Device):
     @operation()
     @abstractmethod
     def run(self, dwell_s: float) -> SequenceTimes:
-        """Step through the stored sequence: settle, pulse the trigger output, hold for ``dwell_s`` more."""
+        """Step once through the stored sequence, which is then dropped: settle, pulse the trigger output, hold for
+        ``dwell_s`` more.
+        """
 
     @operation(observes=True)
     @abstractmethod
@@ -336,7 +340,9 @@ class Camera(Device):
     @operation()
     @abstractmethod
     def trigger(self, pattern_id: int = UNKNOWN_PATTERN) -> Frame:
-        """Expose once and return the frame, labelled with the pattern it answers.
+        """Expose once and return the frame, labelled with the pattern the caller says it answers.
+
+        The camera does not see the SLM: that the pattern was stable is the caller's word. `Sequencer.play` keeps it.
 
         Raises DeviceTimeout when no frame came within exposure, read-out and a margin; the camera is re-armed.
         """

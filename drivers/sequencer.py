@@ -56,6 +56,11 @@ class SoftwareSequencer(Sequencer):
         if not isinstance(options, cls.Options):
             raise ConfigurationError(f"{name}: a sequencer needs `slm` and `camera`, the names of two devices")
         detector = options.photodetector
+        wanted = {"slm": options.slm, "camera": options.camera}
+        for kind, role in (wanted | ({"photodetector": detector} if detector else {})).items():
+            found = site.device(role).kind
+            if found != kind:
+                raise ConfigurationError(f"{name}: {kind} = {role!r} names a {found}; a {kind} is needed")
         return cls(
             name,
             site.device(options.slm),
@@ -85,6 +90,16 @@ class SoftwareSequencer(Sequencer):
         """Show each pattern, let it settle, expose, and reduce; see `drivers.contract.Sequencer.play`."""
         self._stop.clear()
         sequence.validate(self._slm.rows, self._slm.columns)
+        try:
+            return self._play(sequence, windows, readout, frames)
+        except BaseException:
+            # An armed detector would refuse its settings and answer somebody else's triggers.
+            self._camera.safe()
+            if self._photodetector is not None:
+                self._photodetector.safe()
+            raise
+
+    def _play(self, sequence: Sequence, windows: list[ROI], readout: str, frames: bool) -> SequenceResult:
         self._check_patches_on_base(sequence)
         if readout == "camera":
             return self._play_on_camera(sequence, windows, frames)
@@ -184,10 +199,10 @@ class SoftwareSequencer(Sequencer):
             signal=power[:, None],
             frames=None,
             pattern_ids=ids,
-            frame_ids=np.arange(len(readings), dtype=np.int64),
+            frame_ids=np.array([r.reading_id for r in readings], np.int64),
             start_ns=start_ns,
             end_ns=np.array([r.end_ns for r in readings], np.int64),
-            utc_start_ns=0,
+            utc_start_ns=readings[0].utc_start_ns,
             exposure_s=_mean_duration_s(readings),
             saturated=np.array([r.saturated for r in readings], np.int64),
             peak=power,

@@ -31,7 +31,7 @@ def main(bench_file: str = "prbm-sim") -> None:
             line = frame.data.astype(float).mean(axis=0)
             brightest = int(line.argmax()) + frame.roi.column
             print(  # noqa: T201
-                f"{name}: brightest at column {brightest}, {line.max():.0f} counts, {frame.saturated} pixels saturated, "
+                f"{name}: brightest at column {brightest}, {line.max():.0f} counts, {frame.saturated} saturated, "
                 f"exposure {frame.exposure_s * 1e6:.1f} us, pattern {frame.pattern_id}"
             )
     # Leaving control has turned the light off. First orders lie lambda f / (32 x 8 um) = 0.47 mm = 72 pixels away.

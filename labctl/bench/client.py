@@ -40,7 +40,7 @@ class Bench:
     """
 
     def __init__(self, config: BenchConfig, context: zmq.Context[Any], control_endpoint: str) -> None:
-        self.config = config
+        self._config = config
         self._context = context
         self._lease = ""
         self._connections: dict[str, Connection] = {}
@@ -55,7 +55,7 @@ class Bench:
                     while_waiting=self._sign_of_life,
                 )
             self._devices = {
-                device: DeviceProxy(self._connections[server], device)
+                device: DeviceProxy(self._connections[server], device, self._control)
                 for server, devices in hello["servers"].items()
                 for device in devices
             }
@@ -73,14 +73,19 @@ class Bench:
 
     def __getitem__(self, role: str) -> DeviceProxy:
         if role not in self._devices:
-            raise NoSuchDevice(f"bench {self.config.name} has no device {role!r}; it has {', '.join(self._devices)}")
+            raise NoSuchDevice(f"bench {self._config.name} has no device {role!r}; it has {', '.join(self._devices)}")
         return self._devices[role]
 
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *self._devices]
 
     def __repr__(self) -> str:
-        return f"<bench {self.config.name!r}: {', '.join(self._devices)}>"
+        return f"<bench {self._config.name!r}: {', '.join(self._devices)}>"
+
+    @property
+    def name(self) -> str:
+        """The bench's name."""
+        return self._config.name
 
     @property
     def devices(self) -> Mapping[str, DeviceProxy]:
@@ -93,11 +98,11 @@ class Bench:
 
     def alignment(self, name: str) -> BaseModel:
         """The bench file's ``[alignment.NAME]``; ConfigurationError if it has none."""
-        if name not in self.config.alignment:
+        if name not in self._config.alignment:
             raise ConfigurationError(
-                f"bench {self.config.name} ({self.config.path}) has no [alignment.{name}]; add it to the bench file"
+                f"bench {self._config.name} ({self._config.path}) has no [alignment.{name}]; add it to the bench file"
             )
-        return self.config.alignment[name]
+        return self._config.alignment[name]
 
     # --- control ----------------------------------------------------------------------------------------------------
 
@@ -115,8 +120,7 @@ class Bench:
             yield self
         finally:
             try:
-                # The control lane acts at once, even while a long sequence is still being played.
-                self._control.request("", "safe", timeout_s=_CONTROL_TIMEOUT_S)
+                # Makes every device safe. The control lane acts at once, even while a long sequence is being played.
                 self._control.request("", "release", timeout_s=_CONTROL_TIMEOUT_S)
             finally:
                 self._lease = ""

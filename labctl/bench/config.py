@@ -14,6 +14,7 @@ import msgspec
 from pydantic import BaseModel
 
 from drivers.settings import Configurable, Limits
+from labctl.bench.lines import key_lines, line_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,14 @@ class BenchConfig:
     alignment: dict[str, BaseModel]
     overrides: dict[str, object] = field(default_factory=dict)
     overlay_text: str = ""
+
+    def where(self, *path: str) -> str:
+        """File and line of a key, for messages: ``benches/x.toml:12: devices.camera.exposure``."""
+        key = ".".join(path)
+        if key in self.overrides:
+            return f"--set {key}"
+        line = line_of(key_lines(self.text), path)
+        return f"{self.path}{f':{line}' if line else ''}: {key}"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -39,7 +39,7 @@ class BenchTable(_Table):
     name: Name
     world: str | None = None
     clock: Literal["virtual", "real"] = "virtual"
-    lease: Annotated[Seconds, Field(ge=0.1, le=60)] = 2.0
+    lease: Annotated[Seconds, Field(ge=0.3, le=60)] = 2.0
 
 
 class DeviceTable(_Table):

@@ -104,6 +104,8 @@ def _decode(frames: list[Buffer], message_type: Any) -> Any:
         dtype = np.dtype(place.dtype)
         size = math.prod(place.shape) * dtype.itemsize
         buffer = frames[place.frame]
+        if size > LARGEST_ARRAY_BYTES:
+            raise BusError(f"malformed message: an array of {size} bytes, more than the bus takes")
         if dtype.kind not in _DTYPES or min(place.shape, default=0) < 0 or size != len(buffer):
             raise BusError("malformed message: an array does not match its frame")
         return np.frombuffer(buffer, dtype).reshape(place.shape)

@@ -12,9 +12,10 @@ from labctl.bus.connection import Connection
 class DeviceProxy:
     """A device behind the bus. Settings are attributes, operations are methods, as in its description."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, control: Connection | None = None) -> None:
         set_ = object.__setattr__
         set_(self, "_connection", connection)
+        set_(self, "_control", control or connection)
         set_(self, "name", name)
         description: DeviceDescription = connection.request(name, "describe", timeout_s=10.0)
         set_(self, "description", description)
@@ -34,8 +35,8 @@ class DeviceProxy:
         return value
 
     def safe(self) -> None:
-        """Bring the device to its safe state."""
-        self._connection.request(self.name, "safe")
+        """Bring the device to its safe state, without waiting for a call that is being served."""
+        self._control.request(self.name, "safe", timeout_s=2.0)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._settings:

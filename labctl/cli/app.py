@@ -44,7 +44,7 @@ def run(
     out: OutOption = Path("runs"),
     json: JsonOption = False,
 ) -> None:
-    """Run a protocol on a bench and write a run file."""
+    """Run a protocol, or a calibration routine, on a bench and write a run file."""
     from labctl.cli.experiments import run_protocol
 
     raise typer.Exit(run_protocol(protocol, bench, set_ or [], seed, out, json))

@@ -18,7 +18,10 @@ from labctl.server import runtime
 
 def check_bench(file: str, assignments: list[str]) -> int:
     """Print what the file says if it is right; its errors are printed by the guard."""
+    from labctl.server.host import rehearse
+
     config = load_bench(file, parse_assignments(assignments))
+    rehearse(config)
     print(f"{config.path}: bench {config.name}, {len(config.devices)} devices, {config.clock} time: no problems")  # noqa: T201
     return 0
 
@@ -44,6 +47,7 @@ def serve_bench(file: str, assignments: list[str]) -> int:
                 fingerprint=config.fingerprint,
                 bench_file=str(config.path.resolve()),
                 started_utc_ns=time.time_ns(),
+                process_start=runtime.process_start(os.getpid()),
             )
             runtime.announce(record)
             try:

@@ -20,9 +20,18 @@ from labctl.experiments.recorder import plain
 
 
 def run_protocol(name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool) -> int:
-    """Run a protocol; its results go to standard output."""
+    """Run a protocol or calibration routine; its results go to standard output."""
     console = Console(quiet=as_json)
-    outcome = execute("labctl.protocols", name, bench, parse_assignments(assignments), seed, out, console)
+    routine = name not in registry.names("labctl.protocols") and name in registry.names("labctl.calibrations")
+    outcome = execute(
+        "labctl.calibrations" if routine else "labctl.protocols",
+        name,
+        bench,
+        parse_assignments(assignments),
+        seed,
+        out,
+        console,
+    )
     result = {
         "protocol": name,
         "values": outcome.values,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from drivers.errors import ConfigurationError
 from labctl import registry
 from labctl.bench.client import open_bench
+from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.experiments.console import Console
 from labctl.experiments.experiment import Figure, Protocol, meets
@@ -68,18 +69,26 @@ def execute(
             fingerprint=config.fingerprint,
             parameters=parameters,
         )
-        experiment.prepare(parameters, record)
-        with open_bench(config) as table, table.control(name):
-            record.setup(
-                settings=table.snapshot(),
-                devices={role: device.identity() for role, device in table.devices.items()},
-            )
-            begun_s = table.time_s()
-            results = experiment.run(table, parameters, record)
-            bench_seconds = table.time_s() - begun_s
+        with open_bench(config) as table:
+            # What the bench lacks is told before anything is trained.
+            for role in experiment.roles:
+                table[role]
+            for alignment in experiment.alignments:
+                table.alignment(alignment)
+            experiment.prepare(parameters, record)
+            with table.control(name):
+                record.setup(
+                    settings=table.snapshot(),
+                    devices={role: device.identity() for role, device in table.devices.items()},
+                )
+                begun_s = table.time_s()
+                results = experiment.run(table, parameters, record)
+                bench_seconds = table.time_s() - begun_s
         values = experiment.conclude(results, parameters, record)
         record.finish({**values, "bench_time_s": bench_seconds})
-    targets = experiment.targets(parameters) if isinstance(experiment, Figure) else None
+    targets = None
+    if isinstance(experiment, Figure) and _as_published(experiment, parameters, config, bench_given):
+        targets = experiment.targets(parameters)
     return Outcome(
         name=name,
         values=values,
@@ -89,6 +98,13 @@ def execute(
         bench_seconds=bench_seconds,
         run_file=record.path,
     )
+
+
+def _as_published(experiment: Figure, parameters: Any, config: BenchConfig, given: Mapping[str, object]) -> bool:
+    """Whether the bench is the figure's own, but for another draw of the world's hidden truths and noise."""
+    seed = {key: value for key, value in given.items() if key == "world.seed"}
+    own = load_bench(experiment.bench, {**experiment.bench_overrides(parameters), **seed})
+    return own.fingerprint == config.fingerprint
 
 
 def check_parameters(name: str, model: type[Any], given: Mapping[str, object]) -> Any:

@@ -28,6 +28,11 @@ class Protocol(ABC):
     bench: ClassVar[str] = "prbm-sim"
     """The bench it runs on unless another is named."""
 
+    roles: ClassVar[tuple[str, ...]] = ()
+    """Devices it cannot do without."""
+    alignments: ClassVar[tuple[str, ...]] = ()
+    """``[alignment.NAME]`` tables it cannot do without."""
+
     def bench_overrides(self, parameters: Any) -> Mapping[str, object]:
         """Changes of the bench file that the parameters ask for, such as an ideal world."""
         return {}

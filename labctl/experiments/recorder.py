@@ -70,7 +70,7 @@ class Recorder:
             root["labctl_run"] = 1
             root["protocol"] = name
             root["seed"] = seed
-            root["status"] = "running".ljust(200)
+            root["status"] = "running"
             root["start_time"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             setup = file.create_group("setup")
             setup.attrs["versions"] = json.dumps(versions())
@@ -148,7 +148,7 @@ class Recorder:
                     group.attrs[name] = value
                 else:
                     group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
-            file.attrs["status"] = status.ljust(200)[:200]
+            file.attrs["status"] = status
             file.attrs["duration_s"] = time.time() - self._started
 
     def __enter__(self) -> Recorder:
@@ -181,13 +181,13 @@ def open_run(path: str | Path) -> h5py.File:
 
 
 def plain(value: Any) -> Any:
-    """``value`` in JSON's types; numbers that JSON has no word for become text."""
+    """``value`` in JSON's types; nan, a result that is not defined, becomes null, infinities become text."""
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
+        return None if np.isnan(value) else str(value)
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set)):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import zmq
 
 from drivers.contract import Device
-from drivers.errors import BusError, ConfigurationError, LabError
+from drivers.errors import BusError, ConfigurationError, LabError, LimitError
+from drivers.settings import Limits
 from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
 from labctl.bus.connection import Connection
@@ -110,7 +111,10 @@ class Host:
     def _build(self, device: DeviceConfig) -> None:
         if not issubclass(device.factory, Device):
             raise ConfigurationError(f"{device.name}: {device.factory.__name__} is not a device")
-        made = device.factory.build(device.name, device.options, _Place(self, device.name))
+        try:
+            made = device.factory.build(device.name, device.options, _Place(self, device.name))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.config.where('devices', device.name)}: {error}") from None
         self._devices[device.name] = made
         made.open()
         made.safe()
@@ -121,7 +125,16 @@ class Host:
         for name, limits in device.limits.items():
             made.restrict(name, limits)
         for name, value in device.settings.items():
-            setattr(made, name, value)
+            try:
+                setattr(made, name, value)
+            except LimitError as error:
+                key = made.declared_settings()[name].info(Limits()).file_key
+                raise ConfigurationError(f"{self.config.where('devices', device.name, key)}: {error}") from None
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """The devices themselves, by role; for checks in this process."""
+        return self._devices
 
     def world(self) -> Any:
         """The world devices are simulated on."""
@@ -167,15 +180,22 @@ class Host:
                 return token
             case "release":
                 # In this order: what another lane turns on in between finds its lease gone and is turned off there.
-                self.book.release(request.lease)
-                return self.make_safe()
+                # A lease that was lost belongs to somebody else by now: their light stays on.
+                if self.book.release(request.lease):
+                    self.make_safe()
+                return None
             case "safe":
-                return self.make_safe()
+                return self.make_safe() if not request.device else self._device(request.device).safe()
             case "time":
                 return self._clock.now_ns() if self._clock is not None else time.monotonic_ns()
             case "status":
                 return self._status()
         raise BusError(f"unknown verb {request.verb!r} on the control lane")
+
+    def _device(self, name: str) -> Device:
+        if name not in self._devices:
+            raise BusError(f"the bench has no device {name!r}; it has {', '.join(self._devices)}")
+        return self._devices[name]
 
     def _begin(self) -> None:
         """A session starts from the bench file's state; a table in virtual time starts anew, so runs repeat."""
@@ -259,3 +279,26 @@ def running(config: BenchConfig, context: zmq.Context[Any], base: str) -> Iterat
         yield host
     finally:
         host.close()
+
+
+def rehearse(config: BenchConfig) -> bool:
+    """Set a wholly simulated bench up and take it down again, to find what only its devices know to be wrong.
+
+    False, and nothing done, if a real instrument would have to be opened. Raises ConfigurationError with file and line.
+    """
+    instruments = [d for d in config.devices.values() if not (issubclass(d.factory, Device) and d.factory.composite)]
+    if any(d.backend != "simulated" for d in instruments):
+        return False
+    context: zmq.Context[Any] = zmq.Context()
+    try:
+        with running(config, context, "inproc://rehearsal") as host:
+            for name, alignment in config.alignment.items():
+                fits = getattr(alignment, "check_on", None)
+                if fits is not None:
+                    try:
+                        fits(host.devices)
+                    except ConfigurationError as error:
+                        raise ConfigurationError(f"{config.where('alignment', name)}: {error}") from None
+    finally:
+        context.term()
+    return True

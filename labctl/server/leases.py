@@ -59,11 +59,13 @@ class LeaseBook:
             assert self._lease is not None
             self._lease.expires_ns = time.monotonic_ns() + int(self._lease.ttl_s * 1e9)
 
-    def release(self, token: str) -> None:
-        """End a lease; releasing one that was lost is harmless."""
+    def release(self, token: str) -> bool:
+        """End a lease and say whether it was still held; releasing one that was lost is harmless."""
         with self._lock:
-            if self._lease is not None and self._lease.token == token:
+            held = self._lease is not None and self._lease.token == token
+            if held:
                 self._lease = None
+            return held
 
     def require(self, token: str, what: str) -> None:
         """Raise LeaseError unless the caller may do ``what``, which needs a lease."""

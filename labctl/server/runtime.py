@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from drivers.errors import BusError
+from drivers.errors import BusError, ConfigurationError
 
 
 class HostRecord(msgspec.Struct, frozen=True):
@@ -20,19 +20,26 @@ class HostRecord(msgspec.Struct, frozen=True):
     fingerprint: str
     bench_file: str
     started_utc_ns: int
+    process_start: str = ""
+    """When the process began, as the system counts it: a pid alone is given out again."""
 
 
 def folder() -> Path:
     """``LABCTL_RUNTIME``, or the user's runtime folder; made with mode 0700."""
-    named = os.environ.get("LABCTL_RUNTIME")
+    named, session = os.environ.get("LABCTL_RUNTIME"), os.environ.get("XDG_RUNTIME_DIR")
     if named:
         path = Path(named)
-    elif "XDG_RUNTIME_DIR" in os.environ:
-        path = Path(os.environ["XDG_RUNTIME_DIR"]) / "labctl"
+    elif session:
+        path = Path(session) / "labctl"
     else:
         path = Path(tempfile.gettempdir()) / f"labctl-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.stat()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the runtime folder {path} cannot be used: {error}; set LABCTL_RUNTIME to a folder of your own"
+        ) from None
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
         raise BusError(f"{path} can be entered by others; remove it or set LABCTL_RUNTIME to a folder of your own")
     return path
@@ -62,7 +69,8 @@ def withdraw(record: HostRecord) -> None:
     found = _read(path)
     if found is not None and found.pid == record.pid:
         path.unlink(missing_ok=True)
-    for leftover in folder().glob(f"{record.bench}-{record.pid}*"):
+    own = f"{record.bench}-{record.pid}"
+    for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*")]:
         leftover.unlink(missing_ok=True)
 
 
@@ -71,7 +79,7 @@ def find(bench: str) -> HostRecord | None:
     record = _read(folder() / f"{bench}.host")
     if record is None:
         return None
-    if not _alive(record.pid):
+    if not _alive(record):
         withdraw(record)
         return None
     return record
@@ -90,7 +98,18 @@ def _read(path: Path) -> HostRecord | None:
         return None
 
 
-def _alive(pid: int) -> bool:
+def process_start(pid: int) -> str:
+    """When a process began, in the system's own count; empty where the system does not say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[-1].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _alive(record: HostRecord) -> bool:
+    pid = record.pid
+    if record.process_start and process_start(pid) != record.process_start:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

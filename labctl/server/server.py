@@ -10,6 +10,7 @@ import zmq
 from drivers.contract import Device
 from drivers.errors import BusError, LabError
 from labctl.bus.messages import Request, revive
+from labctl.server.arguments import check_arguments
 from labctl.server.lane import Lane
 from labctl.server.leases import LeaseBook
 
@@ -42,6 +43,8 @@ class DeviceServer:
         device = self.devices.get(request.device)
         if device is None:
             raise BusError(f"server {self.name} has no device {request.device!r}; it has {', '.join(self.devices)}")
+        if request.verb == "safe":  # at any moment, by anybody, whatever else is going on
+            return device.safe()
         if request.lease and request.lease != self._book.internal_token:
             self._book.renew(request.lease)
         with self.lock:
@@ -67,9 +70,6 @@ class DeviceServer:
                 if not operations[request.name]:
                     self._book.allow(request.lease, what)
                 return self._call(device, request)
-            case "safe":
-                device.safe()
-                return None
         raise BusError(f"unknown verb {request.verb!r}")
 
     def _set(self, device: Device, request: Request, what: str) -> Any:
@@ -95,6 +95,7 @@ class DeviceServer:
         if not (isinstance(arguments, list) and [type(a) for a in arguments] == [list, dict]):
             raise BusError(f"{request.device}.{request.name}: malformed arguments")
         positional, named = revive(arguments[0]), {str(k): revive(v) for k, v in arguments[1].items()}
+        check_arguments(device, request.name, positional, named)
         return getattr(device, request.name)(*positional, **named)
 
     def _known(self, device: Device, name: str, table: dict[str, Any]) -> None:

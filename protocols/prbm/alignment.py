@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+
+from labctl.client import ConfigurationError
 
 
 class CameraPixel(BaseModel):
@@ -26,6 +31,22 @@ class PrbmAlignment(BaseModel):
     zeroth_order: CameraPixel
     wavelength_first: float = Field(gt=0, description="of the first band, nm")
     wavelength_per_band: float = Field(ge=0, description="from one band to the next, nm")
+
+    def check_on(self, devices: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError unless bands and zeroth order lie on the SLM and the camera of the bench."""
+        slm, camera = devices.get("slm"), devices.get("camera")
+        if slm is not None:
+            last = self.first_row + self.bands * self.rows_per_band
+            if last > slm.rows:
+                raise ConfigurationError(f"bands end at row {last} of the SLM; it has {slm.rows}")
+            if self.centre_column >= slm.columns:
+                raise ConfigurationError(f"centre_column = {self.centre_column}; the SLM has {slm.columns} columns")
+        if camera is not None:
+            spot = self.zeroth_order
+            if spot.row >= camera.rows or spot.column >= camera.columns:
+                raise ConfigurationError(
+                    f"zeroth_order row {spot.row}, column {spot.column}; the camera has {camera.rows}x{camera.columns}"
+                )
 
     def band_gains(self, outputs: int) -> NDArray[np.float64]:
         """Intensity on the axis of each of the first ``outputs`` bands, relative to their mean.

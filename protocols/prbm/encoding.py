@@ -195,14 +195,20 @@ class Flips:
             return contrasts
         return np.asarray(self.code.T @ intensities * (2.0 / len(self)))
 
-    def shot_noise(self, total: float, electrons: float) -> float:
-        """Standard deviation of L / W_max by shot noise alone, for a total intensity that gives so many electrons.
+    def predicted_noise(
+        self, electrons: NDArray[np.float64], unit_e: float, dark_e: float = 0.0
+    ) -> NDArray[np.float64]:
+        """Standard deviation of each L / W_max by shot noise, and by noise in the dark.
 
-        Single flips: (1/4) I_tot sqrt(2 / N_e); Hadamard: (1/2) I_tot / sqrt(n N_e).
+        electrons: (patterns,) in the window. unit_e: electrons of one macro-pixel's intensity. dark_e: standard
+        deviation of the window without light. With N_e electrons in every pattern of total intensity I_tot it is
+        (1/4) I_tot sqrt(2 / N_e) for single flips and (1/2) I_tot / sqrt(n N_e) for n coded ones.
         """
+        variance = np.maximum(electrons, 0.0) + dark_e**2
         if self.code is None:
-            return 0.25 * total * math.sqrt(2.0 / electrons)
-        return 0.5 * total / math.sqrt(len(self) * electrons)
+            return np.asarray(np.sqrt(variance[0] + variance[1:]) / (4.0 * unit_e))
+        outputs = self.code.shape[1]
+        return np.full(outputs, np.sqrt(variance.sum()) / (2.0 * len(self) * unit_e))
 
 
 def reference_sequence(

@@ -14,7 +14,14 @@ from labctl.client import Bench, ConfigurationError, Protocol, Recorder
 from protocols.prbm.images import Digits, DigitSet, load_digits
 from protocols.prbm.model import RBM
 from protocols.prbm.pictures import draw_generation
-from protocols.prbm.sampling import ExactSampler, PhotonicSampler, ReadoutParameters, Table, check_temperature
+from protocols.prbm.sampling import (
+    TABLE_ROLES,
+    ExactSampler,
+    PhotonicSampler,
+    ReadoutParameters,
+    Table,
+    check_temperature,
+)
 from protocols.prbm.training import PAPER_SETTINGS, SHORT_RUN_SETTINGS, EpochReport, TrainingSettings, train
 
 RECIPES = {"cd-1": TrainingSettings(), "short-run": SHORT_RUN_SETTINGS, "paper": PAPER_SETTINGS}
@@ -114,6 +121,8 @@ class Generate(Protocol):
     """
 
     Parameters = GenerateParameters
+    roles = TABLE_ROLES
+    alignments = ("prbm",)
 
     def prepare(self, parameters: GenerateParameters, record: Recorder) -> None:
         """Train or load the model."""

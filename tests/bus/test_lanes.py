@@ -237,7 +237,7 @@ def test_a_proxy_passes_positional_and_named_arguments(bench: Bench) -> None:
 
 
 def test_wrong_arguments_raise_and_name_the_operation(bench: Bench) -> None:
-    with pytest.raises(DeviceError, match=r"echo.* argument"):
+    with pytest.raises(LimitError, match=r"lamp\.echo.* argument"):
         bench.lamp.echo()
 
 

@@ -82,8 +82,10 @@ def test_pattern_zero_flips_nothing() -> None:
 
 def test_hadamard_flips_promise_less_shot_noise_than_single_flips() -> None:
     single, coded = Flips.single(196), Flips.hadamard(196)
-    ratio = single.shot_noise(2000.0, 744e3) / coded.shot_noise(2000.0, 744e3)
-    assert ratio == pytest.approx(np.sqrt(256 / 2), rel=1e-12)  # the sheet's eleven
+    one = single.predicted_noise(np.full(197, 744e3), 744e3 / 2000)
+    all_ = coded.predicted_noise(np.full(256, 744e3), 744e3 / 2000)
+    assert one[0] == pytest.approx(0.25 * 2000 * np.sqrt(2 / 744e3))  # the sheet's formula
+    assert one[0] / all_[0] == pytest.approx(np.sqrt(256 / 2), rel=1e-12)  # and its eleven
 
 
 def test_a_layer_with_more_outputs_than_bands_is_split_and_complete() -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from labctl.client import Bench, Figure, Recorder
 from protocols.prbm.generate import GenerateParameters, generate, make_sampler, save_model, trained_model
 from protocols.prbm.pictures import draw_generation
-from protocols.prbm.sampling import check_temperature
+from protocols.prbm.sampling import TABLE_ROLES, check_temperature
 from protocols.prbm.scoring import DigitClassifier, diversity, shares_agree
 from simulators.physics.rbm import gibbs_chain_visible
 
@@ -35,6 +35,8 @@ class Digits(Figure):
     """
 
     Parameters = DigitsParameters
+    roles = TABLE_ROLES
+    alignments = ("prbm",)
 
     def targets(self, parameters: DigitsParameters) -> dict[str, dict[str, float]] | None:
         """Promised for three or more classes at T = 1 by light, with the run's own training."""
@@ -78,7 +80,9 @@ class Digits(Figure):
         images = self.history[:, -1]
         held_out = self.digits.test.select(p.classes).spins()
         counts, counts_exact = judge.counts(images, p.classes), judge.counts(exact, p.classes)
-        agreement = shares_agree(counts.tolist(), counts_exact.tolist(), FALSE_ALARM)
+        # Nothing recognised is no shares at all, which agree with nothing.
+        comparable = counts.sum() > 0 and counts_exact.sum() > 0
+        agreement = shares_agree(counts.tolist(), counts_exact.tolist(), FALSE_ALARM) if comparable else None
         values = {
             "recognised": judge.recognised(images, p.classes),
             "recognised_held_out": judge.recognised(held_out, p.classes),
@@ -88,8 +92,8 @@ class Digits(Figure):
             "classes": list(p.classes),
             "shares": judge.shares(images, p.classes),
             "shares_exact": judge.shares(exact, p.classes),
-            "shares_agree": agreement.agree,
-            "shares_p_value": agreement.p_value,
+            "shares_agree": agreement.agree if agreement else False,
+            "shares_p_value": agreement.p_value if agreement else 0.0,
             **results,
             "images": p.images,
             "data": self.digits.origin,

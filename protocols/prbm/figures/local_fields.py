@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Figure, Recorder
-from protocols.prbm.model import RBM
-from protocols.prbm.sampling import Agreement, ReadoutParameters, Table, check_temperature
+from protocols.prbm.model import RBM, numbers, read_json
+from protocols.prbm.sampling import TABLE_ROLES, Agreement, ReadoutParameters, Table, check_temperature
 from simulators.physics.rbm import local_fields, probability_up
 
 KEYS = ("W", "a", "b", "v", "T", "levels")
@@ -29,6 +28,7 @@ class Case:
         self.temperature = temperature
         self.levels = levels
         self.given = given
+        """Whether the file says how many gray levels; otherwise the table's are used."""
 
     @classmethod
     def random(cls, n: int, spread: float, levels: int | None, seed: int) -> Case:
@@ -40,36 +40,31 @@ class Case:
 
     @classmethod
     def read(cls, path: Path, levels: int | None) -> Case:
-        """From a JSON file with keys W, v and, if wanted, a, b, T, levels. ConfigurationError says what is wrong."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise ConfigurationError(f"case {path}: cannot be read as JSON: {error}") from None
-        if not isinstance(data, dict):
-            raise ConfigurationError(f"case {path}: an object with the keys {', '.join(KEYS)} is needed")
-        unknown = [k for k in data if k not in KEYS]
-        missing = [k for k in ("W", "v") if k not in data]
-        if unknown or missing:
-            raise ConfigurationError(
-                f"case {path}: "
-                + "; ".join([f"unknown key {k!r}" for k in unknown] + [f"{k} is missing" for k in missing])
-                + f". Allowed: {', '.join(KEYS)}"
-            )
-        weights = _numbers(path, data, "W", 2)
-        n_visible, n_hidden = weights.shape
-        a = _numbers(path, data, "a", 1, n_visible)
-        b = _numbers(path, data, "b", 1, n_hidden)
-        v = _numbers(path, data, "v", 1, n_visible)
-        if not np.isin(v, (-1, 1)).all():
-            raise ConfigurationError(f"case {path}: v holds {v[~np.isin(v, (-1, 1))][0]:g}; spins are -1 or 1")
-        temperature = data.get("T", 1.0)
-        if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
-            raise ConfigurationError(f"case {path}: T = {temperature!r}; a positive number is needed")
-        check_temperature(float(temperature))
-        levels = data.get("levels", levels)
-        if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= 65536):
-            raise ConfigurationError(f"case {path}: levels = {levels!r}; null or a whole number of 2 to 65536")
-        return cls(RBM(weights, a, b), v.astype(np.int8), float(temperature), levels, given=True)
+        """From a JSON file with keys W, v and, if wanted, a, b, T, levels. ConfigurationError says what is wrong.
+
+        ``levels`` are those of the table, for a file that does not say.
+        """
+        data = read_json(path, KEYS)
+        rbm = RBM.of(str(path), {key: data[key] for key in ("W", "a", "b") if key in data})
+        if "v" not in data:
+            raise ConfigurationError(f"{path}: key v is missing; allowed: {rbm.n_visible} spins of -1 or 1")
+        v = numbers(str(path), "v", data["v"])
+        if v.shape != (rbm.n_visible,) or not np.isin(v, (-1, 1)).all():
+            raise ConfigurationError(f"{path}: key v: allowed: {rbm.n_visible} spins of -1 or 1, as many as rows of W")
+        given_t = numbers(str(path), "T", data.get("T", 1.0))
+        if given_t.shape != ():
+            raise ConfigurationError(f"{path}: key T: shape {given_t.shape}; allowed: one positive number")
+        temperature = float(given_t)
+        check_temperature(temperature)
+        found = data.get("levels", levels)
+        if found is not None and (isinstance(found, bool) or not isinstance(found, int) or not 2 <= found <= 65536):
+            raise ConfigurationError(f"{path}: key levels: {found!r}; allowed: null or a whole number of 2 to 65536")
+        with np.errstate(over="ignore"):
+            if not np.isfinite(local_fields(rbm.weights, v, rbm.hidden_bias)).all():
+                raise ConfigurationError(
+                    f"{path}: key W: the local fields exceed the largest number; scale W and b down"
+                )
+        return cls(rbm, v.astype(np.int8), temperature, found, given="levels" in data)
 
 
 class LocalFieldsParameters(ReadoutParameters):
@@ -77,7 +72,9 @@ class LocalFieldsParameters(ReadoutParameters):
 
     case: Path | None = Field(None, description="JSON file with W, a, b, v, T, levels")
     noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
-    N: int = Field(196, ge=1, le=958, description="spins of each layer, without a case")
+    N: int = Field(
+        196, ge=1, le=958, description="spins of each layer, without a case; wide layers suffer from the slit's width"
+    )
     sd: float = Field(0.1, gt=0, description="standard deviation of the couplings, without a case")
     case_seed: int = Field(0, ge=0, description="which random couplings and spins, without a case")
     repeats: int = Field(1, ge=1, le=10000, description="measurements from which sigma_measured is taken")
@@ -92,6 +89,8 @@ class LocalFields(Figure):
     """
 
     Parameters = LocalFieldsParameters
+    roles = TABLE_ROLES
+    alignments = ("prbm",)
 
     def bench_overrides(self, parameters: LocalFieldsParameters) -> Mapping[str, object]:
         """noise=off asks for the ideal table; a case may ask for other gray levels."""
@@ -100,7 +99,9 @@ class LocalFields(Figure):
             overrides["world.ideal"] = True
             overrides["alignment.prbm.wavelength_per_band"] = 0.0  # its bands are equally bright
         if parameters.case is not None:
-            overrides["world.slm.levels"] = Case.read(parameters.case, 256).levels
+            case = Case.read(parameters.case, None)
+            if case.given:
+                overrides["world.slm.levels"] = case.levels
         return overrides
 
     def targets(self, parameters: LocalFieldsParameters) -> dict[str, dict[str, float]] | None:
@@ -150,10 +151,9 @@ class LocalFields(Figure):
         }
         if p.readout == "camera" and p.noise == "on":
             values["electrons"] = measured.electrons
-            part_total = measured.total / len(encoding.passes)
-            values["sigma_predicted"] = encoding.scale * flips[-1].shot_noise(part_total, measured.electrons)
+            values["sigma_predicted"] = float(np.sqrt((measured.predicted_noise**2).mean()))
         if p.repeats > 1:
-            values["sigma_measured"] = float(np.std([m.fields for m in kept], axis=0, ddof=1).mean())
+            values["sigma_measured"] = float(np.sqrt(np.var([m.fields for m in kept], axis=0, ddof=1).mean()))
         self.flips = p.flips
         return values
 
@@ -163,25 +163,6 @@ class LocalFields(Figure):
         record.console.done(f"r = {results['r']:.4f}, slope = {results['slope']:.4f}, rms error {results['rms']:.3g}")
         record.console.say(f"picture: {record.picture('fields')}")
         return results
-
-
-def _numbers(
-    path: Path, data: dict[str, Any], key: str, dimensions: int, length: int | None = None
-) -> NDArray[np.float64]:
-    if key not in data and length is not None:
-        return np.zeros(length)
-    try:
-        array = np.array(data[key], dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigurationError(
-            f"case {path}: {key} must be {'rows of numbers' if dimensions == 2 else 'numbers'}"
-        ) from None
-    wanted = f"{length} numbers" if length is not None else "N_v rows of N_h numbers, at least one of each"
-    if array.ndim != dimensions or array.size == 0 or (length is not None and len(array) != length):
-        raise ConfigurationError(f"case {path}: {key} has shape {array.shape}; {wanted} are needed")
-    if not np.isfinite(array).all():
-        raise ConfigurationError(f"case {path}: {key} holds a number that is not finite")
-    return array
 
 
 def _draw(

@@ -74,7 +74,7 @@ class Aperture:
     """Detector pixels in the focal plane, relative to the optical axis.
 
     columns_m: centres of the pixel columns. rows_m: points along the line, one per pixel row. area_m2: of one pixel.
-    order: integration points across a column; point: detection at the very centre instead.
+    point: detection at the very centre of each instead of integration across it.
     """
 
     columns_m: NDArray[np.floating[Any]]
