@@ -310,9 +310,7 @@ def test_overrides_come_last(write: Write) -> None:
         ("devices.new.exposure", "5 ms", "devices.new.kind: missing"),
     ],
 )
-def test_a_wrong_override_is_named_as_it_was_typed(
-    write: Write, key: str, value: object, message: str
-) -> None:
+def test_a_wrong_override_is_named_as_it_was_typed(write: Write, key: str, value: object, message: str) -> None:
     lines = problems(write(text=VALID[: VALID.index("[servers")]), **{key: value})
     assert lines[0].startswith(f"--set {key}: ")
     assert message in lines[0]
@@ -495,9 +493,7 @@ def test_the_fingerprint_is_the_same_in_every_process(write: Write) -> None:
         ("seed = 7", "seed = 13", r"x.toml:6: world: .* cannot read this table \(TypeError: unlucky\)"),
     ],
 )
-def test_a_mistake_is_explained_with_line_key_and_cure(
-    write: Write, old: str, new: str, expected: str
-) -> None:
+def test_a_mistake_is_explained_with_line_key_and_cure(write: Write, old: str, new: str, expected: str) -> None:
     found = problems(write((old, new)))
     assert any(re.search(expected, line) for line in found), found
 
@@ -524,9 +520,7 @@ def test_wrong_shapes_are_problems(write: Write, text: str) -> None:
 
 def test_simulated_devices_need_a_world(write: Write) -> None:
     text = '[bench]\nname = "a"\n[devices.camera]\nkind = "camera"\nbackend = "simulated"\n'
-    assert problems(write(text=text)) == [
-        "x.toml:1: bench.world: missing, but simulated: camera; allowed: prbm"
-    ]
+    assert problems(write(text=text)) == ["x.toml:1: bench.world: missing, but simulated: camera; allowed: prbm"]
 
 
 def test_a_bench_without_simulation_needs_no_world(write: Write) -> None:
@@ -630,9 +624,7 @@ def test_random_bytes_give_a_configuration_error(tmp_path: Path, content: bytes)
 
 @given(_EDITS)
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_random_edits_give_a_bench_or_a_configuration_error(
-    tmp_path: Path, edits: list[tuple[int, int, str]]
-) -> None:
+def test_random_edits_give_a_bench_or_a_configuration_error(tmp_path: Path, edits: list[tuple[int, int, str]]) -> None:
     text = VALID
     for start, length, replacement in edits:
         text = text[:start] + replacement + text[start + length :]

@@ -68,9 +68,7 @@ def test_an_empty_group_says_that_labctl_is_not_installed(register: Register) ->
         registry.load("labctl.worlds", "prbm")
 
 
-@pytest.mark.parametrize(
-    "value", ["no_such_module_anywhere:X", "drivers.contract:NoSuchClass", "json:dumps.nope"]
-)
+@pytest.mark.parametrize("value", ["no_such_module_anywhere:X", "drivers.contract:NoSuchClass", "json:dumps.nope"])
 def test_a_failed_import_names_the_distribution_and_the_cause(register: Register, value: str) -> None:
     register("camera", value)
     with pytest.raises(ConfigurationError, match=r"somelab 1\.2") as caught:

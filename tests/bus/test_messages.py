@@ -30,9 +30,7 @@ from labctl.bus.messages import (
 
 NUMBERS = ["?", "i1", "u1", "<i2", ">i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", ">f4", "<f8", ">f8"]
 dtypes = st.sampled_from(NUMBERS).map(np.dtype)
-arrays = dtypes.flatmap(
-    lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
-)
+arrays = dtypes.flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)))
 scalars = (
     st.none()
     | st.booleans()

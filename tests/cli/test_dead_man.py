@@ -132,7 +132,7 @@ def test_a_client_that_computes_without_reaching_the_bench(looking: Observer) ->
     delays = []
     with script(CLIENT, "hang") as client:
         assert next_line(client) == "ready"
-        for _ in range(3):
+        for _ in range(KILLED - 1):
             last_call = go(client, looking)
             delays.append(seconds_until_dark(looking, last_call))
             assert next_line(client) == "lost"

@@ -194,9 +194,7 @@ def test_a_new_runtime_folder_has_mode_0700(tmp_path: Path, monkeypatch: pytest.
     assert stat.S_IMODE(runtime.folder().stat().st_mode) == 0o700
 
 
-def test_a_runtime_folder_too_deep_for_a_socket_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_folder_too_deep_for_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABCTL_RUNTIME", str(tmp_path / ("d" * 90)))
     with pytest.raises(BusError, match="too long for a socket"):
         runtime.base_endpoint("prbm-sim")
@@ -377,4 +375,3 @@ def _wait_for_steps(folder: Path, count: int = 2) -> int:
 
     wait_until(enough)
     return seen
-

@@ -16,9 +16,7 @@ from protocols.prbm.images import Digits, load_digits, read_idx, to_spins
 
 
 def idx(array: np.ndarray) -> bytes:
-    return (
-        struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
-    )
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
 def write_folder(folder: Path, train: str = "train", suffix: str = "", n: int = 6) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from labctl.client import CalibrationError, DeviceError, LabError, open_bench
 from labctl.experiments.execute import execute
 from protocols.prbm.figures.local_fields import Case
 from protocols.prbm.model import RBM
-from protocols.prbm.sampling import ExactSampler, PhotonicSampler, ReadoutParameters, Table
+from protocols.prbm.sampling import Agreement, ExactSampler, PhotonicSampler, ReadoutParameters, Table
 from simulators.physics.rbm import local_fields, visible_distribution
 
 
@@ -105,6 +106,48 @@ def test_light_lost_in_the_middle_of_a_run_is_an_error_not_noise(tmp_path: Path)
         bench.source.emission = False
         with pytest.raises(LabError, match="the light is gone"):
             sampler.sample("hidden", case.v, rng)
+
+
+@pytest.mark.parametrize("flips", ["single", "hadamard"])
+def test_bands_that_are_dark_because_their_spins_are_inhibited_are_not_taken_for_lost_light(
+    tmp_path: Path, flips: str
+) -> None:
+    case = tmp_path / "case.json"
+    weights = np.full((20, 100), 0.001).tolist()
+    case.write_text(json.dumps({"W": weights, "b": [-1.0] * 100, "v": [1] * 20}))
+    values = figure(tmp_path, case=case, flips=flips)
+    np.testing.assert_allclose(values["L_measured"], -0.98, atol=0.1)
+
+
+def test_a_case_that_does_not_name_gray_levels_uses_the_tables(tmp_path: Path) -> None:
+    case = tmp_path / "case.json"
+    case.write_text(json.dumps({"W": [[1.0, 0.7], [0.3, 0.4]], "v": [1, -1]}))
+    ideal = {"case": case, "noise": "off"}
+    coarse = figure(tmp_path, **ideal, world__slm__levels=8)
+    assert coarse["rms"] > 0.01
+    assert figure(tmp_path, **ideal, world__slm__levels=None)["rms"] < 1e-9
+
+
+def test_one_field_alone_has_no_correlation_and_says_so(tmp_path: Path) -> None:
+    case = tmp_path / "case.json"
+    case.write_text(json.dumps({"W": [[1.0], [0.3]], "v": [1, -1]}))
+    values = figure(tmp_path, case=case, noise="off", world__slm__levels=None)
+    assert np.isnan(values["r"])
+    assert values["rms"] < 1e-9
+
+
+def test_agreement_is_exact_for_large_offsets_and_for_tiny_couplings() -> None:
+    rng = np.random.default_rng(0)
+    for scale, offset in ((1.0, 1e6), (1e-200, 0.0)):
+        x = scale * rng.normal(size=(5, 40)) + offset
+        y = x + scale * 0.1 * rng.normal(size=x.shape)
+        agreement = Agreement()
+        for a, b in zip(x, y, strict=True):
+            agreement.add(a, b)
+        unit = scale if offset == 0 else 1.0
+        assert agreement.r == pytest.approx(np.corrcoef((x / unit).ravel(), (y / unit).ravel())[0, 1], rel=1e-9)
+        assert agreement.rms == pytest.approx(unit * np.sqrt((((y - x) / unit) ** 2).mean()), rel=1e-6)
+        assert agreement.r <= 1.0
 
 
 def test_a_saturated_half_sweep_is_played_again_at_a_shorter_exposure() -> None:

@@ -101,9 +101,7 @@ def test_a_small_machine_learns_the_distribution_of_its_data(changes):
     data *= flips
     settings = replace(TrainingSettings(n_hidden=12, epochs=60, learning_rate=0.03), **changes)
     model = train(data, settings)
-    _, learned = visible_distribution(
-        model.weights, model.visible_bias, model.hidden_bias, settings.temperature
-    )
+    _, learned = visible_distribution(model.weights, model.visible_bias, model.hidden_bias, settings.temperature)
     observed = np.bincount((data > 0) @ (1 << np.arange(4)), minlength=16) / len(data)
     assert 0.5 * np.abs(learned - observed).sum() < 0.08
 
@@ -194,9 +192,7 @@ def test_visible_fields_start_at_the_log_odds_of_the_data(temperature):
     spins[:20, 1] = -1
     model = train(
         spins,
-        replace(
-            QUICK, learning_rate=STANDING_START, final_learning_rate=STANDING_START, temperature=temperature
-        ),
+        replace(QUICK, learning_rate=STANDING_START, final_learning_rate=STANDING_START, temperature=temperature),
     )
     expected = [0.5 * temperature * np.log(p / (1.0 - p)) for p in (0.25, 0.5, 0.95)]
     np.testing.assert_allclose(model.visible_bias, expected, atol=1e-6)
