@@ -84,7 +84,6 @@ class LayerEncoding:
         alignment: PrbmAlignment,
         strip: Strip,
         output_at: str = "centre",
-        precision: type[np.floating] = np.float32,
     ) -> None:
         self.n_inputs, self.n_outputs = weights.shape
         self._alignment = alignment
@@ -108,7 +107,8 @@ class LayerEncoding:
             angles[lit, inputs] = np.arccos(np.clip(weights[:, chosen].T / scale, -1, 1))
             angles[lit, auxiliary] = np.arccos(np.clip(fields[chosen] / scale, -1, 1))
             angles[lit, output] = 0.0
-            part.angles = (_spread(angles, alignment, strip) * _checkerboard(alignment, strip)).astype(precision)
+            # In double precision: a phase rounded to single may fall to another gray level than the nearest.
+            part.angles = _spread(angles, alignment, strip) * _checkerboard(alignment, strip)
             part.origins = np.column_stack(
                 [
                     alignment.first_row + alignment.rows_per_band * np.arange(len(part.outputs)),
@@ -116,18 +116,17 @@ class LayerEncoding:
                 ]
             ).astype(np.int32)
         shape = (alignment.rows_per_band, strip.pixels_per_spin)
-        self._flipped = np.full((1, *shape), -HALF_PI, precision)
-        self._precision = precision
+        self._flipped = np.full((1, *shape), -HALF_PI)
 
     def sequence(self, part: _Pass, spins: NDArray[np.int8], flips: Flips) -> Sequence:
         """Patterns of one pass: the base has every output spin at +1, the flips turn some of them."""
-        columns = np.full(self._strip.macro_pixels, HALF_PI, self._precision)
+        columns = np.full(self._strip.macro_pixels, HALF_PI)
         columns[self._inputs] = HALF_PI * spins
         outputs = len(part.outputs)
         lit = outputs * self._alignment.rows_per_band
         base = np.empty_like(part.angles)
         np.add(part.angles[:lit], np.repeat(columns, self._strip.pixels_per_spin), out=base[:lit])
-        base[lit:] = part.angles[lit:] + self._precision(HALF_PI)  # dark, and at rest whatever the spins are
+        base[lit:] = part.angles[lit:] + HALF_PI  # dark, and at rest whatever the spins are
         return Sequence(
             base=base,
             base_origin=(self._alignment.first_row, self._strip.first_column),
@@ -143,7 +142,7 @@ class _Pass:
 
     def __init__(self, outputs: range) -> None:
         self.outputs = outputs
-        self.angles: NDArray[np.floating] = np.empty(0)
+        self.angles: NDArray[np.float64] = np.empty(0)
         self.origins: NDArray[np.int32] = np.empty((0, 2), np.int32)
 
 
@@ -219,7 +218,6 @@ def reference_sequence(
     n_inputs: int,
     output_at: str,
     repeats: int,
-    precision: type[np.floating] = np.float32,
 ) -> Sequence:
     """Patterns of known intensity: (K+1)^2, (K-1)^2 and 0 per band, ``repeats`` times each in turn.
 
@@ -233,12 +231,12 @@ def reference_sequence(
     for band in range(outputs):
         angles[band, chooser.permutation(candidates)[:lit_inputs]] = 0.0
         angles[band, output] = 0.0
-    base = (_spread(angles, alignment, strip) * _checkerboard(alignment, strip) + HALF_PI).astype(precision)
+    base = _spread(angles, alignment, strip) * _checkerboard(alignment, strip) + HALF_PI
     band_shape = (alignment.rows_per_band, strip.columns)
     flipped = np.stack([_rows_of(base, b, alignment) for b in range(outputs)])
     left = output * strip.pixels_per_spin
     flipped[:, :, left : left + strip.pixels_per_spin] = -HALF_PI
-    dark_band = (HALF_PI * (1 + _checkerboard(alignment, strip)[: alignment.rows_per_band])).astype(precision)
+    dark_band = HALF_PI * (1 + _checkerboard(alignment, strip)[: alignment.rows_per_band])
     dark = np.broadcast_to(dark_band, (outputs, *band_shape))
     rows = alignment.first_row + alignment.rows_per_band * np.arange(outputs)
     origins = np.column_stack([rows, np.full(outputs, strip.first_column)]).astype(np.int32)
@@ -254,12 +252,10 @@ def reference_sequence(
     )
 
 
-def dark_panel(
-    alignment: PrbmAlignment, slm_rows: int, slm_columns: int, precision: type[np.floating] = np.float32
-) -> NDArray[np.floating]:
+def dark_panel(alignment: PrbmAlignment, slm_rows: int, slm_columns: int) -> NDArray[np.float64]:
     """A checkerboard of 0 and pi over the whole panel: no light on axis from anywhere."""
     rows, columns = np.arange(slm_rows)[:, None], np.arange(slm_columns)[None, :]
-    return (HALF_PI * (1 + _sign(rows - alignment.first_row, columns))).astype(precision)
+    return np.asarray(HALF_PI * (1 + _sign(rows - alignment.first_row, columns)), np.float64)
 
 
 def _sign(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -276,6 +272,6 @@ def _spread(values: NDArray[np.float64], alignment: PrbmAlignment, strip: Strip)
     return values.repeat(alignment.rows_per_band, axis=0).repeat(strip.pixels_per_spin, axis=1)
 
 
-def _rows_of(base: NDArray[np.floating], band: int, alignment: PrbmAlignment) -> NDArray[np.floating]:
+def _rows_of(base: NDArray[np.float64], band: int, alignment: PrbmAlignment) -> NDArray[np.float64]:
     first = band * alignment.rows_per_band
     return base[first : first + alignment.rows_per_band].copy()

@@ -95,8 +95,6 @@ class Table:
         self._alignment = alignment
         widest = max(rbm.n_visible, rbm.n_hidden)
         self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin)
-        # A continuous panel resolves more than single precision; a panel of gray levels does not.
-        self._precision: type[np.floating] = np.float64 if bench.slm.levels == 0 else np.float32
         self._exposure_s: dict[tuple[LayerEncoding, int], float] = {}
         self._exposure_now_s = 0.0
         self._prepare()
@@ -106,9 +104,7 @@ class Table:
 
     def encode(self, rbm: RBM) -> LayerEncoding:
         """Encoding of the hidden layer of ``rbm``; of the visible layer for its transpose."""
-        return LayerEncoding(
-            rbm.weights, rbm.hidden_bias, self._alignment, self._strip, self._p.output_at, self._precision
-        )
+        return LayerEncoding(rbm.weights, rbm.hidden_bias, self._alignment, self._strip, self._p.output_at)
 
     def flips(self, outputs: int) -> Flips:
         """Patterns for one pass."""
@@ -167,7 +163,7 @@ class Table:
             self._exposure_now_s = float(camera.exposure_s)
             limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
             self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
-        bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns, self._precision))
+        bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns))
         bench.slm.settle()
         if p.emission == "on":
             bench.source.emission = True
@@ -184,10 +180,10 @@ class Table:
         try:
             exposure_s = 1.0
             if p.readout == "camera":
-                exposure_s = self._meter(reference_sequence(*arguments, 1, self._precision))
+                exposure_s = self._meter(reference_sequence(*arguments, 1))
                 self._expose_for(exposure_s)
                 exposure_s = self._exposure_now_s
-            result = self._sequencer_play(reference_sequence(*arguments, p.reference_repeats, self._precision))
+            result = self._sequencer_play(reference_sequence(*arguments, p.reference_repeats))
         finally:
             slm.settle_s = settle_s
         if result.saturated.any():

@@ -52,7 +52,7 @@ def test_the_field_of_every_band_is_i_times_L_over_wmax_plus_h(output_at: str, p
     weights, fields, spins = rng.normal(size=(7, 12)), rng.normal(size=12), rng.choice(np.array([-1, 1], np.int8), 7)
     table = alignment()
     strip = Strip.on(table, 120, 9, pixels_per_spin)
-    encoding = LayerEncoding(weights, fields, table, strip, output_at, np.float64)
+    encoding = LayerEncoding(weights, fields, table, strip, output_at)
     flips = Flips.single(12)
     found = axis_fields(patterns(encoding.sequence(encoding.passes[0], spins, flips)), table, pixels_per_spin)
     h = np.ones((13, 12))
@@ -96,7 +96,7 @@ def test_a_layer_with_more_outputs_than_bands_is_split_and_complete() -> None:
 
 def test_unused_bands_are_dark() -> None:
     table = alignment(bands=5)
-    encoding = LayerEncoding(np.ones((3, 2)), np.ones(2), table, Strip.on(table, 120, 4, 2), precision=np.float64)
+    encoding = LayerEncoding(np.ones((3, 2)), np.ones(2), table, Strip.on(table, 120, 4, 2))
     sequence = encoding.sequence(encoding.passes[0], np.ones(3, np.int8), Flips.single(2))
     assert np.abs(axis_fields(patterns(sequence)[:1], table, 2)[0, 2:]).max() < 1e-12
 
@@ -111,7 +111,7 @@ def test_all_zero_couplings_are_encoded_without_division_by_zero() -> None:
 def test_reference_patterns_have_their_stated_intensities() -> None:
     table = alignment()
     strip = Strip.on(table, 120, 9, 2)
-    sequence = reference_sequence(table, strip, 12, 3, 9, "centre", 2, np.float64)
+    sequence = reference_sequence(table, strip, 12, 3, 9, "centre", 2)
     intensities = (np.abs(axis_fields(patterns(sequence), table, 2)) ** 2).sum(axis=1)
     np.testing.assert_allclose(intensities, [12 * 16, 12 * 4, 0] * 2, atol=1e-10)
 
@@ -119,14 +119,14 @@ def test_reference_patterns_have_their_stated_intensities() -> None:
 def test_reference_patterns_light_every_place_of_the_strip_in_the_mean() -> None:
     table = alignment(bands=200)
     strip = Strip.on(table, 120, 9, 2)
-    sequence = reference_sequence(table, strip, 200, 3, 9, "centre", 1, np.float64)
+    sequence = reference_sequence(table, strip, 200, 3, 9, "centre", 1)
     lit = (np.abs(np.asarray(sequence.base) - np.pi / 2) < 1e-9).mean(axis=0)
     used = np.delete(np.arange(22), [12, 13])  # without the output spin, which is lit everywhere
     assert lit[used].min() > 0.15
 
 
 def test_the_dark_panel_sends_nothing_to_the_axis() -> None:
-    field = np.exp(1j * dark_panel(alignment(), 40, 120, np.float64))
+    field = np.exp(1j * dark_panel(alignment(), 40, 120))
     assert abs(field[3:5].sum()) < 1e-10
 
 
