@@ -68,6 +68,10 @@ class SoftwareSequencer(Sequencer):
             site.device(detector) if detector else None,
         )
 
+    def open(self) -> None:
+        """Timing as the instruments allow."""
+        self._timing = "auto"
+
     def identity(self) -> Identity:
         """A composite has no serial number of its own."""
         return Identity(model="labctl sequencer", serial="", firmware="1")

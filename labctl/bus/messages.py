@@ -108,7 +108,9 @@ def _decode(frames: list[Buffer], message_type: Any) -> Any:
             raise BusError(f"malformed message: an array of {size} bytes, more than the bus takes")
         if dtype.kind not in _DTYPES or min(place.shape, default=0) < 0 or size != len(buffer):
             raise BusError("malformed message: an array does not match its frame")
-        return np.frombuffer(buffer, dtype).reshape(place.shape)
+        array = np.frombuffer(buffer, dtype).reshape(place.shape)
+        array.flags.writeable = False  # within one process the sender may hold the same memory
+        return array
 
     try:
         return msgspec.msgpack.Decoder(message_type, ext_hook=hook).decode(frames[0])

@@ -268,32 +268,27 @@ class Probe:
 
     def reference(self, start_s: float, duration_s: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same by transforming the whole pattern, at every instant of the exposure."""
-        p, light = self._p, self._light
+        light = self._light
+        bands, rows_per_band = len(light.wavelengths_m), light.rows_per_band
         columns = len(self._aperture.columns_m)
-        rows_per_band = light.rows_per_band
-        power = np.zeros((len(self._aperture.rows_m), columns))
+        # <F_(r+d) F_r*> of every band at every camera column, averaged over the exposure
+        products = np.zeros((rows_per_band, bands, columns), np.complex128)
         for time_s, time_weight in zip(*self._instants(start_s, duration_s), strict=True):
             phase = self._panel.phase_image(time_s)
-            for band in range(p.optics.bands):
+            for band in range(bands):
                 first = light.first_row + band * rows_per_band
                 field = light.amplitude * np.exp(1j * phase[first : first + rows_per_band])
                 sums = self._transform(field, self._kappa[band])
-                products = (
-                    np.array(
-                        [
-                            (sums[d:] * sums[: rows_per_band - d].conj()).sum(axis=0) * self._column_weights[band]
-                            for d in range(rows_per_band)
-                        ]
-                    )
-                    .reshape(rows_per_band, columns, self._order)
-                    .sum(axis=2)
-                )
-                line = np.outer(self._cosines[band, 0], products[0].real)
-                for d in range(1, rows_per_band):
-                    line += 2 * np.outer(self._cosines[band, d], products[d].real)
-                    line += 2 * np.outer(self._sines[band, d], products[d].imag)
-                power += time_weight * shares[band] * self._row_weights[band][:, None] * line
-        return power
+                for d in range(rows_per_band):
+                    pairs = (sums[d:] * sums[: rows_per_band - d].conj()).sum(axis=0) * self._column_weights[band]
+                    products[d, band] += time_weight * pairs.reshape(columns, self._order).sum(axis=1)
+        # the line of each band, added up over the bands
+        weights = (self._row_weights * shares[:, None]).T
+        power = weights @ products[0].real
+        for d in range(1, rows_per_band):
+            power += 2 * (weights * self._cosines[:, d].T) @ products[d].real
+            power += 2 * (weights * self._sines[:, d].T) @ products[d].imag
+        return np.asarray(power)
 
     def _transform(self, field: NDArray[np.complex128], kappa: float) -> NDArray[np.complex128]:
         p = self._p
