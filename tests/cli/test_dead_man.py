@@ -10,11 +10,15 @@ import contextlib
 import signal
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from processes import Observer, Served, next_line, observer, script, up_in_its_own_folder, wait_until
+
+from labctl.client import ROI, Sequence, open_bench
 
 LEASE_S = 0.5
 BOUND_S = LEASE_S + 0.1
@@ -44,6 +48,27 @@ with open_bench("prbm-sim", {"bench.lease": "0.5 s"}) as bench:
         except LeaseError:
             print("lost", flush=True)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Compile, and keep on disk, what these tests' servers will run: compiling keeps a server busy for long."""
+    n = 3
+    sequence = Sequence(
+        base=np.zeros((4, 4)),
+        base_origin=(300, 900),
+        patches=np.ones((1, 2, 2)),
+        patch_origins=np.array([[300, 900]], np.int32),
+        offsets=np.arange(n + 1, dtype=np.int32),
+        indices=np.zeros(n, np.int32),
+    )
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABCTL_RUNTIME", folder)
+        for clock in ("virtual", "real"):
+            with open_bench("prbm-sim", {"bench.clock": clock}) as bench, bench.control("compiling"):
+                bench.camera.roi = ROI(row=1080, column=1280, rows=1, columns=1)
+                bench.source.emission = True
+                bench.sequencer.play(sequence, [])
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +109,7 @@ def go(client: subprocess.Popen[str], looking: Observer) -> float:
 
 def seconds_until_dark(looking: Observer, since_s: float) -> float:
     while looking.emission() is not False:
-        assert time.monotonic() - since_s < 10
+        assert time.monotonic() - since_s < 60
         time.sleep(0.002)
     return time.monotonic() - since_s
 
