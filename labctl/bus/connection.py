@@ -39,6 +39,7 @@ class Connection:
         self._patience_ms = max(1, int(patience_s * 1000))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        self._closing = False
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -47,8 +48,10 @@ class Connection:
         self._socket.connect(endpoint)
 
     def close(self) -> None:
-        """Disconnect; a reply still on its way is dropped."""
-        self._socket.close()
+        """Disconnect; a reply still on its way is dropped, and whoever waits for it in another thread is told."""
+        self._closing = True
+        with self._lock:  # a socket must not be closed under a thread that is using it
+            self._socket.close()
 
     def request(
         self, device: str, verb: str, name: str = "", arguments: Any = None, timeout_s: float | None = None
@@ -58,6 +61,8 @@ class Connection:
         Without ``timeout_s`` a call may take as long as it takes, as long as the server shows signs of life.
         """
         with self._lock:
+            if self._closing:
+                raise BusError(f"{device or 'host'}.{name or verb}: the connection is closed")
             number = next(self._numbers)
             expires_ns = time.monotonic_ns() + int((timeout_s or START_WITHIN_S) * 1e9)
             frames = encode(Request(VERSION, number, device, verb, name, arguments, self.lease, expires_ns))
@@ -79,6 +84,8 @@ class Connection:
             try:
                 parts = self._socket.recv_multipart(copy=False)
             except zmq.Again:
+                if self._closing:
+                    raise BusError(f"{what}: the connection was closed while waiting for the answer") from None
                 if deadline is not None and time.monotonic() > deadline:
                     raise BusError(f"{what}: no answer from {self.endpoint} within {timeout_s:g} s") from None
                 if self._while_waiting is not None:

@@ -7,6 +7,7 @@ raw bytes, so they are neither copied nor encoded. Nothing executable is ever de
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from drivers.settings import VALUE_TYPES
 VERSION = 1
 _ARRAY = 1
 _DTYPES = frozenset("biuf")
+_DTYPE_TEXT = re.compile(r"[<>|](b1|[iu][1248]|f2|f4|f8|f16)")
 LARGEST_ARRAY_BYTES = 1 << 31
 LARGEST_HEADER_BYTES = 1 << 24
 
@@ -101,6 +103,8 @@ def _decode(frames: list[Buffer], message_type: Any) -> Any:
         place = msgspec.msgpack.decode(data, type=_ArrayPlace)
         if not 1 <= place.frame < len(frames) or len(place.dtype) > 4:
             raise BusError("malformed message: an array without its frame")
+        if not _DTYPE_TEXT.fullmatch(place.dtype):  # numpy would evaluate stranger texts
+            raise BusError(f"malformed message: an array of dtype {place.dtype!r}")
         dtype = np.dtype(place.dtype)
         size = math.prod(place.shape) * dtype.itemsize
         buffer = frames[place.frame]
