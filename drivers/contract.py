@@ -16,10 +16,11 @@ group ``labctl.kinds``; a new driver is a subclass of a kind, registered under `
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from pydantic import BaseModel
 
 from drivers.errors import (
@@ -247,6 +248,12 @@ class Device(Configurable):
     composite: ClassVar[bool] = False
     """Whether it is made of other devices of the bench, which must exist before it."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.allocate: Callable[[tuple[int, ...], DTypeLike], NDArray[Any]] = np.empty
+        """Memory for an array that will be returned: shape, dtype. The device server sets it to its shared-memory
+        ring, so that a driver writes frames where the client reads them; every call gives a fresh array."""
+
     @classmethod
     def build(cls, name: str, options: BaseModel | None, site: Site) -> Device:
         """Make the driver the bench file asks for. Nothing is connected before `open`."""
@@ -288,6 +295,15 @@ class SLM(Device):
 
         ``whole`` tells whether `settle` must wait for a whole new pattern or for a local change of the old one.
         Raises LimitError if it does not fit or is not finite.
+        """
+
+    @operation()
+    @abstractmethod
+    def write_gray(self, gray: NDArray[np.integer[Any]], row: int = 0, column: int = 0, whole: bool = True) -> int:
+        """Show ``gray`` levels (rows, columns; uint8 or uint16, below ``levels``) as they are; else as `write`.
+
+        For calibrations, which find out what phase a level gives. Raises LimitError if it does not fit, a level does
+        not exist, or the panel is continuous and has none.
         """
 
     @operation()

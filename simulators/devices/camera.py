@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike
 from pydantic import BaseModel
 
 from drivers.contract import (
@@ -22,9 +22,18 @@ from drivers.contract import (
     Limits,
 )
 from drivers.site import Site
+from simulators.devices.stop_flag import StopFlag
 
 _LEAST_EXPOSURE_ROWS = 3
 """Shortest triggered exposure of a Zyla, in row times."""
+
+
+class _Burst(NamedTuple):
+    """What the camera was armed for."""
+
+    frames: int
+    exposure_ns: int
+    roi: ROI
 
 
 class SimulatedCamera(Camera):
@@ -35,6 +44,7 @@ class SimulatedCamera(Camera):
     def __init__(self, name: str, world: Any) -> None:
         super().__init__(name)
         self._world = world
+        self._stop = StopFlag(world)
         self._reset()
 
     @classmethod
@@ -52,20 +62,17 @@ class SimulatedCamera(Camera):
         )
         self._exposure_ns: int = round(16.7e-3 * 1e9 / self._row_ns) * self._row_ns
         self._roi = ROI(row=0, column=0, rows=c.rows, columns=c.columns)
-        self._number = 0
-        self._armed = self._wanted = 0
-        self._burst: list[tuple[NDArray[Any], int, int, int, int]] = []
+        self._burst: _Burst | None = None
 
     def open(self) -> None:
         """Power-on state: full frame, 16.7 ms, exposures counted from 0."""
         self._reset()
-        self._world.triggered.append(self)
+        self._stop.attach(self.name, "camera")
 
     def close(self) -> None:
         """Leave the trigger line."""
         super().close()
-        if self in self._world.triggered:
-            self._world.triggered.remove(self)
+        self._world.detach(self.name)
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
@@ -73,19 +80,23 @@ class SimulatedCamera(Camera):
 
     def safe(self) -> None:
         """Acquisition stopped."""
-        self._armed = 0
+        self._stop.set()
 
     def arm(self, frames: int = 1) -> None:
-        """Make ready for a burst; see the contract."""
+        """Make ready for a burst with the exposure and region of now; see the contract."""
         if frames < 1:
             raise LimitError(f"{self.name}.arm: {frames} frames; at least 1 is needed")
-        self._burst = []
-        self._armed = self._wanted = frames
+        self._burst = None
+        self._stop.clear()
+        self._world.arm_camera(self.name, frames, self._exposure_ns, self._roi)
+        self._burst = _Burst(frames, self._exposure_ns, self._roi)
 
     def trigger(self, pattern_id: int = UNKNOWN_PATTERN) -> Frame:
         """Expose once by software trigger; see the contract."""
-        self._armed = max(self._armed - 1, 0)
-        data, number, start_ns, end_ns, saturated = self._expose()
+        roi, exposure_ns = self._roi, self._exposure_ns
+        data = self.allocate((roi.rows, roi.columns), self._dtype())
+        number, start_ns, saturated = self._world.trigger(self.name, exposure_ns, roi, data)
+        end_ns = start_ns + exposure_ns
         self._world.clock.sleep_until(end_ns + self._readout_ns())
         return Frame(
             data=data,
@@ -93,8 +104,8 @@ class SimulatedCamera(Camera):
             start_ns=start_ns,
             end_ns=end_ns,
             utc_start_ns=self._world.clock.utc_zero_ns + start_ns,
-            exposure_s=self.exposure_s,
-            roi=self._roi,
+            exposure_s=exposure_ns / 1e9,
+            roi=roi,
             electrons_per_count=self.electrons_per_count,
             bit_depth=self.bit_depth,
             saturated=saturated,
@@ -104,78 +115,37 @@ class SimulatedCamera(Camera):
 
     def collect(self) -> FrameStack:
         """All frames of the burst armed last; see the contract."""
-        burst, missing = self._burst, self._wanted - len(self._burst)
-        self._burst, self._armed, self._wanted = [], 0, 0
-        if missing or not burst:
-            raise DeviceTimeout(
-                f"{self.name}.collect: {len(burst)} frames came, {missing or 1} more were armed for; the burst was "
-                "dropped. Check the trigger line and arm again"
-            )
+        burst, self._burst = self._burst, None
+        if burst is None:
+            raise self._missing(0, 1)
+        roi = burst.roi
+        data = self.allocate((burst.frames, roi.rows, roi.columns), self._dtype())
+        numbers, start_ns, saturated = self._world.collect_frames(self.name, data)
+        came = len(numbers)
+        if came < burst.frames:
+            raise self._missing(came, burst.frames - came)
         return FrameStack(
-            data=np.stack([b[0] for b in burst]),
-            frame_ids=np.array([b[1] for b in burst], np.int64),
-            start_ns=np.array([b[2] for b in burst], np.int64),
-            end_ns=np.array([b[3] for b in burst], np.int64),
-            utc_start_ns=self._world.clock.utc_zero_ns + burst[0][2],
-            exposure_s=self.exposure_s,
-            roi=self._roi,
+            data=data,
+            frame_ids=numbers,
+            start_ns=start_ns,
+            end_ns=start_ns + burst.exposure_ns,
+            utc_start_ns=self._world.clock.utc_zero_ns + int(start_ns[0]),
+            exposure_s=burst.exposure_ns / 1e9,
+            roi=roi,
             electrons_per_count=self.electrons_per_count,
             bit_depth=self.bit_depth,
-            saturated=np.array([b[4] for b in burst], np.int64),
-            lost_before=np.zeros(len(burst), np.int64),
+            saturated=saturated,
+            lost_before=np.zeros(came, np.int64),
         )
 
-    def armed(self) -> int:
-        """Pulses of the trigger line it still answers."""
-        return self._armed
-
-    def on_trigger(self) -> None:
-        """A pulse on the trigger line."""
-        if self._armed:
-            self._armed -= 1  # first, so that a safe() during the exposure is not undone
-            self._burst.append(self._expose())
-
-    def take_burst(
-        self, offsets: NDArray[np.int32], indices: NDArray[np.int32], settle_ns: int, dwell_ns: int
-    ) -> NDArray[np.int64] | None:
-        """Patterns 1 and following of the SLM's sequence in one compiled loop; when each was stable.
-
-        None if the world can only be asked frame by frame, or fewer frames are armed than there are patterns.
-        """
-        remaining = len(offsets) - 2
-        if self._armed != remaining or not remaining:
-            return None
-        roi, exposure_ns = self._roi, self._exposure_ns
-        burst = self._world.burst(
-            self.name,
-            self._number,
-            exposure_ns * 1e-9,
-            (roi.row, roi.column, roi.rows, roi.columns),
-            offsets,
-            indices,
-            settle_ns,
-            dwell_ns,
+    def _missing(self, came: int, missing: int) -> DeviceTimeout:
+        return DeviceTimeout(
+            f"{self.name}.collect: {came} frames came, {missing} more were armed for; the burst was "
+            "dropped. Check the trigger line and arm again"
         )
-        if burst is None:
-            return None
-        for k in range(remaining):
-            start_ns = int(burst.start_ns[k])
-            self._burst.append(
-                (burst.counts[k], self._number + k, start_ns, start_ns + exposure_ns, int(burst.saturated[k]))
-            )
-        self._number += remaining
-        self._armed = 0
-        return np.asarray(burst.start_ns)
 
-    def _expose(self) -> tuple[NDArray[Any], int, int, int, int]:
-        start_ns = self._world.clock.now_ns()
-        number = self._number
-        self._number += 1
-        roi = self._roi
-        data, saturated, _ = self._world.expose(
-            self.name, number, start_ns, self._exposure_ns * 1e-9, roi.row, roi.column, roi.rows, roi.columns
-        )
-        return data, number, start_ns, start_ns + self._exposure_ns, saturated
+    def _dtype(self) -> DTypeLike:
+        return np.float64 if self._world.parameters.camera.ideal else np.uint16
 
     def _readout_ns(self) -> int:
         # Two halves of the sensor are read at once, outwards from the middle (Zyla manual).
@@ -209,7 +179,7 @@ class SimulatedCamera(Camera):
                 f"{self.name}.roi = rows {value.row}+{value.rows}, columns {value.column}+{value.columns}: the sensor "
                 f"has {rows}x{columns} pixels; nothing was changed"
             )
-        if self._armed:
+        if self._burst is not None and self._world.armed(self.name):
             raise DeviceError(f"{self.name}.roi: the camera is armed; collect the burst first")
         self._roi = value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,15 @@ from pydantic import BaseModel, ConfigDict
 
 from drivers.contract import DeviceTimeout, Identity, LimitError, Photodetector, Reading
 from drivers.site import Site
+from simulators.devices.stop_flag import StopFlag
+
+
+class _Burst(NamedTuple):
+    """What the detector was armed for."""
+
+    readings: int
+    integration_ns: int
+    wavelength_m: float
 
 
 class SimulatedPhotodetector(Photodetector):
@@ -27,6 +36,8 @@ class SimulatedPhotodetector(Photodetector):
         super().__init__(name)
         self._world = world
         self._port = port
+        self._stop = StopFlag(world)
+        self._mean_wavelength_m = float(world.parameters.mean_wavelength_m)
         self._reset()
 
     @classmethod
@@ -38,21 +49,18 @@ class SimulatedPhotodetector(Photodetector):
 
     def _reset(self) -> None:
         self._integration_ns = 16_700_000
-        self._wavelength_m = float(self._world.mean_wavelength_m)
-        self._number = 0
-        self._armed = self._wanted = 0
-        self._burst: list[Reading] = []
+        self._wavelength_m = self._mean_wavelength_m
+        self._burst: _Burst | None = None
 
     def open(self) -> None:
         """Power-on state."""
         self._reset()
-        self._world.triggered.append(self)
+        self._stop.attach(self.name, self._port)
 
     def close(self) -> None:
         """Leave the trigger line."""
         super().close()
-        if self in self._world.triggered:
-            self._world.triggered.remove(self)
+        self._world.detach(self.name)
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
@@ -60,11 +68,12 @@ class SimulatedPhotodetector(Photodetector):
 
     def safe(self) -> None:
         """A detector harms nothing; pending triggers are dropped."""
-        self._armed = 0
+        self._stop.set()
 
     def measure(self) -> Reading:
         """One reading now."""
-        reading = self._take()
+        taken = self._world.measure(self.name, self._integration_ns)
+        reading = self._reading(taken, self._integration_ns, self._wavelength_m)
         self._world.clock.sleep_until(reading.end_ns)
         return reading
 
@@ -75,49 +84,39 @@ class SimulatedPhotodetector(Photodetector):
         return np.array([self.measure().power_w for _ in range(samples)])
 
     def arm(self, readings: int = 1) -> None:
-        """Make ready for triggered readings."""
+        """Make ready for triggered readings with the integration and wavelength of now."""
         if readings < 1:
             raise LimitError(f"{self.name}.arm: {readings} readings; at least 1 is needed")
-        self._burst = []
-        self._armed = self._wanted = readings
+        self._burst = None
+        self._stop.clear()
+        self._world.arm_photodetector(self.name, readings, self._integration_ns)
+        self._burst = _Burst(readings, self._integration_ns, self._wavelength_m)
 
     def collect(self) -> list[Reading]:
         """Readings since `arm`."""
-        burst, missing = self._burst, self._wanted - len(self._burst)
-        self._burst, self._armed, self._wanted = [], 0, 0
-        if missing or not burst:
+        burst, self._burst = self._burst, None
+        taken = self._world.collect_readings(self.name) if burst else []
+        if burst is None or len(taken) < burst.readings:
+            missing = burst.readings - len(taken) if burst else 1
             raise DeviceTimeout(
-                f"{self.name}.collect: {len(burst)} readings came, {missing or 1} more were armed for; they were "
+                f"{self.name}.collect: {len(taken)} readings came, {missing} more were armed for; they were "
                 "dropped. Check the trigger line and arm again"
             )
-        return burst
+        return [self._reading(t, burst.integration_ns, burst.wavelength_m) for t in taken]
 
-    def armed(self) -> int:
-        """Pulses of the trigger line it still answers."""
-        return self._armed
-
-    def on_trigger(self) -> None:
-        """A pulse on the trigger line."""
-        if self._armed:
-            self._armed -= 1
-            self._burst.append(self._take())
-
-    def _take(self) -> Reading:
-        start_ns = self._world.clock.now_ns()
-        measure = self._world.tap_power if self._port == "tap" else self._world.slit_power
-        power_w, sigma_w, beyond = measure(self.name, self._number, start_ns, self._integration_ns * 1e-9)
-        self._number += 1
+    def _reading(self, taken: tuple[int, int, float, float, bool], integration_ns: int, wavelength_m: float) -> Reading:
+        number, start_ns, power_w, sigma_w, beyond = taken
         # The instrument divides by the responsivity at the wavelength it was told.
         error = self._world.parameters.detector.wavelength_error
-        told = 1.0 + error * (self._wavelength_m - self._world.mean_wavelength_m)
+        told = 1.0 + error * (wavelength_m - self._mean_wavelength_m)
         return Reading(
-            reading_id=self._number - 1,
+            reading_id=number,
             power_w=power_w * told,
             standard_power_w=sigma_w * told,
             start_ns=start_ns,
-            end_ns=start_ns + self._integration_ns,
+            end_ns=start_ns + integration_ns,
             utc_start_ns=self._world.clock.utc_zero_ns + start_ns,
-            wavelength_m=self._wavelength_m,
+            wavelength_m=wavelength_m,
             saturated=beyond,
         )
 

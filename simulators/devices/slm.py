@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,21 @@ from pydantic import BaseModel
 from drivers.contract import SLM, DeviceError, Identity, LimitError, Sequence, SequenceTimes
 from drivers.phase import check_pattern, gray_levels
 from drivers.site import Site
+from simulators.devices.stop_flag import StopFlag
+from simulators.slide_show import Pace, play
 
 MEMORY_PATTERNS = 4096
+
+
+class _Slides(NamedTuple):
+    """A stored `Sequence` in gray levels."""
+
+    base: NDArray[Any]
+    base_origin: tuple[int, int]
+    patches: NDArray[Any]
+    patch_origins: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+    indices: NDArray[np.int32]
 
 
 class SimulatedSLM(SLM):
@@ -24,7 +36,7 @@ class SimulatedSLM(SLM):
     def __init__(self, name: str, world: Any) -> None:
         super().__init__(name)
         self._world = world
-        self._stop = threading.Event()
+        self._stop = StopFlag(world)
         self._reset()
 
     @classmethod
@@ -39,12 +51,12 @@ class SimulatedSLM(SLM):
         self._sent = np.zeros((p.rows, p.columns), gray_levels(np.zeros((1, 1)), p.levels or 0).dtype)
         self._pattern_id = 0
         self._stable_ns = 0
-        self._loaded: tuple[Sequence, NDArray[Any], NDArray[Any]] | None = None
+        self._loaded: _Slides | None = None
 
     def open(self) -> None:
         """Start from the state of a panel that was just switched on."""
         self._reset()
-        self._stop.clear()
+        self._stop.attach(self.name, "slm")
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
@@ -57,12 +69,34 @@ class SimulatedSLM(SLM):
     def write(self, phase: NDArray[np.floating[Any]], row: int = 0, column: int = 0, whole: bool = True) -> int:
         """Send a pattern; see the contract."""
         check_pattern(self.name, phase, row, column, self.rows, self.columns)
-        gray = gray_levels(phase, self.levels)
-        now_ns = self._world.clock.now_ns()
+        return self._send(gray_levels(phase, self.levels), row, column, whole)
+
+    def write_gray(self, gray: NDArray[np.integer[Any]], row: int = 0, column: int = 0, whole: bool = True) -> int:
+        """Send gray levels as they are; see the contract."""
+        self._check_gray(gray, row, column)
+        return self._send(gray.astype(self._sent.dtype), row, column, whole)
+
+    def _check_gray(self, gray: NDArray[np.integer[Any]], row: int, column: int) -> None:
+        what = f"{self.name}.write_gray"
+        if not self.levels:
+            raise LimitError(f"{what}: the panel is continuous and has no gray levels; write phase instead")
+        if not isinstance(gray, np.ndarray) or gray.ndim != 2 or gray.dtype not in (np.uint8, np.uint16):
+            found = f"{gray.dtype} {gray.shape}" if isinstance(gray, np.ndarray) else type(gray).__name__
+            raise LimitError(f"{what}: an array (rows, columns) of uint8 or uint16 is needed, not {found}")
+        rows, columns = gray.shape
+        if row < 0 or column < 0 or row + rows > self.rows or column + columns > self.columns:
+            raise LimitError(
+                f"{what}: a pattern of {rows}x{columns} at row {row}, column {column} does not fit the panel's "
+                f"{self.rows}x{self.columns} pixels"
+            )
+        if gray.size and gray.max() >= self.levels:
+            raise LimitError(f"{what}: gray level {gray.max()}; the panel has 0 to {self.levels - 1}")
+
+    def _send(self, gray: NDArray[Any], row: int, column: int, whole: bool) -> int:
+        arrived_ns = self._world.write(gray, row, column)
         self._sent[row : row + gray.shape[0], column : column + gray.shape[1]] = gray
-        self._world.panel.write(gray, row, column, now_ns)
         self._loaded = None
-        self._stable_ns = now_ns + _ns(self._base_settle_s if whole else self._settle_s)
+        self._stable_ns = arrived_ns + _ns(self._base_settle_s if whole else self._settle_s)
         self._pattern_id += 1
         return self._pattern_id
 
@@ -76,60 +110,64 @@ class SimulatedSLM(SLM):
         sequence.validate(self.rows, self.columns)
         if len(sequence) > MEMORY_PATTERNS:
             raise LimitError(f"{self.name}.load: {len(sequence)} patterns, the memory holds {MEMORY_PATTERNS}")
-        base = gray_levels(sequence.base, self.levels)
-        patches = gray_levels(sequence.patches, self.levels)
-        self._loaded = (sequence, base, patches)
-        self._world.panel.load(base, sequence.base_origin, patches, sequence.patch_origins)
+        slides = _Slides(
+            gray_levels(sequence.base, self.levels),
+            sequence.base_origin,
+            gray_levels(sequence.patches, self.levels),
+            # Copies: what came over the bus may lie in memory that is used again.
+            np.array(sequence.patch_origins, np.int32),
+            np.array(sequence.offsets, np.int32),
+            np.array(sequence.indices, np.int32),
+        )
+        self._loaded = None
+        self._world.load(*slides)
+        self._loaded = slides
         return len(sequence)
 
     def run(self, dwell_s: float) -> SequenceTimes:
         """Step through the stored sequence, pulsing the trigger output once each pattern is stable."""
-        if self._loaded is None:
+        slides = self._loaded
+        if slides is None:
             raise DeviceError(f"{self.name}.run: no sequence is stored; call load first (a write or a run drops it)")
-        sequence, base, patches = self._loaded
         self._stop.clear()
-        clock, panel = self._world.clock, self._world.panel
-        n = len(sequence)
-        ids = np.arange(self._pattern_id + 1, self._pattern_id + 1 + n, dtype=np.int64)
-        stable = np.empty(n, np.int64)
-        dwell_ns, settle_ns, base_settle_ns = _ns(dwell_s), _ns(self._settle_s), _ns(self._base_settle_s)
-        # Copies: what came over the bus may be read-only, for which kernels would be compiled once more.
-        offsets, indices = np.array(sequence.offsets, np.int32), np.array(sequence.indices, np.int32)
-        for k in range(n):
-            if self._stop.is_set():
-                self._remember(sequence, base, patches, k)
-                raise DeviceError(f"{self.name}.run: stopped by safe() after {k} of {n} patterns")
-            now_ns = clock.now_ns()
-            panel.step(indices[offsets[k] : offsets[k + 1]], now_ns)
-            self._pattern_id = int(ids[k])
-            stable[k] = now_ns + (base_settle_ns if k == 0 else settle_ns)
-            clock.sleep_until(int(stable[k]))
-            self._world.fire_trigger()
-            clock.sleep_until(int(stable[k]) + dwell_ns)
-            if k == 0 and self._world.parameters.path == "auto" and not self._stop.is_set():
-                camera = self._world.lone_camera()
-                rest = camera.take_burst(offsets, indices, settle_ns, dwell_ns) if camera else None
-                if rest is not None:
-                    stable[1:] = rest
-                    self._pattern_id = int(ids[-1])
-                    break
-        self._remember(sequence, base, patches, n)
-        return SequenceTimes(pattern_ids=ids, stable_ns=stable)
+        pace = Pace(_ns(self._base_settle_s), _ns(self._settle_s), _ns(dwell_s))
+        n = len(slides.offsets) - 1
+        first_id = self._pattern_id + 1
+        self._pattern_id += n  # should the world fail, it is not known what was shown; no id is given twice
+        self._loaded = None
+        virtual = self._world.clock.virtual
+        stable_ns = self._world.run(self.name, *pace) if virtual else self._step_through(n, pace)
+        shown = len(stable_ns)
+        self._pattern_id = first_id - 1 + shown
+        self._remember(slides, shown)
+        if shown < n:
+            raise DeviceError(f"{self.name}.run: stopped by safe() after {shown} of {n} patterns")
+        return SequenceTimes(pattern_ids=np.arange(first_id, first_id + n, dtype=np.int64), stable_ns=stable_ns)
+
+    def _step_through(self, n: int, pace: Pace) -> NDArray[np.int64]:
+        """In real time: the world, which others need meanwhile, must not wait for the settling."""
+        world = self._world
+        stable_ns = np.empty(n, np.int64)
+        shown = play(world.step, world.fire_trigger, self._stop.is_set, world.clock, pace, stable_ns, 0, n)
+        return stable_ns[:shown]
 
     def read_back(self) -> NDArray[Any]:
         """The frame buffer: what was sent, which is not always what the panel shows."""
-        return self._sent.copy()
+        found = self.allocate(self._sent.shape, self._sent.dtype)
+        found[:] = self._sent
+        return found
 
-    def _remember(self, sequence: Sequence, base: NDArray[Any], patches: NDArray[Any], shown: int) -> None:
+    def _remember(self, slides: _Slides, shown: int) -> None:
+        """What the frame buffer holds after so many patterns; a sequence of which none was shown stays stored."""
         if not shown:
+            self._loaded = slides
             return
-        row, column = sequence.base_origin
-        self._sent[row : row + base.shape[0], column : column + base.shape[1]] = base
-        height, width = patches.shape[1:]
-        for index in sequence.indices[sequence.offsets[shown - 1] : sequence.offsets[shown]]:
-            r, c = sequence.patch_origins[index]
-            self._sent[r : r + height, c : c + width] = patches[index]
-        self._loaded = None
+        row, column = slides.base_origin
+        self._sent[row : row + slides.base.shape[0], column : column + slides.base.shape[1]] = slides.base
+        height, width = slides.patches.shape[1:]
+        for index in slides.indices[slides.offsets[shown - 1] : slides.offsets[shown]]:
+            r, c = slides.patch_origins[index]
+            self._sent[r : r + height, c : c + width] = slides.patches[index]
 
     # --- settings ---------------------------------------------------------------------------------------------------
 

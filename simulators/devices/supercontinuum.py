@@ -34,47 +34,53 @@ class SimulatedSupercontinuum(SupercontinuumLaser):
         return Identity(model="simulated supercontinuum", serial="sim-source", firmware="labctl")
 
     def safe(self) -> None:
-        """Emission off. A plain assignment: it never waits for a running exposure."""
-        self._world.source.emission = False
+        """Emission off. A store into shared memory: it never waits for what the world is doing."""
+        self._set("emission", False)
+
+    def _get(self, control: str) -> Any:
+        return self._world.state[control][0]
+
+    def _set(self, control: str, value: float) -> None:
+        self._world.state[control][0] = value
 
     # --- settings ---------------------------------------------------------------------------------------------------
 
     def _read_emission(self) -> bool:
-        return bool(self._world.source.emission)
+        return bool(self._get("emission"))
 
     def _write_emission(self, value: bool) -> None:
         if value and self._world.parameters.source.tripped:
             raise DeviceError(f"{self.name}.emission: the laser reports an open interlock; close it and reset the key")
-        self._world.source.emission = value
+        self._set("emission", value)
 
     def _read_power_fraction(self) -> float:
-        return float(self._world.source.power_fraction)
+        return float(self._get("power_fraction"))
 
     def _write_power_fraction(self, value: float) -> None:
         steps = round(value * 1000)
         highest = self.limits("power_fraction").maximum
         if highest is not None and steps / 1000 > highest:
             steps = math.floor(value * 1000)  # a limit holds for the light, not only for what was asked
-        self._world.source.power_fraction = steps / 1000
+        self._set("power_fraction", steps / 1000)
 
     def _read_wavelength_min_m(self) -> float:
-        return float(self._world.source.wavelength_min_m)
+        return float(self._get("wavelength_min_m"))
 
     def _write_wavelength_min_m(self, value: float) -> None:
         if value >= self.wavelength_max_m:
             raise LimitError(f"{self.name}.wavelength_min_m = {value}: must lie below {self.wavelength_max_m}")
-        self._world.source.wavelength_min_m = value
+        self._set("wavelength_min_m", value)
 
     def _read_wavelength_max_m(self) -> float:
-        return float(self._world.source.wavelength_max_m)
+        return float(self._get("wavelength_max_m"))
 
     def _write_wavelength_max_m(self, value: float) -> None:
         if value <= self.wavelength_min_m:
             raise LimitError(f"{self.name}.wavelength_max_m = {value}: must lie above {self.wavelength_min_m}")
-        self._world.source.wavelength_max_m = value
+        self._set("wavelength_max_m", value)
 
     def _read_pulse_picker(self) -> int:
-        return int(self._world.source.pulse_picker)
+        return int(self._get("pulse_picker"))
 
     def _write_pulse_picker(self, value: int) -> None:
-        self._world.source.pulse_picker = value
+        self._set("pulse_picker", value)

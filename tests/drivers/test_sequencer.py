@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
+from msgspec import structs
 
 from drivers.contract import (
     ROI,
@@ -17,6 +18,7 @@ from drivers.contract import (
     DeviceError,
     DeviceTimeout,
     Frame,
+    FrameStack,
     LimitError,
     Reading,
     Sequence,
@@ -446,13 +448,18 @@ def test_bench_time_is_settling_exposure_and_readout(table: Table, timing: str) 
 @pytest.fixture
 def early(table: Table, monkeypatch: pytest.MonkeyPatch) -> Table:
     """A camera whose frames claim to have begun a microsecond before their trigger."""
-    expose = SimulatedCamera._expose
+    trigger, collect = table.camera.trigger, table.camera.collect
 
-    def exposed_too_soon(camera: SimulatedCamera) -> Any:
-        data, number, start_ns, end_ns, saturated = expose(camera)
-        return data, number, start_ns - 1_000, end_ns, saturated
+    def early_frame(pattern_id: int = UNKNOWN_PATTERN) -> Frame:
+        frame = trigger(pattern_id)
+        return structs.replace(frame, start_ns=frame.start_ns - 1_000)
 
-    monkeypatch.setattr(SimulatedCamera, "_expose", exposed_too_soon)
+    def early_frames() -> FrameStack:
+        stack = collect()
+        return structs.replace(stack, start_ns=stack.start_ns - 1_000)
+
+    monkeypatch.setattr(table.camera, "trigger", early_frame)
+    monkeypatch.setattr(table.camera, "collect", early_frames)
     return table
 
 

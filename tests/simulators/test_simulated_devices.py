@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prbm_table import OnPulse, lit_world
+from prbm_table import lit_world, on_pulse
 from scipy import stats
 
 from drivers.contract import ROI, DeviceError, DeviceTimeout, LimitError, Limits, Sequence
@@ -327,7 +327,11 @@ def test_safe_during_an_exposure_stops_the_burst(
 def test_a_closed_camera_hears_no_trigger(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.close()
     camera.close()
-    assert world.triggered == []
+    world.fire_trigger()
+    with pytest.raises(DeviceError, match="camera is not on the table; open it"):
+        camera.trigger()
+    camera.open()
+    assert camera.trigger().frame_id == 0
 
 
 # --- SLM --------------------------------------------------------------------------------------------------------------
@@ -427,7 +431,7 @@ def test_a_sequence_takes_settling_and_dwell_of_each_pattern(slm: SimulatedSLM, 
 
 def test_each_pattern_of_a_sequence_pulses_the_trigger_when_it_is_stable(slm: SimulatedSLM, world: PrbmWorld) -> None:
     pulses: list[int] = []
-    world.triggered.append(OnPulse(lambda _: pulses.append(world.clock.now_ns())))
+    on_pulse(world, lambda _: pulses.append(world.clock.now_ns()))
     slm.load(two_patterns(4))
     assert slm.run(0.01).stable_ns.tolist() == pulses
 
@@ -450,13 +454,13 @@ def test_a_sequence_larger_than_the_memory_is_refused(slm: SimulatedSLM) -> None
         slm.load(two_patterns(MEMORY_PATTERNS + 1))
 
 
-def stop_at(k: int, stop: Callable[[], None]) -> OnPulse:
+def stop_at(world: PrbmWorld, k: int, stop: Callable[[], None]) -> None:
     """Calls ``stop`` at pulse k of the trigger line."""
-    return OnPulse(lambda pulse: stop() if pulse == k else None)
+    on_pulse(world, lambda pulse: stop() if pulse == k else None)
 
 
 def test_safe_stops_a_running_sequence(slm: SimulatedSLM, world: PrbmWorld) -> None:
-    world.triggered.append(stop_at(2, slm.safe))
+    stop_at(world, 2, slm.safe)
     slm.load(two_patterns(5))
     with pytest.raises(DeviceError, match=r"slm\.run: stopped by safe\(\) after 2 of 5 patterns"):
         slm.run(0.0)
@@ -464,7 +468,7 @@ def test_safe_stops_a_running_sequence(slm: SimulatedSLM, world: PrbmWorld) -> N
 
 def test_pattern_ids_rise_even_after_a_stopped_sequence(slm: SimulatedSLM, world: PrbmWorld) -> None:
     # Patterns 1 and 2 were on the panel; their ids must not be given to others.
-    world.triggered.append(stop_at(2, slm.safe))
+    stop_at(world, 2, slm.safe)
     slm.load(two_patterns(5))
     with pytest.raises(DeviceError):
         slm.run(0.0)
@@ -472,7 +476,7 @@ def test_pattern_ids_rise_even_after_a_stopped_sequence(slm: SimulatedSLM, world
 
 
 def test_a_stopped_sequence_reads_back_as_the_pattern_shown(slm: SimulatedSLM, world: PrbmWorld) -> None:
-    world.triggered.append(stop_at(2, slm.safe))
+    stop_at(world, 2, slm.safe)
     slm.load(two_patterns(5))
     with pytest.raises(DeviceError):
         slm.run(0.0)
@@ -486,7 +490,7 @@ def test_safe_from_another_thread_stops_a_running_sequence(slm: SimulatedSLM, wo
         thread.start()
         thread.join()
 
-    world.triggered.append(stop_at(1, stop))
+    stop_at(world, 1, stop)
     slm.load(two_patterns(5))
     with pytest.raises(DeviceError, match="after 1 of 5"):
         slm.run(0.0)
@@ -615,6 +619,7 @@ def test_amplifier_noise_falls_with_the_root_of_the_integration_time(
 def test_shot_noise_is_that_of_the_electrons_counted(world: PrbmWorld) -> None:
     quiet = lit_world(detector={"tap_nep": "0 W/Hz**0.5"})
     tap = SimulatedPhotodetector("power_tap", quiet, "tap")
+    tap.open()
     reading = tap.measure()
     photon_j = 6.62607015e-34 * 299792458.0 / quiet.light.wavelengths_m.mean()
     electrons = 0.8 * reading.power_w * tap.integration_s / photon_j
@@ -624,6 +629,7 @@ def test_shot_noise_is_that_of_the_electrons_counted(world: PrbmWorld) -> None:
 def test_a_reading_ends_at_the_range() -> None:
     world = lit_world(detector={"slit_range": "1 pW"})
     slit = SimulatedPhotodetector("slit", world, "slit")
+    slit.open()
     reading = slit.measure()
     assert (reading.power_w, reading.saturated) == (1e-12, True)
     assert slit.range_w == 1e-12
@@ -637,6 +643,7 @@ def test_a_reading_within_the_range_is_not_saturated(tap: SimulatedPhotodetector
 
 def test_noise_of_an_ideal_detector_is_zero() -> None:
     tap = SimulatedPhotodetector("power_tap", lit_world(detector={"ideal": True}), "tap")
+    tap.open()
     assert tap.measure().standard_power_w == 0.0
     assert len(set(tap.trace(5))) == 1
 
@@ -673,6 +680,8 @@ def test_readings_that_were_cut_short_by_safe_are_an_error(tap: SimulatedPhotode
 
 def test_detectors_of_one_table_have_noise_of_their_own(world: PrbmWorld) -> None:
     first, second = (SimulatedPhotodetector(name, world, "tap") for name in ("tap", "tap2"))
+    first.open()
+    second.open()
     assert first.measure().power_w != second.measure().power_w
 
 

@@ -1,7 +1,7 @@
 """A whole burst in one compiled loop: pattern, settling, exposure, noise, next pattern.
 
 It calls the same kernels in the same order, with the same numbers, as the plain loop of one call per pattern
-(`simulators.devices.slm.SimulatedSLM.run`), which stays the reference; tests hold the two equal bit for bit. What it
+(`simulators.slide_show.play`), which stays the reference; tests hold the two equal bit for bit. What it
 saves is the way in and out of compiled code, eight times per frame.
 """
 
@@ -28,12 +28,16 @@ from simulators.worlds.prbm.probe import Sums
 
 
 class Sensor(NamedTuple):
-    """Camera and exposure. instants and weights: of the exposure, for fast and for slow motion."""
+    """Camera, its light and its exposure. instants and weights: of the exposure, for fast and for slow motion.
+
+    emission: (1,) the source's, which may go off at any moment.
+    """
 
     exposure_s: float
     electrons_per_watt: float
     dark_e: float
-    lit: bool
+    beam_open: bool
+    emission: NDArray[np.bool_]
     first_row: int
     first_column: int
     read_noise_e: NDArray[np.float64]
@@ -62,20 +66,26 @@ def play_burst(
     settle_ns: int,
     dwell_ns: int,
     first_number: int,
+    slm_stop: NDArray[np.uint8],
+    camera_stop: NDArray[np.uint8],
     counts: NDArray[np.uint16],
     saturated: NDArray[np.int64],
     stable_ns: NDArray[np.int64],
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Patterns ``first`` and following; fills counts (n, rows, columns), saturated (n,), stable_ns (n,) from there on.
 
     now_ns: bench time when the first of them is written; each next one is written when the last exposure's dwell is
-    over. first_number: exposure number of pattern ``first``. Returns the pixels still moving and the bench time.
+    over. first_number: exposure number of pattern ``first``. slm_stop, camera_stop: (1,) flags that may be set at any
+    moment; the burst then ends before its next pattern. Returns the pixels still moving, the bench time, and the
+    pattern that would have come next.
     """
     n = len(patterns.offsets) - 1
     rows, columns = sensor.read_noise_e.shape
     whole, at_start = np.ones(1), np.empty(1)
     mean = np.empty((rows, columns))
     for k in range(first, n):
+        if slm_stop[0] or camera_stop[0]:
+            return moving, now_ns, k
         # the pattern
         wanted = patterns.indices[patterns.offsets[k] : patterns.offsets[k + 1]]
         undrawn, drawn = patch_changes(patterns.active, wanted)
@@ -117,7 +127,7 @@ def play_burst(
         stable_ns[k] = now_ns
         start_s = now_ns * 1e-9
         # the exposure
-        if sensor.lit:
+        if sensor.beam_open and sensor.emission[0]:
             if moving:
                 moving = drop_settled(
                     start_s,
@@ -183,4 +193,4 @@ def play_burst(
             counts[k],
         )
         now_ns += dwell_ns
-    return moving, now_ns
+    return moving, now_ns, n

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drivers.quantity import (
@@ -149,6 +151,21 @@ class PrbmParameters(_Section):
     detector: DetectorParameters = DetectorParameters()
 
     ideal: bool = False
+
+    @property
+    def band_width_m(self) -> float:
+        """Wavelength range of one band."""
+        return self.optics.rows_per_wavelength * self.slm.pitch / self.optics.dispersion
+
+    @property
+    def wavelengths_m(self) -> NDArray[np.floating[Any]]:
+        """(bands,) at the centre of each."""
+        return self.optics.wavelength_first + (np.arange(self.optics.bands) + 0.5) * self.band_width_m
+
+    @property
+    def mean_wavelength_m(self) -> float:
+        """Of the light on the panel."""
+        return float(self.wavelengths_m.mean())
 
     @model_validator(mode="before")
     @classmethod

@@ -51,17 +51,14 @@ class Illumination:
     def of(cls, p: PrbmParameters) -> Illumination:
         """From the table's parameters: linear dispersion, flat spectrum, Gaussian beam clipped by the panel."""
         pitch = p.slm.pitch
-        band_m = p.optics.rows_per_wavelength * pitch
-        width_of_band_m = band_m / p.optics.dispersion  # in wavelength
-        centres = (np.arange(p.optics.bands) + 0.5) * width_of_band_m
         edges = (np.arange(p.slm.columns + 1) - p.slm.columns / 2) * pitch
         if p.beam.waist == "uniform":
             fraction = np.full(p.slm.columns, 1.0 / p.slm.columns)
         else:
             fraction = 0.5 * np.diff([math.erf(math.sqrt(2) * x / float(p.beam.waist)) for x in edges])
-        power = p.source.density * width_of_band_m * p.beam.transmission
+        power = p.source.density * p.band_width_m * p.beam.transmission
         return cls(
-            wavelengths_m=p.optics.wavelength_first + centres,
+            wavelengths_m=p.wavelengths_m,
             band_power_w=np.full(p.optics.bands, power),
             amplitude=np.sqrt(fraction),
             first_row=p.optics.first_row,

@@ -6,84 +6,270 @@ It is told gray levels, device settings and time, as a table is; nothing else pa
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.clock import Clock, make_clock
+from drivers.contract import ROI, DeviceError
+from simulators.clock import RealClock, VirtualClock, make_clock
 from simulators.physics.counter_random import noise_key, normal_map, standard_normal
 from simulators.physics.scmos import digitise
+from simulators.slide_show import Pace, play
+from simulators.worlds.operations import world_operation
+from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, PhotodetectorPort, Port
 from simulators.worlds.prbm.burst import Sensor, play_burst
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.probe import Aperture, Illumination, Probe, exposure_instants
+from simulators.worlds.prbm.source import CONTROLS, Source
 
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
 _MOST_PROBES = 4
 
-
-class TriggerInput(Protocol):
-    """A detector on the SLM's trigger line."""
-
-    def on_trigger(self) -> None:
-        """The pulse has come."""
-        ...
-
-    def armed(self) -> int:
-        """How many more pulses it answers."""
-        ...
+AnyPort = TypeVar("AnyPort", bound=Port)
 
 
 class PrbmWorld:
-    """One optical table. Devices reach it by the attributes below, tests by reading ``parameters``."""
+    """One optical table.
+
+    Devices reach it by four things, from whatever process: ``parameters`` (their own copy), ``clock`` and ``state``
+    (shared memory) and the operations. What must act at once, though the world may be computing for seconds, is a
+    plain store into ``state``: the controls of the source and the flags that stop a device.
+    """
 
     Parameters = PrbmParameters
     clock_of_kind = staticmethod(make_clock)
+    State = np.dtype([*CONTROLS, ("stop", np.uint8, (STOP_FLAGS,))], align=True)  # aligned: each store is a single one
 
-    def __init__(self, parameters: PrbmParameters, clock: Clock) -> None:
+    def __init__(
+        self, parameters: PrbmParameters, clock: VirtualClock | RealClock, state: NDArray[Any] | None = None
+    ) -> None:
         self.parameters = parameters
         self.clock = clock
+        self.state = np.zeros(1, self.State) if state is None else state
+        self.turn = threading.RLock()
+        self.source = Source(self.state)
+        self._flags: dict[str, int] = {}
+        self._session = ""
         self.rewind()
 
     def rewind(self) -> None:
-        """Set the table up anew: panel at rest at gray 0, light off, exposures counted from 0."""
+        """Set the table up anew: panel at rest at gray 0, light off, no device on it."""
         p = self.parameters
         self.light = Illumination.of(p)
-        self.mean_wavelength_m = float(self.light.wavelengths_m.mean())
+        self.mean_wavelength_m = p.mean_wavelength_m
         self.panel = Panel(p.slm)
-        self.source = Source()
+        self.source.reset()
+        self.state["stop"] = 0
         self._shares_for: tuple[float, ...] = ()
         self._shares = np.zeros(p.optics.bands)
-        self.triggered: list[TriggerInput] = []
+        self._ports: dict[str, Port] = {}
+        self._slides: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
         self._probes: OrderedDict[Any, Probe] = OrderedDict()
         self._read_noise: dict[Any, NDArray[np.float64]] = {}
 
+    # --- devices on the table ---------------------------------------------------------------------------------------
+
+    @world_operation
+    def begin(self, session: str) -> None:
+        """Set the table up anew for a session, in virtual time at time 0. Again for the same session, nothing."""
+        if session == self._session:
+            return
+        self._session = session
+        if isinstance(self.clock, VirtualClock):
+            self.clock.reset()
+        self.rewind()
+
+    @world_operation
+    def attach(self, device: str, what: str) -> int:
+        """Put a device on the table as it is after power-on: "slm", "camera", or a photodetector at "tap" or "slit".
+
+        Returns the number of its stop flag in ``state``, which stays the device's for the life of the world.
+        """
+        flag = self._flags.setdefault(device, len(self._flags))
+        if flag >= STOP_FLAGS:
+            del self._flags[device]
+            raise DeviceError(f"{device}: the table has room for {STOP_FLAGS} devices and is full")
+        match what:
+            case "slm":
+                self._ports[device] = Port(device, flag)
+            case "camera":
+                self._ports[device] = CameraPort(device, flag)
+            case "tap" | "slit":
+                self._ports[device] = PhotodetectorPort(device, flag, place=what)
+            case _:
+                raise DeviceError(f"{device}: the table has no place {what!r}")
+        return flag
+
+    @world_operation
+    def detach(self, device: str) -> None:
+        """Take a device off the table, if it is on it."""
+        self._ports.pop(device, None)
+
+    @world_operation
+    def armed(self, device: str) -> int:
+        """How many more pulses of the trigger line a detector answers."""
+        return self._armed(self._port(device, DetectorPort))
+
+    def _port(self, device: str, kind: type[AnyPort]) -> AnyPort:
+        port = self._ports.get(device)
+        if not isinstance(port, kind):
+            raise DeviceError(f"{device} is not on the table; open it (again, if a new session has begun)")
+        return port
+
+    def _stop_flag(self, port: Port) -> NDArray[np.uint8]:
+        flags: NDArray[np.uint8] = self.state["stop"][0]
+        return flags[port.flag : port.flag + 1]
+
+    def _armed(self, port: DetectorPort) -> int:
+        return 0 if self._stop_flag(port)[0] else port.armed
+
+    # --- SLM and trigger line ---------------------------------------------------------------------------------------
+
+    @world_operation
+    def write(self, gray: NDArray[Any], row: int, column: int) -> int:
+        """Gray levels (rows, columns) for the panel, corner at (row, column); when they arrived, ns.
+
+        Integers of 0 to levels - 1, or real numbers of 0 to 256 for a continuous panel. Drops the loaded sequence.
+        """
+        now_ns = self.clock.now_ns()
+        self._slides = None
+        self.panel.write(gray, row, column, now_ns)
+        return now_ns
+
+    @world_operation
+    def load(
+        self,
+        base: NDArray[Any],
+        base_origin: tuple[int, int],
+        patches: NDArray[Any],
+        patch_origins: NDArray[np.int32],
+        offsets: NDArray[np.int32],
+        indices: NDArray[np.int32],
+    ) -> None:
+        """Keep a sequence of gray levels; the arguments are those of `drivers.contract.Sequence`."""
+        row, column = base_origin
+        self.panel.load(base, (row, column), patches, patch_origins)
+        # Copies also because kernels would be compiled once more for the read-only arrays of another process.
+        self._slides = np.array(offsets, np.int32), np.array(indices, np.int32)
+
+    @world_operation
+    def step(self, pattern: int) -> int:
+        """Show a pattern of the loaded sequence; when it was sent, ns."""
+        if self._slides is None:
+            raise DeviceError("no sequence is loaded; load one (a write or a new session drops it)")
+        offsets, indices = self._slides
+        now_ns = self.clock.now_ns()
+        self.panel.step(indices[offsets[pattern] : offsets[pattern + 1]], now_ns)
+        return now_ns
+
+    @world_operation
+    def run(self, device: str, base_settle_ns: int, settle_ns: int, dwell_ns: int) -> NDArray[np.int64]:
+        """Play the loaded sequence in virtual time, pulsing the trigger line once each pattern is stable.
+
+        Returns when each pattern shown was stable, ns; fewer than loaded if the SLM's stop flag was set.
+        """
+        if self._slides is None:
+            raise DeviceError(f"{device}: no sequence is loaded; load one (a write or a new session drops it)")
+        if not self.clock.virtual:
+            raise DeviceError(f"{device}: in real time the SLM steps through its sequence by itself")
+        stop = self._stop_flag(self._port(device, Port))
+        pace = Pace(base_settle_ns, settle_ns, dwell_ns)
+        n = len(self._slides[0]) - 1
+        stable_ns = np.empty(n, np.int64)
+
+        def play_plainly(first: int, end: int) -> int:
+            return play(self.step, self.fire_trigger, lambda: bool(stop[0]), self.clock, pace, stable_ns, first, end)
+
+        shown = play_plainly(0, 1)
+        if shown and self.parameters.path == "auto":
+            shown = self._play_burst(stop, pace, stable_ns)
+        return stable_ns[: play_plainly(shown, n) if shown else 0]
+
+    @world_operation
     def fire_trigger(self) -> None:
         """The pulse on the SLM's trigger output: armed detectors start."""
-        for detector in list(self.triggered):
-            detector.on_trigger()
-
-    def lone_camera(self) -> Any:
-        """The one armed detector, if it is a camera that takes a whole burst at once; None otherwise."""
-        armed = [d for d in self.triggered if d.armed()]
-        return armed[0] if len(armed) == 1 and hasattr(armed[0], "take_burst") else None
+        for port in list(self._ports.values()):
+            if isinstance(port, DetectorPort) and self._armed(port):
+                port.armed -= 1
+                if isinstance(port, CameraPort):
+                    self._take_frame(port)
+                elif isinstance(port, PhotodetectorPort):
+                    port.readings.append(self._take_reading(port, port.integration_ns))
 
     # --- camera -----------------------------------------------------------------------------------------------------
 
+    @world_operation
+    def trigger(self, device: str, exposure_ns: int, roi: ROI, out: NDArray[Any]) -> tuple[int, int, int]:
+        """One exposure by software trigger, its counts into ``out`` (rows, columns).
+
+        Returns its number, when it began (ns) and how many pixels are saturated.
+        """
+        port = self._port(device, CameraPort)
+        port.armed = max(port.armed - 1, 0)
+        return self._expose_at_once(port, exposure_ns, roi, out)
+
+    @world_operation
+    def arm_camera(self, device: str, frames: int, exposure_ns: int, roi: ROI) -> None:
+        """Make ready for so many pulses of the trigger line; what was not collected is dropped."""
+        dtype = np.float64 if self.parameters.camera.ideal else np.uint16
+        self._port(device, CameraPort).arm(frames, exposure_ns, roi, dtype)
+
+    @world_operation
+    def collect_frames(
+        self, device: str, out: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Frames taken since the camera was armed, into ``out`` (frames, rows, columns); the camera is free again.
+
+        Returns their numbers, beginnings (ns) and saturated pixels, fewer than ``out`` has room for if fewer came.
+        """
+        data, numbers, start_ns, saturated = self._port(device, CameraPort).collect()
+        out[: len(data)] = data
+        return numbers, start_ns, saturated
+
+    def _take_frame(self, port: CameraPort) -> None:
+        k = port.taken
+        port.numbers[k], port.start_ns[k], port.saturated[k] = self._expose_at_once(
+            port, port.exposure_ns, port.roi, port.data[k]
+        )
+        port.taken += 1
+
+    def _expose_at_once(self, port: CameraPort, exposure_ns: int, roi: ROI, out: NDArray[Any]) -> tuple[int, int, int]:
+        number, start_ns = port.next_number(), self.clock.now_ns()
+        _, saturated, _ = self.expose(
+            port.device, number, start_ns, exposure_ns * 1e-9, roi.row, roi.column, roi.rows, roi.columns, out
+        )
+        return number, start_ns, saturated
+
     def expose(
-        self, device: str, number: int, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
+        self,
+        device: str,
+        number: int,
+        start_ns: int,
+        exposure_s: float,
+        row: int,
+        column: int,
+        rows: int,
+        columns: int,
+        out: NDArray[Any] | None = None,
     ) -> tuple[NDArray[Any], int, float]:
-        """One exposure of a region of the sensor: counts (rows, columns), saturated pixels, largest count."""
+        """One exposure of a region of the sensor: counts (rows, columns), saturated pixels, largest count.
+
+        The counts are written into ``out`` if it is given: uint16, float64 of an ideal camera.
+        """
         c = self.parameters.camera
         electrons = self.mean_electrons(start_ns, exposure_s, row, column, rows, columns)
         if c.ideal:
+            if out is not None:
+                out[:] = electrons
             return electrons, 0, float(electrons.max())
         electrons += c.dark_current * exposure_s
-        counts = np.empty((rows, columns), np.uint16)
+        counts = np.empty((rows, columns), np.uint16) if out is None else out
         saturated, peak = digitise(
             electrons,
             self._read_noise_map(device, row, column, rows, columns),
@@ -138,45 +324,71 @@ class PrbmWorld:
             self._read_noise[key] = c.read_noise * np.exp(c.read_noise_spread * z)
         return self._read_noise[key]
 
-    def burst(
-        self,
-        device: str,
-        first_number: int,
-        exposure_s: float,
-        region: tuple[int, int, int, int],
-        offsets: NDArray[np.int32],
-        indices: NDArray[np.int32],
-        settle_ns: int,
-        dwell_ns: int,
-    ) -> Burst | None:
-        """Patterns 1 and following of the panel's loaded sequence, each exposed once, in one compiled loop.
+    def _play_burst(self, stop: NDArray[np.uint8], pace: Pace, stable_ns: NDArray[np.int64]) -> int:
+        """Patterns 1 and following of the loaded sequence, each exposed once, in one compiled loop.
 
-        Pattern 0 must have been shown. None where only the plain loop will do: in real time, on the reference path, on
-        an ideal camera or panel, for a wide region, or with another detector following the panel.
+        Returns the pattern that comes next: 1 where only the plain loop will do, that is on an ideal camera or panel,
+        for a wide region, or with another detector armed or following the panel.
         """
         p, c = self.parameters, self.parameters.camera
-        patterns = self.panel.patterns(offsets, indices)
-        if not self.clock.virtual or p.path == "reference" or c.ideal or p.slm.stuck or patterns is None:
-            return None
-        row, column, rows, columns = region
+        port = self._lone_camera()
+        if port is None or self._slides is None or not port.armed == len(stable_ns) - 1 <= len(port.data) - port.taken:
+            return 1
+        patterns = self.panel.patterns(*self._slides)
+        if c.ideal or p.slm.stuck or patterns is None:
+            return 1
+        region = (port.roi.row, port.roi.column, port.roi.rows, port.roi.columns)
         probe = self._probe(("camera", *region), lambda: self._camera_aperture(*region))
         if not probe.fast or self.panel.listeners != [probe]:
-            return None
-        n = len(offsets) - 1
-        counts = np.empty((n, rows, columns), np.uint16)
-        saturated, stable_ns = np.zeros(n, np.int64), np.zeros(n, np.int64)
+            return 1
+        before = port.taken - 1  # frame 0 of the burst is there already
+        self.panel.moving, now_ns, shown = play_burst(
+            patterns,
+            self.panel.crystal(patterns.patches.size),
+            probe.running_sums(self._band_shares()),
+            self._sensor(port),
+            self.panel.moving,
+            1,
+            self.clock.now_ns(),
+            pace.settle_ns,
+            pace.dwell_ns,
+            port.number,
+            stop,
+            self._stop_flag(port),
+            port.data[before:],
+            port.saturated[before:],
+            stable_ns,
+        )
+        self.clock.sleep_until(now_ns)
+        taken = shown - 1
+        port.start_ns[port.taken : port.taken + taken] = stable_ns[1:shown]
+        port.numbers[port.taken : port.taken + taken] = np.arange(port.number, port.number + taken)
+        port.number += taken
+        port.taken += taken
+        port.armed -= taken
+        return shown
+
+    def _lone_camera(self) -> CameraPort | None:
+        """The one armed detector, if it is a camera that has taken a frame."""
+        armed = [d for d in self._ports.values() if isinstance(d, DetectorPort) and self._armed(d)]
+        return armed[0] if len(armed) == 1 and isinstance(armed[0], CameraPort) and armed[0].taken else None
+
+    def _sensor(self, port: CameraPort) -> Sensor:
+        p, c, roi = self.parameters, self.parameters.camera, port.roi
+        exposure_s = port.exposure_ns * 1e-9
         fast_s, slow_s = sorted((p.slm.rise_time, p.slm.fall_time))
         fast, slow = exposure_instants(exposure_s, fast_s or slow_s), exposure_instants(exposure_s, slow_s)
-        sensor = Sensor(
+        return Sensor(
             exposure_s=exposure_s,
             electrons_per_watt=self._electrons_per_watt(exposure_s),
             dark_e=c.dark_current * exposure_s,
-            lit=self._lit(),
-            first_row=row,
-            first_column=column,
-            read_noise_e=self._read_noise_map(device, *region),
-            shot_key=noise_key(p.seed, device, "shot"),
-            read_key=noise_key(p.seed, device, "read"),
+            beam_open=not p.beam.blocked,
+            emission=self.state["emission"],
+            first_row=roi.row,
+            first_column=roi.column,
+            read_noise_e=self._read_noise_map(port.device, roi.row, roi.column, roi.rows, roi.columns),
+            shot_key=noise_key(p.seed, port.device, "shot"),
+            read_key=noise_key(p.seed, port.device, "read"),
             electrons_per_count=c.electrons_per_count,
             offset_counts=c.offset,
             full_well_e=c.full_well,
@@ -187,26 +399,29 @@ class PrbmWorld:
             slow_instants_s=slow[0],
             slow_weights=slow[1],
         )
-        begun_ns = self.clock.now_ns()
-        self.panel.moving, now_ns = play_burst(
-            patterns,
-            self.panel.crystal(patterns.patches.size),
-            probe.running_sums(self._band_shares()),
-            sensor,
-            self.panel.moving,
-            1,
-            begun_ns,
-            settle_ns,
-            dwell_ns,
-            first_number,
-            counts,
-            saturated,
-            stable_ns,
-        )
-        self.clock.sleep_until(now_ns)
-        return Burst(counts[1:], saturated[1:], stable_ns[1:])
 
     # --- photodetectors ---------------------------------------------------------------------------------------------
+
+    @world_operation
+    def measure(self, device: str, integration_ns: int) -> Exposed:
+        """One reading of a photodetector now: number, beginning (ns), power and its deviation (W), out of range."""
+        return self._take_reading(self._port(device, PhotodetectorPort), integration_ns)
+
+    @world_operation
+    def arm_photodetector(self, device: str, readings: int, integration_ns: int) -> None:
+        """Make ready for so many pulses of the trigger line; what was not collected is dropped."""
+        self._port(device, PhotodetectorPort).arm(readings, integration_ns)
+
+    @world_operation
+    def collect_readings(self, device: str) -> list[Exposed]:
+        """Readings taken since the photodetector was armed, each as from `measure`; it is free again."""
+        return self._port(device, PhotodetectorPort).collect()
+
+    def _take_reading(self, port: PhotodetectorPort, integration_ns: int) -> Exposed:
+        number, start_ns = port.next_number(), self.clock.now_ns()
+        measure = self.tap_power if port.place == "tap" else self.slit_power
+        power_w, sigma_w, beyond = measure(port.device, number, start_ns, integration_ns * 1e-9)
+        return Exposed(number, start_ns, float(power_w), float(sigma_w), bool(beyond))
 
     def slit_power(self, device: str, number: int, start_ns: int, duration_s: float) -> tuple[float, float, bool]:
         """Power behind the slit at the zeroth order: reading, its standard deviation (W), whether out of range."""
@@ -253,11 +468,10 @@ class PrbmWorld:
 
     def source_power_w(self) -> float:
         """Power leaving the source within the band that reaches the table."""
-        s, o = self.parameters.source, self.parameters.optics
         if not self.source.emission:
             return 0.0
-        band_m = o.rows_per_wavelength * self.parameters.slm.pitch / o.dispersion
-        return float(s.density * band_m * self._band_shares().sum())
+        p = self.parameters
+        return float(p.source.density * p.band_width_m * self._band_shares().sum())
 
     def _lit(self) -> bool:
         return self.source.emission and not self.parameters.beam.blocked
@@ -283,31 +497,3 @@ class PrbmWorld:
         if len(self._probes) > _MOST_PROBES:
             self._probes.popitem(last=False)[1].close()
         return probe
-
-
-class Burst(NamedTuple):
-    """Frames of a burst: counts (n, rows, columns), saturated pixels (n,), when each exposure began (n,)."""
-
-    counts: NDArray[np.uint16]
-    saturated: NDArray[np.int64]
-    start_ns: NDArray[np.int64]
-
-
-class Source:
-    """State of the light source as its controls set it."""
-
-    def __init__(self) -> None:
-        self.emission = False
-        self.power_fraction = 0.0
-        self.pulse_picker = 1
-        self.wavelength_min_m = 400e-9
-        self.wavelength_max_m = 2400e-9
-
-    def controls(self) -> tuple[float, ...]:
-        """What determines `shares`."""
-        return (self.power_fraction, self.pulse_picker, self.wavelength_min_m, self.wavelength_max_m)
-
-    def shares(self, wavelengths_m: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Power at each wavelength relative to full power."""
-        within = (wavelengths_m >= self.wavelength_min_m) & (wavelengths_m <= self.wavelength_max_m)
-        return np.where(within, self.power_fraction / self.pulse_picker, 0.0)
