@@ -1,33 +1,74 @@
-"""The bench as an experiment sees it: devices by role, one lease, bench time; on whichever backend."""
+"""The bench as an experiment sees it: devices by role, leases, bench time; on whichever backend, near or far."""
 
 from __future__ import annotations
 
 import contextlib
 import getpass
-import itertools
 import os
+import secrets
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import zmq
 from pydantic import BaseModel
 
-from drivers.errors import BusError, ConfigurationError, LabError
+from drivers.contract import ROI
+from drivers.errors import BusError, ConfigurationError, LabError, LeaseError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
+from labctl.bus import security
 from labctl.bus.connection import Connection
 from labctl.bus.proxy import DeviceProxy
+from labctl.bus.records import BenchRecord, ServerRecord
+from labctl.bus.ring import Arena
+from labctl.bus.stream import Stream, reduction_of
 from labctl.server import runtime
+from labctl.server.directory import find_remote, find_up
 
 _RENEWALS_PER_LEASE = 4
 _CONTROL_TIMEOUT_S = 2.0
-_numbers = itertools.count(1)
 
 
 class NoSuchDevice(ConfigurationError, AttributeError):
     """An experiment asks for a role that the bench file does not give to any device."""
+
+
+class _Server:
+    """One device server as the bench reaches it: a connection for each of its lanes."""
+
+    def __init__(self, bench: Bench, record: ServerRecord, context: zmq.Context[Any], remote: bool) -> None:
+        self.record = record
+        self.busy = False
+        """While its control lane is granting a lease, which may take long."""
+        keys = bench.keys
+
+        def connection(lane: str, **options: Any) -> Connection:
+            return Connection(context, record.address(lane, remote=remote), keys=keys, **options)
+
+        self.control = connection("control", patience_s=bench.patience_s, while_waiting=bench.keep_alive)
+        self.stop = connection("stop", patience_s=0.2)
+        self.calls = connection(
+            "calls",
+            patience_s=bench.patience_s,
+            while_waiting=lambda session, number: bench.watch(self, session, number),
+            abandoned=lambda session, number: self.cancel(session, number),
+            arena=bench.arena,
+        )
+
+    def cancel(self, session: str, number: int) -> None:
+        """What nobody waits for need not be begun."""
+        with contextlib.suppress(LabError):
+            self.control.request("", "cancel", arguments=[session, number], timeout_s=0.5)
+
+    def close(self) -> None:
+        """Disconnect, giving shared memory back."""
+        self.calls.say_goodbye()
+        for connection in (self.calls, self.control, self.stop):
+            connection.close()
 
 
 class Bench:
@@ -39,26 +80,35 @@ class Bench:
             bench.source.emission = True
     """
 
-    def __init__(self, config: BenchConfig, context: zmq.Context[Any], control_endpoint: str) -> None:
+    def __init__(
+        self,
+        config: BenchConfig | None,
+        context: zmq.Context[Any],
+        record: BenchRecord,
+        *,
+        remote: bool = False,
+        keys: security.KeyPair | None = None,
+    ) -> None:
         self._config = config
         self._context = context
+        self._record = record
+        self._remote = remote
+        self.keys = keys
+        self.patience_s = record.lease_s / _RENEWALS_PER_LEASE
+        self.arena = Arena()
         self._lease = ""
-        self._connections: dict[str, Connection] = {}
-        self._control = Connection(context, control_endpoint, patience_s=_CONTROL_TIMEOUT_S)
+        self._held: dict[str, list[str]] = {}
+        self._renew_due_ns = 0
+        self._renewing = threading.Lock()
+        self._servers: dict[str, _Server] = {}
+        self._devices: dict[str, DeviceProxy] = {}
         try:
-            hello = self._control.request("", "hello", timeout_s=10.0)
-            for name, endpoint in hello["endpoints"].items():
-                self._connections[name] = Connection(
-                    context,
-                    endpoint,
-                    patience_s=hello["lease_s"] / _RENEWALS_PER_LEASE,
-                    while_waiting=self._sign_of_life,
-                )
-            self._devices = {
-                device: DeviceProxy(self._connections[server], device, self._control)
-                for server, devices in hello["servers"].items()
-                for device in devices
-            }
+            for told in record.servers:
+                server = self._servers[told.name] = _Server(self, told, context, remote)
+                for device in told.devices:
+                    self._devices[device] = DeviceProxy(
+                        server.calls, device, server.stop, arena=self.arena, open_stream=self._stream
+                    )
         except BaseException:
             self.close()  # an open socket would keep the context from ending
             raise
@@ -73,19 +123,19 @@ class Bench:
 
     def __getitem__(self, role: str) -> DeviceProxy:
         if role not in self._devices:
-            raise NoSuchDevice(f"bench {self._config.name} has no device {role!r}; it has {', '.join(self._devices)}")
+            raise NoSuchDevice(f"bench {self.name} has no device {role!r}; it has {', '.join(self._devices)}")
         return self._devices[role]
 
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *self._devices]
 
     def __repr__(self) -> str:
-        return f"<bench {self._config.name!r}: {', '.join(self._devices)}>"
+        return f"<bench {self.name!r}: {', '.join(self._devices)}>"
 
     @property
     def name(self) -> str:
         """The bench's name."""
-        return self._config.name
+        return self._record.bench
 
     @property
     def devices(self) -> Mapping[str, DeviceProxy]:
@@ -98,68 +148,219 @@ class Bench:
 
     def alignment(self, name: str) -> BaseModel:
         """The bench file's ``[alignment.NAME]``; ConfigurationError if it has none."""
+        if self._config is None:
+            raise ConfigurationError(f"bench {self.name} was opened without its file; alignments are in the file")
         if name not in self._config.alignment:
             raise ConfigurationError(
-                f"bench {self._config.name} ({self._config.path}) has no [alignment.{name}]; add it to the bench file"
+                f"bench {self.name} ({self._config.path}) has no [alignment.{name}]; add it to the bench file"
             )
         return self._config.alignment[name]
+
+    def _stream(
+        self,
+        device: str,
+        windows: Sequence[ROI] | None = None,
+        bin: int = 1,
+        images: bool = True,
+        timeout_s: float | None = None,
+    ) -> Stream:
+        server = next(s for s in self._servers.values() if device in s.record.devices)
+        return Stream(
+            self._context,
+            server.record.address("stream", remote=self._remote),
+            device,
+            reduction_of(windows, bin, images),
+            self.keys,
+            timeout_s,
+        )
 
     # --- control ----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def control(self, purpose: str = "script") -> Iterator[Bench]:
-        """Exclusive control. Every call to the bench renews the lease; leaving makes every device safe.
+    def control(
+        self,
+        purpose: str = "script",
+        devices: Iterable[str] | None = None,
+        *,
+        run: str = "",
+        lease_s: float | None = None,
+    ) -> Iterator[Bench]:
+        """Exclusive control of the whole bench, or of some devices. Every call to the bench renews the lease; leaving
+        makes the devices safe.
 
-        Raises LeaseError if somebody else has control.
+        run: name of the run it is taken for, kept with the lease and in the log. lease_s: time-to-live, else the bench
+        file's. Raises LeaseError if somebody else has control of one of them.
         """
-        holder = f"{purpose} ({getpass.getuser()}@{socket.gethostname()}, pid {os.getpid()})"
-        self._lease = self._control.request("", "acquire", arguments=holder, timeout_s=30.0)
-        for connection in (*self._connections.values(), self._control):
-            connection.lease = self._lease
+        if self._lease:
+            raise LeaseError("this bench object has control already; leave the first `with bench.control():` before")
+        wanted = list(self._devices) if devices is None else list(dict.fromkeys(devices))
+        for device in wanted:
+            self[device]
+        held = {
+            name: [d for d in server.record.devices if d in wanted]
+            for name, server in sorted(self._servers.items())  # one order for all, so that two never wait in a circle
+            if any(d in wanted for d in server.record.devices)
+        }
+        self._acquire(purpose, held, run, lease_s, whole=devices is None)
         try:
             yield self
         finally:
+            self._release()
+
+    def _acquire(
+        self, purpose: str, held: dict[str, list[str]], run: str, lease_s: float | None, *, whole: bool
+    ) -> None:
+        holder = f"{purpose} ({getpass.getuser()}@{socket.gethostname()}, pid {os.getpid()})"
+        self._set_lease(secrets.token_hex(16))
+        self._held = {}
+        try:
+            for name, names in held.items():
+                server = self._servers[name]
+                arguments = {
+                    "token": self._lease, "holder": holder, "run": run, "devices": names, "whole": whole,
+                    "ttl_s": lease_s,
+                }  # fmt: skip
+                server.busy = True
+                try:
+                    server.control.request("", "acquire", arguments=arguments, timeout_s=60.0)
+                finally:
+                    server.busy = False
+                self._held[name] = names
+        except BaseException:
+            self._release()
+            raise
+        if lease_s is not None:
+            self.patience_s = min(lease_s, self._record.lease_s) / _RENEWALS_PER_LEASE
+            for server in self._servers.values():
+                server.calls.set_patience(self.patience_s)
+        self._renew_due_ns = 0
+        if len(self._held) > 1:
+            for server in self._servers.values():
+                server.calls.before_request = self._renew_if_due
+
+    def _release(self) -> None:
+        """Makes the devices safe. The control lane acts at once, even while a long sequence is being played."""
+        failed: LabError | None = None
+        for name in list(self._held):
             try:
-                # Makes every device safe. The control lane acts at once, even while a long sequence is being played.
-                self._control.request("", "release", timeout_s=_CONTROL_TIMEOUT_S)
-            finally:
-                self._lease = ""
-                for connection in (*self._connections.values(), self._control):
-                    connection.lease = ""
+                self._servers[name].control.request("", "release", timeout_s=_CONTROL_TIMEOUT_S)
+            except LabError as error:
+                failed = failed or error
+        self._held = {}
+        for server in self._servers.values():
+            server.calls.before_request = None
+        self._set_lease("")
+        if failed is not None:
+            raise failed
+
+    def _set_lease(self, token: str) -> None:
+        self._lease = token
+        for server in self._servers.values():
+            for connection in (server.calls, server.control):
+                connection.lease = token
 
     def renew(self) -> None:
-        """Renew the lease without doing anything else, in a loop that has no call to make."""
+        """Renew the lease without doing anything else, in a loop that has no call to make.
+
+        Raises LeaseError if it was lost.
+        """
         if self._lease:
-            self._control.request("", "renew", timeout_s=_CONTROL_TIMEOUT_S)
+            self._renew()
+
+    def _renew(self, what: tuple[_Server, str, int] | None = None) -> str | None:
+        """Renew at every server at once. what: a request to ask after at its server; returns where it is."""
+        with self._renewing:
+            self._renew_due_ns = time.monotonic_ns() + int(self.patience_s * 1e9)
+            asked = []
+            for name, server in self._servers.items():
+                if what is not None and server is what[0]:
+                    asked.append((server, server.control.submit("", "renew-where", "", list(what[1:]), 2.0)))
+                elif name in self._held and not server.busy:
+                    asked.append((server, server.control.submit("", "renew", timeout_s=_CONTROL_TIMEOUT_S)))
+            where, lost = None, None
+            for server, pending in asked:
+                try:
+                    answer = pending.result()
+                except LabError as error:
+                    lost = lost or error
+                    continue
+                if answer is not None:
+                    instance, where = answer
+                    if instance != server.calls.about()["instance"]:
+                        lost = BusError(
+                            f"server {server.record.name} ended during a call and was started again; whether the "
+                            "call was executed is not known. Every device was made safe"
+                        )
+            if lost is not None:
+                raise lost
+            return where
+
+    def _renew_if_due(self) -> None:
+        if time.monotonic_ns() > self._renew_due_ns:
+            self._renew()
+
+    def keep_alive(self, session: str, number: int) -> str | None:
+        """Called while a control request is waited for: what was granted so far must not lapse."""
+        if self._held:
+            with contextlib.suppress(LabError):  # the request's own answer tells what is wrong
+                self._renew()
+        return None
+
+    def watch(self, server: _Server, session: str, number: int) -> str | None:
+        """Called while a call is waited for: renews the lease, and finds out whether the call still lives."""
+        return self._renew((server, session, number))
 
     def safe(self) -> None:
         """Every device to its safe state, now, whoever has control."""
-        self._control.request("", "safe", timeout_s=_CONTROL_TIMEOUT_S)
+        self._emergency_lanes("safe", None)
+
+    def stop(self, reason: str = "") -> None:
+        """Emergency stop: every device safe, now, and nobody in control any more, as `labctl stop` does."""
+        self._emergency_lanes("stop", f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}")
+
+    def _emergency_lanes(self, verb: str, arguments: Any) -> None:
+        failed: LabError | None = None
+        pending = []
+        for server in self._servers.values():
+            try:
+                pending.append(server.stop.submit("", verb, arguments=arguments, timeout_s=_CONTROL_TIMEOUT_S))
+            except LabError as error:  # the others must be reached all the same
+                failed = failed or error
+        for sent in pending:
+            try:
+                sent.result()
+            except LabError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def time_s(self) -> float:
         """Bench time: what the experiment takes on the table, whatever the simulation takes."""
-        return float(self._control.request("", "time", timeout_s=_CONTROL_TIMEOUT_S)) / 1e9
+        server = next(iter(self._servers.values()))
+        return float(server.control.request("", "time", timeout_s=_CONTROL_TIMEOUT_S)) / 1e9
 
-    def status(self) -> dict[str, Any]:
-        """Servers, devices, lease."""
-        value: dict[str, Any] = self._control.request("", "status", timeout_s=_CONTROL_TIMEOUT_S)
-        return value
-
-    def _sign_of_life(self) -> None:
-        self._control.request("", "renew" if self._lease else "ping", timeout_s=_CONTROL_TIMEOUT_S)
+    def status(self) -> dict[str, dict[str, Any]]:
+        """State of every server by name: devices, leases, counters."""
+        return {
+            name: server.control.request("", "status", timeout_s=_CONTROL_TIMEOUT_S)
+            for name, server in self._servers.items()
+        }
 
     def close(self) -> None:
         """Disconnect from the servers."""
-        for connection in self._connections.values():
-            connection.close()
-        self._control.close()
+        for server in self._servers.values():
+            server.close()
+        self.arena.close()
 
 
 @contextlib.contextmanager
-def open_bench(source: str | Path | BenchConfig, overrides: Mapping[str, object] | None = None) -> Iterator[Bench]:
+def open_bench(
+    source: str | Path | BenchConfig, overrides: Mapping[str, object] | None = None, at: str | None = None
+) -> Iterator[Bench]:
     """A bench ready for use: that of a running `labctl up` if there is one, else served in this process.
 
-    source: path or name of a bench file, or a loaded one. overrides: dotted keys such as ``world.seed``.
+    source: path or name of a bench file, or a loaded one. overrides: dotted keys such as ``world.seed``. at: a bench on
+    another machine, by its name in ``trusted.toml`` (`labctl keys trust`); also the environment's ``LABCTL_AT``.
 
     Raises ConfigurationError if a server for this bench runs with another configuration.
     """
@@ -167,26 +368,33 @@ def open_bench(source: str | Path | BenchConfig, overrides: Mapping[str, object]
     context: zmq.Context[Any] = zmq.Context()
     try:
         with contextlib.ExitStack() as stack:
-            record = runtime.find(config.name)
-            if record is not None:
-                _must_match(config, record)
-                control = record.control_endpoint
+            at = at or os.environ.get("LABCTL_AT") or None
+            keys = security.own_keys() if at else None
+            if at:
+                record, remote = find_remote(context, at, keys), True
+                _must_match(config, record, f"bench {config.name} at {at}")
             else:
-                from labctl.server.host import running
+                found, remote = find_up(context, config.name), False
+                if found is not None:
+                    _must_match(config, found, f"a server for bench {config.name}")
+                    record = found
+                else:
+                    from labctl.server.host import running
 
-                host = stack.enter_context(running(config, context, f"inproc://labctl-{os.getpid()}-{next(_numbers)}"))
-                control = host.control_endpoint
-            bench = Bench(config, context, control)
+                    host = stack.enter_context(running(config, context))
+                    stack.enter_context(runtime.within_script(config, host, context))
+                    record = host.record()
+            bench = Bench(config, context, record, remote=remote, keys=keys)
             stack.callback(bench.close)
             yield bench
     finally:
         context.term()
 
 
-def _must_match(config: BenchConfig, record: runtime.HostRecord) -> None:
+def _must_match(config: BenchConfig, record: BenchRecord, what: str) -> None:
     if record.fingerprint != config.fingerprint:
         raise ConfigurationError(
-            f"a server for bench {config.name} is up (pid {record.pid}) with another configuration; give the same "
+            f"{what} is up (pid {record.supervisor_pid}) with another configuration; give the same "
             "bench file and --set options, or stop it (Ctrl-C in its terminal) and start it again with these"
         )
 

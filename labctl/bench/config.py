@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from drivers.settings import Configurable, Limits
 from labctl.bench.lines import key_lines, line_of
+from labctl.bench.schema import NetworkTable
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class BenchConfig:
 
     text and overlay_text: the files as read (the overlay is "" if there is none). world_name and
     world_parameters are None on a bench without a world. lease_s: how long a lease lives unless renewed.
-    servers: device names by server. overrides: what was set on top of the files, by dotted key.
+    servers: device names by server. network: how other machines reach it, None if they cannot. overrides: what was
+    set on top of the files, by dotted key.
     """
 
     name: str
@@ -55,6 +57,7 @@ class BenchConfig:
     devices: dict[str, DeviceConfig]
     servers: dict[str, tuple[str, ...]]
     alignment: dict[str, BaseModel]
+    network: NetworkTable | None = None
     overrides: dict[str, object] = field(default_factory=dict)
     overlay_text: str = ""
 

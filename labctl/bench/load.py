@@ -18,6 +18,7 @@ from labctl.bench.schema import (
     DEVICE_NAME,
     SECTIONS,
     BenchTable,
+    NetworkTable,
     ServerTable,
     registered,
     validated,
@@ -27,7 +28,9 @@ from labctl.bench.sources import is_there, read_sources
 _NOTHING: Mapping[str, object] = {}
 
 
-def load_bench(source: str | Path, overrides: Mapping[str, object] = _NOTHING) -> BenchConfig:
+def load_bench(
+    source: str | Path, overrides: Mapping[str, object] = _NOTHING, texts: tuple[str, str] | None = None
+) -> BenchConfig:
     """Read and check a bench file.
 
     Parameters
@@ -35,11 +38,12 @@ def load_bench(source: str | Path, overrides: Mapping[str, object] = _NOTHING) -
     source: path of the file, or the bare name of a packaged bench ("prbm-sim").
     overrides: values by dotted key ("devices.camera.exposure": "5 ms"), laid over the file and its overlay
         ``<stem>.local.toml`` last.
+    texts: what the file and its overlay held when somebody else read them, to be taken instead of the files.
 
     Raises BenchFileError with every problem found, each with file, line, key, and what is allowed.
     """
     path = _find(source)
-    sources = read_sources(path, overrides)
+    sources = read_sources(path, overrides, texts)
     findings: list[Finding] = []
     tables = _sections(sources.data, findings)
     # A bench table that cannot be read leaves its own problems behind; the rest is checked as far as it goes.
@@ -49,6 +53,7 @@ def load_bench(source: str | Path, overrides: Mapping[str, object] = _NOTHING) -
     _check_backends(tables, findings)
     servers = _servers(tables["servers"], list(tables["devices"]), findings)
     alignment = _alignment(tables["alignment"], findings)
+    network = validated(NetworkTable, tables["network"], ("network",), findings) if "network" in sources.data else None
     problems = sources.in_order([*sources.problems, *(sources.located(finding) for finding in findings)])
     if problems or bench is None:
         raise BenchFileError(problems)
@@ -64,6 +69,7 @@ def load_bench(source: str | Path, overrides: Mapping[str, object] = _NOTHING) -
         devices=devices,
         servers=servers,
         alignment=alignment,
+        network=network,
         overrides=dict(overrides),
     )
 

@@ -19,7 +19,7 @@ from labctl.bench.problems import Finding, KeyPath, show, unknown_key
 
 M = TypeVar("M", bound=BaseModel)
 
-SECTIONS = ("bench", "world", "devices", "servers", "alignment")
+SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network")
 
 BACKENDS = ("simulated", "real")
 """Backends that can be made; the file's language also has "emulated" and "replay"."""
@@ -40,6 +40,20 @@ class BenchTable(_Table):
     world: str | None = None
     clock: Literal["virtual", "real"] = "virtual"
     lease: Annotated[Seconds, Field(ge=0.3, le=60)] = 2.0
+
+
+class NetworkTable(_Table):
+    """``[network]``: how other machines reach the bench.
+
+    listen: address of this machine that is listened on. port: of the directory; those above it are the servers', 4
+    each; 0 takes any free ones. advertise: what clients are told, if it is another name or address. keys: name of the
+    key pair that proves who this bench is (`labctl keys make`).
+    """
+
+    listen: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]+$")]
+    port: Annotated[int, Field(ge=0, le=65535)] = 5570
+    advertise: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_\[\]-]+$")] | None = None
+    keys: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")] = "server"
 
 
 class DeviceTable(_Table):

@@ -82,12 +82,19 @@ class Sources:
         table[last] = value
 
 
-def read_sources(path: Path, overrides: Mapping[str, object]) -> Sources:
-    """Read and parse ``path`` and the overlay beside it; raise BenchFileError if either cannot be."""
+def read_sources(path: Path, overrides: Mapping[str, object], texts: tuple[str, str] | None = None) -> Sources:
+    """Read and parse ``path`` and the overlay beside it; raise BenchFileError if either cannot be.
+
+    texts: what file and overlay held at an earlier time, to be taken instead.
+    """
     problems: list[Problem] = []
-    base = _read(path, problems)
     overlay_path = path.parent / f"{path.stem}.local.toml"
-    overlay = _read(overlay_path, problems) if is_there(overlay_path) else None
+    if texts is not None:
+        base = _parsed(shown_path(path), texts[0], problems)
+        overlay = _parsed(shown_path(overlay_path), texts[1], problems) if texts[1] else None
+    else:
+        base = _read(path, problems)
+        overlay = _read(overlay_path, problems) if is_there(overlay_path) else None
     if base is not None and not base.data:
         problems.append(Problem(base.name, None, "", "the file is empty", "[bench] and [devices.NAME] tables"))
     if problems or base is None:
@@ -98,8 +105,10 @@ def read_sources(path: Path, overrides: Mapping[str, object]) -> Sources:
 def _read(path: Path, problems: list[Problem]) -> Source | None:
     name = shown_path(path)
     text = _text(path, name, problems)
-    if text is None:
-        return None
+    return None if text is None else _parsed(name, text, problems)
+
+
+def _parsed(name: str, text: str, problems: list[Problem]) -> Source | None:
     try:
         return Source(name, text, tomllib.loads(text), key_lines(text))
     except tomllib.TOMLDecodeError as error:

@@ -1,8 +1,8 @@
-"""The client's end of the bus: one request, one reply, never waiting for a server that is gone."""
+"""The client's end of the bus: requests and their answers, never waiting for a server that is gone."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -11,47 +11,98 @@ from typing import Any
 import zmq
 
 from drivers.errors import BusError
-from labctl.bus.messages import VERSION, Buffer, Request, decode_reply, encode, error_of, revive
+from labctl.bus.messages import Buffer, Reply
+from labctl.bus.protocol import ClientSide, result_of
+from labctl.bus.ring import Arena
+from labctl.bus.security import KeyPair
+from labctl.bus.transport import Address, connect
 
-START_WITHIN_S = 10.0
-"""A request that has not begun by then is not executed any more."""
+_BIG = 1 << 16
+_SEND_PATIENCE_MS = 2000
+_MOST_RESENDS = 3
 
-_BIG = 65536
+WhileWaiting = Callable[[str, int], str | None]
+"""Called with session and number while a reply is outstanding; may say where the request is (`Whereabouts`)."""
 
 
 class Connection:
     """A DEALER to one lane. Calls from several threads take turns.
 
     ``while_waiting`` is called, in the waiting thread, every ``patience_s`` while a reply is outstanding: the place
-    where a control loop renews its lease and learns that the server died.
+    where a control loop renews its lease and learns that the server died. ``abandoned`` is told of requests whose
+    answer nobody waits for any more, so that they can be cancelled.
     """
 
     def __init__(
         self,
         context: zmq.Context[Any],
-        endpoint: str,
+        address: Address | str,
         patience_s: float = 0.5,
-        while_waiting: Callable[[], None] | None = None,
+        while_waiting: WhileWaiting | None = None,
+        *,
+        arena: Arena | None = None,
+        keys: KeyPair | None = None,
+        abandoned: Callable[[str, int], None] | None = None,
     ) -> None:
-        self.endpoint = endpoint
-        self.lease = ""
+        self.address = Address(address) if isinstance(address, str) else address
+        self.endpoint = self.address.endpoint
+        self._context = context
+        self._keys = keys
         self._while_waiting = while_waiting
+        self._abandoned = abandoned
         self._patience_ms = max(1, int(patience_s * 1000))
-        self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closing = False
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.linger = 0
-        self._socket.setsockopt(zmq.IMMEDIATE, 1)
-        self._socket.sndtimeo = 2000
+        self._waiting: dict[int, list[Buffer]] = {}
+        self._answers: dict[int, Reply | BusError] = {}
+        self.side = ClientSide(arena if self.address.endpoint.startswith("ipc:") else None)
+        self._socket = connect(context, self.address, zmq.DEALER, keys)
+        self._socket.sndtimeo = _SEND_PATIENCE_MS
         self._socket.rcvtimeo = self._patience_ms
-        self._socket.connect(endpoint)
+        self._greeted = False
+        self.before_request: Callable[[], None] | None = None
+        """Called before each request: where a control loop renews leases at other servers."""
+
+    def set_patience(self, patience_s: float) -> None:
+        """How often `while_waiting` is called."""
+        self._patience_ms = max(1, int(patience_s * 1000))
+        with self._lock:
+            self._socket.rcvtimeo = self._patience_ms
+
+    def set_send_patience(self, patience_s: float) -> None:
+        """How long to wait for somebody to listen."""
+        with self._lock:
+            self._socket.sndtimeo = max(1, int(patience_s * 1000))
+
+    # --- the lease that goes with every request ---------------------------------------------------------------------
+
+    @property
+    def lease(self) -> str:
+        """Token of the lease in whose name requests are made."""
+        return self.side.lease
+
+    @lease.setter
+    def lease(self, token: str) -> None:
+        self.side.lease = token
 
     def close(self) -> None:
         """Disconnect; a reply still on its way is dropped, and whoever waits for it in another thread is told."""
         self._closing = True
         with self._lock:  # a socket must not be closed under a thread that is using it
-            self._socket.close()
+            if not self._socket.closed:
+                self.side.close()
+                self._socket.close()
+
+    def say_goodbye(self) -> None:
+        """Give back all shared memory of the server's, as far as it can be told without waiting."""
+        with self._lock:
+            if self._greeted and not self._socket.closed and self.side.shares_memory:
+                _, frames = self.side.request("", "bye")
+                with contextlib.suppress(zmq.ZMQError):
+                    self._socket.send_multipart(frames, zmq.NOBLOCK)
+                    self._socket.linger = 100
+
+    # --- requests ---------------------------------------------------------------------------------------------------
 
     def request(
         self, device: str, verb: str, name: str = "", arguments: Any = None, timeout_s: float | None = None
@@ -60,39 +111,139 @@ class Connection:
 
         Without ``timeout_s`` a call may take as long as it takes, as long as the server shows signs of life.
         """
+        if self.before_request is not None:
+            self.before_request()
         with self._lock:
-            if self._closing:
-                raise BusError(f"{device or 'host'}.{name or verb}: the connection is closed")
-            number = next(self._numbers)
-            expires_ns = time.monotonic_ns() + int((timeout_s or START_WITHIN_S) * 1e9)
-            frames = encode(Request(VERSION, number, device, verb, name, arguments, self.lease, expires_ns))
-            try:
-                self._socket.send_multipart(frames, copy=all(len(f) < _BIG for f in frames))
-            except zmq.Again:
-                raise BusError(
-                    f"{device or 'host'}.{name or verb}: nobody listens on {self.endpoint}; "
-                    "start the server with `labctl up`"
-                ) from None
-            reply = self._receive(number, f"{device or 'host'}.{name or verb}", timeout_s)
-        if reply.failure is not None:
-            raise error_of(reply.failure)
-        return revive(reply.value)
+            number = self._send(device, verb, name, arguments, timeout_s)
+            return result_of(self._wait(number, f"{device or 'server'}.{name or verb}", timeout_s))
 
-    def _receive(self, number: int, what: str, timeout_s: float | None) -> Any:
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    def submit(
+        self, device: str, verb: str, name: str = "", arguments: Any = None, timeout_s: float | None = None
+    ) -> Pending:
+        """Ask without waiting; several requests may be under way, and are executed in this order."""
+        if self.before_request is not None:
+            self.before_request()
+        with self._lock:
+            number = self._send(device, verb, name, arguments, timeout_s)
+        return Pending(self, number, f"{device or 'server'}.{name or verb}", timeout_s)
+
+    def about(self) -> dict[str, Any]:
+        """What the server said of itself when it was greeted."""
+        with self._lock:
+            self._greet(None)
+            return self.side.about
+
+    def _send(self, device: str, verb: str, name: str, arguments: Any, timeout_s: float | None) -> int:
+        what = f"{device or 'server'}.{name or verb}"
+        if self._closing:
+            raise BusError(f"{what}: the connection is closed")
+        if not self._greeted:
+            self._greet(timeout_s)
+        number, frames = self.side.request(device, verb, name, arguments, timeout_s)
+        try:
+            self._send_frames(frames, what)
+        except BaseException:
+            self.side.settled(number)
+            raise
+        self._waiting[number] = frames
+        return number
+
+    def _send_frames(self, frames: list[Buffer], what: str) -> None:
+        try:
+            if len(frames) == 1:
+                self._socket.send(frames[0])
+            else:
+                self._socket.send_multipart(frames, copy=all(len(f) < _BIG for f in frames))
+        except zmq.Again:
+            raise BusError(
+                f"{what}: nobody listens on {self.endpoint}; start the server with `labctl up`"
+                + (", or have this user's key allowed there" if self.address.server_key else "")
+            ) from None
+
+    def _greet(self, timeout_s: float | None) -> None:
+        if self._greeted:
+            return
+        if self._closing:
+            raise BusError(f"{self.endpoint}: the connection is closed")
+        deadline = time.monotonic() + (timeout_s or 10.0)
+        self._send_frames(self.side.hello(), "hello")
         while True:
             try:
-                parts = self._socket.recv_multipart(copy=False)
+                frames: list[Buffer] = list(self._socket.recv_multipart())
             except zmq.Again:
-                if self._closing:
-                    raise BusError(f"{what}: the connection was closed while waiting for the answer") from None
-                if deadline is not None and time.monotonic() > deadline:
-                    raise BusError(f"{what}: no answer from {self.endpoint} within {timeout_s:g} s") from None
-                if self._while_waiting is not None:
-                    self._while_waiting()
+                if self._closing or time.monotonic() > deadline:
+                    raise BusError(f"no answer from {self.endpoint} to a greeting: the server hangs or ended") from None
                 continue
-            frames: list[Buffer] = [p.buffer for p in parts]
-            reply = decode_reply(frames)
-            if reply.number == number or (reply.number < 0 and reply.failure is not None):
-                return reply  # a negative number answers a request of which not even the number could be read
-            # else: the answer to a call that was interrupted here; nobody waits for it any more
+            self.side.welcome(frames)
+            self._greeted = True
+            return
+
+    def _wait(self, number: int, what: str, timeout_s: float | None) -> Reply:
+        answers, deadline = self._answers, None
+        missed = resent = 0
+        try:
+            while number not in answers:
+                try:
+                    self._take(self._receive())
+                except zmq.Again:
+                    if self._closing:
+                        raise BusError(f"{what}: the connection was closed while waiting for the answer") from None
+                    if timeout_s is not None:
+                        deadline = deadline or time.monotonic() + timeout_s - self._patience_ms / 1000
+                        if time.monotonic() > deadline:
+                            raise BusError(f"{what}: no answer from {self.endpoint} within {timeout_s:g} s") from None
+                    where = self._while_waiting(self.side.session, number) if self._while_waiting else None
+                    # Request or answer was lost with a link: the server executes no number twice, so ask once more.
+                    missed = missed + 1 if where in ("unknown", "done") else 0
+                    if missed >= 2 and resent < _MOST_RESENDS and not self.address.local:
+                        missed, resent = 0, resent + 1
+                        self._send_frames(self._waiting[number], what)
+        except BaseException:
+            if self._waiting.pop(number, None) is not None and self._abandoned is not None and not self._closing:
+                self._abandoned(self.side.session, number)
+            raise
+        answer = answers.pop(number)
+        if isinstance(answer, BusError):
+            raise answer
+        return answer
+
+    def _receive(self) -> list[Buffer]:
+        socket = self._socket
+        frames: list[Buffer] = [socket.recv()]
+        if socket.getsockopt(zmq.RCVMORE):
+            frames += [part.buffer for part in socket.recv_multipart(copy=False)]
+        return frames
+
+    def _take(self, frames: list[Buffer]) -> None:
+        try:
+            reply = self.side.reply(frames)
+        except BusError as error:
+            # An answer that cannot be read is the one to the oldest request: answers come in order.
+            for number in list(self._waiting)[:1]:
+                del self._waiting[number]
+                self.side.settled(number)
+                self._answers[number] = error
+            return
+        number = reply.number
+        if number < 0 and reply.failure is not None and self._waiting:
+            number = next(iter(self._waiting))  # the server could not even read the request's number
+            self.side.settled(number)
+        if self._waiting.pop(number, None) is not None:
+            self._answers[number] = reply
+        # else: the answer to a call that was interrupted here; nobody waits for it any more
+
+
+class Pending:
+    """A request under way."""
+
+    def __init__(self, connection: Connection, number: int, what: str, timeout_s: float | None) -> None:
+        self._connection = connection
+        self._number = number
+        self._what = what
+        self._timeout_s = timeout_s
+
+    def result(self) -> Any:
+        """Wait for the answer, once. Raises as `Connection.request` does."""
+        connection = self._connection
+        with connection._lock:
+            return result_of(connection._wait(self._number, self._what, self._timeout_s))

@@ -1,35 +1,50 @@
-"""The wire format, without sockets: a typed msgpack header, then raw array frames.
+"""The wire format, without sockets: a typed msgpack header, then raw array frames (docs/wire-protocol.md).
 
-Frame 0 is a `Request` or `Reply`; arrays inside its values are replaced by (frame number, dtype, shape) and follow as
-raw bytes, so they are neither copied nor encoded. Nothing executable is ever decoded.
+Frame 0 is a `Request`, a `Reply` or, once per connection, a `Hello` or `Welcome`. Arrays inside its values are replaced
+by where they are: in a frame that follows, or in shared memory of the host, so they are neither copied nor encoded.
+Nothing executable is ever decoded.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.contract import Value
 from drivers.errors import ERROR_TYPES, BusError, DeviceError, LabError
 from drivers.settings import VALUE_TYPES
+from labctl.bus.ring import SMALLEST_SHARED_BYTES, Arena, OverwrittenError, Place, Reader
 
-VERSION = 1
-_ARRAY = 1
+VERSION = 2
+"""The version this module writes and reads."""
+
+_ARRAY, _SHARED = 1, 2
 _DTYPES = frozenset("biuf")
 _DTYPE_TEXT = re.compile(r"[<>|](b1|[iu][1248]|f2|f4|f8|f16)")
 LARGEST_ARRAY_BYTES = 1 << 31
-LARGEST_HEADER_BYTES = 1 << 24
+LARGEST_HEADER_BYTES = 1 << 22
+MOST_FRAMES = 64
+
+DELEGATED, SHARED_MEMORY = 1, 2
+"""Flags of a request: made for another client, whose lease it does not renew; its sender can map this host's memory."""
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True):
-    """One thing asked of a server. ``expires_ns`` is on the host's monotonic clock; later it is not executed."""
+    """One thing asked of a server. ``expires_ns`` is on the server's monotonic clock; later it is not executed.
+
+    session and number: who asks, and which of its requests this is; no number is executed twice. released: shared
+    memory that the sender has done with.
+    """
 
     version: int
+    session: str
     number: int
     device: str
     verb: str
@@ -37,6 +52,8 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     arguments: Any
     lease: str
     expires_ns: int
+    flags: int = 0
+    released: list[int] = []
 
 
 class Failure(msgspec.Struct, array_like=True, frozen=True):
@@ -55,27 +72,94 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
     failure: Failure | None = None
 
 
+class Hello(msgspec.Struct, array_like=True, frozen=True):
+    """First message of a connection, in a form that no version changes: which versions the client speaks."""
+
+    magic: Literal["labctl"]
+    lowest: int
+    highest: int
+    about: dict[str, Any]
+
+
+class Welcome(msgspec.Struct, array_like=True, frozen=True):
+    """Answer to `Hello`, in a form that no version changes: the version to speak, 0 if there is none in common."""
+
+    magic: Literal["labctl"]
+    version: int
+    about: dict[str, Any]
+
+
 class _ArrayPlace(msgspec.Struct, array_like=True, frozen=True):
     frame: int
     dtype: str
     shape: list[int]
 
 
+class _SharedPlace(msgspec.Struct, array_like=True, frozen=True):
+    segment: str
+    offset: int
+    slot: int
+    sequence: int
+    lent: int
+    dtype: str
+    shape: list[int]
+
+
 Buffer = bytes | memoryview
+Message = Request | Reply | Hello | Welcome
 
 
-def encode(message: Request | Reply) -> list[Buffer]:
-    """Frames of a message; array frames are views of the arrays, not copies."""
-    arrays: list[Buffer] = []
+class Encoder:
+    """Turns messages into frames. One per thread: it remembers the message in hand.
 
-    def hook(value: Any) -> Any:
+    arena: this process's shared memory, or None where the peer cannot map it. Arrays that lie in it are sent as their
+    place, other large ones are copied into it once.
+    """
+
+    def __init__(self, arena: Arena | None = None) -> None:
+        self._arena = arena
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=self._hook)
+        self._frames: list[Buffer] = []
+        self._borrower: str | None = None
+        self._shared = False
+        self.lent: list[int] = []
+        """Slots lent with the message encoded last."""
+
+    def encode(self, message: Message, borrower: str | None = None) -> list[Buffer]:
+        """Frames of a message; array frames are views of the arrays, not copies.
+
+        borrower: who is to give back shared memory; None keeps every array out of it. BusError for what cannot cross.
+        """
+        self._frames = [b""]
+        self._borrower = borrower
+        self.lent = []
+        try:
+            self._frames[0] = self._encoder.encode(message)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            self.take_back()
+            raise BusError(f"cannot encode {message!r:.200}: {error}") from None
+        except BusError:
+            self.take_back()
+            raise
+        return self._frames
+
+    def encode_for_all(self, message: Message) -> list[Buffer]:
+        """Frames of a message whose shared memory nobody gives back: readers copy at once and check."""
+        self._shared = True
+        try:
+            return self.encode(message)
+        finally:
+            self._shared = False
+
+    def take_back(self) -> None:
+        """The message encoded last was not sent."""
+        if self._arena is not None and self.lent:
+            self._arena.give_back(self.lent)
+        self.lent = []
+
+    def _hook(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            if value.dtype.kind not in _DTYPES:
-                raise BusError(f"an array of dtype {value.dtype} cannot cross the bus; use numbers or booleans")
-            flat = np.ascontiguousarray(value)
-            arrays.append(flat.data.cast("B") if flat.size else b"")
-            place = _ArrayPlace(len(arrays), value.dtype.str, list(value.shape))
-            return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode(place))
+            return self._array(value)
         if isinstance(value, np.bool_):
             return bool(value)
         if isinstance(value, np.integer):
@@ -86,58 +170,167 @@ def encode(message: Request | Reply) -> list[Buffer]:
             f"a {type(value).__name__} cannot cross the bus; use numbers, text, lists, arrays or contract values"
         )
 
-    try:
-        header = msgspec.msgpack.Encoder(enc_hook=hook).encode(message)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise BusError(f"cannot encode {message!r:.200}: {error}") from None
-    return [header, *arrays]
+    def _array(self, value: NDArray[Any]) -> msgspec.msgpack.Ext:
+        if value.dtype.kind not in _DTYPES:
+            raise BusError(f"an array of dtype {value.dtype} cannot cross the bus; use numbers or booleans")
+        flat = value if value.flags.c_contiguous else np.ascontiguousarray(value)
+        dtype, shape = value.dtype.str, list(value.shape)
+        if self._arena is not None and value.nbytes >= SMALLEST_SHARED_BYTES:
+            place = self._in_shared_memory(flat)
+            if place is not None:
+                if place.lent:
+                    self.lent.append(place.lent)
+                shared = _SharedPlace(
+                    place.segment, place.offset, place.slot, place.sequence, place.lent, dtype, shape
+                )
+                return msgspec.msgpack.Ext(_SHARED, msgspec.msgpack.encode(shared))
+        self._frames.append(flat.data.cast("B") if flat.size else b"")
+        return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode(_ArrayPlace(len(self._frames) - 1, dtype, shape)))
+
+    def _in_shared_memory(self, flat: NDArray[Any]) -> Place | None:
+        assert self._arena is not None
+        if self._shared:
+            return self._arena.show(flat)
+        if self._borrower is None:
+            return None
+        place = self._arena.lend(flat, self._borrower)
+        if place is None:
+            anchor = self._arena.take(flat.nbytes)
+            if anchor is not None:
+                anchor.view(flat.dtype).reshape(flat.shape)[...] = flat
+                place = self._arena.lend(anchor, self._borrower)
+        return place
 
 
-def _decode(frames: list[Buffer], message_type: Any) -> Any:
-    if not frames or len(frames[0]) > LARGEST_HEADER_BYTES:
-        raise BusError(f"malformed message: {len(frames)} frames, header too large or missing")
+class Decoder:
+    """Turns frames into messages. One per thread: it remembers the frames in hand.
 
-    def hook(code: int, data: memoryview) -> Any:
-        if code != _ARRAY:
-            raise BusError(f"malformed message: unknown extension {code}")
-        place = msgspec.msgpack.decode(data, type=_ArrayPlace)
-        if not 1 <= place.frame < len(frames) or len(place.dtype) > 4:
+    reader: maps the peer's shared memory; None where none may be named, as from another host. copies: arrays in shared
+    memory are copied and checked at once, as nobody waits for their readers.
+    """
+
+    def __init__(self, reader: Reader | None = None, *, copies: bool = False) -> None:
+        self._reader = reader
+        self._copies = copies
+        self._frames: Sequence[Buffer] = ()
+        self._request = msgspec.msgpack.Decoder(Request, ext_hook=self._hook)
+        self._reply = msgspec.msgpack.Decoder(Reply, ext_hook=self._hook)
+
+    def request(self, frames: Sequence[Buffer]) -> Request:
+        """Raises BusError on anything that is not a request of this version."""
+        request: Request = self._decode(frames, self._request)
+        if request.version != VERSION:
+            raise BusError(f"the client speaks version {request.version} of the wire format, this server {VERSION}")
+        return request
+
+    def reply(self, frames: Sequence[Buffer]) -> Reply:
+        """Raises BusError on anything that is not a reply."""
+        reply: Reply = self._decode(frames, self._reply)
+        return reply
+
+    def _decode(self, frames: Sequence[Buffer], decoder: msgspec.msgpack.Decoder[Any]) -> Any:
+        if not 1 <= len(frames) <= MOST_FRAMES:
+            raise BusError(f"malformed message: {len(frames)} frames; 1 to {MOST_FRAMES} are allowed")
+        if len(frames[0]) > LARGEST_HEADER_BYTES:
+            raise BusError(
+                f"oversized message: a header of {len(frames[0])} bytes; {LARGEST_HEADER_BYTES} are allowed, send "
+                "large data as arrays"
+            )
+        self._frames = frames
+        try:
+            return decoder.decode(frames[0])
+        except OverwrittenError as error:
+            raise BusError(f"{error}: the answer was lost, ask again") from None
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise BusError(f"malformed message: {error}") from None
+        finally:
+            self._frames = ()
+
+    def _hook(self, code: int, data: memoryview) -> Any:
+        if code == _ARRAY:
+            return self._inline(msgspec.msgpack.decode(data, type=_ArrayPlace))
+        if code == _SHARED:
+            return self._shared(msgspec.msgpack.decode(data, type=_SharedPlace))
+        raise BusError(f"malformed message: unknown extension {code}")
+
+    def _inline(self, place: _ArrayPlace) -> NDArray[Any]:
+        if not 1 <= place.frame < len(self._frames):
             raise BusError("malformed message: an array without its frame")
-        if not _DTYPE_TEXT.fullmatch(place.dtype):  # numpy would evaluate stranger texts
-            raise BusError(f"malformed message: an array of dtype {place.dtype!r}")
-        dtype = np.dtype(place.dtype)
-        size = math.prod(place.shape) * dtype.itemsize
-        buffer = frames[place.frame]
-        if size > LARGEST_ARRAY_BYTES:
-            raise BusError(f"malformed message: an array of {size} bytes, more than the bus takes")
-        if dtype.kind not in _DTYPES or min(place.shape, default=0) < 0 or size != len(buffer):
+        dtype, size = _checked(place.dtype, place.shape)
+        buffer = self._frames[place.frame]
+        if size != len(buffer):
             raise BusError("malformed message: an array does not match its frame")
         array = np.frombuffer(buffer, dtype).reshape(place.shape)
         array.flags.writeable = False  # within one process the sender may hold the same memory
         return array
 
+    def _shared(self, place: _SharedPlace) -> NDArray[Any]:
+        if self._reader is None:
+            raise BusError("malformed message: shared memory named where none can be")
+        dtype, size = _checked(place.dtype, place.shape)
+        where = Place(place.segment, place.offset, place.slot, place.sequence, place.lent)
+        read = self._reader.copy if self._copies else self._reader.array
+        return read(where, dtype, place.shape, size)
+
+
+def _checked(dtype_text: str, shape: list[int]) -> tuple[np.dtype[Any], int]:
+    """dtype and size in bytes of an array that a message describes."""
+    if len(dtype_text) > 4 or not _DTYPE_TEXT.fullmatch(dtype_text):  # numpy would evaluate stranger texts
+        raise BusError(f"malformed message: an array of dtype {dtype_text!r:.20}")
+    dtype = np.dtype(dtype_text)
+    if len(shape) > 32 or min(shape, default=0) < 0:
+        raise BusError(f"malformed message: an array of shape {shape!r:.80}")
+    size = math.prod(shape) * dtype.itemsize
+    if size > LARGEST_ARRAY_BYTES:
+        raise BusError(f"oversized message: an array of {size} bytes; {LARGEST_ARRAY_BYTES} are allowed")
+    return dtype, size
+
+
+_hello_decoder = msgspec.msgpack.Decoder(Hello)
+_welcome_decoder = msgspec.msgpack.Decoder(Welcome)
+
+
+def decode_hello(frames: Sequence[Buffer]) -> Hello | None:
+    """The first message of a connection; None if it is something else."""
     try:
-        return msgspec.msgpack.Decoder(message_type, ext_hook=hook).decode(frames[0])
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise BusError(f"malformed message: {error}") from None
+        return _hello_decoder.decode(frames[0]) if len(frames) == 1 and len(frames[0]) < 4096 else None
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
-def decode_request(frames: list[Buffer]) -> Request:
+def decode_welcome(frames: Sequence[Buffer]) -> Welcome:
+    """Raises BusError on anything that is no answer to `Hello`."""
+    try:
+        return _welcome_decoder.decode(frames[0])
+    except (msgspec.MsgspecError, RecursionError, IndexError) as error:
+        raise BusError(f"the other end does not speak labctl's protocol: {error}") from None
+
+
+# --- plain forms, for one message at a time -----------------------------------------------------------------------
+
+
+def encode(message: Message) -> list[Buffer]:
+    """Frames of one message, every array in a frame of its own."""
+    return Encoder().encode(message)
+
+
+def decode_request(frames: Sequence[Buffer]) -> Request:
     """Raises BusError on anything that is not a request of this version."""
-    request: Request = _decode(frames, Request)
-    if request.version != VERSION:
-        raise BusError(f"the client speaks version {request.version} of the wire format, this server {VERSION}")
-    return request
+    return Decoder().request(frames)
 
 
-def decode_reply(frames: list[Buffer]) -> Reply:
+def decode_reply(frames: Sequence[Buffer]) -> Reply:
     """Raises BusError on anything that is not a reply."""
-    reply: Reply = _decode(frames, Reply)
-    return reply
+    return Decoder().reply(frames)
+
+
+# --- contract values ----------------------------------------------------------------------------------------------
 
 
 def revive(value: Any) -> Any:
     """Contract values back from their tagged maps, at any depth of lists. Raises BusError on what is none."""
+    if value is None or isinstance(value, (bool, int, float, str, np.ndarray)):
+        return value  # most values, and nothing to look for
     try:
         return _revived(value)
     except RecursionError:
@@ -169,6 +362,9 @@ def _with_tuples(cls: type[Value], value: Value) -> Value:
 @lru_cache(maxsize=256)
 def _tuple_fields(cls: type[Value]) -> tuple[str, ...]:
     return tuple(f.name for f in msgspec.structs.fields(cls) if "tuple" in str(f.type))
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
 
 
 def failure_of(error: BaseException, traceback: str) -> Failure:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from drivers.contract import DeviceDescription, Identity
-from labctl.bus.connection import Connection
+from numpy.typing import DTypeLike, NDArray
+
+from drivers.contract import ROI, DeviceDescription, Identity
+from drivers.errors import BusError
+from labctl.bus.connection import Connection, Pending
+from labctl.bus.ring import Arena
+from labctl.bus.stream import Stream
 
 
 class DeviceProxy:
-    """A device behind the bus. Settings are attributes, operations are methods, as in its description."""
+    """A device behind the bus. Settings are attributes, operations are methods, as in its description.
 
-    def __init__(self, connection: Connection, name: str, control: Connection | None = None) -> None:
+    A call that need not be waited for is started with ``device.operation.submit(...)``, whose ``result()`` waits.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        emergency: Connection | None = None,
+        description: DeviceDescription | None = None,
+        arena: Arena | None = None,
+        open_stream: Callable[..., Stream] | None = None,
+    ) -> None:
         set_ = object.__setattr__
         set_(self, "_connection", connection)
-        set_(self, "_control", control or connection)
+        set_(self, "_emergency", emergency or connection)
+        set_(self, "_arena", arena or Arena())
+        set_(self, "_open_stream", open_stream)
         set_(self, "name", name)
-        description: DeviceDescription = connection.request(name, "describe", timeout_s=10.0)
+        if description is None:
+            description = connection.request(name, "describe", timeout_s=10.0)
         set_(self, "description", description)
         set_(self, "kind", description.kind)
         set_(self, "_settings", {s.name: s for s in description.settings})
@@ -36,7 +55,32 @@ class DeviceProxy:
 
     def safe(self) -> None:
         """Bring the device to its safe state, without waiting for a call that is being served."""
-        self._control.request(self.name, "safe", timeout_s=2.0)
+        self._emergency.request(self.name, "safe", timeout_s=2.0)
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """A fresh array to draw in that reaches the device without a copy, if it is on this host.
+
+        Do not write to it while a call it was given to is under way.
+        """
+        array: NDArray[Any] = self._arena.array(shape, dtype)
+        return array
+
+    def stream(
+        self,
+        windows: Sequence[ROI] | None = None,
+        bin: int = 1,
+        images: bool = True,
+        timeout_s: float | None = None,
+    ) -> Stream:
+        """What the device measures from now on, whoever asks it to: an iterator of `labctl.bus.stream.Item`.
+
+        windows: sums over these regions instead of images. bin: means of bin x bin pixels. images: False for times and
+        numbers only. Reductions are worked out by the server. timeout_s: BusError when nothing is measured for so long.
+        """
+        if self._open_stream is None:
+            raise BusError(f"{self.name}: streams are for clients of a bench")
+        stream: Stream = self._open_stream(self.name, windows, bin, images, timeout_s)
+        return stream
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._settings:
@@ -48,9 +92,14 @@ class DeviceProxy:
             raise AttributeError(f"{self.name} has no setting {name!r}; it has {', '.join(self._settings)}")
         self._connection.request(self.name, "set", name, value)
 
+    def submit_get(self, setting: str) -> Pending:
+        """Begin to read a setting; `Pending.result` waits for it."""
+        pending: Pending = self._connection.submit(self.name, "get", setting)
+        return pending
+
     def __dir__(self) -> Iterable[str]:
         operations = (o.name for o in self.description.operations)
-        return [*self._settings, *operations, "identity", "snapshot", "safe"]
+        return [*self._settings, *operations, "identity", "snapshot", "safe", "allocate", "submit_get", "stream"]
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r} ({self.description.backend}) at {self._connection.endpoint}>"
@@ -66,7 +115,11 @@ class _Call:
         self.__doc__ = f"{name}{signature}\n\n{doc}"
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
-        return self._connection.request(self._device, "call", self._name, [list(positional), named])
+        return self._connection.request(self._device, "call", self._name, [positional, named])
+
+    def submit(self, *positional: Any, **named: Any) -> Pending:
+        """Begin the call; `Pending.result` waits for it and gives what the call gives."""
+        return self._connection.submit(self._device, "call", self._name, [positional, named])
 
     def __repr__(self) -> str:
         return f"<operation {self._device}.{self._name}>"

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from labctl.cli import keys
+
 app = typer.Typer(
     name="labctl",
     help="Laboratory control for optical computing: the same experiment on simulated and real tables.",
@@ -32,6 +34,10 @@ SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the experiment's own random numbers.")
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for run files and pictures.")]
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", help="A bench on another machine, by the name given to `labctl keys trust`."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One line of JSON and no progress.")]
 
 
@@ -43,11 +49,12 @@ def run(
     seed: SeedOption = 0,
     out: OutOption = Path("runs"),
     json: JsonOption = False,
+    at: AtOption = None,
 ) -> None:
     """Run a protocol, or a calibration routine, on a bench and write a run file."""
     from labctl.cli.experiments import run_protocol
 
-    raise typer.Exit(run_protocol(protocol, bench, set_ or [], seed, out, json))
+    raise typer.Exit(run_protocol(protocol, bench, set_ or [], seed, out, json, at))
 
 
 @app.command()
@@ -59,6 +66,7 @@ def figure(
     seed: SeedOption = 0,
     out: OutOption = Path("runs"),
     json: JsonOption = False,
+    at: AtOption = None,
 ) -> None:
     """Measure a named, reproducible result; print {"figure", "values", "targets", "ok", "seconds"}.
 
@@ -71,7 +79,7 @@ def figure(
     if name is None:
         print("labctl figure: give a NAME, or --list", file=sys.stderr)  # noqa: T201
         raise typer.Exit(2)
-    raise typer.Exit(run_figure(name, bench, set_ or [], seed, out, json))
+    raise typer.Exit(run_figure(name, bench, set_ or [], seed, out, json, at))
 
 
 @app.command()
@@ -97,11 +105,45 @@ def up(
 
 
 @app.command()
-def status(json: JsonOption = False) -> None:
-    """Show the benches that are up: devices, emission, lease."""
+def status(json: JsonOption = False, at: AtOption = None) -> None:
+    """Show the benches that are up: every device, server, lease and heartbeat."""
     from labctl.cli.bench import show_status
 
-    raise typer.Exit(show_status(json))
+    raise typer.Exit(show_status(json, at))
+
+
+@app.command()
+def stop(
+    bench: Annotated[str | None, typer.Argument(help="Name of a bench.", show_default="every bench")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="What the interrupted experiments are told.")] = "",
+    json: JsonOption = False,
+    at: AtOption = None,
+) -> None:
+    """Emergency stop: every device safe, now, and nobody in control any more. The bench stays up.
+
+    Exit status: 0 everything is safe, 1 some server did not confirm it, 2 no bench is up.
+    """
+    from labctl.cli.bench import stop_benches
+
+    raise typer.Exit(stop_benches(bench, at, reason, json))
+
+
+@app.command()
+def logs(
+    bench: Annotated[str, typer.Argument(help="Name of a bench that is or was up.")],
+    device: Annotated[str, typer.Option("--device", help="Only what is about this device.")] = "",
+    run: Annotated[str, typer.Option("--run", help="Only what is about this run.")] = "",
+    process: Annotated[str, typer.Option("--process", help="Only of this server, or supervisor, world, …")] = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, until Ctrl-C.")] = False,
+) -> None:
+    """Show the log of all processes of a bench."""
+    from labctl.cli.bench import show_logs
+
+    raise typer.Exit(show_logs(bench, device, run, process, json, follow))
+
+
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -1,19 +1,18 @@
-"""`labctl check`, `labctl up` and `labctl status`."""
+"""`labctl check`, `up`, `status`, `stop` and `logs`."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import sys
-import threading
 import time
 from typing import Any
 
-from drivers.errors import BusError, ConfigurationError
+from drivers.errors import ConfigurationError, LabError
 from labctl.bench.load import load_bench
 from labctl.bench.overrides import parse_assignments
 from labctl.server import runtime
+
+_LOG_POLL_S = 0.2
 
 
 def check_bench(file: str, assignments: list[str]) -> int:
@@ -28,58 +27,24 @@ def check_bench(file: str, assignments: list[str]) -> int:
 
 def serve_bench(file: str, assignments: list[str]) -> int:
     """Serve until interrupted."""
-    import zmq
+    from labctl.server.supervisor import supervised
 
-    from labctl.server.host import running
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     config = load_bench(file, parse_assignments(assignments))
-    other = runtime.find(config.name)
-    if other is not None:
-        raise ConfigurationError(f"bench {config.name} is up already (pid {other.pid}); stop that one first")
-    context: zmq.Context[Any] = zmq.Context()
-    try:
-        with running(config, context, runtime.base_endpoint(config.name)) as host:
-            record = runtime.HostRecord(
-                bench=config.name,
-                pid=os.getpid(),
-                control_endpoint=host.control_endpoint,
-                fingerprint=config.fingerprint,
-                bench_file=str(config.path.resolve()),
-                started_utc_ns=time.time_ns(),
-                process_start=runtime.process_start(os.getpid()),
-            )
-            runtime.announce(record)
-            try:
-                print(f"bench {config.name} is up (pid {record.pid}): {', '.join(config.devices)}", flush=True)  # noqa: T201
-                threading.Event().wait()
-            finally:
-                runtime.withdraw(record)
-    finally:
-        context.term()
+    with supervised(config) as supervisor:
+        far = f", for other machines at {supervisor.directory_advertised}" if config.network else ""
+        print(  # noqa: T201
+            f"bench {config.name} is up (pid {supervisor.record.pid}): {', '.join(config.devices)}{far}", flush=True
+        )
+        supervisor.watch()
     return 0
 
 
-def show_status(as_json: bool) -> int:
+# --- status -------------------------------------------------------------------------------------------------------
+
+
+def show_status(as_json: bool, at: str | None = None) -> int:
     """One block per bench that is up."""
-    import zmq
-
-    from labctl.bus.connection import Connection
-
-    context: zmq.Context[Any] = zmq.Context()
-    found: list[dict[str, Any]] = []
-    try:
-        for record in runtime.all_hosts():
-            connection = Connection(context, record.control_endpoint, patience_s=0.2)
-            try:
-                state = connection.request("", "status", timeout_s=2.0)
-            except BusError as error:
-                state = {"bench": record.bench, "error": str(error)}
-            finally:
-                connection.close()
-            found.append({**state, "pid": record.pid, "bench_file": record.bench_file})
-    finally:
-        context.term()
+    found = _states(at)
     if as_json:
         print(json.dumps(found))  # noqa: T201
         return 0
@@ -90,24 +55,149 @@ def show_status(as_json: bool) -> int:
     return 0
 
 
+def _states(at: str | None) -> list[dict[str, Any]]:
+    import zmq
+
+    from labctl.bus import security
+    from labctl.bus.connection import Connection
+    from labctl.bus.transport import Address
+    from labctl.server.directory import ask, trusted_address
+
+    context: zmq.Context[Any] = zmq.Context()
+    try:
+        if at is not None:
+            return [ask(context, trusted_address(at), "status", security.own_keys())]
+        found: list[dict[str, Any]] = []
+        for record in runtime.all_hosts():
+            known = {"bench": record.bench, "pid": record.pid, "kind": record.kind, "bench_file": record.bench_file}
+            try:
+                if record.kind == "up":
+                    state = ask(context, Address(record.directory), "status")
+                else:
+                    connection = Connection(context, record.emergency["script"], patience_s=0.2)
+                    try:
+                        state = {"servers": connection.request("", "status", timeout_s=2.0)}
+                    finally:
+                        connection.close()
+            except LabError as error:
+                state = {"error": str(error)}
+            found.append({**known, "ready": record.ready, "log_file": record.log_file, **state})
+        return found
+    finally:
+        context.destroy(linger=0)
+
+
 def _print_state(state: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(highlight=False)
+    within = " within a script" if state.get("kind") == "script" else ""
+    title = f"{state['bench']}{within} (pid {state['pid']})"
     if "error" in state:
-        console.print(f"{state['bench']} (pid {state['pid']}): {state['error']}", highlight=False)
+        console.print(f"{title}: {state['error']}")
         return
-    lease = state["lease"]
-    control = (
-        f"controlled by {lease['holder']}, lease ends in {lease['remaining_s']:.1f} s" if lease else "nobody in control"
-    )
-    console.print(
-        f"{state['bench']} (pid {state['pid']}), up {state['up_s']:.0f} s: {control}; leases lapsed: {state['lapsed']}",
-        highlight=False,
-    )
-    table = Table("device", "kind", "backend", "server", "emission")
-    for name, device in state["devices"].items():
-        emission = {True: "ON", False: "off", None: ""}[device["emission"]]
-        table.add_row(name, device["kind"], device["backend"], device["server"], emission)
-    console.print(table)
+    servers: dict[str, Any] = state["servers"]
+    leases = {(lease["holder"], lease["run"]): lease for s in servers.values() for lease in s["leases"]}
+    console.print(title + (f", up {state['up_s']:.0f} s" if "up_s" in state else ""))
+    for (holder, run), lease in leases.items():
+        shares = [o for s in servers.values() for o in s["leases"] if (o["holder"], o["run"]) == (holder, run)]
+        held = ", ".join(sorted({device for share in shares for device in share["devices"]}))
+        of_run = f", run {run}" if run else ""
+        console.print(f"  controlled by {holder}{of_run}: {held}; lease ends in {lease['remaining_s']:.1f} s")
+    if not leases:
+        console.print("  nobody in control")
+    devices = Table("device", "kind", "backend", "server", "emission", "lease")
+    for name, server in servers.items():
+        for device, told in server["devices"].items():
+            emission = {True: "ON", False: "off", None: ""}[told["emission"]]
+            holder = next((lease["holder"] for lease in server["leases"] if device in lease["devices"]), "")
+            devices.add_row(device, told["kind"], told["backend"], name, emission, holder)
+    console.print(devices)
+    processes = Table("process", "pid", "heartbeat", "deaths", "lapsed leases", "emergency stops", "handled", "refused")
+    for name, child in state.get("processes", {}).items():
+        told = servers.get(name, {})
+        counts = told.get("counts", {})
+        refused = sum(counts.get(what, 0) for what in ("malformed", "oversized", "expired", "repeated"))
+        heard = told.get("heard_s")
+        beat = "" if heard is None else f"{heard:.1f} s ago" if heard < 2 else f"SILENT for {heard:.0f} s"
+        processes.add_row(
+            name, str(child["pid"] or "being started"), beat, str(child["deaths"]), str(told.get("lapsed", "")),
+            str(told.get("stopped", "")), str(counts.get("handled", "")), str(refused + told.get("refused_keys", 0)),
+        )  # fmt: skip
+    if processes.rows:
+        console.print(processes)
+
+
+# --- emergency stop -----------------------------------------------------------------------------------------------
+
+
+def stop_benches(bench: str | None, at: str | None, reason: str, as_json: bool) -> int:
+    """Emergency stop of every bench of this user, or of one."""
+    import zmq
+
+    from labctl.bus import security
+    from labctl.bus.transport import Address
+    from labctl.server.directory import find_remote
+    from labctl.server.emergency import stop_everything
+
+    context: zmq.Context[Any] = zmq.Context()
+    results: dict[str, dict[str, float | str]] = {}
+    try:
+        if at is not None:
+            keys = security.own_keys()
+            record = find_remote(context, at, keys)
+            addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
+            results[f"{record.bench} at {at}"] = stop_everything(context, addresses, reason, keys)
+        else:
+            # Straight to the sockets that the runtime folder names: a directory that hangs is not asked.
+            for host in runtime.all_hosts():
+                if bench is None or host.bench == bench:
+                    local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
+                    results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, reason)
+    finally:
+        context.destroy(linger=0)
+    if not results:
+        raise ConfigurationError(f"no bench {bench!r} is up" if bench else "no bench is up; nothing was stopped")
+    if as_json:
+        print(json.dumps(results))  # noqa: T201
+    failed = False
+    for name, servers in results.items():
+        for server, result in servers.items():
+            failed |= isinstance(result, str)
+            if not as_json:
+                told = f"NOT STOPPED: {result}" if isinstance(result, str) else f"safe after {1000 * result:.0f} ms"
+                print(f"{name}, {server}: {told}")  # noqa: T201
+    return 1 if failed else 0
+
+
+# --- logs ---------------------------------------------------------------------------------------------------------
+
+
+def show_logs(bench: str, device: str, run: str, process: str, as_json: bool, follow: bool) -> int:
+    """The log of a bench that is up, or was last."""
+    from labctl.server import logs
+
+    path = logs.newest_file(bench)
+    if path is None:
+        raise ConfigurationError(f"no log of a bench {bench!r} in {logs.folder()}")
+    seen = 0
+    while True:
+        for number, line in enumerate(logs.read(path, device, run, process)):
+            if number < seen:
+                continue
+            seen = number + 1
+            print(json.dumps(line, ensure_ascii=False) if as_json else _readable(line))  # noqa: T201
+        if not follow:
+            return 0
+        sys.stdout.flush()
+        time.sleep(_LOG_POLL_S)
+
+
+def _readable(line: dict[str, Any]) -> str:
+    about = [f"{key} {line[key]}" for key in ("device", "run") if line.get(key)]
+    fields = f" [{', '.join(about)}]" if about else ""
+    error = f"\n{line['error']}" if line.get("error") else ""
+    return f"{line['utc'][11:]} {line['level']:7} {line['process']}{fields}: {line['message']}{error}"
+
+

@@ -19,7 +19,9 @@ from labctl.experiments.execute import Outcome, execute
 from labctl.experiments.recorder import plain
 
 
-def run_protocol(name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool) -> int:
+def run_protocol(
+    name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool, at: str | None = None
+) -> int:
     """Run a protocol or calibration routine; its results go to standard output."""
     console = Console(quiet=as_json)
     routine = name not in registry.names("labctl.protocols") and name in registry.names("labctl.calibrations")
@@ -31,6 +33,7 @@ def run_protocol(name: str, bench: str | None, assignments: list[str], seed: int
         seed,
         out,
         console,
+        at,
     )
     result = {
         "protocol": name,
@@ -43,12 +46,14 @@ def run_protocol(name: str, bench: str | None, assignments: list[str], seed: int
     return 0
 
 
-def run_figure(name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool) -> int:
+def run_figure(
+    name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool, at: str | None = None
+) -> int:
     """Measure a figure; one JSON object on standard output, whatever happens on the bench."""
     started = time.monotonic()
     console = Console(quiet=as_json)
     try:
-        outcome = execute("labctl.figures", name, bench, parse_assignments(assignments), seed, out, console)
+        outcome = execute("labctl.figures", name, bench, parse_assignments(assignments), seed, out, console, at)
     except ConfigurationError:
         raise
     except LabError as error:

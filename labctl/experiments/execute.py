@@ -44,11 +44,13 @@ def execute(
     seed: int = 0,
     out: Path = Path("runs"),
     console: Console | None = None,
+    at: str | None = None,
 ) -> Outcome:
     """Run the protocol or figure ``name`` of an entry-point group.
 
     assignments: ``--set`` values; keys beginning with world., bench., devices., … change the bench, others are the
-    experiment's parameters. Raises ConfigurationError for bad input, any LabError from the bench.
+    experiment's parameters. at: a bench on another machine, as for `open_bench`. Raises ConfigurationError for bad
+    input, any LabError from the bench.
     """
     console = console or Console(quiet=True)
     started = time.monotonic()
@@ -69,14 +71,14 @@ def execute(
             fingerprint=config.fingerprint,
             parameters=parameters,
         )
-        with open_bench(config) as table:
+        with open_bench(config, at=at) as table:
             # What the bench lacks is told before anything is trained.
             for role in experiment.roles:
                 table[role]
             for alignment in experiment.alignments:
                 table.alignment(alignment)
             experiment.prepare(parameters, record)
-            with table.control(name):
+            with table.control(name, run=record.path.stem):
                 record.setup(
                     settings=table.snapshot(),
                     devices={role: device.identity() for role, device in table.devices.items()},

@@ -1,74 +1,106 @@
-"""A host: one process's share of a bench. It builds the world and the devices, serves them and keeps them safe."""
+"""A host: one process's share of a bench. It builds devices, gives each server its own, and keeps them safe."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import zmq
 
 from drivers.contract import Device
-from drivers.errors import BusError, ConfigurationError, LabError, LimitError
+from drivers.errors import BusError, ConfigurationError, LimitError
 from drivers.settings import Limits
 from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
 from labctl.bus.connection import Connection
-from labctl.bus.messages import Request
 from labctl.bus.proxy import DeviceProxy
-from labctl.server.lane import Lane
-from labctl.server.leases import LeaseBook, Watchdog
-from labctl.server.server import DeviceServer
+from labctl.bus.records import LANES, BenchRecord
+from labctl.bus.ring import Arena
+from labctl.bus.transport import Address
+from labctl.server.server import DeviceServer, Place
+from labctl.server.world import RemoteWorld
 
 log = logging.getLogger(__name__)
 
-BEGIN_PATIENCE_S = 2.0
+_numbers = itertools.count(1)
+_DESCRIBE_PATIENCE_S = 60.0
+
+
+def local_places(config: BenchConfig) -> dict[str, Place]:
+    """Endpoints within this process for every server of a bench."""
+    base = f"inproc://labctl-{os.getpid()}-{next(_numbers)}"
+    return {name: Place({lane: f"{base}-{name}.{lane}" for lane in LANES}) for name in config.servers}
 
 
 class Host:
-    """All servers of one bench in this process.
+    """The servers of a bench that live in this process: all of them, or one of its own.
 
-    ``base`` is the endpoint prefix: ``inproc://labctl-1`` or ``ipc:///run/…/prbm-sim``; each server listens on
-    ``base/NAME`` (ipc: ``base-NAME``) and the control lane on ``control``.
+    places: where each server of this process listens. elsewhere: the endpoint of the calls of other servers, by name.
+    world_endpoint: of the process that owns the world; empty to own it here. apart: clients are in other processes, so
+    frames are made in shared memory.
     """
 
-    def __init__(self, config: BenchConfig, context: zmq.Context[Any], base: str) -> None:
+    def __init__(
+        self,
+        config: BenchConfig,
+        context: zmq.Context[Any],
+        places: Mapping[str, Place],
+        *,
+        elsewhere: Mapping[str, str] | None = None,
+        world_endpoint: str = "",
+        started_by: int = 0,
+        apart: bool = False,
+    ) -> None:
         self.config = config
         self._context = context
-        self.book = LeaseBook()
-        self._watchdog = Watchdog(self.book, self.make_safe)
-        self.endpoints = {name: f"{base}-{name}" for name in config.servers}
-        self.control_endpoint = f"{base}.control"
-        self._servers = {name: DeviceServer(name, context, e, self.book) for name, e in self.endpoints.items()}
-        self._control = Lane(context, self.control_endpoint, self._handle_control, "labctl-control")
+        self._elsewhere = dict(elsewhere or {})
+        self._world_endpoint = world_endpoint
+        self._apart = apart
+        self._started_by = started_by or os.getpid()
+        self._started_utc_ns = time.time_ns()
+        self.arena = Arena()
+        self._world: Any = None
+        self._closing = False
         self._connections: list[Connection] = []
         self._devices: dict[str, Device] = {}
         self._server_of = {device: server for server, names in config.servers.items() for device in names}
-        self._world: Any = None
-        self._clock: Any = None
-        self._closing = False
-        self._started_ns = time.time_ns()
+        self.servers = {
+            name: DeviceServer(
+                name,
+                context,
+                place,
+                self.arena,
+                pid=os.getpid(),
+                lease_s=config.lease_s,
+                begin=self._begin,
+                time_ns=self.time_ns,
+            )
+            for name, place in places.items()
+        }
 
     # --- life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Build, open and serve everything; on failure nothing is left running or emitting."""
+        """Build, open and serve everything; on failure nothing is left running or emitting.
+
+        Composites come last: what they are made of may live in servers that start at the same time.
+        """
         try:
-            self._build_world()
-            composites = [
-                d for d in self.config.devices.values() if issubclass(d.factory, Device) and d.factory.composite
-            ]
-            for device in self.config.devices.values():
+            self._enter_world()
+            mine = [d for d in self.config.devices.values() if self._server_of[d.name] in self.servers]
+            composites = [d for d in mine if issubclass(d.factory, Device) and d.factory.composite]
+            for device in mine:
                 if device not in composites:
                     self._build(device)
-            for server in self._servers.values():
+            for server in self.servers.values():
                 server.start()
             for device in composites:
                 self._build(device)
-            self._control.start()
-            self._watchdog.start()
         except BaseException:
             self.close()
             raise
@@ -77,9 +109,7 @@ class Host:
         """Every device safe, then closed; every thread ended."""
         self._closing = True
         self.make_safe()
-        self._watchdog.stop()
-        self._control.stop()
-        for server in self._servers.values():
+        for server in self.servers.values():
             server.stop()
         for connection in self._connections:
             connection.close()
@@ -88,38 +118,63 @@ class Host:
             try:
                 device.close()
             except Exception:  # the others must be closed all the same
-                log.exception("%s did not close", device.name)
+                log.exception("%s did not close", device.name, extra={"device": device.name})
+        if isinstance(self._world, RemoteWorld):
+            self._world.close()
+        self.arena.close()
 
     def make_safe(self) -> None:
-        """`safe` on every device, emitters first; one that fails does not keep the others waiting."""
-        emitters = [d for d in self._devices.values() if any(s.needs_lease for s in d.declared_settings().values())]
-        for device in [*emitters, *(d for d in self._devices.values() if d not in emitters)]:
-            try:
-                device.safe()
-            except Exception:  # safety first: report and go on
-                log.exception("%s could not be made safe", device.name)
+        """`safe` on every device of this process, emitters first."""
+        for server in self.servers.values():
+            server.make_safe()
+
+    def emergency(self, reason: str) -> None:
+        """Everything in this process safe now, and nobody in control any more."""
+        for server in self.servers.values():
+            server.emergency(reason)
+
+    def record(self) -> BenchRecord:
+        """What a client needs to reach the servers of this process."""
+        return BenchRecord(
+            bench=self.config.name,
+            fingerprint=self.config.fingerprint,
+            lease_s=self.config.lease_s,
+            supervisor_pid=self._started_by,
+            started_utc_ns=self._started_utc_ns,
+            servers=[server.record() for server in self.servers.values()],
+        )
 
     # --- building ---------------------------------------------------------------------------------------------------
 
-    def _build_world(self) -> None:
-        if self.config.world_name is None:
+    def _enter_world(self) -> None:
+        config = self.config
+        if config.world_name is None:
             return
-        world_type = registry.load("labctl.worlds", self.config.world_name)
-        self._clock = world_type.clock_of_kind(self.config.clock)
-        self._world = world_type(self.config.world_parameters, self._clock)
+        world_type = registry.load("labctl.worlds", config.world_name)
+        parameters = config.world_parameters
+        assert parameters is not None
+        if self._world_endpoint:
+            self._world = RemoteWorld(
+                world_type, parameters, config.clock, self._context, self._world_endpoint, self.arena
+            )
+        else:
+            self._world = world_type(parameters, world_type.clock_of_kind(config.clock))
 
     def _build(self, device: DeviceConfig) -> None:
         if not issubclass(device.factory, Device):
             raise ConfigurationError(f"{device.name}: {device.factory.__name__} is not a device")
+        server = self.servers[self._server_of[device.name]]
         try:
-            made = device.factory.build(device.name, device.options, _Place(self, device.name))
+            made = device.factory.build(device.name, device.options, _Site(self, device.name))
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.config.where('devices', device.name)}: {error}") from None
+        if self._apart:
+            made.allocate = self.arena.array
         self._devices[device.name] = made
         made.open()
         made.safe()
         self._apply_settings(device, made)
-        self._servers[self._server_of[device.name]].devices[device.name] = made
+        server.devices[device.name] = made
 
     def _apply_settings(self, device: DeviceConfig, made: Device) -> None:
         for name, limits in device.limits.items():
@@ -136,6 +191,10 @@ class Host:
         """The devices themselves, by role; for checks in this process."""
         return self._devices
 
+    def time_ns(self) -> int:
+        """Bench time."""
+        return int(self._world.clock.now_ns()) if self._world is not None else time.monotonic_ns()
+
     def world(self) -> Any:
         """The world devices are simulated on."""
         if self._world is None:
@@ -146,117 +205,54 @@ class Host:
         """A device for a composite: itself in the same server, a proxy otherwise."""
         if name not in self._server_of:
             raise ConfigurationError(f"{asking}: the bench has no device {name!r}; it has {', '.join(self._server_of)}")
-        if self._server_of[name] == self._server_of[asking]:
+        server, mine = self._server_of[name], self.servers[self._server_of[asking]]
+        if server == mine.name:
             return self._devices[name]
-        connection = Connection(self._context, self.endpoints[self._server_of[name]], while_waiting=self._must_be_open)
-        connection.lease = self.book.internal_token
+        near = self.servers.get(server)
+        endpoint = near.record().local["calls"] if near is not None else self._elsewhere[server]
+        connection = Connection(
+            self._context, Address(endpoint), while_waiting=lambda session, number: self._must_be_open(),
+            arena=self.arena,
+        )  # fmt: skip
+        connection.side.delegated = True
         self._connections.append(connection)
-        return DeviceProxy(connection, name)
+        mine.delegates.setdefault(asking, []).append(connection)
+        deadline = time.monotonic() + _DESCRIBE_PATIENCE_S
+        while True:
+            try:
+                return DeviceProxy(connection, name, arena=self.arena)
+            except BusError:
+                # Its server starts at the same time as this one.
+                if time.monotonic() > deadline or near is not None:
+                    raise
 
     def _must_be_open(self) -> None:
         if self._closing:
             raise BusError(f"bench {self.config.name} is being closed")
 
-    # --- the control lane -------------------------------------------------------------------------------------------
+    # --- sessions ---------------------------------------------------------------------------------------------------
 
-    def _handle_control(self, request: Request) -> Any:
-        arguments = request.arguments
-        match request.verb:
-            case "ping":
-                return None
-            case "hello":
-                return self._hello()
-            case "renew":
-                return self.book.renew(request.lease)
-            case "acquire":
-                holder = str(arguments)[:200]
-                token = self.book.acquire(holder, self.config.lease_s)
-                try:
-                    self._begin()
-                    self.book.renew(token)
-                except LabError:
-                    self.book.release(token)
-                    raise
-                return token
-            case "release":
-                # In this order: what another lane turns on in between finds its lease gone and is turned off there.
-                # A lease that was lost belongs to somebody else by now: their light stays on.
-                if self.book.release(request.lease):
-                    self.make_safe()
-                return None
-            case "safe":
-                return self.make_safe() if not request.device else self._device(request.device).safe()
-            case "time":
-                return self._clock.now_ns() if self._clock is not None else time.monotonic_ns()
-            case "status":
-                return self._status()
-        raise BusError(f"unknown verb {request.verb!r} on the control lane")
+    def _begin(self, server: DeviceServer, names: Iterable[str], session: str) -> None:
+        """A session starts from the bench file's state.
 
-    def _device(self, name: str) -> Device:
-        if name not in self._devices:
-            raise BusError(f"the bench has no device {name!r}; it has {', '.join(self._devices)}")
-        return self._devices[name]
-
-    def _begin(self) -> None:
-        """A session starts from the bench file's state; a table in virtual time starts anew, so runs repeat."""
-        with contextlib.ExitStack() as held:
-            for server in self._servers.values():
-                if not server.lock.acquire(timeout=BEGIN_PATIENCE_S):
-                    raise BusError(f"server {server.name} is busy with another call; try again when it has ended")
-                held.callback(server.lock.release)
-            self.make_safe()
-            fresh = self._clock is not None and self._clock.virtual
+        One that has the whole bench, named by ``session``, also starts a table in virtual time anew, so runs repeat.
+        Every server of the bench is told; the world starts once per session.
+        """
+        with server.hold():
+            server.make_safe(names)
+            chosen = {n: d for n, d in server.devices.items() if n in names}
+            fresh = bool(session) and self._world is not None and self._world.clock.virtual
             if fresh:
-                for device in self._devices.values():
+                for device in chosen.values():
                     device.close()
-                self._clock.reset()
-                self._world.rewind()
-            for name, device in self._devices.items():
+                self._world.begin(session)
+            for name, device in chosen.items():
                 if fresh:
                     device.open()
                 self._apply_settings(self.config.devices[name], device)
 
-    def _hello(self) -> dict[str, Any]:
-        return {
-            "bench": self.config.name,
-            "fingerprint": self.config.fingerprint,
-            "endpoints": self.endpoints,
-            "servers": {name: list(devices) for name, devices in self.config.servers.items()},
-            "lease_s": self.config.lease_s,
-        }
 
-    def _status(self) -> dict[str, Any]:
-        devices = {}
-        for name, device in self._devices.items():
-            emission = self._emission(name, device)
-            devices[name] = {
-                "kind": device.kind,
-                "backend": device.backend,
-                "server": self._server_of[name],
-                "emission": emission,
-            }
-        return {
-            "bench": self.config.name,
-            "fingerprint": self.config.fingerprint,
-            "lease": self.book.status(),
-            "lapsed": self._watchdog.trips,
-            "up_s": (time.time_ns() - self._started_ns) / 1e9,
-            "servers": {name: {"endpoint": self.endpoints[name], **s.counters()} for name, s in self._servers.items()},
-            "devices": devices,
-        }
-
-    def _emission(self, name: str, device: Device) -> bool | None:
-        """None for devices without emission, and while another call is keeping the instrument busy."""
-        lock = self._servers[self._server_of[name]].lock
-        if "emission" not in device.declared_settings() or not lock.acquire(timeout=0.1):
-            return None
-        try:
-            return bool(getattr(device, "emission"))  # noqa: B009 - only devices that declare it have it
-        finally:
-            lock.release()
-
-
-class _Place:
+class _Site:
     """The site of one device; see `drivers.site.Site`."""
 
     def __init__(self, host: Host, asking: str) -> None:
@@ -271,9 +267,12 @@ class _Place:
 
 
 @contextlib.contextmanager
-def running(config: BenchConfig, context: zmq.Context[Any], base: str) -> Iterator[Host]:
-    """A started host that is closed, and thereby safe, whatever happens."""
-    host = Host(config, context, base)
+def running(
+    config: BenchConfig, context: zmq.Context[Any], places: Mapping[str, Place] | None = None, **options: Any
+) -> Iterator[Host]:
+    """A started host that is closed, and thereby safe, whatever happens. All servers are within this process unless
+    ``places`` says which."""
+    host = Host(config, context, places if places is not None else local_places(config), **options)
     host.start()
     try:
         yield host
@@ -291,9 +290,9 @@ def rehearse(config: BenchConfig) -> bool:
         return False
     context: zmq.Context[Any] = zmq.Context()
     try:
-        with running(config, context, "inproc://rehearsal") as host:
+        with running(config, context) as host:
             for name, alignment in config.alignment.items():
-                fits = getattr(alignment, "check_on", None)
+                fits: Callable[[Mapping[str, Device]], None] | None = getattr(alignment, "check_on", None)
                 if fits is not None:
                     try:
                         fits(host.devices)

@@ -2,107 +2,166 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import secrets
 import threading
-import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 import zmq
 
 from drivers.errors import BusError, LabError
-from labctl.bus.messages import Buffer, Reply, Request, decode_request, encode, failure_of
+from labctl.bus.messages import MOST_FRAMES, Buffer, Request
+from labctl.bus.protocol import ServerSide
+from labctl.bus.roles import LOCAL_USER, Caller, Role
+from labctl.bus.security import Door, KeyPair
+from labctl.bus.transport import listen
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Any]
+Handler = Callable[[Request, Caller], Any]
+
+_NOBODY = Caller("a client without a key", Role.OBSERVER)
+_BIG = 1 << 16
 
 
 class Lane:
-    """A ROUTER whose requests are handled one after another. Expired requests are refused, not executed."""
+    """A ROUTER whose requests are handled one after another by ``handler``.
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, handler: Handler, name: str) -> None:
+    rules: what is executed at all. keys, door: for a tcp endpoint, the server's key pair and who is let in.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        endpoint: str,
+        handler: Handler,
+        rules: ServerSide,
+        *,
+        keys: KeyPair | None = None,
+        door: Door | None = None,
+    ) -> None:
         self._context = context
         self.endpoint = endpoint
+        self.rules = rules
         self._handler = handler
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._bound = threading.Event()
-        self._stop_endpoint = f"inproc://stop-{id(self)}"
-        self._failure: Exception | None = None
-        self._stop: zmq.Socket[Any] | None = None
-        self.handled = 0
-        self.refused = 0
+        self._keys = keys
+        self._door = door
+        self._thread = threading.Thread(target=self._serve, name=f"labctl-{rules.name}", daemon=True)
+        self._stopper = secrets.token_bytes(32)
+        self._stop_endpoint = f"inproc://stop-{secrets.token_hex(16)}"
+        self._socket: zmq.Socket[Any] | None = None
 
     def start(self) -> None:
         """Bind and serve. Raises BusError if the endpoint cannot be bound."""
-        stop = self._context.socket(zmq.PAIR)
-        stop.linger = 0
-        stop.bind(self._stop_endpoint)
-        self._stop = stop
+        self._socket, self.endpoint = listen(self._context, self.endpoint, zmq.ROUTER, self._keys)
+        self._socket.bind(self._stop_endpoint)
         self._thread.start()
-        self._bound.wait()
-        if self._failure is not None:
-            raise BusError(f"cannot listen on {self.endpoint}: {self._failure}") from self._failure
 
     def stop(self) -> None:
         """Finish the request in hand and end the thread. Harmless if it never started."""
-        if self._thread.is_alive() and self._stop is not None:
-            self._stop.send(b"")
+        if self._socket is None:
+            return
+        if self._thread.is_alive():
+            # A message under a name that no client can guess: so the loop needs neither poller nor time-out.
+            stopper = self._context.socket(zmq.DEALER)
+            stopper.setsockopt(zmq.ROUTING_ID, self._stopper)
+            stopper.connect(self._stop_endpoint)
+            stopper.send(b"")
             self._thread.join()
-        if self._stop is not None:
-            self._stop.close()
+            stopper.close(linger=0)
+        self._socket.close()
+        self._socket = None
+        self.rules.close()
 
     def _serve(self) -> None:
-        socket = self._context.socket(zmq.ROUTER)
-        socket.linger = 0
-        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        stop = self._context.socket(zmq.PAIR)
-        stop.connect(self._stop_endpoint)
-        try:
-            socket.bind(self.endpoint)
-        except zmq.ZMQError as error:
-            self._failure = error
-            socket.close()
-            stop.close()
-            self._bound.set()
-            return
-        self._bound.set()
-        poller = zmq.Poller()
-        poller.register(socket, zmq.POLLIN)
-        poller.register(stop, zmq.POLLIN)
-        try:
-            while True:
-                ready = dict(poller.poll())
-                if stop in ready:
-                    return
-                sender, *frames = socket.recv_multipart(copy=False)
-                reply = self._answer([f.buffer for f in frames])
+        socket = self._socket
+        assert socket is not None
+        receive = self._receive_local if self._door is None and not self.endpoint.startswith("tcp:") else self._receive
+        rules, handler, stopper = self.rules, self._handler, self._stopper
+        while True:
+            try:
+                sender, frames, caller = receive(socket)
+            except zmq.ContextTerminated:
+                return
+            except zmq.ZMQError as error:
+                log.error("%s: receiving failed (%s)", rules.name, error)
+                continue
+            if sender == stopper:
+                return
+            request = rules.receive(frames)
+            answer: list[Buffer]
+            if isinstance(request, Request):
                 try:
-                    socket.send_multipart([sender.bytes, *reply], copy=False)
-                except zmq.ZMQError as error:
-                    log.warning("a reply could not be delivered (%s): its client is gone", error)
-        finally:
-            socket.close()
-            stop.close()
+                    answer = rules.answer(request, handler(request, caller))
+                except LabError as error:
+                    answer = rules.failure(request, error)
+                except Exception as error:
+                    log.exception("%s: %s.%s failed", rules.name, request.device, request.name or request.verb)
+                    answer = rules.failure(request, error)
+            else:
+                answer = request
+            self._send(socket, sender, answer)
+            del frames, request, answer  # they hold shared memory and large arrays
 
-    def _answer(self, frames: list[Buffer]) -> list[Buffer]:
-        number = -1
+    def _send(self, socket: zmq.Socket[Any], sender: bytes, frames: list[Buffer]) -> None:
         try:
-            request = decode_request(frames)
-            number = request.number
-            if request.expires_ns and time.monotonic_ns() > request.expires_ns:
-                raise BusError(
-                    f"{request.device}.{request.name} expired before its turn came and was not executed: the server "
-                    "was busy with another call. Try again"
-                )
-            reply = Reply(number, self._handler(request))
-            self.handled += 1
-            return encode(reply)
-        except LabError as error:
-            self.refused += 1
-            return encode(Reply(number, None, failure_of(error, traceback.format_exc())))
-        except Exception as error:
-            self.refused += 1
-            log.exception("request failed")
-            return encode(Reply(number, None, failure_of(error, traceback.format_exc())))
+            socket.send(sender, zmq.SNDMORE)
+            for frame in frames[:-1]:
+                socket.send(frame, zmq.SNDMORE, len(frame) < _BIG)
+            socket.send(frames[-1], 0, len(frames[-1]) < _BIG)
+        except zmq.ZMQError as error:
+            self.rules.undelivered()
+            if error.errno != zmq.EHOSTUNREACH:
+                log.warning("%s: an answer could not be delivered (%s)", self.rules.name, error)
+
+    def _receive_local(self, socket: zmq.Socket[Any]) -> tuple[bytes, list[Buffer], Caller]:
+        sender = socket.recv()
+        frames: list[Buffer] = [socket.recv()]
+        if socket.getsockopt(zmq.RCVMORE):
+            self._receive_arrays(socket, frames)
+        return sender, frames, LOCAL_USER
+
+    def _receive(self, socket: zmq.Socket[Any]) -> tuple[bytes, list[Buffer], Caller]:
+        first = socket.recv(copy=False)
+        frames: list[Buffer] = [socket.recv()]
+        if socket.getsockopt(zmq.RCVMORE):
+            self._receive_arrays(socket, frames)
+        return first.bytes, frames, self._caller(first)
+
+    def _receive_arrays(self, socket: zmq.Socket[Any], frames: list[Buffer]) -> None:
+        more = True
+        while more:
+            frame = socket.recv(copy=False)
+            more = frame.more
+            if len(frames) <= MOST_FRAMES:  # one too many is enough to refuse the message
+                frames.append(frame.buffer)
+
+    def _caller(self, first: zmq.Frame) -> Caller:
+        if self._door is None:
+            return LOCAL_USER  # tcp without keys is loopback only
+        try:
+            key = first.get("User-Id")
+        except zmq.ZMQError:
+            return _NOBODY
+        if not isinstance(key, str):
+            return _NOBODY
+        return self._door.caller(key) or _Revoked
+
+
+_Revoked = Caller("a client whose key was revoked", Role.OBSERVER)
+
+
+def start_all(lanes: list[Lane]) -> None:
+    """Start lanes; if one cannot be bound, those that were started are stopped."""
+    started: list[Lane] = []
+    try:
+        for lane in lanes:
+            lane.start()
+            started.append(lane)
+    except (BusError, LabError):
+        for lane in started:
+            with contextlib.suppress(Exception):
+                lane.stop()
+        raise

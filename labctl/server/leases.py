@@ -1,125 +1,182 @@
-"""The lease: exclusive control of a bench with a time-to-live that the control loop itself must renew.
+"""Leases: exclusive control of some devices with a time-to-live that the control loop itself must renew.
 
-When it lapses, `Watchdog`, a thread that does nothing else, brings every device to its safe state.
+Every device server keeps the leases of its own devices, so nothing but the server's own clock decides when the light
+goes off. When a lease lapses, `Watchdog`, a thread that does nothing else, brings its devices to their safe state.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from drivers.errors import LeaseError
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.01
+LONGEST_LEASE_S = 60.0
+_LOST_REMEMBERED = 256
+_UNKNOWN = "this server does not know it (it was started again since, or the lease was given back)"
 
 
 @dataclass
 class Lease:
-    """Who controls the bench, and until when (monotonic ns)."""
+    """Who controls which devices, and until when (monotonic ns). run: the run it is taken for, if any."""
 
     token: str
     holder: str
+    run: str
+    devices: frozenset[str]
     ttl_s: float
     expires_ns: int
 
+    @property
+    def live(self) -> bool:
+        """Whether it has not expired."""
+        return self.expires_ns > time.monotonic_ns()
+
 
 class LeaseBook:
-    """At most one lease at a time. Time is the machine's monotonic clock, never bench time."""
+    """At most one live lease per device. Time is the machine's monotonic clock, never bench time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lease: Lease | None = None
-        self._lapsed: dict[str, str] = {}
-        self.internal_token = secrets.token_hex(16)
+        self._leases: dict[str, Lease] = {}
+        self._of_device: dict[str, Lease] = {}
+        self._lost: OrderedDict[str, str] = OrderedDict()
+        self.changed = threading.Event()
+        """Set when a lease is granted: the watchdog has something to watch."""
 
-    def acquire(self, holder: str, ttl_s: float) -> str:
-        """A new lease's token. LeaseError if somebody else holds a live one."""
+    def acquire(self, token: str, holder: str, run: str, devices: Iterable[str], ttl_s: float) -> None:
+        """Grant the lease that ``token`` stands for. LeaseError if somebody else holds one of the devices."""
+        wanted = frozenset(devices)
+        if not 0 < ttl_s <= LONGEST_LEASE_S:
+            raise LeaseError(f"a lease of {ttl_s:g} s; more than 0 and at most {LONGEST_LEASE_S:g} s are granted")
         with self._lock:
-            now = time.monotonic_ns()
-            current = self._lease
-            if current is not None and current.expires_ns > now:
-                raise LeaseError(
-                    f"the bench is controlled by {current.holder} (lease renewed within the last "
-                    f"{current.ttl_s:g} s); wait until it ends or stop it"
-                )
-            token = secrets.token_hex(16)
-            self._lease = Lease(token, holder, ttl_s, now + int(ttl_s * 1e9))
-            return token
+            for device in sorted(wanted):
+                other = self._of_device.get(device)
+                if other is not None and other.token != token and other.live:
+                    raise LeaseError(f"{device}: {_controlled_by(other)}; wait until it ends or stop it")
+            if token in self._lost:
+                raise LeaseError(f"this lease was lost: {self._lost[token]}; take control again")
+            lease = Lease(token, holder, run, wanted, ttl_s, time.monotonic_ns() + int(ttl_s * 1e9))
+            self._forget(token)
+            self._leases[token] = lease
+            self._of_device.update(dict.fromkeys(wanted, lease))
+        self.changed.set()
 
     def renew(self, token: str) -> None:
         """Start the time-to-live anew. LeaseError if the lease was lost."""
         with self._lock:
-            self._must_hold(token)
-            assert self._lease is not None
-            self._lease.expires_ns = time.monotonic_ns() + int(self._lease.ttl_s * 1e9)
+            lease = self._held(token)
+            lease.expires_ns = time.monotonic_ns() + int(lease.ttl_s * 1e9)
 
-    def release(self, token: str) -> bool:
-        """End a lease and say whether it was still held; releasing one that was lost is harmless."""
+    def release(self, token: str) -> Lease | None:
+        """End a lease and give it back if it was still held; releasing one that was lost is harmless."""
         with self._lock:
-            held = self._lease is not None and self._lease.token == token
-            if held:
-                self._lease = None
-            return held
+            return self._forget(token)
 
-    def require(self, token: str, what: str) -> None:
-        """Raise LeaseError unless the caller may do ``what``, which needs a lease."""
-        if token == self.internal_token:
-            return
+    def holder(self, token: str) -> Lease | None:
+        """The live lease of a token."""
+        lease = self._leases.get(token)
+        return lease if lease is not None and lease.live else None
+
+    def require(self, token: str, device: str, what: str) -> None:
+        """Raise LeaseError unless the caller holds a lease on the device; ``what`` it wants to do needs one."""
+        if not token:
+            raise LeaseError(f"{what} needs a lease: do it inside `with bench.control():`")
         with self._lock:
-            if not token:
-                raise LeaseError(f"{what} needs a lease: do it inside `with bench.control():`")
-            self._must_hold(token)
+            if device not in self._held(token).devices:
+                raise LeaseError(f"{what}: the caller's lease is not on {device}; name it in `control(devices=…)`")
 
-    def allow(self, token: str, what: str) -> None:
-        """Raise LeaseError if somebody else controls the bench, or the caller's lease was lost."""
-        if token == self.internal_token:
-            return
+    def allow(self, token: str, device: str, what: str) -> None:
+        """Raise LeaseError if somebody else controls the device, or the caller's lease was lost."""
         with self._lock:
-            if token:
-                self._must_hold(token)
-            elif self._lease is not None and self._lease.expires_ns > time.monotonic_ns():
-                raise LeaseError(f"{what}: the bench is controlled by {self._lease.holder}; reading is allowed")
+            lease = self._held(token) if token else None
+            if lease is not None and device in lease.devices:
+                return
+            other = self._of_device.get(device)
+            if other is not None and other.live:
+                raise LeaseError(f"{what}: {_controlled_by(other)}; reading is allowed")
 
-    def take_lapsed(self) -> Lease | None:
-        """The lease that has just lapsed, once."""
+    def take_lapsed(self) -> list[Lease]:
+        """Leases that have just lapsed, each once."""
         with self._lock:
-            lease = self._lease
-            if lease is None or lease.expires_ns > time.monotonic_ns():
-                return None
-            self._lease = None
-            self._lapsed = {lease.token: lease.holder}
-            return lease
+            lapsed = [lease for lease in self._leases.values() if not lease.live]
+            for lease in lapsed:
+                self._lose(
+                    lease.token,
+                    f"it was not renewed within {lease.ttl_s:g} s, and its devices were made safe. The control loop "
+                    "must reach the bench at least once per lease",
+                )
+            return lapsed
 
-    def status(self) -> dict[str, object] | None:
-        """Holder and remaining time of the live lease."""
+    def revoke(self, reason: str) -> list[Lease]:
+        """End every lease for a reason that its holder is told at the next call."""
         with self._lock:
-            if self._lease is None:
-                return None
-            remaining = (self._lease.expires_ns - time.monotonic_ns()) / 1e9
-            return {"holder": self._lease.holder, "ttl_s": self._lease.ttl_s, "remaining_s": max(remaining, 0.0)}
+            revoked = list(self._leases.values())
+            for lease in revoked:
+                self._lose(lease.token, reason)
+            return revoked
 
-    def _must_hold(self, token: str) -> None:
-        lease = self._lease
-        if lease is None or lease.token != token or lease.expires_ns <= time.monotonic_ns():
-            raise LeaseError(
-                "the lease was not renewed in time and is lost; emission was turned off. The control loop must reach "
-                "the bench at least once per lease"
-            )
+    def next_expiry_ns(self) -> int | None:
+        """When the first of the leases will lapse unless it is renewed."""
+        with self._lock:
+            return min((lease.expires_ns for lease in self._leases.values()), default=None)
+
+    def status(self) -> list[dict[str, object]]:
+        """Every live lease: holder, run, devices, remaining time."""
+        now = time.monotonic_ns()
+        with self._lock:
+            return [
+                {
+                    "holder": lease.holder,
+                    "run": lease.run,
+                    "devices": sorted(lease.devices),
+                    "ttl_s": lease.ttl_s,
+                    "remaining_s": max((lease.expires_ns - now) / 1e9, 0.0),
+                }
+                for lease in self._leases.values()
+            ]
+
+    def _held(self, token: str) -> Lease:
+        lease = self._leases.get(token)
+        if lease is None or not lease.live:
+            reason = self._lost.get(token)
+            if reason is None and lease is not None:
+                reason = "it was not renewed in time, and its devices are made safe"
+            raise LeaseError(f"the lease is lost: {reason or _UNKNOWN}")
+        return lease
+
+    def _lose(self, token: str, reason: str) -> None:
+        self._forget(token)
+        self._lost[token] = reason
+        if len(self._lost) > _LOST_REMEMBERED:
+            self._lost.popitem(last=False)
+
+    def _forget(self, token: str) -> Lease | None:
+        lease = self._leases.pop(token, None)
+        if lease is not None:
+            for device in lease.devices:
+                if self._of_device.get(device) is lease:
+                    del self._of_device[device]
+        return lease
+
+
+def _controlled_by(lease: Lease) -> str:
+    return f"controlled by {lease.holder} (lease renewed within the last {lease.ttl_s:g} s)"
 
 
 class Watchdog:
-    """Calls ``make_safe`` when a lease lapses. Does nothing else, so nothing else can delay it."""
+    """Calls ``make_safe`` with the devices of a lease that lapses. Does nothing else, so nothing else delays it."""
 
-    def __init__(self, book: LeaseBook, make_safe: Callable[[], None]) -> None:
+    def __init__(self, book: LeaseBook, make_safe: Callable[[Iterable[str]], None]) -> None:
         self._book = book
         self._make_safe = make_safe
-        self._stop = threading.Event()
+        self._stop = False
         self._thread = threading.Thread(target=self._watch, name="labctl-watchdog", daemon=True)
         self.trips = 0
 
@@ -129,14 +186,28 @@ class Watchdog:
 
     def stop(self) -> None:
         """End the thread."""
-        self._stop.set()
+        self._stop = True
+        self._book.changed.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(POLL_S):
-            lease = self._book.take_lapsed()
-            if lease is not None:
+        while not self._stop:
+            expiry_ns = self._book.next_expiry_ns()
+            if expiry_ns is None:
+                self._book.changed.wait()
+                self._book.changed.clear()
+                continue
+            # A renewal only moves the expiry further away, so sleeping until the old one misses nothing.
+            remaining_s = (expiry_ns - time.monotonic_ns()) / 1e9
+            if remaining_s > 0:
+                self._book.changed.wait(remaining_s)
+                self._book.changed.clear()
+                continue
+            for lease in self._book.take_lapsed():
                 self.trips += 1
-                self._make_safe()
-                log.error("lease of %s lapsed after %g s: every device made safe", lease.holder, lease.ttl_s)
+                self._make_safe(lease.devices)
+                log.error(
+                    "lease of %s lapsed after %g s: its devices were made safe", lease.holder, lease.ttl_s,
+                    extra={"run": lease.run},
+                )  # fmt: skip

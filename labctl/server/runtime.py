@@ -1,25 +1,43 @@
-"""Where running hosts leave word of themselves: one small file and their sockets, in a folder of the user's own."""
+"""Where running benches leave word of themselves: one small file and their sockets, in a folder of the user's own."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import zmq
 
 from drivers.errors import BusError, ConfigurationError
+from labctl.bus.segments import process_alive, process_start
+
+_LONGEST_BASE = 76
+"""The system allows 107 bytes for a socket's path, and names of servers and lanes are added."""
 
 
 class HostRecord(msgspec.Struct, frozen=True):
-    """What a client needs to find a host of `labctl up`."""
+    """What others on this host need to find a bench: its directory and, without asking it, every emergency lane.
+
+    kind: "up" for `labctl up`, "script" for a bench served within the script that uses it. ready: whether every server
+    is up.
+    """
 
     bench: str
     pid: int
-    control_endpoint: str
     fingerprint: str
     bench_file: str
     started_utc_ns: int
+    kind: str = "up"
+    directory: str = ""
+    emergency: dict[str, str] = {}
+    log_file: str = ""
+    ready: bool = True
     process_start: str = ""
     """When the process began, as the system counts it: a pid alone is given out again."""
 
@@ -46,17 +64,53 @@ def folder() -> Path:
 
 
 def base_endpoint(bench: str) -> str:
-    """Prefix of a host's ipc endpoints. BusError if the path is too long for a socket."""
+    """Prefix of this process's ipc endpoints. BusError if the path is too long for a socket."""
     path = folder() / f"{bench}-{os.getpid()}"
-    if len(str(path)) > 80:  # the system allows 107 bytes, and server names are added
+    if len(str(path)) > _LONGEST_BASE:
         raise BusError(f"{path} is too long for a socket; set LABCTL_RUNTIME to a shorter folder")
     return f"ipc://{path}"
 
 
+def local_endpoint(base: str, name: str) -> str:
+    """The endpoint ``name`` of a bench on this host: ipc, or loopback tcp on systems without."""
+    if os.name != "nt":
+        return f"{base}{name}"
+    return f"tcp://127.0.0.1:{free_ports(1)[0]}"
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sockets = [stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(count)]
+        for made in sockets:
+            made.bind((host, 0))
+        return [made.getsockname()[1] for made in sockets]
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def announcing() -> Iterator[None]:
+    """While it is held nobody else on this host announces a bench: two `labctl up` of one bench never both start."""
+    try:
+        import fcntl
+    except ImportError:  # another system: the short moment between look and word stays open there
+        yield
+        return
+    handle = os.open(folder(), os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def announce(record: HostRecord) -> Path:
     """Leave word; the file appears whole or not at all."""
-    path = folder() / f"{record.bench}.host"
-    fresh = path.with_suffix(f".{os.getpid()}")
+    path = _path(record)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_bytes(msgspec.json.encode(record))
     fresh.chmod(0o600)
     fresh.replace(path)
@@ -64,58 +118,87 @@ def announce(record: HostRecord) -> Path:
 
 
 def withdraw(record: HostRecord) -> None:
-    """Take back the word and the sockets, if they are still this host's."""
-    path = folder() / f"{record.bench}.host"
+    """Take back the word and the sockets, if they are still this bench's."""
+    path = _path(record)
     found = _read(path)
     if found is not None and found.pid == record.pid:
         path.unlink(missing_ok=True)
     own = f"{record.bench}-{record.pid}"
-    for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*")]:
+    for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*"), *folder().glob(f".*.{record.pid}")]:
         leftover.unlink(missing_ok=True)
 
 
+def _path(record: HostRecord) -> Path:
+    name = f"{record.bench}.host" if record.kind == "up" else f"{record.bench}.{record.pid}.script"
+    return folder() / name
+
+
 def find(bench: str) -> HostRecord | None:
-    """The live host of a bench; the word and sockets of a dead one are swept away."""
-    record = _read(folder() / f"{bench}.host")
+    """The live `labctl up` of a bench; the word and sockets of a dead one are swept away."""
+    return _living(folder() / f"{bench}.host")
+
+
+def all_hosts() -> list[HostRecord]:
+    """Benches of this user that are up, and those within scripts."""
+    paths = [*sorted(folder().glob("*.host")), *sorted(folder().glob("*.script"))]
+    return [record for record in map(_living, paths) if record is not None]
+
+
+def wait_until_ready(record: HostRecord, patience_s: float = 120.0) -> HostRecord:
+    """The record once every server is up. BusError if that does not come."""
+    deadline = time.monotonic() + patience_s
+    while not record.ready:
+        found = find(record.bench)
+        if found is None:
+            raise BusError(f"bench {record.bench} was being started and ended; see its log {record.log_file}")
+        record = found
+        if time.monotonic() > deadline:
+            raise BusError(f"bench {record.bench} (pid {record.pid}) is still being started; see {record.log_file}")
+        time.sleep(0.05)
+    return record
+
+
+def _living(path: Path) -> HostRecord | None:
+    record = _read(path)
     if record is None:
         return None
-    if not _alive(record):
+    if not process_alive(record.pid, record.process_start):
         withdraw(record)
         return None
     return record
 
 
-def all_hosts() -> list[HostRecord]:
-    """Live hosts of this user."""
-    found = (find(path.stem) for path in sorted(folder().glob("*.host")))
-    return [record for record in found if record is not None]
-
-
 def _read(path: Path) -> HostRecord | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=HostRecord)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError):
         return None
 
 
-def process_start(pid: int) -> str:
-    """When a process began, in the system's own count; empty where the system does not say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[-1].split()[19]
-    except (OSError, IndexError):
-        return ""
+# --- benches within scripts ---------------------------------------------------------------------------------------
 
 
-def _alive(record: HostRecord) -> bool:
-    pid = record.pid
-    if record.process_start and process_start(pid) != record.process_start:
-        return False
+@contextlib.contextmanager
+def within_script(config: Any, host: Any, context: zmq.Context[Any]) -> Iterator[None]:
+    """Lets `labctl stop` and `labctl status` reach a bench that is served within this process."""
+    from labctl.server.emergency import ScriptLane
+
+    endpoint = f"{local_endpoint(base_endpoint(config.name), f'-{time.monotonic_ns() % 10**9}.stop')}"
+    lane = ScriptLane(context, endpoint, host)
+    record = HostRecord(
+        bench=config.name,
+        pid=os.getpid(),
+        fingerprint=config.fingerprint,
+        bench_file=str(config.path),
+        started_utc_ns=time.time_ns(),
+        kind="script",
+        emergency={"script": endpoint},
+        process_start=process_start(os.getpid()),
+    )
+    lane.start()
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    stat = Path(f"/proc/{pid}/stat")
-    # A zombie still has a pid but serves nobody.
-    return not (stat.exists() and stat.read_text().rsplit(")", 1)[-1].split()[0] == "Z")
+        announce(record)
+        yield
+    finally:
+        lane.stop()
+        withdraw(record)

@@ -1,103 +1,344 @@
-"""A device server: turns requests into settings read, settings written and operations called, under the lease."""
+"""A device server: turns requests into settings read, settings written and operations called, under lease and role."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import zmq
 
 from drivers.contract import Device
 from drivers.errors import BusError, LabError
-from labctl.bus.messages import Request, revive
+from labctl.bus.messages import DELEGATED, Request, revive
+from labctl.bus.protocol import ServerSide, Sessions, reclaim
+from labctl.bus.records import ServerRecord
+from labctl.bus.ring import Arena
+from labctl.bus.roles import Caller, Role
+from labctl.bus.security import Door, KeyPair
 from labctl.server.arguments import check_arguments
-from labctl.server.lane import Lane
-from labctl.server.leases import LeaseBook
+from labctl.server.lane import Lane, start_all
+from labctl.server.leases import LeaseBook, Watchdog
+from labctl.server.publisher import Publisher
+
+log = logging.getLogger(__name__)
+
+BEGIN_PATIENCE_S = 2.0
+_EMISSION_PATIENCE_S = 0.1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens: local endpoints by lane, and tcp ones with the keys and the door they need."""
+
+    local: dict[str, str]
+    remote: dict[str, str] = field(default_factory=dict)
+    advertised: dict[str, str] = field(default_factory=dict)
+    keys: KeyPair | None = None
+    door: Door | None = None
 
 
 class DeviceServer:
-    """Serves some devices of a bench, one request at a time, in a thread of its own."""
+    """Serves some devices of a bench: calls one at a time, control and emergency stop at any moment.
 
-    def __init__(self, name: str, context: zmq.Context[Any], endpoint: str, book: LeaseBook) -> None:
+    begin: brings the devices to the state of the bench file for a new session. time_ns: bench time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        context: zmq.Context[Any],
+        place: Place,
+        arena: Arena,
+        *,
+        pid: int,
+        lease_s: float,
+        begin: Callable[[DeviceServer, Iterable[str], str], None],
+        time_ns: Callable[[], int],
+    ) -> None:
         self.name = name
-        self.endpoint = endpoint
         self.devices: dict[str, Device] = {}
-        self._book = book
+        self.book = LeaseBook()
+        self.watchdog = Watchdog(self.book, self.make_safe)
+        self.sessions = Sessions()
+        self.arena = arena
         self.lock = threading.Lock()
-        """Held while a request is being served; a host holds it to change every device at once."""
-        self._lane = Lane(context, endpoint, self._handle, f"labctl-server-{name}")
+        """Held while a call is being served; a session holds it to change every device at once."""
+        self.delegates: dict[str, list[Any]] = {}
+        """Connections by which a composite reaches devices elsewhere; they carry the lease of its caller."""
+        self._context = context
+        self._place = place
+        self._pid = pid
+        self._lease_s = lease_s
+        self._begin = begin
+        self._time_ns = time_ns
+        self._started_ns = time.monotonic_ns()
+        self._stopped: list[str] = []
+        handlers = {"calls": self._handle_call, "control": self._handle_control, "stop": self._handle_stop}
+        self._lanes = {lane: self._lane(lane, handler, tcp=False) for lane, handler in handlers.items()}
+        self._remote_lanes = (
+            {lane: self._lane(lane, handler, tcp=True) for lane, handler in handlers.items()} if place.remote else {}
+        )
+        self.publisher = Publisher(context, name, place, self.arena)
+
+    def _lane(self, lane: str, handler: Callable[[Request, Caller], Any], *, tcp: bool) -> Lane:
+        endpoint = self._place.remote[lane] if tcp else self._place.local[lane]
+        rules = ServerSide(
+            f"{self.name}.{lane}{'.tcp' if tcp else ''}",
+            self.sessions if lane == "calls" else Sessions(self.sessions.instance),
+            self.arena,
+            shares_memory=endpoint.startswith("ipc:"),
+        )
+        keys, door = (self._place.keys, self._place.door) if tcp else (None, None)
+        return Lane(self._context, endpoint, handler, rules, keys=keys, door=door)
+
+    # --- life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to serve."""
-        self._lane.start()
+        """Begin to serve. Raises BusError if an endpoint cannot be bound."""
+        start_all([*self._lanes.values(), *self._remote_lanes.values()])
+        self.publisher.start()
+        self.watchdog.start()
 
     def stop(self) -> None:
-        """Finish the request in hand and stop serving."""
-        self._lane.stop()
+        """Finish the call in hand and stop serving."""
+        self.watchdog.stop()
+        for lane in [*self._lanes.values(), *self._remote_lanes.values()]:
+            lane.stop()
+        self.publisher.stop()
 
-    def counters(self) -> dict[str, int]:
-        """Requests answered and refused."""
-        return {"handled": self._lane.handled, "refused": self._lane.refused}
+    def record(self) -> ServerRecord:
+        """For the directory."""
+        return ServerRecord(
+            name=self.name,
+            devices=list(self.devices),
+            pid=self._pid,
+            instance=self.sessions.instance,
+            local=self._place.local,
+            remote=self._place.advertised,
+            key=self._place.keys.public if self._place.keys and self._place.remote else "",
+        )
 
-    def _handle(self, request: Request) -> Any:
+    def make_safe(self, names: Iterable[str] | None = None) -> None:
+        """`safe` on devices (all of them unless named), emitters first; one that fails does not keep the others."""
+        chosen = [d for n, d in list(self.devices.items()) if names is None or n in names]
+        emitters = [d for d in chosen if any(s.needs_lease for s in d.declared_settings().values())]
+        for device in [*emitters, *(d for d in chosen if d not in emitters)]:
+            try:
+                device.safe()
+            except Exception:  # safety first: report and go on
+                log.exception("%s could not be made safe", device.name, extra={"device": device.name})
+
+    def emergency(self, reason: str) -> None:
+        """Everything safe now, and nobody in control any more: whoever was is told why at the next call."""
+        self.book.revoke(reason)  # first: what another lane turns on in between finds its lease gone
+        self.make_safe()
+        self._stopped.append(reason)
+        log.error("emergency stop: %s", reason)
+
+    # --- the emergency lane -----------------------------------------------------------------------------------------
+
+    def _handle_stop(self, request: Request, caller: Caller) -> Any:
+        match request.verb:
+            case "ping":
+                return None
+            case "stop":
+                self.emergency(f"emergency stop by {request.arguments!s:.200}: every device was made safe")
+                return None
+            case "safe":
+                if request.device:
+                    return self._device(request.device).safe()
+                return self.make_safe()
+        raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows ping, safe and stop")
+
+    # --- the control lane -------------------------------------------------------------------------------------------
+
+    def _handle_control(self, request: Request, caller: Caller) -> Any:
+        match request.verb:
+            case "ping":
+                return self.sessions.instance
+            case "renew":
+                return self.book.renew(request.lease)
+            case "renew-where":
+                if request.lease:
+                    self.book.renew(request.lease)
+                session, number = request.arguments
+                return [self.sessions.instance, self.sessions.whereabouts(session, number)]
+            case "cancel":
+                session, number = request.arguments
+                return self.sessions.cancel(session, number)
+            case "acquire":
+                caller.must_be(Role.OPERATOR, "control of devices")
+                return self._acquire(request.arguments, caller)
+            case "release":
+                # In this order: what another lane turns on in between finds its lease gone and is turned off there.
+                # A lease that was lost belongs to somebody else by now: their light stays on.
+                released = self.book.release(request.lease)
+                if released is not None:
+                    self.make_safe(released.devices)
+                return None
+            case "time":
+                return self._time_ns()
+            case "status":
+                return self.status()
+        raise BusError(f"unknown verb {request.verb!r} on the control lane")
+
+    def _acquire(self, arguments: Any, caller: Caller) -> None:
+        if not isinstance(arguments, dict):
+            raise BusError("acquire: malformed arguments")
+        token, devices = str(arguments.get("token", "")), arguments.get("devices")
+        if len(token) < 16 or not isinstance(devices, list):
+            raise BusError("acquire: a token of at least 16 characters and a list of devices are needed")
+        for name in devices:
+            self._device(name)
+        holder, run = str(arguments.get("holder", ""))[:200], str(arguments.get("run", ""))[:100]
+        if caller.name not in ("", "this user on this host"):
+            holder = f"{holder} [{caller.name}]"
+        ttl_s = arguments.get("ttl_s") or self._lease_s
+        if not isinstance(ttl_s, (int, float)):
+            raise BusError("acquire: ttl_s is a number of seconds")
+        self.book.acquire(token, holder, run, devices, float(ttl_s))
+        try:
+            self._begin(self, devices, token if arguments.get("whole") else "")
+            self.book.renew(token)
+        except BaseException:
+            self.book.release(token)
+            raise
+        log.info("%s has control of %s", holder, ", ".join(devices), extra={"run": run})
+
+    def hold(self) -> contextlib.AbstractContextManager[object]:
+        """No call is served meanwhile; BusError if one that is being served does not end soon."""
+        if not self.lock.acquire(timeout=BEGIN_PATIENCE_S):
+            raise BusError(f"server {self.name} is busy with another call; try again when it has ended")
+        stack = contextlib.ExitStack()
+        stack.callback(self.lock.release)
+        return stack
+
+    def status(self) -> dict[str, Any]:
+        """Devices with emission, leases, counters."""
+        reclaim(self.arena)
+        counts: dict[str, int] = {}
+        for lane in [*self._lanes.values(), *self._remote_lanes.values()]:
+            for what, count in lane.rules.counts.items():
+                counts[what] = counts.get(what, 0) + count
+        calls = self._lanes["calls"].rules.counts
+        counts["handled"] = calls["handled"] + sum(
+            lane.rules.counts["handled"] for name, lane in self._remote_lanes.items() if name == "calls"
+        )
+        return {
+            "server": self.name,
+            "pid": self._pid,
+            "instance": self.sessions.instance,
+            "up_s": (time.monotonic_ns() - self._started_ns) / 1e9,
+            "leases": self.book.status(),
+            "lapsed": self.watchdog.trips,
+            "stopped": len(self._stopped),
+            "stopped_by": self._stopped[-1] if self._stopped else "",
+            "refused_keys": self._place.door.refused if self._place.door else 0,
+            "without_shared_memory": self.arena.refused,
+            "counts": counts,
+            "devices": {
+                name: {"kind": device.kind, "backend": device.backend, "emission": self._emission(device)}
+                for name, device in list(self.devices.items())
+            },
+        }
+
+    def _emission(self, device: Device) -> bool | None:
+        """None for devices without emission, and while another call is keeping the instrument busy."""
+        if "emission" not in device.declared_settings() or not self.lock.acquire(timeout=_EMISSION_PATIENCE_S):
+            return None
+        try:
+            return bool(getattr(device, "emission"))  # noqa: B009 - only devices that declare it have it
+        finally:
+            self.lock.release()
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def _handle_call(self, request: Request, caller: Caller) -> Any:
         device = self.devices.get(request.device)
         if device is None:
-            raise BusError(f"server {self.name} has no device {request.device!r}; it has {', '.join(self.devices)}")
-        if request.verb == "safe":  # at any moment, by anybody, whatever else is going on
-            return device.safe()
-        if request.lease and request.lease != self._book.internal_token:
-            self._book.renew(request.lease)
+            if request.verb == "bye":
+                return self.arena.forget(request.session)
+            device = self._device(request.device)
+        if request.lease and not request.flags & DELEGATED:
+            self.book.renew(request.lease)
         with self.lock:
-            return self._serve(device, request)
+            return self._serve(device, request, caller)
 
-    def _serve(self, device: Device, request: Request) -> Any:
-        what = f"{request.device}.{request.name}"
-        match request.verb:
-            case "describe":
-                return device.describe()
-            case "identity":
-                return device.identity()
-            case "snapshot":
-                return device.snapshot()
-            case "get":
-                self._known(device, request.name, device.declared_settings())
-                return getattr(device, request.name)
-            case "set":
-                return self._set(device, request, what)
-            case "call":
-                operations = device.declared_operations()
-                self._known(device, request.name, operations)
-                if not operations[request.name]:
-                    self._book.allow(request.lease, what)
-                return self._call(device, request)
-        raise BusError(f"unknown verb {request.verb!r}")
+    def _serve(self, device: Device, request: Request, caller: Caller) -> Any:
+        verb, name = request.verb, request.name
+        if verb == "get":
+            if name not in device.declared_settings():
+                raise self._unknown(device, name, device.declared_settings())
+            return getattr(device, name)
+        if verb == "call":
+            return self._call(device, request, caller)
+        if verb == "set":
+            return self._set(device, request, caller)
+        if verb == "describe":
+            return device.describe()
+        if verb == "identity":
+            return device.identity()
+        if verb == "snapshot":
+            return device.snapshot()
+        raise BusError(f"unknown verb {verb!r}")
 
-    def _set(self, device: Device, request: Request, what: str) -> Any:
+    def _set(self, device: Device, request: Request, caller: Caller) -> Any:
+        name, what = request.name, f"{request.device}.{request.name}"
         settings = device.declared_settings()
-        self._known(device, request.name, settings)
+        if name not in settings:
+            raise self._unknown(device, name, settings)
         value = revive(request.arguments)
-        if settings[request.name].needs_lease and value:
-            self._book.require(request.lease, what)
+        makes_light = settings[name].needs_lease and bool(value)
+        if makes_light:
+            caller.must_be(Role.LASER_OPERATOR, what)
+            self.book.require(request.lease, device.name, what)
         else:
-            self._book.allow(request.lease, what)
-        setattr(device, request.name, value)
-        if settings[request.name].needs_lease and value and request.lease != self._book.internal_token:
+            caller.must_be(Role.OPERATOR, what)
+            self.book.allow(request.lease, device.name, what)
+        setattr(device, name, value)
+        if makes_light:
+            log.info("%s = %r", what, value, extra=self._origin(request))
             try:
-                # The lease may have lapsed while the instrument was being told: then safe() may have come first.
-                self._book.require(request.lease, what)
+                # The lease may have been lost while the instrument was being told: then safe() may have come first.
+                self.book.require(request.lease, device.name, what)
             except LabError:
                 device.safe()
                 raise
-        return getattr(device, request.name)
+        return getattr(device, name)
 
-    def _call(self, device: Device, request: Request) -> Any:
+    def _call(self, device: Device, request: Request, caller: Caller) -> Any:
+        name = request.name
+        operations = device.declared_operations()
+        if name not in operations:
+            raise self._unknown(device, name, operations)
+        if not operations[name]:
+            what = f"{request.device}.{name}"
+            caller.must_be(Role.OPERATOR, what)
+            self.book.allow(request.lease, device.name, what)
         arguments = request.arguments
         if not (isinstance(arguments, list) and [type(a) for a in arguments] == [list, dict]):
-            raise BusError(f"{request.device}.{request.name}: malformed arguments")
+            raise BusError(f"{request.device}.{name}: malformed arguments")
         positional, named = revive(arguments[0]), {str(k): revive(v) for k, v in arguments[1].items()}
-        check_arguments(device, request.name, positional, named)
-        return getattr(device, request.name)(*positional, **named)
+        check_arguments(device, name, positional, named)
+        for connection in self.delegates.get(device.name, ()):
+            connection.side.lease = request.lease
+        value = getattr(device, name)(*positional, **named)
+        self.publisher.publish(device.name, value)
+        return value
 
-    def _known(self, device: Device, name: str, table: dict[str, Any]) -> None:
-        if name not in table:
-            raise BusError(f"{device.name} has no {name!r}; it has {', '.join(table)}")
+    def _device(self, name: str) -> Device:
+        if name not in self.devices:
+            raise BusError(f"server {self.name} has no device {name!r:.80}; it has {', '.join(self.devices)}")
+        return self.devices[name]
+
+    def _unknown(self, device: Device, name: str, table: Iterable[str]) -> BusError:
+        return BusError(f"{device.name} has no {name!r:.80}; it has {', '.join(table)}")
+
+    def _origin(self, request: Request) -> dict[str, str]:
+        lease = self.book.holder(request.lease)
+        return {"device": request.device, "run": lease.run if lease else ""}

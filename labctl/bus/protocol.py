@@ -1,0 +1,368 @@
+"""The bus's rules without sockets: who speaks which version, which request is executed, and that none is twice.
+
+`ClientSide` and `ServerSide` are fed frames and say which frames to send. Threads, asyncio and tests wrap them alike.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from drivers.errors import BusError
+from labctl.bus.messages import (
+    DELEGATED,
+    SHARED_MEMORY,
+    VERSION,
+    Buffer,
+    Decoder,
+    Encoder,
+    Failure,
+    Hello,
+    Reply,
+    Request,
+    Welcome,
+    decode_hello,
+    decode_welcome,
+    error_of,
+    failure_of,
+    revive,
+)
+from labctl.bus.ring import Arena, Reader
+from labctl.bus.segments import Attachments, Segment, process_alive, process_start
+
+START_WITHIN_S = 10.0
+"""A request that has not begun by then is not executed any more."""
+
+Whereabouts = Literal["unknown", "running", "done"]
+
+_MOST_SESSIONS = 4096
+_REPLIES_KEPT = 16
+_REPLY_KEPT_BYTES = 4096
+_MOST_CANCELLED = 4096
+
+
+def machine() -> str:
+    """This machine since it was started: clocks agree, and memory can be shared, within one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        import platform
+
+        return platform.node()
+
+
+class ClientSide:
+    """One connection's rules, as the client sees them. Not for several threads at once.
+
+    arena: shared memory for what is sent; None keeps every array inside the messages.
+    """
+
+    def __init__(self, arena: Arena | None = None) -> None:
+        pid = os.getpid()
+        self.session = f"{pid}.{process_start(pid)}.{secrets.token_hex(8)}"
+        self.lease = ""
+        self.delegated = False
+        self.start_within_s = START_WITHIN_S
+        self.about: dict[str, Any] = {}
+        self.reader = Reader(self._give_back)
+        self._arena = arena
+        self._shares = False
+        self._number = 0
+        self._clock_offset_ns = 0
+        self._released: list[int] = []
+        self._lent: dict[int, list[int]] = {}
+        self._encoder = Encoder()
+        self._decoder = Decoder()
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether arrays go by shared memory, as found at the greeting."""
+        return self._shares
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+
+    def hello(self) -> list[Buffer]:
+        """The first message of the connection."""
+        self._hello_ns = time.monotonic_ns()
+        return list(Encoder().encode(Hello("labctl", VERSION, VERSION, {"client": self.session})))
+
+    def welcome(self, frames: Sequence[Buffer]) -> None:
+        """What the server answered. BusError if there is no version in common."""
+        answer = decode_welcome(frames)
+        if answer.version != VERSION:
+            raise BusError(
+                f"this labctl speaks version {VERSION} of the wire format, the server "
+                f"{answer.about.get('lowest')} to {answer.about.get('highest')}; update the older of the two"
+            )
+        self.about = answer.about
+        middle_ns = (self._hello_ns + time.monotonic_ns()) // 2
+        same = answer.about.get("machine") == machine()
+        self._clock_offset_ns = 0 if same else int(answer.about.get("monotonic_ns", middle_ns)) - middle_ns
+        self._shares = same and self._can_map(answer.about.get("probe"))
+        self._encoder = Encoder(self._arena if self._shares else None)
+        self._decoder = Decoder(self.reader if self._shares else None)
+
+    def _can_map(self, probe: Any) -> bool:
+        if self._arena is None or not (isinstance(probe, list) and len(probe) == 2):
+            return False
+        try:
+            return bool(Attachments().memory(str(probe[0]))[:16].hex() == probe[1])
+        except (BusError, OSError, ValueError):
+            return False  # another user, or another container: arrays go inside the messages
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    def request(
+        self, device: str, verb: str, name: str = "", arguments: Any = None, timeout_s: float | None = None
+    ) -> tuple[int, list[Buffer]]:
+        """Number and frames of a request that must begin within ``timeout_s`` (``start_within_s`` unless given)."""
+        self._number += 1
+        expires_ns = time.monotonic_ns() + self._clock_offset_ns + int((timeout_s or self.start_within_s) * 1e9)
+        flags = (DELEGATED if self.delegated else 0) | (SHARED_MEMORY if self._shares else 0)
+        released, self._released = self._released, []
+        request = Request(
+            VERSION, self.session, self._number, device, verb, name, arguments, self.lease, expires_ns, flags, released
+        )
+        try:
+            frames = self._encoder.encode(request, self.session)
+        except BusError:
+            self._released += released
+            raise
+        if self._encoder.lent:
+            self._lent[self._number] = self._encoder.lent
+        return self._number, frames
+
+    def reply(self, frames: Sequence[Buffer]) -> Reply:
+        """The answer in these frames; memory lent with its request is free again."""
+        reply = self._decoder.reply(frames)
+        self.settled(reply.number)
+        return reply
+
+    def settled(self, number: int) -> None:
+        """Request ``number`` needs its shared memory no more: it was answered or never sent."""
+        lent = self._lent.pop(number, None)
+        if lent and self._arena is not None:
+            self._arena.give_back(lent)
+
+    def close(self) -> None:
+        """Nothing will be answered any more."""
+        for number in list(self._lent):
+            self.settled(number)
+
+    def _give_back(self, lent: int) -> None:
+        self._released.append(lent)
+
+
+def result_of(reply: Reply) -> Any:
+    """The value of a reply, or the remote error raised here."""
+    if reply.failure is not None:
+        raise error_of(reply.failure)
+    return revive(reply.value)
+
+
+class _Session:
+    __slots__ = ("last", "replies", "running")
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.running = 0
+        self.replies: OrderedDict[int, list[Buffer]] = OrderedDict()
+
+
+class Sessions:
+    """What a server remembers of its clients: which requests were begun, the last answers, and what was cancelled."""
+
+    def __init__(self, instance: str = "") -> None:
+        self._lock = threading.Lock()
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._cancelled: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self.instance = instance or secrets.token_hex(8)
+        """Differs after every start of the server."""
+
+    def begin(self, session: str, number: int) -> list[Buffer] | str | None:
+        """None if the request may be executed now; else its remembered answer, or why it is refused."""
+        with self._lock:
+            if self._cancelled and (session, number) in self._cancelled:
+                return "was cancelled before its turn came and was not executed"
+            found = self._sessions.get(session)
+            if found is None:
+                found = self._sessions[session] = _Session()
+                if len(self._sessions) > _MOST_SESSIONS:
+                    self._sessions.popitem(last=False)
+            if number <= found.last:
+                kept = found.replies.get(number)
+                return kept if kept is not None else "came twice; it was executed once, and its answer is not kept"
+            found.last = found.running = number
+            return None
+
+    def done(self, session: str, number: int, frames: list[Buffer]) -> None:
+        """Keep a small answer for the case that it is asked for again."""
+        found = self._sessions.get(session)
+        if found is None:
+            return
+        found.running = 0
+        if len(frames) == 1 and len(frames[0]) <= _REPLY_KEPT_BYTES:
+            found.replies[number] = frames
+            if len(found.replies) > _REPLIES_KEPT:
+                found.replies.popitem(last=False)
+
+    def cancel(self, session: str, number: int) -> Whereabouts:
+        """Keep a request from being begun; says where it is now."""
+        with self._lock:
+            state = self._where(session, number)
+            if state == "unknown":
+                self._cancelled[session, number] = None
+                if len(self._cancelled) > _MOST_CANCELLED:
+                    self._cancelled.popitem(last=False)
+            return state
+
+    def whereabouts(self, session: str, number: int) -> Whereabouts:
+        """Whether a request has not come (or waits), is being executed, or was answered."""
+        with self._lock:
+            return self._where(session, number)
+
+    def _where(self, session: str, number: int) -> Whereabouts:
+        found = self._sessions.get(session)
+        if found is None or number > found.last:
+            return "unknown"
+        return "running" if found.running == number else "done"
+
+
+class ServerSide:
+    """One lane's rules, as the server sees them: used by one thread.
+
+    sessions: shared by all lanes of a server that execute. arena, reader: shared memory, None for a lane that other
+    hosts reach.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sessions: Sessions | None = None,
+        arena: Arena | None = None,
+        *,
+        shares_memory: bool = False,
+        writable: bool = False,
+    ) -> None:
+        self.name = name
+        self.sessions = sessions or Sessions()
+        self._arena = arena
+        self._shares = shares_memory
+        self._encoder, self._plain = Encoder(arena if shares_memory else None), Encoder()
+        self._decoder = Decoder(Reader(writable=writable) if shares_memory else None)
+        self._probe = _Probe() if shares_memory else None
+        self.counts = dict.fromkeys(
+            ("handled", "failed", "malformed", "oversized", "expired", "repeated", "refused"), 0
+        )
+
+    def receive(self, frames: Sequence[Buffer]) -> Request | list[Buffer]:
+        """A request to execute, or frames to answer at once."""
+        try:
+            request = self._decoder.request(frames)
+        except BusError as error:
+            hello = decode_hello(frames)
+            if hello is not None:
+                return self._welcome(hello)
+            self._count("oversized" if str(error).startswith("oversized") else "malformed")
+            return self._failure(-1, error)
+        if request.released and self._arena is not None:
+            self._arena.give_back(request.released, request.session)
+        if request.expires_ns and time.monotonic_ns() > request.expires_ns:
+            self._count("expired")
+            return self._refuse(
+                request, "expired before its turn came and was not executed: the server was busy with another call. "
+                "Try again"
+            )  # fmt: skip
+        known = self.sessions.begin(request.session, request.number)
+        if known is None:
+            return request
+        self._count("repeated")
+        return self._refuse(request, known) if isinstance(known, str) else known
+
+    def answer(self, request: Request, value: Any) -> list[Buffer]:
+        """Frames of the value a request returned."""
+        encoder = self._encoder if request.flags & SHARED_MEMORY else self._plain
+        try:
+            frames = encoder.encode(Reply(request.number, value), request.session)
+        except BusError as error:
+            return self.failure(request, error)
+        self.counts["handled"] += 1
+        self.sessions.done(request.session, request.number, frames)
+        return frames
+
+    def failure(self, request: Request, error: BaseException) -> list[Buffer]:
+        """Frames of the error a request raised."""
+        self._count("failed")
+        frames = self._failure(request.number, error)
+        self.sessions.done(request.session, request.number, frames)
+        return frames
+
+    def undelivered(self) -> None:
+        """The answer made last could not be sent: its memory is free again."""
+        self._encoder.take_back()
+
+    def _welcome(self, hello: Hello) -> list[Buffer]:
+        fits = hello.lowest <= VERSION <= hello.highest
+        about: dict[str, Any] = {
+            "server": self.name,
+            "instance": self.sessions.instance,
+            "machine": machine(),
+            "monotonic_ns": time.monotonic_ns(),
+            "probe": self._probe.told if self._probe is not None else None,
+        }
+        if not fits:
+            about = {"lowest": VERSION, "highest": VERSION}
+        return Encoder().encode(Welcome("labctl", VERSION if fits else 0, about))
+
+    def _refuse(self, request: Request, why: str) -> list[Buffer]:
+        return self._failure(request.number, BusError(f"{request.device}.{request.name or request.verb} {why}"))
+
+    def _failure(self, number: int, error: BaseException) -> list[Buffer]:
+        trace = "".join(traceback.format_exception(error))
+        return Encoder().encode(Reply(number, None, failure_of(error, trace[-20_000:])))
+
+    def _count(self, what: str) -> None:
+        self.counts[what] += 1
+
+    def close(self) -> None:
+        """Take the probe's name away."""
+        if self._probe is not None:
+            self._probe.segment.close()
+
+
+class _Probe:
+    """A few random bytes in shared memory: who can read them can share arrays with this process."""
+
+    def __init__(self) -> None:
+        self.segment = Segment(4096)
+        nonce = secrets.token_bytes(16)
+        self.segment.memory[:16] = nonce
+        self.told = [self.segment.name, nonce.hex()]
+
+
+def reclaim(arena: Arena) -> None:
+    """Take back what was lent to clients whose processes are dead."""
+    for session in arena.borrowers():
+        pid, start, *_ = [*session.split("."), ""]
+        if pid.isdigit() and not process_alive(int(pid), start):
+            arena.forget(session)
+
+
+__all__ = [
+    "START_WITHIN_S",
+    "ClientSide",
+    "Failure",
+    "ServerSide",
+    "Sessions",
+    "Whereabouts",
+    "machine",
+    "reclaim",
+    "result_of",
+]

@@ -1,0 +1,48 @@
+"""What a client may do: observers look, operators control devices, laser operators also make light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from drivers.errors import LeaseError
+
+
+class Role(IntEnum):
+    """Each may do what the ones before may."""
+
+    OBSERVER = 1
+    OPERATOR = 2
+    LASER_OPERATOR = 3
+
+    @property
+    def label(self) -> str:
+        """As it is written in files and messages: ``laser-operator``."""
+        return self.name.lower().replace("_", "-")
+
+
+ROLES = {role.label: role for role in Role}
+
+
+class RoleError(LeaseError):
+    """The caller's role does not allow the call; travels as `LeaseError`."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request, as the transport knows it: never by what the request says of itself."""
+
+    name: str
+    role: Role
+
+    def must_be(self, role: Role, what: str) -> None:
+        """Raise RoleError unless the caller has at least this role."""
+        if self.role < role:
+            raise RoleError(
+                f"{what} is for {role.label}s; {self.name} is {'an' if self.role < Role.LASER_OPERATOR else 'a'} "
+                f"{self.role.label}. Have the key allowed with more: `labctl keys allow NAME --role {role.label}`"
+            )
+
+
+LOCAL_USER = Caller("this user on this host", Role.LASER_OPERATOR)
+"""Whoever can open the host's sockets: their folder is closed to everybody else."""

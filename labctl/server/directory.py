@@ -1,0 +1,180 @@
+"""The directory: which device servers a bench has, where they are, how they are. It carries no data and no commands.
+
+Servers keep their own leases and tell the directory of them with every heartbeat, so control goes on if it dies.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import msgspec
+import zmq
+
+from drivers.errors import BusError, ConfigurationError, LabError
+from labctl.bus import security
+from labctl.bus.connection import Connection
+from labctl.bus.messages import Request
+from labctl.bus.protocol import ServerSide
+from labctl.bus.records import BenchRecord, ServerRecord, plain, record_from
+from labctl.bus.roles import LOCAL_USER, Caller
+from labctl.bus.transport import Address
+from labctl.server import runtime
+from labctl.server.lane import Lane, start_all
+
+HEARTBEAT_S = 0.5
+SILENT_AFTER_S = 2.0
+
+
+class Directory:
+    """Answers clients (``bench``, ``status``) and listens to servers and supervisor (``heartbeat``)."""
+
+    def __init__(
+        self,
+        bench: BenchRecord,
+        context: zmq.Context[Any],
+        endpoint: str,
+        remote_endpoint: str = "",
+        keys: security.KeyPair | None = None,
+        door: security.Door | None = None,
+    ) -> None:
+        self._bench = bench
+        self._servers: dict[str, ServerRecord] = {}
+        self._states: dict[str, Any] = {}
+        self._heard_ns: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._lanes = [Lane(context, endpoint, self._handle, ServerSide("directory"))]
+        if remote_endpoint:
+            rules = ServerSide("directory.tcp")
+            self._lanes.append(Lane(context, remote_endpoint, self._handle_remote, rules, keys=keys, door=door))
+
+    def start(self) -> None:
+        """Listen."""
+        start_all(self._lanes)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        for lane in self._lanes:
+            lane.stop()
+
+    def _handle(self, request: Request, caller: Caller) -> Any:
+        if request.verb == "heartbeat" and caller is LOCAL_USER:
+            return self._heartbeat(request.arguments)
+        return self._answer(request)
+
+    def _handle_remote(self, request: Request, caller: Caller) -> Any:
+        return self._answer(request)  # who is a server is known on this host only
+
+    def _answer(self, request: Request) -> Any:
+        match request.verb:
+            case "bench":
+                with self._lock:
+                    return plain(msgspec.structs.replace(self._bench, servers=list(self._servers.values())))
+            case "status":
+                return self._status()
+        raise BusError(f"unknown verb {request.verb!r:.80} for the directory; it knows bench and status")
+
+    def _heartbeat(self, told: Any) -> None:
+        try:
+            name, state = str(told["name"]), told["state"]
+            record = msgspec.convert(told["record"], ServerRecord) if told.get("record") else None
+        except (TypeError, KeyError, msgspec.ValidationError) as error:
+            raise BusError(f"malformed heartbeat: {error}") from None
+        with self._lock:
+            if record is not None:
+                self._servers[name] = record
+            self._states[name] = state
+            self._heard_ns[name] = time.monotonic_ns()
+
+    def _status(self) -> dict[str, Any]:
+        now = time.monotonic_ns()
+        with self._lock:
+            return {
+                "bench": self._bench.bench,
+                "fingerprint": self._bench.fingerprint,
+                "pid": self._bench.supervisor_pid,
+                "up_s": (time.time_ns() - self._bench.started_utc_ns) / 1e9,
+                "processes": self._states.get("supervisor", {}),
+                "servers": {
+                    name: {**self._states[name], "heard_s": (now - self._heard_ns[name]) / 1e9}
+                    for name in self._servers
+                    if name in self._states
+                },
+            }
+
+
+class Heart:
+    """Tells the directory twice a second that a process lives and how it is."""
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str, name: str, tell: Any, record: Any = None) -> None:
+        self._connection = Connection(context, endpoint, patience_s=0.2)
+        self._connection.set_send_patience(0.2)
+        self._name = name
+        self._tell = tell
+        self._record = record
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="labctl-heart", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._connection.close()
+
+    def beat(self, timeout_s: float = 1.0) -> None:
+        """Once. BusError if the directory does not answer."""
+        told = {"name": self._name, "state": self._tell(), "record": plain(self._record()) if self._record else None}
+        self._connection.request("", "heartbeat", arguments=told, timeout_s=timeout_s)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            try:
+                self.beat()
+            except LabError:
+                continue  # the directory is being started again; the supervisor says so
+
+
+# --- the client's side --------------------------------------------------------------------------------------------
+
+
+def find_up(context: zmq.Context[Any], bench: str) -> BenchRecord | None:
+    """The bench of a running `labctl up` on this host, None if there is none. BusError if it does not answer."""
+    found = runtime.find(bench)
+    if found is None:
+        return None
+    found = runtime.wait_until_ready(found)
+    return record_from(ask(context, Address(found.directory), "bench"))
+
+
+def find_remote(context: zmq.Context[Any], name: str, keys: security.KeyPair | None) -> BenchRecord:
+    """The bench that ``trusted.toml`` knows as ``name``."""
+    return record_from(ask(context, trusted_address(name), "bench", keys))
+
+
+def trusted_address(name: str) -> Address:
+    """Where a trusted bench is. ConfigurationError if it is not known; a bare tcp address of this host is one too."""
+    if name.startswith("tcp://"):
+        return Address(name)
+    trusted = security.trusted()
+    if name not in trusted:
+        raise ConfigurationError(
+            f"no bench {name!r} is trusted; trusted are {', '.join(trusted) or 'none'}. Tell its address and key with "
+            "`labctl keys trust NAME --at tcp://HOST:PORT --key KEY`"
+        )
+    return Address(trusted[name]["address"], trusted[name].get("key", ""))
+
+
+def ask(context: zmq.Context[Any], address: Address, verb: str, keys: security.KeyPair | None = None) -> Any:
+    """Ask a directory for its bench or status, with some patience: it may just be starting again."""
+    connection = Connection(context, address, patience_s=0.2, keys=keys)
+    try:
+        connection.set_send_patience(5.0)
+        return connection.request("", verb, timeout_s=10.0)
+    finally:
+        connection.close()

@@ -1,0 +1,66 @@
+"""The emergency stop from any terminal: straight to the emergency lane of every server, past everything else."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from typing import Any
+
+import zmq
+
+from drivers.errors import BusError, LabError
+from labctl.bus.connection import Connection
+from labctl.bus.messages import Request
+from labctl.bus.protocol import ServerSide
+from labctl.bus.roles import Caller
+from labctl.bus.security import KeyPair
+from labctl.bus.transport import Address
+from labctl.server.host import Host
+from labctl.server.lane import Lane
+
+
+class ScriptLane(Lane):
+    """The emergency lane of a bench that is served within a script."""
+
+    def __init__(self, context: zmq.Context[Any], endpoint: str, host: Host) -> None:
+        super().__init__(context, endpoint, self._handle_stop, ServerSide("script.stop"))
+        self._host = host
+
+    def _handle_stop(self, request: Request, caller: Caller) -> Any:
+        match request.verb:
+            case "stop":
+                return self._host.emergency(
+                    f"emergency stop by {request.arguments!s:.200}: every device was made safe"
+                )
+            case "safe":
+                return self._host.make_safe()
+            case "status":
+                return {name: server.status() for name, server in self._host.servers.items()}
+        raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows stop, safe and status")
+
+
+def stop_everything(
+    context: zmq.Context[Any], addresses: dict[str, Address], reason: str = "", keys: KeyPair | None = None
+) -> dict[str, float | str]:
+    """Emergency stop at every address at once; by name the time it took (s), or what was wrong."""
+    who = f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}"
+    begun = time.monotonic()
+    results: dict[str, float | str] = {}
+    connections = {}
+    pending = {}
+    for name, address in addresses.items():
+        try:
+            connections[name] = Connection(context, address, patience_s=0.05, keys=keys)
+            pending[name] = connections[name].submit("", "stop", arguments=who, timeout_s=2.0)
+        except LabError as error:
+            results[name] = str(error)
+    for name, sent in pending.items():
+        try:
+            sent.result()
+            results[name] = time.monotonic() - begun
+        except LabError as error:
+            results[name] = str(error)
+    for connection in connections.values():
+        connection.close()
+    return results

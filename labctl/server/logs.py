@@ -1,0 +1,113 @@
+"""Logs: every process of a bench appends to one file, a JSON object per line, and prints a readable line.
+
+Fields: utc, level, bench, process, pid, message, and where known device, run, error. The file outlives whoever dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from drivers.errors import ConfigurationError
+
+_KEPT = 40
+_LONGEST_LINE = 16_000
+_FIELDS = ("device", "run")
+
+
+def folder() -> Path:
+    """``LABCTL_LOGS``, or the user's folder for state; made if it is missing."""
+    named, state = os.environ.get("LABCTL_LOGS"), os.environ.get("XDG_STATE_HOME")
+    path = Path(named) if named else (Path(state) if state else Path.home() / ".local" / "state") / "labctl" / "logs"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the log folder {path} cannot be made: {error}; set LABCTL_LOGS") from None
+    return path
+
+
+def new_file(bench: str) -> Path:
+    """The log of a bench that is being started; the oldest of many are removed."""
+    place = folder()
+    for old in sorted(place.glob("*.jsonl"), key=lambda p: p.stat().st_mtime)[:-_KEPT]:
+        with contextlib.suppress(OSError):
+            old.unlink()
+    path = place / f"{bench}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
+    path.touch(mode=0o600)
+    return path
+
+
+def newest_file(bench: str) -> Path | None:
+    """The log of a bench's last start."""
+    found = sorted(folder().glob(f"{bench}-[0-9]*.jsonl"), key=lambda p: p.stat().st_mtime)
+    return found[-1] if found else None
+
+
+def set_up(bench: str, process: str, file: Path | None, *, readable: bool = True) -> None:
+    """Log to the file and, readable, to the error stream."""
+    logging.raiseExceptions = False  # a full disk or a closed terminal must not end a device server
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.handlers.clear()
+    if file is not None:
+        root.addHandler(_File(file, bench, process))
+    if readable:
+        stream = logging.StreamHandler(sys.stderr)
+        stream.setFormatter(_Readable(process))
+        root.addHandler(stream)
+    logging.getLogger("numba").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+class _File(logging.Handler):
+    """Appends whole lines, each with one write, so that processes never mix theirs."""
+
+    def __init__(self, path: Path, bench: str, process: str) -> None:
+        super().__init__()
+        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._fixed = {"bench": bench, "process": process, "pid": os.getpid()}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line: dict[str, Any] = {
+            "utc": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            **self._fixed,
+            "message": record.getMessage(),
+        }
+        line.update({name: getattr(record, name) for name in _FIELDS if getattr(record, name, "")})
+        if record.exc_info:
+            line["error"] = logging.Formatter().formatException(record.exc_info)[-8000:]
+        with contextlib.suppress(OSError):
+            os.write(self._handle, (json.dumps(line, ensure_ascii=False)[:_LONGEST_LINE] + "\n").encode())
+
+
+class _Readable(logging.Formatter):
+    def __init__(self, process: str) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(labctl_process)s%(labctl_fields)s: %(message)s", "%H:%M:%S")
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = [f"{name} {getattr(record, name)}" for name in _FIELDS if getattr(record, name, "")]
+        record.labctl_process = self._process
+        record.labctl_fields = f" [{', '.join(told)}]" if told else ""
+        return super().format(record)
+
+
+def read(path: Path, device: str = "", run: str = "", process: str = "") -> Iterator[dict[str, Any]]:
+    """Lines of a log that are about a device, run or process, as far as these are given."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for text in lines:
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue  # the last line of a full disk
+            wanted = {"device": device, "run": run, "process": process}
+            if all(not value or line.get(key) == value for key, value in wanted.items()):
+                yield line

@@ -1,0 +1,165 @@
+"""One process of a bench that is up: the world, the directory, or a device server.
+
+It is started by the supervisor, which tells it what to be in one line of JSON on its standard input and keeps that pipe
+open. When the pipe ends, the supervisor is gone: every device is made safe and the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import zmq
+
+from drivers.errors import LabError
+from labctl import registry
+from labctl.bench.config import BenchConfig
+from labctl.bench.load import load_bench
+from labctl.bus import security, segments
+from labctl.bus.records import BenchRecord
+from labctl.server import logs, runtime
+from labctl.server.directory import Directory, Heart
+from labctl.server.host import Host
+from labctl.server.server import Place
+from labctl.server.world import WorldHome
+
+log = logging.getLogger(__name__)
+
+_GRACE_S = 5.0
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a process is to be. files: bench file and overlay as they were when the bench was started."""
+
+    role: Literal["world", "directory", "server"]
+    name: str
+    bench_file: str
+    overrides: dict[str, Any]
+    text: str
+    overlay_text: str
+    host: runtime.HostRecord
+    calls: dict[str, str]
+    local: dict[str, str]
+    remote: dict[str, str]
+    advertised: dict[str, str]
+    world: str
+    directory_remote: str
+    keys: str
+    record: BenchRecord
+
+
+def main() -> int:
+    """Be what the first line of standard input says, until it ends."""
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        signal.signal(number, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which ends its processes in order
+    end = _End()
+    signal.signal(signal.SIGTERM, lambda *_: end.now("told to end"))
+    label = task.name or task.role
+    logs.set_up(task.host.bench, label, Path(task.host.log_file) if task.host.log_file else None)
+    context: zmq.Context[Any] = zmq.Context()
+    try:
+        config = load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
+        with _serving(task, config, context, end):
+            _tell({"ready": True})
+            end.wait()
+            log.info("ending: %s", end.why)
+    except LabError as error:
+        log.error("%s", error)
+        _tell({"ready": False, "error": type(error).__name__, "message": str(error)})
+        return 1
+    finally:
+        context.destroy(linger=100)
+        if end.orphaned:
+            # The last ones out take away what a supervisor that was killed could not.
+            runtime.withdraw(task.host)
+            segments.sweep()
+    return 0
+
+
+def _tell(what: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+class _End:
+    """When the process shall end: its supervisor closed the pipe or died, or it was told to."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.why = ""
+        self.orphaned = False
+        self.first_act: Callable[[], None] | None = None
+        threading.Thread(target=self._watch_pipe, name="labctl-lifeline", daemon=True).start()
+
+    def _watch_pipe(self) -> None:
+        word = sys.stdin.buffer.readline()  # "end", or nothing from a supervisor that died
+        self.orphaned = not word
+        self.now("told to end" if word else "the supervisor is gone")
+        threading.Event().wait(_GRACE_S)
+        log.error("did not end within %g s and is ended by force", _GRACE_S)
+        os._exit(3)
+
+    def now(self, why: str) -> None:
+        """End; the first act, making everything safe, is done at once, whatever the main thread is doing."""
+        self.why = self.why or why
+        if self.first_act is not None:
+            self.first_act()
+        self._event.set()
+
+    def wait(self) -> None:
+        """Until then."""
+        while not self._event.wait(3600.0):
+            pass
+
+
+@contextlib.contextmanager
+def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _End) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        keys = security.load(task.keys) if task.keys else None
+        door = None
+        if keys is not None and (task.remote or task.directory_remote):
+            door = security.Door(context)
+            stack.callback(door.close)
+        if task.role == "world":
+            world_type = registry.load("labctl.worlds", str(config.world_name))
+            assert config.world_parameters is not None
+            home = WorldHome(world_type, config.world_parameters, config.clock, context, task.world)
+            stack.callback(home.close)
+            home.start()
+        elif task.role == "directory":
+            directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door)
+            stack.callback(directory.stop)
+            directory.start()
+        else:
+            place = Place(task.local, task.remote, task.advertised, keys, door)
+            elsewhere = {name: calls for name, calls in task.calls.items() if name != task.name}
+            host = Host(
+                config, context, {task.name: place}, elsewhere=elsewhere, world_endpoint=task.world,
+                started_by=task.host.pid, apart=True,
+            )  # fmt: skip
+            end.first_act = host.make_safe
+            host.start()
+            stack.callback(host.close)
+            server = host.servers[task.name]
+            heart = Heart(context, task.host.directory, task.name, server.status, server.record)
+            stack.callback(heart.stop)
+            heart.beat(timeout_s=10.0)
+            heart.start()
+        yield
+
+
+if __name__ == "__main__":
+    from labctl.shadow import check_rooms
+
+    check_rooms()
+    sys.exit(main())
