@@ -298,6 +298,16 @@ def test_a_software_trigger_uses_up_what_the_camera_was_armed_for(camera: Simula
     assert camera.roi.rows == 1
 
 
+def test_a_burst_is_taken_with_the_exposure_it_was_armed_for(camera: SimulatedCamera, world: PrbmWorld) -> None:
+    camera.exposure_s = 1e-3
+    camera.arm(1)
+    camera.exposure_s = 5e-3
+    world.fire_trigger()
+    stack = camera.collect()
+    assert stack.exposure_s == 108 * ROW_NS / 1e9
+    assert stack.end_ns - stack.start_ns == 108 * ROW_NS
+
+
 def test_a_burst_that_was_cut_short_by_safe_is_an_error(camera: SimulatedCamera, world: PrbmWorld) -> None:
     camera.arm(3)
     world.fire_trigger()
@@ -383,6 +393,94 @@ def test_read_back_gives_the_gray_levels_sent(slm: SimulatedSLM, dtype: type[np.
 def test_read_back_is_a_copy(slm: SimulatedSLM) -> None:
     slm.read_back()[:] = 3
     assert (slm.read_back() == 0).all()
+
+
+def test_gray_levels_are_shown_as_they_are(slm: SimulatedSLM, world: PrbmWorld) -> None:
+    gray = np.array([[0, 17, 255], [128, 1, 2]], np.uint8)
+    assert slm.write_gray(gray, 4, 5) == 1
+    np.testing.assert_array_equal(slm.read_back()[4:6, 5:8], gray)
+    assert slm.read_back().sum() == gray.sum()
+    np.testing.assert_allclose(world.panel.phase[4:6, 5:8], gray * (2 * np.pi / 256))
+
+
+def test_gray_levels_are_those_that_a_phase_is_shown_by() -> None:
+    by_phase, by_gray = (lit_world(slm={"settled_phase": 0.0}) for _ in range(2))
+    phase = np.random.default_rng(2).uniform(-6, 6, (24, 48))
+    slm = SimulatedSLM("slm", by_phase)
+    slm.open()
+    slm.write(phase)
+    other = SimulatedSLM("slm", by_gray)
+    other.open()
+    other.write_gray(slm.read_back())
+    expected = by_phase.mean_electrons(30_000_000, 1e-3, 80, 135, 10, 4)
+    np.testing.assert_array_equal(by_gray.mean_electrons(30_000_000, 1e-3, 80, 135, 10, 4), expected)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_gray_levels_settle_as_a_phase_does(slm: SimulatedSLM, world: PrbmWorld, whole: bool) -> None:
+    slm.write_gray(np.ones((2, 2), np.uint8), whole=whole)
+    assert slm.settle() == world.clock.now_ns() == (225_000_000 if whole else 75_000_000)
+
+
+def test_gray_levels_drop_the_stored_sequence(slm: SimulatedSLM) -> None:
+    slm.load(two_patterns())
+    slm.write_gray(np.zeros((1, 1), np.uint8))
+    with pytest.raises(DeviceError, match="no sequence is stored"):
+        slm.run(0.0)
+
+
+def test_gray_levels_may_be_wider_integers_than_the_panel_needs(slm: SimulatedSLM) -> None:
+    slm.write_gray(np.full((24, 48), 255, np.uint16))
+    assert slm.read_back().dtype == np.uint8
+    assert (slm.read_back() == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("gray", "message"),
+    [
+        (np.full((2, 2), 256, np.uint16), r"gray level 256; the panel has 0 to 255"),
+        (np.zeros((2, 2)), r"uint8 or uint16 is needed, not float64 \(2, 2\)"),
+        (np.zeros((2, 2), np.int64), "uint8 or uint16 is needed, not int64"),
+        (np.zeros((2, 2), np.bool_), "uint8 or uint16 is needed, not bool"),
+        (np.zeros(4, np.uint8), r"needed, not uint8 \(4,\)"),
+        ([[0]], "needed, not list"),
+        (np.zeros((25, 48), np.uint8), "25x48 at row 0, column 0 does not fit the panel's 24x48"),
+    ],
+)
+def test_what_is_no_gray_level_of_the_panel_is_refused(slm: SimulatedSLM, gray: Any, message: str) -> None:
+    with pytest.raises(LimitError, match=rf"slm\.write_gray: .*{message}"):
+        slm.write_gray(gray)
+    assert (slm.read_back() == 0).all()
+    assert slm.write(np.zeros((1, 1))) == 1
+
+
+@pytest.mark.parametrize(("row", "column"), [(-1, 0), (0, -1), (23, 0), (0, 47)])
+def test_gray_levels_beyond_the_panel_are_refused(slm: SimulatedSLM, row: int, column: int) -> None:
+    with pytest.raises(LimitError, match=f"2x2 at row {row}, column {column} does not fit"):
+        slm.write_gray(np.zeros((2, 2), np.uint8), row, column)
+
+
+def test_a_panel_of_fewer_levels_refuses_those_it_lacks() -> None:
+    slm = SimulatedSLM("slm", lit_world(slm={"levels": 16}))
+    slm.open()
+    slm.write_gray(np.full((1, 1), 15, np.uint8))
+    with pytest.raises(LimitError, match="gray level 16; the panel has 0 to 15"):
+        slm.write_gray(np.full((1, 1), 16, np.uint8))
+
+
+def test_a_panel_of_many_levels_takes_them_all() -> None:
+    slm = SimulatedSLM("slm", lit_world(slm={"levels": 1024}))
+    slm.open()
+    slm.write_gray(np.full((24, 48), 1023, np.uint16))
+    assert (slm.read_back() == 1023).all()
+    assert slm.read_back().dtype == np.uint16
+
+
+def test_a_continuous_panel_has_no_gray_levels() -> None:
+    slm = SimulatedSLM("slm", lit_world(slm={"levels": None}))
+    slm.open()
+    with pytest.raises(LimitError, match=r"slm\.write_gray: the panel is continuous .* write phase instead"):
+        slm.write_gray(np.zeros((1, 1), np.uint8))
 
 
 def test_pattern_ids_rise(slm: SimulatedSLM) -> None:
