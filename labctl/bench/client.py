@@ -31,6 +31,7 @@ from labctl.server.directory import find_remote, find_up
 
 _RENEWALS_PER_LEASE = 4
 _CONTROL_TIMEOUT_S = 2.0
+_SEND_PATIENCE_S = 0.7
 
 
 class NoSuchDevice(ConfigurationError, AttributeError):
@@ -51,6 +52,8 @@ class _Server:
 
         self.control = connection("control", patience_s=bench.patience_s, while_waiting=bench.keep_alive)
         self.stop = connection("stop", patience_s=0.2)
+        for short in (self.control, self.stop):  # whoever does not listen there is gone
+            short.set_send_patience(_SEND_PATIENCE_S)
         self.calls = connection(
             "calls",
             patience_s=bench.patience_s,
@@ -204,8 +207,13 @@ class Bench:
         self._acquire(purpose, held, run, lease_s, whole=devices is None)
         try:
             yield self
-        finally:
-            self._release()
+        except BaseException as error:
+            try:
+                self._release()
+            except LabError as second:  # the first error is the one to tell
+                error.add_note(f"and control could not be given back: {second}")
+            raise
+        self._release()
 
     def _acquire(
         self, purpose: str, held: dict[str, list[str]], run: str, lease_s: float | None, *, whole: bool
@@ -227,7 +235,8 @@ class Bench:
                     server.busy = False
                 self._held[name] = names
         except BaseException:
-            self._release()
+            with contextlib.suppress(LabError):
+                self._release()
             raise
         if lease_s is not None:
             self.patience_s = min(lease_s, self._record.lease_s) / _RENEWALS_PER_LEASE

@@ -156,8 +156,9 @@ class Connection:
                 self._socket.send_multipart(frames, copy=all(len(f) < _BIG for f in frames))
         except zmq.Again:
             raise BusError(
-                f"{what}: nobody listens on {self.endpoint}; start the server with `labctl up`"
-                + (", or have this user's key allowed there" if self.address.server_key else "")
+                f"{what}: nobody listens on {self.endpoint}: the server ended, or is being started again "
+                "(`labctl status`, `labctl up`)"
+                + ("; or it does not let this user's key in (`labctl keys allow`)" if self.address.server_key else "")
             ) from None
 
     def _greet(self, timeout_s: float | None) -> None:

@@ -180,9 +180,7 @@ class Encoder:
             if place is not None:
                 if place.lent:
                     self.lent.append(place.lent)
-                shared = _SharedPlace(
-                    place.segment, place.offset, place.slot, place.sequence, place.lent, dtype, shape
-                )
+                shared = _SharedPlace(place.segment, place.offset, place.slot, place.sequence, place.lent, dtype, shape)
                 return msgspec.msgpack.Ext(_SHARED, msgspec.msgpack.encode(shared))
         self._frames.append(flat.data.cast("B") if flat.size else b"")
         return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode(_ArrayPlace(len(self._frames) - 1, dtype, shape)))

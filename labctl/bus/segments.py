@@ -102,7 +102,8 @@ _live = weakref.WeakSet()
 
 
 @atexit.register
-def _close_all() -> None:
+def close_all() -> None:
+    """Take away the names of all segments of this process."""
     for segment in list(_live):
         segment.close()
 

@@ -139,7 +139,7 @@ def stop_benches(bench: str | None, at: str | None, reason: str, as_json: bool) 
     from labctl.bus import security
     from labctl.bus.transport import Address
     from labctl.server.directory import find_remote
-    from labctl.server.emergency import stop_everything
+    from labctl.server.emergency import stop_everything, this_user
 
     context: zmq.Context[Any] = zmq.Context()
     results: dict[str, dict[str, float | str]] = {}
@@ -148,13 +148,13 @@ def stop_benches(bench: str | None, at: str | None, reason: str, as_json: bool) 
             keys = security.own_keys()
             record = find_remote(context, at, keys)
             addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
-            results[f"{record.bench} at {at}"] = stop_everything(context, addresses, reason, keys)
+            results[f"{record.bench} at {at}"] = stop_everything(context, addresses, this_user(reason), keys)
         else:
             # Straight to the sockets that the runtime folder names: a directory that hangs is not asked.
             for host in runtime.all_hosts():
                 if bench is None or host.bench == bench:
                     local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
-                    results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, reason)
+                    results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, this_user(reason))
     finally:
         context.destroy(linger=0)
     if not results:
@@ -199,5 +199,3 @@ def _readable(line: dict[str, Any]) -> str:
     fields = f" [{', '.join(about)}]" if about else ""
     error = f"\n{line['error']}" if line.get("error") else ""
     return f"{line['utc'][11:]} {line['level']:7} {line['process']}{fields}: {line['message']}{error}"
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import time
-from typing import Any
+from typing import Any, Literal
 
 import zmq
 
@@ -30,9 +30,7 @@ class ScriptLane(Lane):
     def _handle_stop(self, request: Request, caller: Caller) -> Any:
         match request.verb:
             case "stop":
-                return self._host.emergency(
-                    f"emergency stop by {request.arguments!s:.200}: every device was made safe"
-                )
+                return self._host.emergency(f"emergency stop by {request.arguments!s:.200}: every device was made safe")
             case "safe":
                 return self._host.make_safe()
             case "status":
@@ -40,11 +38,22 @@ class ScriptLane(Lane):
         raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows stop, safe and status")
 
 
+def this_user(reason: str = "") -> str:
+    """Who stops a bench, and why."""
+    return f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}"
+
+
 def stop_everything(
-    context: zmq.Context[Any], addresses: dict[str, Address], reason: str = "", keys: KeyPair | None = None
+    context: zmq.Context[Any],
+    addresses: dict[str, Address],
+    why: str,
+    keys: KeyPair | None = None,
+    verb: Literal["stop", "revoke"] = "stop",
 ) -> dict[str, float | str]:
-    """Emergency stop at every address at once; by name the time it took (s), or what was wrong."""
-    who = f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}"
+    """Emergency stop at every address at once; by name the time it took (s), or what was wrong.
+
+    why: with "stop" who does it, with "revoke" the whole sentence that holders of leases are told.
+    """
     begun = time.monotonic()
     results: dict[str, float | str] = {}
     connections = {}
@@ -52,7 +61,7 @@ def stop_everything(
     for name, address in addresses.items():
         try:
             connections[name] = Connection(context, address, patience_s=0.05, keys=keys)
-            pending[name] = connections[name].submit("", "stop", arguments=who, timeout_s=2.0)
+            pending[name] = connections[name].submit("", verb, arguments=why, timeout_s=2.0)
         except LabError as error:
             results[name] = str(error)
     for name, sent in pending.items():

@@ -13,7 +13,7 @@ from typing import Any
 import zmq
 
 from drivers.contract import Device
-from drivers.errors import BusError, ConfigurationError, LimitError
+from drivers.errors import BusError, ConfigurationError, LabError, LimitError
 from drivers.settings import Limits
 from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
@@ -117,6 +117,8 @@ class Host:
         for device in reversed(list(self._devices.values())):
             try:
                 device.close()
+            except LabError as error:
+                log.warning("%s did not close in order: %s", device.name, error, extra={"device": device.name})
             except Exception:  # the others must be closed all the same
                 log.exception("%s did not close", device.name, extra={"device": device.name})
         if isinstance(self._world, RemoteWorld):

@@ -149,11 +149,13 @@ class DeviceServer:
             case "stop":
                 self.emergency(f"emergency stop by {request.arguments!s:.200}: every device was made safe")
                 return None
+            case "revoke":
+                return self.emergency(str(request.arguments)[:500])
             case "safe":
                 if request.device:
                     return self._device(request.device).safe()
                 return self.make_safe()
-        raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows ping, safe and stop")
+        raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows ping, safe, stop and revoke")
 
     # --- the control lane -------------------------------------------------------------------------------------------
 

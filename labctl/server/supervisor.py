@@ -208,11 +208,11 @@ class Supervisor:
         if self._heart is not None:
             self._heart.stop()
         alive = [c for c in self._children.values() if c.process is not None]
-        self._make_safe("the bench is being stopped", [c for c in alive if c.task.role == "server"])
-        order = {"server": 0, "world": 1, "directory": 2}
+        servers = [c for c in alive if c.task.role == "server"]
+        self._make_safe("the bench is being taken down: every device was made safe", servers)
         for role in ("server", "world", "directory"):
             group = [c for c in alive if c.task.role == role]
-            for child in sorted(group, key=lambda c: order[c.task.role]):
+            for child in group:
                 self._tell_to_end(child)
             for child in group:
                 self._wait_or_kill(child)
@@ -231,7 +231,6 @@ class Supervisor:
         child.said = b""
         assert child.process.stdin is not None
         assert child.process.stdout is not None
-        os.set_blocking(child.process.stdout.fileno(), False)
         self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
         with contextlib.suppress(OSError):
             child.process.stdin.write(msgspec.json.encode(child.task) + b"\n")
@@ -242,11 +241,9 @@ class Supervisor:
         changed = []
         for key, _ in self._selector.select(timeout_s):
             child: _Child = key.data
-            assert child.process is not None
-            assert child.process.stdout is not None
-            said = child.process.stdout.read()
-            if said is None:
+            if child.process is None or child.process.stdout is None:
                 continue
+            said = os.read(child.process.stdout.fileno(), 1 << 16)
             if not said:  # it closed its end: it died, or is about to
                 self._selector.unregister(child.process.stdout)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -295,7 +292,7 @@ class Supervisor:
 
     def _make_safe(self, reason: str, servers: list[_Child]) -> None:
         addresses = {c.label: Address(self.record.emergency[c.label]) for c in servers if c.ready}
-        for name, result in stop_everything(self._context, addresses, reason).items():
+        for name, result in stop_everything(self._context, addresses, reason, verb="revoke").items():
             if isinstance(result, str):
                 log.error("%s: emergency stop failed: %s", name, result)
 
@@ -361,5 +358,3 @@ def supervised(config: BenchConfig) -> Any:
             supervisor.end()
     finally:
         context.term()
-
-

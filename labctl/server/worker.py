@@ -7,6 +7,7 @@ open. When the pipe ends, the supervisor is gone: every device is made safe and 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -107,6 +108,9 @@ class _End:
         self.now("told to end" if word else "the supervisor is gone")
         threading.Event().wait(_GRACE_S)
         log.error("did not end within %g s and is ended by force", _GRACE_S)
+        with contextlib.suppress(OSError):
+            faulthandler.dump_traceback(sys.stderr)  # where it hangs
+        segments.close_all()
         os._exit(3)
 
     def now(self, why: str) -> None:

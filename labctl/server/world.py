@@ -31,6 +31,8 @@ _CELLS = 64
 """Shared numbers of the clock: its two zeros, and the time of each process that moves it."""
 _PATIENCE_S = 0.5
 _START_WITHIN_S = 3600.0
+_START_PATIENCE_S = 60.0
+_DIED = "the world's process died; the bench starts it and its devices again"
 
 
 def operations_of(world_type: type) -> set[str]:
@@ -116,10 +118,12 @@ class RemoteWorld:
         self._context = context
         self._endpoint = endpoint
         self._arena = arena
+        self._pid = 0
+        self._gone = False
         self._own_connection = threading.local()
         self._connections: list[Connection] = []
         told = self._connection().request("world", "enter", timeout_s=60.0)
-        self._pid: int = told["pid"]
+        self._pid = told["pid"]
         self._attachments = Attachments(writable=True)
         cells, self.state = _shared_parts(self._attachments.memory(told["segment"]), world_type)
         self.clock = world_type.clock_of_kind(clock, cells, told["own"])
@@ -145,12 +149,21 @@ class RemoteWorld:
                 if isinstance(named.get("out"), np.ndarray) and not self._arena.holds(named["out"]):
                     out = named["out"]
                     named["out"] = [list(out.shape), out.dtype.str[1:]]
-            value, made = self._connection().request("world", "call", name, [positional, named])
+            value, made = self._ask(name, positional, named)
             if out is not None:
                 out[...] = made
             return value
 
         return call
+
+    def _ask(self, name: str, positional: Any, named: Any) -> Any:
+        if self._gone:
+            raise BusError(f"world.{name}: {_DIED}")
+        try:
+            return self._connection().request("world", "call", name, [positional, named])
+        except BusError:
+            self._gone = not process_alive(self._pid)
+            raise
 
     def _connection(self) -> Connection:
         found: Connection | None = getattr(self._own_connection, "connection", None)
@@ -159,10 +172,11 @@ class RemoteWorld:
                 self._context, self._endpoint, _PATIENCE_S, lambda session, number: self._must_live(), arena=self._arena
             )
             found.side.start_within_s = _START_WITHIN_S  # the world may be computing for another device
+            found.set_send_patience(_PATIENCE_S if self._pid else _START_PATIENCE_S)
             self._own_connection.connection = found
             self._connections.append(found)
         return found
 
     def _must_live(self) -> None:
-        if hasattr(self, "_pid") and not process_alive(self._pid):
-            raise BusError("the world's process died; the bench starts it and its devices again")
+        if self._pid and not process_alive(self._pid):
+            raise BusError(_DIED)
