@@ -586,8 +586,8 @@ def hosted(tmp_path: Path) -> Iterator[tuple[Host, Bench]]:
     config = load_bench(bench_file(tmp_path, BENCH + TWO_SERVERS))
     context: zmq.Context[Any] = zmq.Context()
     try:
-        with running(config, context, "inproc://sequencer-test") as host:
-            bench = Bench(config, context, host.control_endpoint)
+        with running(config, context) as host:
+            bench = Bench(config, context, host.record())
             yield host, bench
             bench.close()
     finally:
