@@ -11,7 +11,7 @@ from typing import Any
 import zmq
 
 from drivers.errors import BusError
-from labctl.bus.messages import Buffer, Reply
+from labctl.bus.messages import Buffer, Reply, is_welcome
 from labctl.bus.protocol import ClientSide, result_of
 from labctl.bus.ring import Arena
 from labctl.bus.security import KeyPair
@@ -177,6 +177,8 @@ class Connection:
                 continue
             self.side.welcome(frames)
             self._greeted = True
+            if timeout_s is not None and time.monotonic() > deadline:  # what was asked for is too late by now
+                raise BusError(f"no answer from {self.endpoint} within {timeout_s:g} s: the server was busy") from None
             return
 
     def _wait(self, number: int, what: str, timeout_s: float | None) -> Reply:
@@ -219,6 +221,8 @@ class Connection:
         try:
             reply = self.side.reply(frames)
         except BusError as error:
+            if is_welcome(frames):
+                return  # to a greeting that was given up before
             # An answer that cannot be read is the one to the oldest request: answers come in order.
             for number in list(self._waiting)[:1]:
                 del self._waiting[number]

@@ -7,6 +7,7 @@ Nothing executable is ever decoded.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Sequence
@@ -302,6 +303,14 @@ def decode_welcome(frames: Sequence[Buffer]) -> Welcome:
         return _welcome_decoder.decode(frames[0])
     except (msgspec.MsgspecError, RecursionError, IndexError) as error:
         raise BusError(f"the other end does not speak labctl's protocol: {error}") from None
+
+
+def is_welcome(frames: Sequence[Buffer]) -> bool:
+    """Whether this is an answer to `Hello`."""
+    with contextlib.suppress(BusError):
+        decode_welcome(frames)
+        return True
+    return False
 
 
 # --- plain forms, for one message at a time -----------------------------------------------------------------------
