@@ -1,20 +1,47 @@
-"""What all tests share: a runtime folder of their own, so that no server of the user's is found or disturbed."""
+"""What all tests share: folders of their own for records, logs and keys, so that nothing of the user's is touched."""
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from labctl.bus import segments
+
+# Made-up devices live in one folder, helpers for processes in the other; tests of both need both.
+sys.path += [str(Path(__file__).parent / folder) for folder in ("bus", "cli")]
+
+_OWN = {"LABCTL_RUNTIME": "run", "LABCTL_LOGS": "logs", "LABCTL_KEYS": "keys"}
+_OF_THE_USER = ("LABCTL_AT", "LABCTL_KEY", "LABCTL_DEBUG", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+
 
 @pytest.fixture(autouse=True)
-def _own_runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Not pytest's tmp_path: a socket's path may be no longer than 107 bytes.
     with tempfile.TemporaryDirectory(prefix="labctl-test-") as folder:
-        monkeypatch.setenv("LABCTL_RUNTIME", folder)
+        for variable, name in _OWN.items():
+            place = Path(folder, name)
+            place.mkdir(mode=0o700)
+            monkeypatch.setenv(variable, str(place))
+        for variable in _OF_THE_USER:
+            monkeypatch.delenv(variable, raising=False)
         yield
+
+
+def _own_segments() -> set[str]:
+    return {p.name for p in segments.folder().glob(f"labctl-*-{os.getpid()}-{segments.process_start(os.getpid())}-*")}
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_memory_is_left() -> Iterator[None]:
+    """Of this process; tests that start others look after theirs (`processes.segments_of`)."""
+    before = _own_segments()
+    yield
+    assert _own_segments() <= before, "shared memory was left behind"
 
 
 @pytest.fixture(scope="session")

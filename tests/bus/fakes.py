@@ -1,25 +1,40 @@
-"""A bench of made-up devices: as much of an instrument as the bus and the lease need, and nothing optical."""
+"""A bench of made-up devices: as much of an instrument as the bus and the lease need, and nothing optical.
+
+In this process (`laboratory`), or served by `labctl up` in others, which find these devices as any third party's
+(`install`).
+"""
 
 from __future__ import annotations
 
 import itertools
+import mmap
+import os
+import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import zmq
+from pydantic import BaseModel, ConfigDict
 
-from drivers.contract import ROI, Device, DeviceError, Identity, operation, setting
+from drivers.contract import ROI, Device, DeviceError, Frame, Identity, Reading, operation, setting
 from drivers.errors import DeviceTimeout
 from drivers.settings import Limits
 from drivers.site import Site
+from labctl import registry
 from labctl.bench.client import Bench
 from labctl.bench.config import BenchConfig, DeviceConfig
-from labctl.server.host import Host, running
+from labctl.bus.connection import Connection
+from labctl.bus.records import LANES
+from labctl.server import runtime
+from labctl.server.host import Host, local_places, running
+from labctl.server.server import DeviceServer, Place
 
 _numbers = itertools.count(1)
 
@@ -28,8 +43,45 @@ class PasswordError(DeviceTimeout):
     """A driver's own error, unknown to clients."""
 
 
+class Filament:
+    """Whether a lamp burns, in a file that outlives the process that drives it, as the lamp itself would."""
+
+    def __init__(self, path: str | Path) -> None:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(handle).st_size == 0:
+                os.ftruncate(handle, 16)
+            self._memory = mmap.mmap(handle, 16)
+        finally:
+            os.close(handle)
+
+    @property
+    def on(self) -> bool:
+        return bool(struct.unpack_from("q", self._memory)[0])
+
+    @on.setter
+    def on(self, value: bool) -> None:
+        if value != self.on:
+            struct.pack_into("qq", self._memory, 0, int(value), time.monotonic_ns())
+
+    @property
+    def changed_ns(self) -> int:
+        """When it last came on or went off, on the machine's monotonic clock."""
+        return int(struct.unpack_from("qq", self._memory)[1])
+
+
+class Dim:
+    """A filament that nobody sees from outside."""
+
+    on = False
+
+
 class Lamp(Device):
-    """A lamp that remembers everything that happened to it."""
+    """A lamp that remembers everything that happened to it. record: file of its `Filament`."""
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        record: str = ""
 
     kind = "lamp"
 
@@ -38,15 +90,23 @@ class Lamp(Device):
     roi = setting(ROI, doc="A structured setting.")
     hours = setting(float, read_only=True, doc="Hours of use.")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, record: str = "") -> None:
         super().__init__(name)
-        self.on = False
+        self.filament: Any = Filament(record) if record else Dim()
         self.power = 1.0
         self.region = ROI(row=0, column=0, rows=1, columns=1)
         self.executed: list[str] = []
         self.made_safe_ns: list[int] = []
         self.busy = threading.Event()
         self.slow_to_light_s = 0.0
+
+    @property
+    def on(self) -> bool:
+        return bool(self.filament.on)
+
+    @on.setter
+    def on(self, value: bool) -> None:
+        self.filament.on = value
 
     def identity(self) -> Identity:
         return Identity(model="lamp", serial=self.name, firmware="0")
@@ -140,6 +200,77 @@ class Relay(Device):
         """Ask the lamp."""
         return self.lamp.echo(value)
 
+    @operation()
+    def keep_asking(self, seconds: float) -> int:
+        """Ask the lamp again and again for that long; how often."""
+        end, asked = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            self.lamp.echo(asked)
+            asked += 1
+        return asked
+
+
+class Eye(Device):
+    """A camera whose every pixel is known: frame ``n`` shows `pixels` of n."""
+
+    kind = "eye"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.taken = 0
+
+    def identity(self) -> Identity:
+        return Identity(model="eye", serial="", firmware="0")
+
+    def safe(self) -> None:
+        pass
+
+    @operation()
+    def snap(self, rows: int, columns: int) -> Frame:
+        """One frame, drawn where the server wants it."""
+        data = self.allocate((rows, columns), np.uint16)
+        data[...] = pixels(self.taken, rows, columns)
+        self.taken += 1
+        return frame(data, self.taken - 1)
+
+    @operation()
+    def measure(self) -> Reading:
+        """One reading."""
+        self.taken += 1
+        return Reading(
+            reading_id=self.taken,
+            power_w=1e-3,
+            standard_power_w=0.0,
+            start_ns=0,
+            end_ns=1,
+            utc_start_ns=0,
+            wavelength_m=600e-9,
+            saturated=False,
+        )
+
+
+def pixels(number: int, rows: int, columns: int) -> np.ndarray:
+    """What `Eye` sees: different in every pixel and every frame."""
+    return ((np.arange(rows * columns).reshape(rows, columns) * 7 + 1000 * number) % 65521).astype(np.uint16)
+
+
+def frame(data: np.ndarray, number: int) -> Frame:
+    """A frame around an image."""
+    return Frame(
+        data=data,
+        frame_id=number,
+        start_ns=0,
+        end_ns=1,
+        utc_start_ns=0,
+        exposure_s=0.01,
+        roi=ROI(row=0, column=0, rows=data.shape[-2], columns=data.shape[-1]),
+        electrons_per_count=1.0,
+        bit_depth=16,
+        saturated=0,
+        lost_before=0,
+        pattern_id=number,
+    )
+
 
 def device(name: str, factory: type[Device], **settings: Any) -> DeviceConfig:
     limits = {"power_w": Limits(maximum=4.0)} if factory is Lamp else {}
@@ -147,9 +278,9 @@ def device(name: str, factory: type[Device], **settings: Any) -> DeviceConfig:
 
 
 def bench_config(lease_s: float = 10.0, servers: Mapping[str, tuple[str, ...]] | None = None) -> BenchConfig:
-    """Two lamps and a relay, served together or as told."""
+    """Two lamps, an eye and a relay, served together or as told."""
     lamps = {"lamp": device("lamp", Lamp, power_w=2.0), "spare": device("spare", Lamp)}
-    devices = {**lamps, "relay": device("relay", Relay)}
+    devices = {**lamps, "eye": device("eye", Eye), "relay": device("relay", Relay)}
     return BenchConfig(
         name="lamps",
         path=Path("lamps.toml"),
@@ -164,51 +295,133 @@ def bench_config(lease_s: float = 10.0, servers: Mapping[str, tuple[str, ...]] |
     )
 
 
+TWO_SERVERS = {"a": ("lamp", "spare", "eye"), "b": ("relay",)}
+
+
 @dataclass
 class Lab:
     """A host in this process, looked at from inside, and benches that reach it over the bus."""
 
     host: Host
     context: zmq.Context[Any]
-    benches: list[Bench]
+    benches: list[Bench] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
 
     def bench(self) -> Bench:
-        made = Bench(self.host.config, self.context, self.host.control_endpoint)
+        made = Bench(self.host.config, self.context, self.host.record())
         self.benches.append(made)
         return made
 
     def take(self, bench: Bench) -> None:
         """Control that nobody gives back, as of a client that was killed."""
-        token = bench._control.request("", "acquire", arguments="a test", timeout_s=10.0)
-        for connection in (*bench._connections.values(), bench._control):
-            connection.lease = token
-        bench._lease = token
+        held = {record.name: record.devices for record in self.host.record().servers}
+        bench._acquire("a test", held, "", None, whole=True)
+
+    @property
+    def server(self) -> DeviceServer:
+        """The only server, or the first."""
+        return next(iter(self.host.servers.values()))
+
+    def endpoint(self, lane: str, server: str = "") -> str:
+        """Where a lane of the server is found."""
+        return (self.host.servers[server] if server else self.server).record().local[lane]
+
+    def connection(self, lane: str = "calls", server: str = "", **options: Any) -> Connection:
+        """A connection that the test does not have to close."""
+        made = Connection(self.context, self.endpoint(lane, server), **options)
+        self.connections.append(made)
+        return made
 
     @property
     def lamp(self) -> Lamp:
-        lamp = self.host._devices["lamp"]
+        lamp = self.host.devices["lamp"]
         assert isinstance(lamp, Lamp)
         return lamp
 
 
+def ipc_places(config: BenchConfig) -> dict[str, Place]:
+    """Places as other processes reach them, so that arrays go by shared memory, within this process too."""
+    base = f"{runtime.base_endpoint(config.name)}-{next(_numbers)}"
+    return {name: Place({lane: f"{base}-{name}.{lane}" for lane in LANES}) for name in config.servers}
+
+
 @contextmanager
-def laboratory(config: BenchConfig) -> Iterator[Lab]:
+def laboratory(config: BenchConfig, *, ipc: bool = False) -> Iterator[Lab]:
+    """A host in this process. ipc: reached, and sharing memory, as from another."""
     context: zmq.Context[Any] = zmq.Context()
     try:
-        with running(config, context, f"inproc://lamps-{next(_numbers)}") as host:
-            lab = Lab(host, context, [])
+        places = ipc_places(config) if ipc else local_places(config)
+        with running(config, context, places, apart=ipc) as host:
+            lab = Lab(host, context)
             try:
                 yield lab
             finally:
-                for bench in lab.benches:
-                    bench.close()
+                for made in [*lab.benches, *lab.connections]:
+                    made.close()
     finally:
         context.destroy(linger=0)
 
 
-def wait_until(condition: Any, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
     """Return once ``condition()`` holds; fail if it does not within a generous time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.002)
+
+
+# --- in other processes -------------------------------------------------------------------------------------------
+
+_KINDS = ("Lamp", "Relay", "Eye")
+
+
+def install(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let this process and its children find the made-up devices, registered like a third party's."""
+    info = folder / "fake-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake\nVersion: 1.0\n", encoding="utf-8")
+    points = "\n".join(f"{kind.lower()} = fakes:{kind}" for kind in _KINDS)
+    (info / "entry_points.txt").write_text(f"[labctl.kinds]\n{points}\n\n[labctl.drivers]\n{points}\n")
+    patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(Path(__file__).parent)]))
+    patch.syspath_prepend(str(folder))
+    registry._registered.cache_clear()
+
+
+def write_bench(path: Path, record: Path, *, name: str = "lamps", lease_s: float = 10.0, power_w: float = 2.0) -> Path:
+    """A bench file of made-up devices, in two servers: lamp, spare and eye, and a relay that passes on to the lamp."""
+    path.write_text(
+        f"""
+[bench]
+name = "{name}"
+clock = "real"
+lease = "{lease_s} s"
+
+[devices.lamp]
+kind = "lamp"
+backend = "real"
+driver = "lamp"
+power = "{power_w} W"
+record = "{record}"
+
+[devices.spare]
+kind = "lamp"
+backend = "real"
+driver = "lamp"
+
+[devices.eye]
+kind = "eye"
+backend = "real"
+driver = "eye"
+
+[devices.relay]
+kind = "relay"
+
+[servers.lamps]
+devices = ["lamp", "spare", "eye"]
+
+[servers.relays]
+devices = ["relay"]
+""",
+        encoding="utf-8",
+    )
+    return path

@@ -18,7 +18,7 @@ def host() -> Iterator[tuple[Host, zmq.Context[zmq.Socket[bytes]]]]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     config = load_bench("prbm-sim", {"bench.lease": "0.3 s"})
     try:
-        with running(config, context, "inproc://hand-over") as made:
+        with running(config, context) as made:
             yield made, context
     finally:
         context.term()
@@ -26,17 +26,17 @@ def host() -> Iterator[tuple[Host, zmq.Context[zmq.Socket[bytes]]]]:
 
 def expire(host: Host) -> None:
     """Let the lease in force lapse now, as if its time had passed."""
-    lease = host.book._lease
-    assert lease is not None
+    book = host.servers["main"].book
+    (lease,) = book._leases.values()
     lease.expires_ns = 0
-    while host.book.status() is not None:  # until the watchdog has noticed
+    while book.status():  # until the watchdog has noticed
         pass
 
 
 def test_a_holder_who_lost_the_lease_leaves_the_next_ones_light_on(host: tuple[Host, zmq.Context]) -> None:
     made, context = host
-    first = Bench(made.config, context, made.control_endpoint)
-    second = Bench(made.config, context, made.control_endpoint)
+    first = Bench(made.config, context, made.record())
+    second = Bench(made.config, context, made.record())
     try:
         with first.control("first"):
             first.source.emission = True
@@ -46,7 +46,7 @@ def test_a_holder_who_lost_the_lease_leaves_the_next_ones_light_on(host: tuple[H
                 second.source.emission = True
                 with pytest.raises(LeaseError):
                     first.source.power_fraction = 0.1
-                first._control.request("", "release", timeout_s=2.0)
+                first._servers["main"].control.request("", "release", timeout_s=2.0)
                 second.renew()
                 assert second.source.emission
     finally:
@@ -56,7 +56,7 @@ def test_a_holder_who_lost_the_lease_leaves_the_next_ones_light_on(host: tuple[H
 
 def test_leaving_control_turns_the_light_off(host: tuple[Host, zmq.Context]) -> None:
     made, context = host
-    bench = Bench(made.config, context, made.control_endpoint)
+    bench = Bench(made.config, context, made.record())
     try:
         with bench.control("only"):
             bench.source.emission = True
@@ -67,7 +67,7 @@ def test_leaving_control_turns_the_light_off(host: tuple[Host, zmq.Context]) -> 
 
 def test_a_device_can_be_made_safe_after_the_lease_is_lost(host: tuple[Host, zmq.Context]) -> None:
     made, context = host
-    bench = Bench(made.config, context, made.control_endpoint)
+    bench = Bench(made.config, context, made.record())
     try:
         with bench.control("only"):
             bench.source.emission = True

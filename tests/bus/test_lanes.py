@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from typing import Any
@@ -11,23 +12,25 @@ import msgspec
 import numpy as np
 import pytest
 import zmq
-from fakes import Lab, bench_config, laboratory, wait_until
+from fakes import TWO_SERVERS, Lab, bench_config, laboratory, wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drivers.errors import BusError, ConfigurationError, DeviceError, DeviceTimeout, LeaseError, LimitError
 from labctl.bench.client import Bench
-from labctl.bus import connection as connection_module
 from labctl.bus.connection import Connection
-from labctl.bus.messages import VERSION, Request, decode_reply, encode
+from labctl.bus.messages import VERSION, Hello, Request, decode_reply, decode_welcome, encode
+from labctl.bus.protocol import ServerSide
 from labctl.server.lane import Lane
+
+_numbers = itertools.count(1)
 
 
 def raw(lab: Lab) -> zmq.Socket[Any]:
     socket = lab.context.socket(zmq.DEALER)
     socket.linger = 0
     socket.rcvtimeo = 5000
-    socket.connect(lab.host.endpoints["main"])
+    socket.connect(lab.endpoint("calls"))
     return socket
 
 
@@ -37,7 +40,7 @@ def failure_to(socket: zmq.Socket[Any], frames: list[Any]) -> Any:
 
 
 def request(verb: str, name: str, arguments: Any, device: str = "lamp", expires_ns: int = 0) -> list[Any]:
-    return list(encode(Request(VERSION, 1, device, verb, name, arguments, "", expires_ns)))
+    return list(encode(Request(VERSION, "raw", next(_numbers), device, verb, name, arguments, "", expires_ns)))
 
 
 # --- malformed and unknown --------------------------------------------------------------------------------------
@@ -67,13 +70,13 @@ def test_malformed_arguments_are_a_bus_error_and_call_nothing(lab: Lab, argument
     assert (failure.error_type, lab.lamp.executed) == ("BusError", [])
 
 
-def test_a_server_of_another_version_says_so_instead_of_leaving_its_client_waiting(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = lab.bench()
-    monkeypatch.setattr(connection_module, "VERSION", VERSION + 1)
-    with pytest.raises(BusError, match=r"version"):
-        bench.lamp.echo(1)
+def test_a_client_of_another_version_is_told_both_versions_instead_of_being_left_waiting(lab: Lab) -> None:
+    with raw(lab) as socket:
+        socket.send_multipart(encode(Hello("labctl", VERSION + 1, VERSION + 3, {})))
+        welcome = decode_welcome(list(socket.recv_multipart()))
+        assert (welcome.version, welcome.about) == (0, {"lowest": VERSION, "highest": VERSION})
+        strange = encode(Request(VERSION + 1, "raw", next(_numbers), "lamp", "get", "power_w", None, "", 0))
+        assert f"version {VERSION + 1}" in failure_to(socket, list(strange)).message
 
 
 @pytest.mark.parametrize(
@@ -92,21 +95,14 @@ def test_a_server_of_another_version_says_so_instead_of_leaving_its_client_waiti
 def test_an_unknown_device_setting_operation_or_verb_is_named(
     lab: Lab, device: str, verb: str, name: str, told: str
 ) -> None:
-    connection = Connection(lab.context, lab.host.endpoints["main"])
-    try:
-        with pytest.raises(BusError, match=told):
-            connection.request(device, verb, name, [[], {}])
-    finally:
-        connection.close()
+    with pytest.raises(BusError, match=told):
+        lab.connection().request(device, verb, name, [[], {}])
 
 
-def test_an_unknown_control_verb_is_refused(lab: Lab) -> None:
-    connection = Connection(lab.context, lab.host.control_endpoint)
-    try:
-        with pytest.raises(BusError, match=r"unknown verb 'reboot'"):
-            connection.request("", "reboot")
-    finally:
-        connection.close()
+@pytest.mark.parametrize("lane", ["control", "stop"])
+def test_an_unknown_verb_of_another_lane_is_refused(lab: Lab, lane: str) -> None:
+    with pytest.raises(BusError, match=r"unknown verb 'reboot'"):
+        lab.connection(lane).request("", "reboot")
 
 
 # --- expiry -----------------------------------------------------------------------------------------------------
@@ -122,18 +118,14 @@ def test_an_expired_request_is_not_executed(lab: Lab) -> None:
 
 
 def test_a_request_that_expires_while_the_server_is_busy_is_not_executed(lab: Lab, bench: Bench) -> None:
-    other = Connection(lab.context, lab.host.endpoints["main"])
-    try:
-        busy = threading.Thread(target=bench.lamp.slow, args=(0.4,))
-        busy.start()
-        lab.lamp.busy.wait(5)
-        with pytest.raises(BusError, match=r"no answer|expired"):
-            other.request("spare", "set", "power_w", 3.0, timeout_s=0.05)
-        busy.join()
-        assert bench.lamp.echo(1) == 1
-    finally:
-        other.close()
-    assert lab.host._devices["spare"].power_w == 1.0
+    busy = threading.Thread(target=bench.lamp.slow, args=(0.4,))
+    busy.start()
+    lab.lamp.busy.wait(5)
+    with pytest.raises(BusError, match=r"no answer|expired"):
+        lab.connection().request("spare", "set", "power_w", 3.0, timeout_s=0.05)
+    busy.join()
+    assert bench.lamp.echo(1) == 1
+    assert lab.host.devices["spare"].power_w == 1.0
 
 
 # --- errors and values ------------------------------------------------------------------------------------------
@@ -199,7 +191,7 @@ def test_a_server_that_stops_during_a_call_is_a_bus_error_and_not_a_hang(lab: La
 
 
 def test_an_endpoint_in_use_is_a_bus_error(lab: Lab) -> None:
-    lane = Lane(lab.context, lab.host.control_endpoint, lambda r: None, "second")
+    lane = Lane(lab.context, lab.endpoint("control"), lambda request, caller: None, ServerSide("second"))
     with pytest.raises(BusError, match=r"cannot listen"):
         lane.start()
     lane.stop()
@@ -214,7 +206,7 @@ def test_a_device_that_cannot_be_described_does_not_leave_the_client_hanging(
     monkeypatch.setattr(type(lab.lamp), "describe", broken)
     context: zmq.Context[Any] = zmq.Context.shadow(lab.context.underlying)
     with pytest.raises(DeviceError, match=r"no description"):
-        Bench(lab.host.config, context, lab.host.control_endpoint)
+        Bench(lab.host.config, context, lab.host.record())
     assert all(socket.closed for socket in context._sockets)
 
 
@@ -223,7 +215,8 @@ def test_a_device_that_cannot_be_described_does_not_leave_the_client_hanging(
 
 def test_a_proxy_lists_settings_and_operations(bench: Bench) -> None:
     assert set(dir(bench.lamp)) == {
-        "emission", "power_w", "roi", "hours", "echo", "slow", "look", "fail", "identity", "snapshot", "safe"
+        "emission", "power_w", "roi", "hours", "echo", "slow", "look", "fail",
+        "identity", "snapshot", "safe", "allocate", "submit_get", "stream",
     }  # fmt: skip
 
 
@@ -295,19 +288,19 @@ def test_identity_and_snapshot_come_from_the_device(bench: Bench) -> None:
 
 
 def test_a_composite_reaches_a_device_of_another_server() -> None:
-    with laboratory(bench_config(servers={"b": ("relay",), "a": ("lamp", "spare")})) as lab:
+    with laboratory(bench_config(servers=TWO_SERVERS)) as lab:
         assert lab.bench().relay.pass_on([1, 2]) == [1, 2]
 
 
 def test_a_composite_may_use_its_devices_while_somebody_has_control() -> None:
-    with laboratory(bench_config(servers={"b": ("relay",), "a": ("lamp", "spare")})) as lab:
+    with laboratory(bench_config(servers=TWO_SERVERS)) as lab:
         bench = lab.bench()
         with bench.control():
             assert bench.relay.pass_on(1) == 1
 
 
 def test_closing_does_not_wait_for_a_call_between_servers_that_will_never_be_answered() -> None:
-    with laboratory(bench_config(servers={"a": ("lamp", "spare"), "b": ("relay",)})) as lab:
+    with laboratory(bench_config(servers=TWO_SERVERS)) as lab:
         first, second = lab.bench(), lab.bench()
 
         def ignoring(call: Any, argument: Any) -> None:
@@ -319,7 +312,7 @@ def test_closing_does_not_wait_for_a_call_between_servers_that_will_never_be_ans
         lab.lamp.busy.wait(5)
         waiting = threading.Thread(target=ignoring, args=(second.relay.pass_on, 1), daemon=True)
         waiting.start()
-        wait_until(lambda: lab.host._servers["b"].lock.locked())
+        wait_until(lambda: lab.host.servers["b"].lock.locked())
         closing = threading.Thread(target=lab.host.close, daemon=True)
         closing.start()
         closing.join(15)
@@ -328,5 +321,5 @@ def test_closing_does_not_wait_for_a_call_between_servers_that_will_never_be_ans
 
 def test_a_header_of_the_largest_integers_is_answered(lab: Lab) -> None:
     with raw(lab) as socket:
-        frames = [msgspec.msgpack.encode([VERSION, 2**64 - 1, "", "x", "", None, "", 2**64 - 1])]
+        frames = [msgspec.msgpack.encode([VERSION, "raw", 2**64 - 1, "", "x", "", None, "", 2**64 - 1])]
         assert failure_to(socket, frames).error_type == "BusError"

@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -89,8 +89,7 @@ def test_an_observer_may_make_everything_safe(lab: Lab, bench: Bench) -> None:
 
 def test_a_forged_lease_is_refused(lab: Lab, bench: Bench) -> None:
     forger = lab.bench()
-    for connection in forger._connections.values():
-        connection.lease = "0" * 32
+    forger._set_lease("0" * 32)
     with bench.control(), pytest.raises(LeaseError):
         forger.lamp.emission = True
 
@@ -141,10 +140,15 @@ def test_light_told_to_come_on_while_control_is_left_stays_off(lab: Lab, bench: 
 def test_a_release_ends_the_lease_before_it_makes_safe(lab: Lab, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a lane that turns the light on between the two would pass the check, and nobody would turn it off."""
     seen: list[object] = []
-    make_safe = lab.host.make_safe
+    make_safe = lab.server.make_safe
+
+    def looked_at(names: Any = None) -> None:
+        seen.append(lab.server.book.status())
+        make_safe(names)
+
     with bench.control():
-        monkeypatch.setattr(lab.host, "make_safe", lambda: (seen.append(lab.host.book.status()), make_safe()))
-    assert seen[-1] is None
+        monkeypatch.setattr(lab.server, "make_safe", looked_at)
+    assert seen == [[]]
 
 
 def test_closing_the_host_turns_the_light_off() -> None:
@@ -164,7 +168,7 @@ def test_a_silent_controller_loses_the_light(short_lab: Lab) -> None:
     short_lab.take(bench)
     bench.lamp.emission = True
     wait_until(lambda: not short_lab.lamp.on)
-    assert short_lab.host._status()["lapsed"] == 1
+    assert short_lab.server.status()["lapsed"] == 1
 
 
 def test_every_call_renews_the_lease(short_lab: Lab) -> None:
@@ -215,16 +219,18 @@ def test_whoever_lost_the_lease_is_told_at_the_next_call(short_lab: Lab, call: s
         "set": lambda: setattr(bench.lamp, "emission", True),
         "renew": bench.renew,
     }
-    with pytest.raises(LeaseError, match=r"not renewed in time"):
+    with pytest.raises(LeaseError, match=r"not renewed within 0\.3 s"):
         calls[call]()
     assert not short_lab.lamp.on
 
 
 def test_control_can_be_taken_again_after_a_lapse(short_lab: Lab) -> None:
     bench = short_lab.bench()
-    short_lab.take(bench)
-    bench.lamp.emission = True
-    wait_until(lambda: not short_lab.lamp.on)
+    with bench.control():
+        bench.lamp.emission = True
+        wait_until(lambda: not short_lab.lamp.on)
+        with pytest.raises(LeaseError):
+            bench.lamp.emission = True
     with bench.control():
         bench.lamp.emission = True
         assert short_lab.lamp.on
@@ -234,8 +240,7 @@ def test_light_that_comes_on_after_the_lapse_is_turned_off_again(short_lab: Lab)
     bench = short_lab.bench()
     short_lab.lamp.slow_to_light_s = 3 * SHORT_S
     short_lab.take(bench)
-    for connection in bench._connections.values():
-        connection._while_waiting = None  # a client that does not renew while it waits
+    bench._servers["main"].calls._while_waiting = None  # a client that does not renew while it waits
     with pytest.raises(LeaseError):
         bench.lamp.emission = True
     assert not short_lab.lamp.on
@@ -251,13 +256,13 @@ def test_a_session_starts_from_the_bench_files_settings(lab: Lab, bench: Bench) 
 def test_control_is_refused_while_a_call_from_before_still_runs(
     lab: Lab, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labctl.server.host.BEGIN_PATIENCE_S", 0.1)
+    monkeypatch.setattr("labctl.server.server.BEGIN_PATIENCE_S", 0.1)
     running = threading.Thread(target=lab.bench().lamp.slow, args=(0.8,))
     running.start()
     lab.lamp.busy.wait(5)
     with pytest.raises(BusError, match=r"busy with another call"):
         bench.control().__enter__()
-    assert lab.host.book.status() is None
+    assert lab.server.book.status() == []
     running.join()
 
 
@@ -270,7 +275,8 @@ def test_emission_goes_off_within_the_lease_and_100_ms() -> None:
     made_safe = threading.Event()
     at: list[int] = []
 
-    def safe() -> None:
+    def safe(devices: Iterable[str]) -> None:
+        assert list(devices) == ["lamp"]
         at.append(time.monotonic_ns())
         made_safe.set()
 
@@ -278,11 +284,11 @@ def test_emission_goes_off_within_the_lease_and_100_ms() -> None:
     watchdog.start()
     delays = []
     try:
-        for _ in range(7):
+        for trial in range(7):
             made_safe.clear()
-            token = book.acquire("test", 0.1)
+            book.acquire(f"token {trial}", "test", "", ["lamp"], 0.1)
             renewed = time.monotonic_ns()
-            book.renew(token)
+            book.renew(f"token {trial}")
             assert made_safe.wait(10)
             delays.append((at[-1] - renewed) / 1e9)
     finally:
@@ -296,8 +302,8 @@ def test_the_emitters_are_made_safe_although_another_device_fails(lab: Lab, benc
     def broken() -> None:
         raise RuntimeError("cannot")
 
-    monkeypatch.setattr(lab.host._devices["spare"], "safe", broken)
-    monkeypatch.setattr(lab.host._devices["relay"], "safe", broken)
+    monkeypatch.setattr(lab.host.devices["spare"], "safe", broken)
+    monkeypatch.setattr(lab.host.devices["relay"], "safe", broken)
     with bench.control():
         bench.lamp.emission = True
     assert not lab.lamp.on
