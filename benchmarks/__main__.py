@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -13,14 +14,12 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
 
 def main() -> int:
     """Run one benchmark."""
-    from benchmarks import prbm
-
-    known = {"prbm": prbm.rows}
+    known = {"bus": "benchmarks.bus", "prbm": "benchmarks.prbm"}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=sorted(known))
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of a table")
     chosen = parser.parse_args()
-    rows = known[chosen.name]()
+    rows = importlib.import_module(known[chosen.name]).rows()
     if chosen.json:
         print(json.dumps(rows))
     else:

@@ -85,7 +85,8 @@ def names() -> list[str]:
 
 
 def own_keys() -> KeyPair | None:
-    """The key pair this user shows to other machines: ``LABCTL_KEY`` names it, else there is only one.
+    """The key pair this user shows to other machines: ``LABCTL_KEY`` names it, else it is the only one
+    besides ``server``.
 
     None if there is none. ConfigurationError if there are several and none is named.
     """
@@ -97,6 +98,8 @@ def own_keys() -> KeyPair | None:
             raise ConfigurationError(f"LABCTL_KEY = {named!r}: no such key in {folder()}; there are {known}")
         return found
     mine = names()
+    if len(mine) > 1:
+        mine = [name for name in mine if name != "server"]  # a bench's own, made on the machine it runs on
     if len(mine) > 1:
         raise ConfigurationError(f"there are keys {', '.join(mine)}; say which to show with LABCTL_KEY=NAME")
     return load(mine[0]) if mine else None

@@ -35,6 +35,8 @@ class HostRecord(msgspec.Struct, frozen=True):
     started_utc_ns: int
     kind: str = "up"
     directory: str = ""
+    remote: str = ""
+    """Address of the directory for other machines, if there is one."""
     emergency: dict[str, str] = {}
     log_file: str = ""
     ready: bool = True

@@ -83,7 +83,7 @@ class Supervisor:
         self._world = runtime.local_endpoint(base, ".world") if config.world_name is not None else ""
         self._remote: dict[str, dict[str, str]] = {name: {} for name in config.servers}
         self._advertised: dict[str, dict[str, str]] = {name: {} for name in config.servers}
-        self._directory_remote = ""
+        self._directory_remote = self.directory_advertised = ""
         network = config.network
         self._keys = ""
         if network is not None:
@@ -95,6 +95,7 @@ class Supervisor:
             bench_file=str(config.path.resolve()),
             started_utc_ns=self._started_utc_ns,
             directory=runtime.local_endpoint(base, ".directory"),
+            remote=self.directory_advertised,
             emergency={name: lanes["stop"] for name, lanes in self._local.items()},
             log_file=str(self.log_file),
             ready=False,
