@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,11 @@ from typing import Any
 import pytest
 import zmq
 
+from labctl.bus import segments
 from labctl.bus.connection import Connection
+from labctl.bus.transport import Address
 from labctl.server import runtime
+from labctl.server.directory import ask
 
 LABCTL = [sys.executable, "-m", "labctl"]
 PATIENCE_S = 60.0
@@ -93,23 +96,40 @@ def up_in_its_own_folder(*arguments: object) -> Iterator[Served]:
 
 @dataclass(frozen=True)
 class Served:
-    """Process and runtime folder of a server."""
+    """Supervisor and runtime folder of a bench that is up."""
 
     pid: int
     folder: str
 
 
 class Observer:
-    """Asks a served bench for its state, fast and without control."""
+    """Asks the servers of a bench for their state, fast and without control."""
 
     def __init__(self, bench: str = "prbm-sim") -> None:
         record = runtime.find(bench)
         assert record is not None
+        self.record = runtime.wait_until_ready(record)
         self._context: zmq.Context[Any] = zmq.Context()
-        self._connection = Connection(self._context, record.control_endpoint, patience_s=0.5)
+        self._connections = {
+            name: Connection(self._context, stop.removesuffix("stop") + "control", patience_s=0.5)
+            for name, stop in self.record.emergency.items()
+        }
+
+    def directory(self) -> dict[str, Any]:
+        """What the directory knows: servers, and processes by name."""
+        found: dict[str, Any] = ask(self._context, Address(self.record.directory), "status")
+        return found
+
+    def pids(self) -> dict[str, int | None]:
+        """Processes of the bench by name; None for one that is being started again."""
+        return {name: told["pid"] for name, told in self.directory()["processes"].items()}
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        return {name: c.request("", "status", timeout_s=10.0) for name, c in self._connections.items()}
 
     def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = self._connection.request("", "status", timeout_s=10.0)
+        """Of the only server."""
+        (found,) = self.states().values()
         return found
 
     def emission(self) -> bool | None:
@@ -118,13 +138,14 @@ class Observer:
         return found
 
     def close(self) -> None:
-        self._connection.close()
+        for connection in self._connections.values():
+            connection.close()
         self._context.term()
 
 
 @contextlib.contextmanager
-def observer() -> Iterator[Observer]:
-    made = Observer()
+def observer(bench: str = "prbm-sim") -> Iterator[Observer]:
+    made = Observer(bench)
     try:
         yield made
     finally:
@@ -145,3 +166,9 @@ def only_run(folder: Path) -> Path:
 
 def leftovers() -> list[str]:
     return sorted(os.listdir(os.environ["LABCTL_RUNTIME"]))
+
+
+def segments_of(pids: Iterable[int | None]) -> list[str]:
+    """Shared memory that belongs to these processes, dead or alive."""
+    mine = {str(pid) for pid in pids}
+    return sorted(p.name for p in segments.folder().glob("labctl-*") if p.name.split("-")[3] in mine)
