@@ -126,9 +126,9 @@ class Stream:
     ) -> None:
         self._what = f"stream of {device}"
         self._timeout_s = timeout_s
-        self._socket = connect(context, address, zmq.SUB, keys)
-        self._socket.setsockopt(zmq.RCVHWM, _WAITING_MESSAGES)
-        self._socket.setsockopt(zmq.SUBSCRIBE, make_topic(device, reduction))
+        topic = make_topic(device, reduction)  # first: a socket left open would keep the context from ending
+        self._socket = connect(context, address, zmq.SUB, keys, waiting_messages=_WAITING_MESSAGES)
+        self._socket.setsockopt(zmq.SUBSCRIBE, topic)
         self._socket.rcvtimeo = 200
         self._decoder = Decoder(Reader() if address.endpoint.startswith("ipc:") else None, copies=True)
         self._numbering = Numbering()

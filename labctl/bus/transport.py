@@ -103,8 +103,18 @@ def _bind(socket: Any, endpoint: str) -> None:
             path.chmod(0o600)
 
 
-def connect(context: zmq.Context[Any], address: Address, kind: int, keys: KeyPair | None = None) -> Any:
-    """A connected socket. ConfigurationError if the server needs keys and this user has none."""
+def connect(
+    context: zmq.Context[Any],
+    address: Address,
+    kind: int,
+    keys: KeyPair | None = None,
+    *,
+    waiting_messages: int = 1000,
+) -> Any:
+    """A connected socket. ConfigurationError if the server needs keys and this user has none.
+
+    waiting_messages: that wait here to be received; a publisher drops more.
+    """
     if address.server_key and keys is None:
         raise ConfigurationError(
             f"{address.endpoint} needs a key: make one with `labctl keys make NAME` and have it allowed there"
@@ -113,6 +123,7 @@ def connect(context: zmq.Context[Any], address: Address, kind: int, keys: KeyPai
     try:
         socket.linger = 0
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FRAME_BYTES)
+        socket.setsockopt(zmq.RCVHWM, waiting_messages)  # counts for connections made after it only
         if kind == zmq.DEALER:
             socket.setsockopt(zmq.IMMEDIATE, 1)  # else "laser on" waits in a queue for a server that is gone
         if address.server_key and keys is not None:
