@@ -334,9 +334,12 @@ def decode_reply(frames: Sequence[Buffer]) -> Reply:
 # --- contract values ----------------------------------------------------------------------------------------------
 
 
+_PLAIN = frozenset((type(None), bool, int, float, str, np.ndarray))
+
+
 def revive(value: Any) -> Any:
     """Contract values back from their tagged maps, at any depth of lists. Raises BusError on what is none."""
-    if value is None or isinstance(value, (bool, int, float, str, np.ndarray)):
+    if type(value) in _PLAIN:
         return value  # most values, and nothing to look for
     try:
         return _revived(value)
@@ -349,7 +352,7 @@ def _revived(value: Any) -> Any:
         tag = value.get("type")
         if isinstance(tag, str) and tag in VALUE_TYPES:
             cls: type[Value] = VALUE_TYPES[tag]
-            fields = {k: _revived(v) for k, v in value.items() if k != "type"}
+            fields = {k: v if type(v) in _PLAIN else _revived(v) for k, v in value.items() if k != "type"}
             try:
                 return _with_tuples(cls, cls(**fields))
             except TypeError as error:

@@ -7,7 +7,9 @@ it is written again: readers compare it before and after use, so a torn array is
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import mmap
 import threading
 import weakref
@@ -46,10 +48,19 @@ class _Slot:
     index: int
     used_here: bool = False
     lent: set[int] = field(default_factory=set)
+    _watched: Any = None
 
     @property
     def free(self) -> bool:
         return not self.used_here and not self.lent
+
+    def watch(self, anchor: NDArray[np.uint8]) -> None:
+        """Note when the array that this process has in the slot, and every view of it, is gone."""
+        # A callback may run at any moment, even while this thread holds the arena's lock: a plain store needs none.
+        self._watched = weakref.ref(anchor, self._left)
+
+    def _left(self, reference: object) -> None:
+        self.used_here = False
 
 
 class Ring:
@@ -75,7 +86,7 @@ class Ring:
                 slot.used_here = True
                 self._sequences[slot.index] += np.uint64(1)  # first: from now on a late reader notices
                 anchor = np.frombuffer(self.segment.memory, np.uint8, size_bytes, _PAGE + slot.index * self.slot_bytes)
-                weakref.finalize(anchor, _left, slot).atexit = False
+                slot.watch(anchor)
                 return anchor
         return None
 
@@ -87,11 +98,6 @@ class Ring:
     def sequence(self, slot: int) -> int:
         """Of the slot's present content."""
         return int(self._sequences[slot])
-
-
-def _left(slot: _Slot) -> None:
-    # A finalizer may run at any moment, even while this thread holds the arena's lock: a plain store needs none.
-    slot.used_here = False
 
 
 class Arena:
@@ -107,7 +113,7 @@ class Arena:
     def array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """A fresh array, in a slot if one is free, else in ordinary memory."""
         kind = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        size = math.prod(shape) * kind.itemsize
         anchor = self.take(size) if size >= SMALLEST_SHARED_BYTES else None
         return np.empty(shape, kind) if anchor is None else anchor.view(kind).reshape(shape)
 
@@ -197,6 +203,7 @@ class Reader:
         self._attachments = Attachments(writable=writable)
         self._give_back = give_back
         self._writable = writable
+        self._borrowed: dict[int, weakref.ref[Any]] = {}
         self.overwritten = 0
         """Arrays whose slot was written again while they were in use; each was, or is, an error somewhere."""
 
@@ -210,7 +217,7 @@ class Reader:
             self._done(place)
             raise OverwrittenError(place)
         if place.lent:
-            weakref.finalize(anchor, self._finish, memory, place).atexit = False
+            self._borrowed[place.lent] = weakref.ref(anchor, functools.partial(self._finish, memory, place))
         array = anchor.view(dtype).reshape(shape)
         if not self._writable:
             array.flags.writeable = False
@@ -229,7 +236,8 @@ class Reader:
         """Whether the slot still holds what it held when the place was sent."""
         return self._sequence(self._attachments.memory(place.segment), place.slot) == place.sequence
 
-    def _finish(self, memory: mmap.mmap, place: Place) -> None:
+    def _finish(self, memory: mmap.mmap, place: Place, reference: object) -> None:
+        self._borrowed.pop(place.lent, None)
         if self._sequence(memory, place.slot) != place.sequence:
             self.overwritten += 1
         self._done(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import typing
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,43 @@ from drivers.contract import Device, LimitError, Value
 
 def check_arguments(device: Device, operation: str, positional: list[Any], named: dict[str, Any]) -> None:
     """Raise LimitError that names device, operation and argument unless the call fits the operation's signature."""
+    signature, hints, names, least = _signature(type(device), operation)
     what = f"{device.name}.{operation}"
-    signature, hints = _signature(type(device), operation)
+    if not named and least <= len(positional) <= len(names):  # the usual call, bound without the signature's help
+        _check(what, signature, hints, zip(names, positional, strict=False))
+        return
     try:
         bound = signature.bind(device, *positional, **named)
     except TypeError as error:
         raise LimitError(f"{what}{signature}: {error}") from None
-    for name, value in bound.arguments.items():
+    _check(what, signature, hints, bound.arguments.items())
+
+
+def _check(
+    what: str, signature: inspect.Signature, hints: dict[str, Any], arguments: Iterable[tuple[str, Any]]
+) -> None:
+    for name, value in arguments:
         wanted = hints.get(name)
         if wanted is not None and not _fits(value, wanted):
             raise LimitError(f"{what}: argument {name} = {value!r:.80} does not fit; {signature} is needed")
 
 
-_SIGNATURES: dict[tuple[type, str], tuple[inspect.Signature, dict[str, Any]]] = {}
+_Signature = tuple[inspect.Signature, dict[str, Any], tuple[str, ...], int]
+_SIGNATURES: dict[tuple[type, str], _Signature] = {}
 
 
-def _signature(device_type: type, operation: str) -> tuple[inspect.Signature, dict[str, Any]]:
+def _signature(device_type: type, operation: str) -> _Signature:
+    """Signature, types, names of the plain arguments without ``self``, and how many of those must be given."""
     key = (device_type, operation)
     if key not in _SIGNATURES:
         method = getattr(device_type, operation)
-        _SIGNATURES[key] = inspect.signature(method), typing.get_type_hints(method)
+        signature = inspect.signature(method)
+        parameters = list(signature.parameters.values())[1:]
+        plain = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        least = sum(p.default is inspect.Parameter.empty for p in plain)
+        if any(p.default is inspect.Parameter.empty for p in parameters if p not in plain):
+            plain, least = [], 1  # it needs arguments by name: every call is bound by the signature
+        _SIGNATURES[key] = signature, typing.get_type_hints(method), tuple(p.name for p in plain), least
     return _SIGNATURES[key]
 
 

@@ -88,7 +88,7 @@ class Publisher:
 
     def _read_subscriptions(self, socket: Any, topics: dict[bytes, tuple[str, Reduction]]) -> None:
         with contextlib.suppress(zmq.Again):
-            while True:
+            while socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
                 message = socket.recv(zmq.NOBLOCK)
                 if len(message) < 2 or len(message) > LONGEST_TOPIC or message[0] not in (0, 1):
                     self.refused += 1

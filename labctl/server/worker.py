@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -70,6 +71,7 @@ def main() -> int:
     try:
         config = load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
         with _serving(task, config, context, end):
+            gc.freeze()  # what was loaded stays: collections need not look at it again, in the middle of a call
             _tell({"ready": True})
             end.wait()
             log.info("ending: %s", end.why)
