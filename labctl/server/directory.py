@@ -40,7 +40,8 @@ class Directory:
         door: security.Door | None = None,
     ) -> None:
         self._bench = bench
-        self._servers: dict[str, ServerRecord] = {}
+        # Known before they are heard of: a directory that was started again must not tell of half a bench.
+        self._servers: dict[str, ServerRecord] = {server.name: server for server in bench.servers}
         self._states: dict[str, Any] = {}
         self._heard_ns: dict[str, int] = {}
         self._lock = threading.Lock()

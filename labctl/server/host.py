@@ -125,6 +125,11 @@ class Host:
             self._world.close()
         self.arena.close()
 
+    def interrupt(self) -> None:
+        """Everything safe now, and nothing waited for any more. From any thread, while others start or close."""
+        self._closing = True
+        self.make_safe()
+
     def make_safe(self) -> None:
         """`safe` on every device of this process, emitters first."""
         for server in self.servers.values():
@@ -225,7 +230,7 @@ class Host:
                 return DeviceProxy(connection, name, arena=self.arena)
             except BusError:
                 # Its server starts at the same time as this one.
-                if time.monotonic() > deadline or near is not None:
+                if time.monotonic() > deadline or near is not None or self._closing:
                     raise
 
     def _must_be_open(self) -> None:

@@ -24,7 +24,7 @@ import zmq
 from drivers.errors import ERROR_TYPES, BusError, ConfigurationError, DeviceError, LabError
 from labctl.bench.config import BenchConfig
 from labctl.bus import security, segments
-from labctl.bus.records import LANES, BenchRecord
+from labctl.bus.records import LANES, BenchRecord, ServerRecord
 from labctl.bus.transport import Address, is_loopback
 from labctl.server import logs, runtime
 from labctl.server.directory import Heart
@@ -85,7 +85,7 @@ class Supervisor:
         self._advertised: dict[str, dict[str, str]] = {name: {} for name in config.servers}
         self._directory_remote = self.directory_advertised = ""
         network = config.network
-        self._keys = ""
+        self._keys = self._public_key = ""
         if network is not None:
             self._listen_for_others(network)
         self.record = runtime.HostRecord(
@@ -110,7 +110,7 @@ class Supervisor:
                 f"there is no key pair {network.keys!r}: anybody could command the lasers. Make it with "
                 f"`labctl keys make {network.keys}`, or listen on 127.0.0.1"
             )
-        self._keys = network.keys if keys is not None else ""
+        self._keys, self._public_key = (network.keys, keys.public) if keys is not None else ("", "")
         host = f"[{network.listen}]" if ":" in network.listen else network.listen
         told = network.advertise or (socket.gethostname() if network.listen in ("0.0.0.0", "::") else host)
         count = 1 + len(LANES) * len(self._config.servers)
@@ -136,7 +136,23 @@ class Supervisor:
     def _tasks(self) -> list[Task]:
         config = self._config
         record = BenchRecord(
-            config.name, config.fingerprint, config.lease_s, os.getpid(), self._started_utc_ns, servers=[]
+            config.name,
+            config.fingerprint,
+            config.lease_s,
+            os.getpid(),
+            self._started_utc_ns,
+            servers=[
+                ServerRecord(
+                    name=name,
+                    devices=list(devices),
+                    pid=0,
+                    instance="",
+                    local=self._local[name],
+                    remote=self._advertised[name],
+                    key=self._public_key if self._remote[name] else "",
+                )
+                for name, devices in config.servers.items()
+            ],
         )
 
         def task(role: Any, name: str) -> Task:

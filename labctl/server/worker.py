@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import gc
+import io
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +23,7 @@ from typing import Any, Literal
 import msgspec
 import zmq
 
-from drivers.errors import LabError
+from drivers.errors import BusError, LabError
 from labctl import registry
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
@@ -36,6 +38,7 @@ from labctl.server.world import WorldHome
 log = logging.getLogger(__name__)
 
 _GRACE_S = 5.0
+_DIRECTORY_PATIENCE_S = 60.0
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -60,10 +63,12 @@ class Task(msgspec.Struct, frozen=True):
 
 def main() -> int:
     """Be what the first line of standard input says, until it ends."""
-    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    # Without a buffer, whose lock a thread that waits here for ever would keep from the interpreter's end.
+    lifeline = io.FileIO(sys.stdin.fileno(), closefd=False)
+    task = msgspec.json.decode(lifeline.readline(), type=Task)
     for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which ends its processes in order
-    end = _End()
+    end = _End(lifeline)
     signal.signal(signal.SIGTERM, lambda *_: end.now("told to end"))
     label = task.name or task.role
     logs.set_up(task.host.bench, label, Path(task.host.log_file) if task.host.log_file else None)
@@ -78,6 +83,10 @@ def main() -> int:
     except LabError as error:
         log.error("%s", error)
         _tell({"ready": False, "error": type(error).__name__, "message": str(error)})
+        return 1
+    except Exception as error:  # a driver's own: the log is where it is looked for
+        log.exception("%s failed", label)
+        _tell({"ready": False, "error": "DeviceError", "message": f"{label}: {type(error).__name__}: {error}"})
         return 1
     finally:
         context.destroy(linger=100)
@@ -97,7 +106,8 @@ def _tell(what: dict[str, Any]) -> None:
 class _End:
     """When the process shall end: its supervisor closed the pipe or died, or it was told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, lifeline: io.FileIO) -> None:
+        self._lifeline = lifeline
         self._event = threading.Event()
         self.why = ""
         self.orphaned = False
@@ -105,7 +115,7 @@ class _End:
         threading.Thread(target=self._watch_pipe, name="labctl-lifeline", daemon=True).start()
 
     def _watch_pipe(self) -> None:
-        word = sys.stdin.buffer.readline()  # "end", or nothing from a supervisor that died
+        word = self._lifeline.readline()  # "end", or nothing from a supervisor that died
         self.orphaned = not word
         self.now("told to end" if word else "the supervisor is gone")
         threading.Event().wait(_GRACE_S)
@@ -121,6 +131,11 @@ class _End:
         if self.first_act is not None:
             self.first_act()
         self._event.set()
+
+    @property
+    def told(self) -> bool:
+        """Whether it is to end."""
+        return self._event.is_set()
 
     def wait(self) -> None:
         """Until then."""
@@ -153,15 +168,26 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
                 config, context, {task.name: place}, elsewhere=elsewhere, world_endpoint=task.world,
                 started_by=task.host.pid, apart=True,
             )  # fmt: skip
-            end.first_act = host.make_safe
+            end.first_act = host.interrupt
             host.start()
             stack.callback(host.close)
             server = host.servers[task.name]
             heart = Heart(context, task.host.directory, task.name, server.status, server.record)
             stack.callback(heart.stop)
-            heart.beat(timeout_s=10.0)
+            _first_beat(heart, end)
             heart.start()
         yield
+
+
+def _first_beat(heart: Heart, end: _End) -> None:
+    """The directory starts, or is started again, at the same time."""
+    deadline = time.monotonic() + _DIRECTORY_PATIENCE_S
+    while True:
+        try:
+            return heart.beat(timeout_s=10.0)
+        except BusError:
+            if end.told or time.monotonic() > deadline:
+                raise
 
 
 if __name__ == "__main__":
