@@ -61,13 +61,16 @@ kind = "slm"
 backend = "real"
 driver = "blind_slm"
 
-[servers.light]
+{servers}
+{network}
+"""
+
+_SERVERS = """[servers.light]
 devices = ["laser", "spare"]
 [servers.camera]
 devices = ["camera", "own_buffers"]
 [servers.slm]
 devices = ["slm"]
-{network}
 """
 
 _VARIABLES = ("LABCTL_RUNTIME", "LABCTL_LOGS", "LABCTL_KEYS", "PYTHONPATH")
@@ -118,10 +121,12 @@ class Table:
 
 
 @contextlib.contextmanager
-def table(name: str = "benchmark", lease_s: float = 5.0, network: str = "") -> Iterator[Table]:
+def table(
+    name: str = "benchmark", lease_s: float = 5.0, network: str = "", *, one_server: bool = False
+) -> Iterator[Table]:
     """A bench in folders of its own for sockets, logs and keys, which this process and its children then use.
 
-    network: the bench file's ``[network]`` table, if it has one.
+    network: the bench file's ``[network]`` table, if it has one. one_server: for all devices, instead of three.
     """
     folder = Path(tempfile.mkdtemp(prefix="labctl-b-"))  # short: sockets' paths may have 107 bytes
     before = {variable: os.environ.get(variable) for variable in _VARIABLES}
@@ -144,7 +149,9 @@ def table(name: str = "benchmark", lease_s: float = 5.0, network: str = "") -> I
         _look_again()
         mark = folder / "mark"
         bench_file = folder / f"{name}.toml"
-        bench_file.write_text(_BENCH.format(name=name, lease_s=lease_s, mark=mark, network=network))
+        servers = "" if one_server else _SERVERS
+        text = _BENCH.format(name=name, lease_s=lease_s, mark=mark, servers=servers, network=network)
+        bench_file.write_text(text)
         made = Table(folder, bench_file, name, Mark(mark))
         try:
             yield made

@@ -21,7 +21,7 @@ from drivers.errors import BusError, ConfigurationError, LabError, LeaseError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bus import security
-from labctl.bus.connection import Connection
+from labctl.bus.connection import Connection, Pending
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.records import BenchRecord, ServerRecord
 from labctl.bus.ring import Arena
@@ -30,7 +30,10 @@ from labctl.server import runtime
 from labctl.server.directory import find_remote, find_up
 
 _RENEWALS_PER_LEASE = 4
+_PATIENCE_S = 0.2
 _CONTROL_TIMEOUT_S = 2.0
+_DESCRIBE_TIMEOUT_S = 10.0
+_ACQUIRE_TIMEOUT_S = 10.0
 _SEND_PATIENCE_S = 0.7
 
 
@@ -43,15 +46,15 @@ class _Server:
 
     def __init__(self, bench: Bench, record: ServerRecord, context: zmq.Context[Any], remote: bool) -> None:
         self.record = record
-        self.busy = False
-        """While its control lane is granting a lease, which may take long."""
+        self.instance = ""
+        self._doubts = 0
         keys = bench.keys
 
         def connection(lane: str, **options: Any) -> Connection:
             return Connection(context, record.address(lane, remote=remote), keys=keys, **options)
 
-        self.control = connection("control", patience_s=bench.patience_s, while_waiting=bench.keep_alive)
-        self.stop = connection("stop", patience_s=0.2)
+        self.control = connection("control", patience_s=_PATIENCE_S)
+        self.stop = connection("stop", patience_s=_PATIENCE_S)
         for short in (self.control, self.stop):  # whoever does not listen there is gone
             short.set_send_patience(_SEND_PATIENCE_S)
         self.calls = connection(
@@ -62,13 +65,40 @@ class _Server:
             arena=bench.arena,
         )
 
+    def greet(self) -> None:
+        """Learn which start of the server this is; the calls, which may be busy, are not asked."""
+        self.control.forget_greeting()
+        self.instance = self.control.about()["instance"]
+        self._doubts = 0
+        self.calls.adopt(self.control)
+
+    def still(self, instance: str, where: str) -> None:
+        """Hold what the server says of a call against what was known. BusError if the call went down with an earlier
+        start of the server."""
+        if instance == self.instance or where in ("running", "done"):
+            self._doubts = 0
+        else:
+            self._doubts += 1
+        if instance != self.instance and (self._doubts == 0 or self._doubts > 1):
+            lost = self._doubts > 1
+            self.greet()
+            if lost:
+                raise BusError(
+                    f"server {self.record.name} ended during a call and was started again; whether the call was "
+                    "executed is not known. Every device was made safe"
+                )
+
     def cancel(self, session: str, number: int) -> None:
         """What nobody waits for need not be begun."""
         with contextlib.suppress(LabError):
             self.control.request("", "cancel", arguments=[session, number], timeout_s=0.5)
 
+    def set_lease(self, token: str) -> None:
+        """In whose name requests to this server are made from now on."""
+        self.calls.lease = self.control.lease = token
+
     def close(self) -> None:
-        """Disconnect, giving shared memory back."""
+        """Disconnect, giving back the shared memory that is not in use any more."""
         self.calls.say_goodbye()
         for connection in (self.calls, self.control, self.stop):
             connection.close()
@@ -108,9 +138,10 @@ class Bench:
         try:
             for told in record.servers:
                 server = self._servers[told.name] = _Server(self, told, context, remote)
-                for device in told.devices:
-                    self._devices[device] = DeviceProxy(
-                        server.calls, device, server.stop, arena=self.arena, open_stream=self._stream
+                server.greet()
+                for description in server.control.request("", "describe", timeout_s=_DESCRIBE_TIMEOUT_S):
+                    self._devices[description.name] = DeviceProxy(
+                        server.calls, description.name, server.stop, description, self.arena, self._stream
                     )
         except BaseException:
             self.close()  # an open socket would keep the context from ending
@@ -219,31 +250,29 @@ class Bench:
         self, purpose: str, held: dict[str, list[str]], run: str, lease_s: float | None, *, whole: bool
     ) -> None:
         holder = f"{purpose} ({getpass.getuser()}@{socket.gethostname()}, pid {os.getpid()})"
-        self._set_lease(secrets.token_hex(16))
+        for name, names in held.items():  # asked first, where nobody is ever busy
+            self._servers[name].control.request("", "may-acquire", arguments=names, timeout_s=_CONTROL_TIMEOUT_S)
+        self._lease = secrets.token_hex(16)
         self._held = {}
+        self._set_patience((lease_s or self._record.lease_s) / _RENEWALS_PER_LEASE)
         try:
             for name, names in held.items():
-                server = self._servers[name]
                 arguments = {
                     "token": self._lease, "holder": holder, "run": run, "devices": names, "whole": whole,
                     "ttl_s": lease_s,
                 }  # fmt: skip
-                server.busy = True
-                try:
-                    server.control.request("", "acquire", arguments=arguments, timeout_s=60.0)
-                finally:
-                    server.busy = False
+                self._servers[name].calls.request("", "acquire", arguments=arguments, timeout_s=_ACQUIRE_TIMEOUT_S)
                 self._held[name] = names
+                self._servers[name].set_lease(self._lease)
         except BaseException:
+            for name, names in held.items():  # also where it may have been granted without our knowing
+                self._held.setdefault(name, names)
+                self._servers[name].set_lease(self._lease)
             with contextlib.suppress(LabError):
                 self._release()
             raise
-        if lease_s is not None:
-            self.patience_s = min(lease_s, self._record.lease_s) / _RENEWALS_PER_LEASE
-            for server in self._servers.values():
-                server.calls.set_patience(self.patience_s)
         self._renew_due_ns = 0
-        if len(self._held) > 1:
+        if len(self._servers) > 1:  # what goes to one server does not renew the lease at the others
             for server in self._servers.values():
                 server.calls.before_request = self._renew_if_due
 
@@ -256,17 +285,18 @@ class Bench:
             except LabError as error:
                 failed = failed or error
         self._held = {}
+        self._lease = ""
         for server in self._servers.values():
             server.calls.before_request = None
-        self._set_lease("")
+            server.set_lease("")
+        self._set_patience(self._record.lease_s / _RENEWALS_PER_LEASE)
         if failed is not None:
             raise failed
 
-    def _set_lease(self, token: str) -> None:
-        self._lease = token
+    def _set_patience(self, patience_s: float) -> None:
+        self.patience_s = patience_s
         for server in self._servers.values():
-            for connection in (server.calls, server.control):
-                connection.lease = token
+            server.calls.set_patience(patience_s)
 
     def renew(self) -> None:
         """Renew the lease without doing anything else, in a loop that has no call to make.
@@ -278,42 +308,40 @@ class Bench:
 
     def _renew(self, what: tuple[_Server, str, int] | None = None) -> str | None:
         """Renew at every server at once. what: a request to ask after at its server; returns where it is."""
-        with self._renewing:
+        if not self._renewing.acquire(blocking=False):
+            return None  # another thread of this program is just doing it
+        try:
             self._renew_due_ns = time.monotonic_ns() + int(self.patience_s * 1e9)
-            asked = []
+            asked: list[tuple[_Server, Pending, bool]] = []
+            lost: LabError | None = None
             for name, server in self._servers.items():
-                if what is not None and server is what[0]:
-                    asked.append((server, server.control.submit("", "renew-where", "", list(what[1:]), 2.0)))
-                elif name in self._held and not server.busy:
-                    asked.append((server, server.control.submit("", "renew", timeout_s=_CONTROL_TIMEOUT_S)))
-            where, lost = None, None
-            for server, pending in asked:
                 try:
-                    answer = pending.result()
+                    if what is not None and server is what[0]:
+                        sent = server.control.submit("", "renew-where", "", list(what[1:]), _CONTROL_TIMEOUT_S)
+                        asked.append((server, sent, True))
+                    elif name in self._held:
+                        sent = server.control.submit("", "renew", timeout_s=_CONTROL_TIMEOUT_S)
+                        asked.append((server, sent, False))
+                except LabError as error:  # the others must be renewed, or told apart, all the same
+                    lost = lost or error
+            where = None
+            for server, sent, about_call in asked:
+                try:
+                    answer = sent.result()
+                    if about_call:
+                        instance, where = answer
+                        server.still(instance, where)
                 except LabError as error:
                     lost = lost or error
-                    continue
-                if answer is not None:
-                    instance, where = answer
-                    if instance != server.calls.about()["instance"]:
-                        lost = BusError(
-                            f"server {server.record.name} ended during a call and was started again; whether the "
-                            "call was executed is not known. Every device was made safe"
-                        )
             if lost is not None:
                 raise lost
             return where
+        finally:
+            self._renewing.release()
 
     def _renew_if_due(self) -> None:
         if time.monotonic_ns() > self._renew_due_ns:
             self._renew()
-
-    def keep_alive(self, session: str, number: int) -> str | None:
-        """Called while a control request is waited for: what was granted so far must not lapse."""
-        if self._held:
-            with contextlib.suppress(LabError):  # the request's own answer tells what is wrong
-                self._renew()
-        return None
 
     def watch(self, server: _Server, session: str, number: int) -> str | None:
         """Called while a call is waited for: renews the lease, and finds out whether the call still lives."""

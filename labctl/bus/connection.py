@@ -20,6 +20,7 @@ from labctl.bus.transport import Address, connect
 _BIG = 1 << 16
 _SEND_PATIENCE_MS = 2000
 _MOST_RESENDS = 3
+_LOST_AFTER_MISSES = 3
 
 WhileWaiting = Callable[[str, int], str | None]
 """Called with session and number while a reply is outstanding; may say where the request is (`Whereabouts`)."""
@@ -60,6 +61,7 @@ class Connection:
         self._socket.sndtimeo = _SEND_PATIENCE_MS
         self._socket.rcvtimeo = self._patience_ms
         self._greeted = False
+        self._overwritten = 0
         self.before_request: Callable[[], None] | None = None
         """Called before each request: where a control loop renews leases at other servers."""
 
@@ -133,12 +135,29 @@ class Connection:
             self._greet(None)
             return self.side.about
 
+    def adopt(self, greeted: Connection) -> None:
+        """Be greeted as another connection to the same server was: its calls may be busy, its control lane never is."""
+        with self._lock:
+            self.side.adopt(greeted.side)
+            self._greeted = True
+
+    def forget_greeting(self) -> None:
+        """Greet the server anew before the next request: it was started again."""
+        with self._lock:
+            self._greeted = False
+
     def _send(self, device: str, verb: str, name: str, arguments: Any, timeout_s: float | None) -> int:
         what = f"{device or 'server'}.{name or verb}"
         if self._closing:
             raise BusError(f"{what}: the connection is closed")
         if not self._greeted:
             self._greet(timeout_s)
+        if self.side.reader.overwritten != self._overwritten:
+            self._overwritten = self.side.reader.overwritten
+            raise BusError(
+                f"{self.endpoint}: an array in shared memory was overwritten while it was in use here; discard what "
+                "was computed from the last frames"
+            )
         number, frames = self.side.request(device, verb, name, arguments, timeout_s)
         try:
             self._send_frames(frames, what)
@@ -183,7 +202,7 @@ class Connection:
 
     def _wait(self, number: int, what: str, timeout_s: float | None) -> Reply:
         answers, deadline = self._answers, None
-        missed = resent = 0
+        begun, missed, resent = 0.0, 0, 0
         try:
             while number not in answers:
                 try:
@@ -196,11 +215,16 @@ class Connection:
                         if time.monotonic() > deadline:
                             raise BusError(f"{what}: no answer from {self.endpoint} within {timeout_s:g} s") from None
                     where = self._while_waiting(self.side.session, number) if self._while_waiting else None
+                    begun = begun or time.monotonic()
+                    waits = where == "unknown" and time.monotonic() - begun < self.side.start_within_s
                     # Request or answer was lost with a link: the server executes no number twice, so ask once more.
-                    missed = missed + 1 if where in ("unknown", "done") else 0
-                    if missed >= 2 and resent < _MOST_RESENDS and not self.address.local:
+                    missed = missed + 1 if where == "done" or (where == "unknown" and not self.address.local) else 0
+                    if missed >= 2 and resent < _MOST_RESENDS:
                         missed, resent = 0, resent + 1
                         self._send_frames(self._waiting[number], what)
+                    elif missed > _LOST_AFTER_MISSES or (where == "unknown" and not waits):
+                        told = "its answer was lost" if where == "done" else "it was not begun in time, or never came"
+                        raise BusError(f"{what}: {told}; {self.endpoint} answers otherwise. Ask again") from None
         except BaseException:
             if self._waiting.pop(number, None) is not None and self._abandoned is not None and not self._closing:
                 self._abandoned(self.side.session, number)

@@ -29,7 +29,7 @@ VERSION = 2
 _ARRAY, _SHARED = 1, 2
 _DTYPES = frozenset("biuf")
 _DTYPE_TEXT = re.compile(r"[<>|](b1|[iu][1248]|f2|f4|f8|f16)")
-LARGEST_ARRAY_BYTES = 1 << 31
+LARGEST_ARRAY_BYTES = 1 << 30
 LARGEST_HEADER_BYTES = 1 << 22
 MOST_FRAMES = 64
 
@@ -172,6 +172,11 @@ class Encoder:
         )
 
     def _array(self, value: NDArray[Any]) -> msgspec.msgpack.Ext:
+        if value.nbytes > LARGEST_ARRAY_BYTES or len(self._frames) >= MOST_FRAMES:
+            raise BusError(
+                f"an array of {value.nbytes} bytes, the {len(self._frames)}th of its message, cannot cross the bus; at "
+                f"most {LARGEST_ARRAY_BYTES} bytes and {MOST_FRAMES - 1} arrays can. Send it in parts"
+            )
         if value.dtype.kind not in _DTYPES:
             raise BusError(f"an array of dtype {value.dtype} cannot cross the bus; use numbers or booleans")
         flat = value if value.flags.c_contiguous else np.ascontiguousarray(value)
@@ -311,6 +316,16 @@ def is_welcome(frames: Sequence[Buffer]) -> bool:
         decode_welcome(frames)
         return True
     return False
+
+
+def number_in(frames: Sequence[Buffer]) -> int:
+    """Number of a request that cannot be read as a whole, so that its sender can be told; -1 if not even that."""
+    try:
+        parts = msgspec.msgpack.decode(frames[0], type=list, ext_hook=lambda code, data: None)
+    except (msgspec.MsgspecError, IndexError, RecursionError, ValueError):
+        return -1
+    fits = len(parts) > 2 and isinstance(parts[2], int) and 0 < parts[2] < 1 << 63
+    return parts[2] if fits else -1
 
 
 # --- plain forms, for one message at a time -----------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from drivers.errors import BusError
+from drivers.errors import BusError, LeaseError
 from labctl.bus.messages import (
     DELEGATED,
     SHARED_MEMORY,
@@ -32,10 +32,11 @@ from labctl.bus.messages import (
     decode_welcome,
     error_of,
     failure_of,
+    number_in,
     revive,
 )
 from labctl.bus.ring import Arena, Reader
-from labctl.bus.segments import Attachments, Segment, process_alive, process_start
+from labctl.bus.segments import Attachments, Segment, pid_namespace, process_alive, process_start
 
 START_WITHIN_S = 10.0
 """A request that has not begun by then is not executed any more."""
@@ -46,6 +47,7 @@ _MOST_SESSIONS = 4096
 _REPLIES_KEPT = 16
 _REPLY_KEPT_BYTES = 4096
 _MOST_CANCELLED = 4096
+_MOST_GAPS = 1024
 
 
 def machine() -> str:
@@ -66,14 +68,14 @@ class ClientSide:
 
     def __init__(self, arena: Arena | None = None) -> None:
         pid = os.getpid()
-        self.session = f"{pid}.{process_start(pid)}.{secrets.token_hex(8)}"
+        self.session = f"{pid}.{process_start(pid)}.{pid_namespace()}.{secrets.token_hex(8)}"
         self.lease = ""
         self.delegated = False
         self.start_within_s = START_WITHIN_S
         self.about: dict[str, Any] = {}
         self.reader = Reader(self._give_back)
         self._arena = arena
-        self._shares = False
+        self._shares = self._mappable = False
         self._number = 0
         self._clock_offset_ns = 0
         self._released: list[int] = []
@@ -101,16 +103,29 @@ class ClientSide:
                 f"this labctl speaks version {VERSION} of the wire format, the server "
                 f"{answer.about.get('lowest')} to {answer.about.get('highest')}; update the older of the two"
             )
+        if answer.about.get("instance") != self.about.get("instance"):
+            self.close()  # a server that was started again answers none of what its predecessor was asked
         self.about = answer.about
         middle_ns = (self._hello_ns + time.monotonic_ns()) // 2
         same = answer.about.get("machine") == machine()
         self._clock_offset_ns = 0 if same else int(answer.about.get("monotonic_ns", middle_ns)) - middle_ns
-        self._shares = same and self._can_map(answer.about.get("probe"))
+        self._mappable = same and self._can_map(answer.about.get("probe"))
+        self._shares = self._arena is not None and self._mappable
+        self._encoder = Encoder(self._arena if self._shares else None)
+        self._decoder = Decoder(self.reader if self._shares else None)
+
+    def adopt(self, other: ClientSide) -> None:
+        """Take over what another connection to the same server was told, instead of greeting it again."""
+        if other.about.get("instance") != self.about.get("instance"):
+            self.close()
+        self.about = other.about
+        self._clock_offset_ns = other._clock_offset_ns
+        self._shares = self._arena is not None and other._mappable
         self._encoder = Encoder(self._arena if self._shares else None)
         self._decoder = Decoder(self.reader if self._shares else None)
 
     def _can_map(self, probe: Any) -> bool:
-        if self._arena is None or not (isinstance(probe, list) and len(probe) == 2):
+        if not (isinstance(probe, list) and len(probe) == 2):
             return False
         try:
             return bool(Attachments().memory(str(probe[0]))[:16].hex() == probe[1])
@@ -168,12 +183,30 @@ def result_of(reply: Reply) -> Any:
 
 
 class _Session:
-    __slots__ = ("last", "replies", "running")
+    """Which requests of a client were begun: all up to ``floor``, and some above it if others were lost on the way."""
+
+    __slots__ = ("above", "floor", "replies", "running")
 
     def __init__(self) -> None:
-        self.last = 0
+        self.floor = 0
+        self.above: set[int] = set()
         self.running = 0
         self.replies: OrderedDict[int, list[Buffer]] = OrderedDict()
+
+    def began(self, number: int) -> bool:
+        return number <= self.floor or number in self.above
+
+    def begin(self, number: int) -> None:
+        if number == self.floor + 1:
+            self.floor = number
+            while self.above and self.floor + 1 in self.above:
+                self.floor += 1
+                self.above.discard(self.floor)
+        else:
+            self.above.add(number)
+            if len(self.above) > _MOST_GAPS:  # what is still missing so far below will not come any more
+                self.floor = min(self.above)
+                self.above.discard(self.floor)
 
 
 class Sessions:
@@ -196,19 +229,22 @@ class Sessions:
                 found = self._sessions[session] = _Session()
                 if len(self._sessions) > _MOST_SESSIONS:
                     self._sessions.popitem(last=False)
-            if number <= found.last:
+            else:
+                self._sessions.move_to_end(session)
+            if found.began(number):
                 kept = found.replies.get(number)
                 return kept if kept is not None else "came twice; it was executed once, and its answer is not kept"
-            found.last = found.running = number
+            found.begin(number)
+            found.running = number
             return None
 
-    def done(self, session: str, number: int, frames: list[Buffer]) -> None:
-        """Keep a small answer for the case that it is asked for again."""
+    def done(self, session: str, number: int, frames: list[Buffer] | None = None) -> None:
+        """A request was answered; a small answer is kept for the case that it is asked for again."""
         found = self._sessions.get(session)
         if found is None:
             return
         found.running = 0
-        if len(frames) == 1 and len(frames[0]) <= _REPLY_KEPT_BYTES:
+        if frames is not None and len(frames) == 1 and len(frames[0]) <= _REPLY_KEPT_BYTES:
             found.replies[number] = frames
             if len(found.replies) > _REPLIES_KEPT:
                 found.replies.popitem(last=False)
@@ -230,7 +266,7 @@ class Sessions:
 
     def _where(self, session: str, number: int) -> Whereabouts:
         found = self._sessions.get(session)
-        if found is None or number > found.last:
+        if found is None or not found.began(number):
             return "unknown"
         return "running" if found.running == number else "done"
 
@@ -238,8 +274,8 @@ class Sessions:
 class ServerSide:
     """One lane's rules, as the server sees them: used by one thread.
 
-    sessions: shared by all lanes of a server that execute. arena, reader: shared memory, None for a lane that other
-    hosts reach.
+    sessions: shared by all lanes of a server that execute. arena: shared memory, None for a lane that other hosts
+    reach. expires: whether a request that comes too late is refused; an emergency stop never is.
     """
 
     def __init__(
@@ -250,40 +286,41 @@ class ServerSide:
         *,
         shares_memory: bool = False,
         writable: bool = False,
+        expires: bool = True,
     ) -> None:
         self.name = name
         self.sessions = sessions or Sessions()
         self._arena = arena
-        self._shares = shares_memory
+        self._expires = expires
         self._encoder, self._plain = Encoder(arena if shares_memory else None), Encoder()
         self._decoder = Decoder(Reader(writable=writable) if shares_memory else None)
         self._probe = _Probe() if shares_memory else None
+        self._lent: list[int] = []
         self.counts = dict.fromkeys(
-            ("handled", "failed", "malformed", "oversized", "expired", "repeated", "refused"), 0
+            ("handled", "failed", "refused", "malformed", "oversized", "expired", "repeated"), 0
         )
 
     def receive(self, frames: Sequence[Buffer]) -> Request | list[Buffer]:
         """A request to execute, or frames to answer at once."""
+        self._lent = []
         try:
             request = self._decoder.request(frames)
         except BusError as error:
             hello = decode_hello(frames)
             if hello is not None:
                 return self._welcome(hello)
-            self._count("oversized" if str(error).startswith("oversized") else "malformed")
-            return self._failure(-1, error)
+            self.counts["oversized" if str(error).startswith("oversized") else "malformed"] += 1
+            return self._failure(number_in(frames), error)
         if request.released and self._arena is not None:
             self._arena.give_back(request.released, request.session)
-        if request.expires_ns and time.monotonic_ns() > request.expires_ns:
-            self._count("expired")
-            return self._refuse(
-                request, "expired before its turn came and was not executed: the server was busy with another call. "
-                "Try again"
-            )  # fmt: skip
+        if self._expires and request.expires_ns and time.monotonic_ns() > request.expires_ns:
+            self.counts["expired"] += 1
+            why = "expired before its turn came and was not executed: the server was busy with another call. Try again"
+            return self._refuse(request, why)
         known = self.sessions.begin(request.session, request.number)
         if known is None:
             return request
-        self._count("repeated")
+        self.counts["repeated"] += 1
         return self._refuse(request, known) if isinstance(known, str) else known
 
     def answer(self, request: Request, value: Any) -> list[Buffer]:
@@ -293,20 +330,26 @@ class ServerSide:
             frames = encoder.encode(Reply(request.number, value), request.session)
         except BusError as error:
             return self.failure(request, error)
+        self._lent = encoder.lent
         self.counts["handled"] += 1
-        self.sessions.done(request.session, request.number, frames)
+        if self._lent:
+            self.sessions.done(request.session, request.number)  # it names memory that will be given back
+        else:
+            self.sessions.done(request.session, request.number, frames)
         return frames
 
     def failure(self, request: Request, error: BaseException) -> list[Buffer]:
         """Frames of the error a request raised."""
-        self._count("failed")
+        self.counts["refused" if isinstance(error, LeaseError) else "failed"] += 1
         frames = self._failure(request.number, error)
         self.sessions.done(request.session, request.number, frames)
         return frames
 
     def undelivered(self) -> None:
         """The answer made last could not be sent: its memory is free again."""
-        self._encoder.take_back()
+        if self._arena is not None and self._lent:
+            self._arena.give_back(self._lent)
+        self._lent = []
 
     def _welcome(self, hello: Hello) -> list[Buffer]:
         fits = hello.lowest <= VERSION <= hello.highest
@@ -328,9 +371,6 @@ class ServerSide:
         trace = "".join(traceback.format_exception(error))
         return Encoder().encode(Reply(number, None, failure_of(error, trace[-20_000:])))
 
-    def _count(self, what: str) -> None:
-        self.counts[what] += 1
-
     def close(self) -> None:
         """Take the probe's name away."""
         if self._probe is not None:
@@ -350,8 +390,9 @@ class _Probe:
 def reclaim(arena: Arena) -> None:
     """Take back what was lent to clients whose processes are dead."""
     for session in arena.borrowers():
-        pid, start, *_ = [*session.split("."), ""]
-        if pid.isdigit() and not process_alive(int(pid), start):
+        pid, start, space, *_ = [*session.split("."), "", ""]
+        here = space == str(pid_namespace())  # another container's processes cannot be seen from this one
+        if here and pid.isdigit() and not process_alive(int(pid), start):
             arena.forget(session)
 
 

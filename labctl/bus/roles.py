@@ -11,6 +11,7 @@ from drivers.errors import LeaseError
 class Role(IntEnum):
     """Each may do what the ones before may."""
 
+    NOBODY = 0
     OBSERVER = 1
     OPERATOR = 2
     LASER_OPERATOR = 3
@@ -21,7 +22,10 @@ class Role(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-ROLES = {role.label: role for role in Role}
+ROLES = {role.label: role for role in Role if role > Role.NOBODY}
+
+
+_ARTICLE = {Role.NOBODY: "", Role.OBSERVER: "an ", Role.OPERATOR: "an ", Role.LASER_OPERATOR: "a "}
 
 
 class RoleError(LeaseError):
@@ -39,8 +43,8 @@ class Caller:
         """Raise RoleError unless the caller has at least this role."""
         if self.role < role:
             raise RoleError(
-                f"{what} is for {role.label}s; {self.name} is {'an' if self.role < Role.LASER_OPERATOR else 'a'} "
-                f"{self.role.label}. Have the key allowed with more: `labctl keys allow NAME --role {role.label}`"
+                f"{what} is for {role.label}s; {self.name} is {_ARTICLE[self.role]}{self.role.label}. Have the key "
+                f"allowed with more: `labctl keys allow NAME --role {role.label}`"
             )
 
 

@@ -17,6 +17,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 from drivers.errors import BusError
 
@@ -45,6 +46,8 @@ def process_alive(pid: int, start: str = "") -> bool:
     """Whether the process that had ``pid`` when it started at ``start`` still runs. A zombie does not."""
     if start and process_start(pid) != start:
         return False
+    if os.name == "nt":
+        return _alive_on_windows(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -58,11 +61,26 @@ def process_alive(pid: int, start: str = "") -> bool:
         return not Path("/proc/self/stat").exists()
 
 
+def _alive_on_windows(pid: int) -> bool:
+    # There os.kill would send Ctrl-C.
+    import ctypes
+
+    kernel: Any = getattr(ctypes, "windll").kernel32  # noqa: B009 - exists on Windows only
+    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return False
+    status = ctypes.c_ulong()
+    kernel.GetExitCodeProcess(handle, ctypes.byref(status))
+    kernel.CloseHandle(handle)
+    return status.value == 259  # STILL_ACTIVE
+
+
 def _user() -> int:
     return os.getuid() if hasattr(os, "getuid") else 0
 
 
-def _pid_namespace() -> int:
+def pid_namespace() -> int:
+    """Which set of process numbers ours belongs to; 0 where there are none."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -75,7 +93,7 @@ class Segment:
     def __init__(self, size_bytes: int) -> None:
         """Make one; OSError if there is not so much memory."""
         pid = os.getpid()
-        self.name = f"labctl-{_user()}-{_pid_namespace()}-{pid}-{process_start(pid)}-{next(_numbers)}"
+        self.name = f"labctl-{_user()}-{pid_namespace()}-{pid}-{process_start(pid)}-{next(_numbers)}"
         self._path = folder() / self.name
         self._pid = pid
         handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
@@ -154,7 +172,7 @@ class Attachments:
 def owner_alive(name: str) -> bool:
     """Whether the process that owns a segment runs; True where that cannot be told."""
     match = _NAME.fullmatch(name)
-    if match is None or int(match["user"]) != _user() or int(match["space"]) != _pid_namespace():
+    if match is None or int(match["user"]) != _user() or int(match["space"]) != pid_namespace():
         return True
     return process_alive(int(match["pid"]), match["start"])
 

@@ -79,7 +79,7 @@ def listen(
             socket.curve_publickey = keys.public.encode()
             socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
         if tcp:
-            _notice_cut_links(socket)
+            _prepare_tcp(socket, endpoint)
         _bind(socket, endpoint)
         return socket, socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
     except zmq.ZMQError as error:
@@ -131,7 +131,7 @@ def connect(
             socket.curve_publickey = keys.public.encode()
             socket.curve_secretkey = keys.secret.encode()
         if not address.local:
-            _notice_cut_links(socket)
+            _prepare_tcp(socket, address.endpoint)
         socket.setsockopt(zmq.RECONNECT_IVL, 20)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
         socket.connect(address.endpoint)
@@ -141,7 +141,10 @@ def connect(
     return socket
 
 
-def _notice_cut_links(socket: Any) -> None:
+def _prepare_tcp(socket: Any, endpoint: str) -> None:
+    if "[" in endpoint:
+        socket.setsockopt(zmq.IPV6, 1)
+    # A link that was cut is noticed; a lease does not wait for that.
     socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3000)
     socket.setsockopt(zmq.HEARTBEAT_TTL, 3000)

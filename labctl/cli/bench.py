@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -44,7 +45,7 @@ def serve_bench(file: str, assignments: list[str]) -> int:
 
 def show_status(as_json: bool, at: str | None = None) -> int:
     """One block per bench that is up."""
-    found = _states(at)
+    found = _states(at or os.environ.get("LABCTL_AT") or None)
     if as_json:
         print(json.dumps(found))  # noqa: T201
         return 0
@@ -144,17 +145,18 @@ def stop_benches(bench: str | None, at: str | None, reason: str, as_json: bool) 
     context: zmq.Context[Any] = zmq.Context()
     results: dict[str, dict[str, float | str]] = {}
     try:
-        if at is not None:
+        # First what is near, straight to the sockets named in the runtime folder: a directory that hangs is not asked.
+        for host in runtime.all_hosts() if at is None else []:
+            if bench is None or host.bench == bench:
+                local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
+                results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, this_user(reason))
+        far = at or os.environ.get("LABCTL_AT") or None
+        if far is not None:
             keys = security.own_keys()
-            record = find_remote(context, at, keys)
-            addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
-            results[f"{record.bench} at {at}"] = stop_everything(context, addresses, this_user(reason), keys)
-        else:
-            # Straight to the sockets that the runtime folder names: a directory that hangs is not asked.
-            for host in runtime.all_hosts():
-                if bench is None or host.bench == bench:
-                    local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
-                    results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, this_user(reason))
+            record = find_remote(context, far, keys)
+            if bench is None or record.bench == bench:
+                addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
+                results[f"{record.bench} at {far}"] = stop_everything(context, addresses, this_user(reason), keys)
     finally:
         context.destroy(linger=0)
     if not results:

@@ -49,8 +49,9 @@ def _signature(device_type: type, operation: str) -> _Signature:
         parameters = list(signature.parameters.values())[1:]
         plain = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
         least = sum(p.default is inspect.Parameter.empty for p in plain)
-        if any(p.default is inspect.Parameter.empty for p in parameters if p not in plain):
-            plain, least = [], 1  # it needs arguments by name: every call is bound by the signature
+        others = [p for p in parameters if p not in plain]
+        if any(p.default is inspect.Parameter.empty or p.kind is inspect.Parameter.POSITIONAL_ONLY for p in others):
+            plain, least = [], 1  # every call is bound by the signature
         _SIGNATURES[key] = signature, typing.get_type_hints(method), tuple(p.name for p in plain), least
     return _SIGNATURES[key]
 

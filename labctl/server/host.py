@@ -162,8 +162,9 @@ class Host:
         assert parameters is not None
         if self._world_endpoint:
             self._world = RemoteWorld(
-                world_type, parameters, config.clock, self._context, self._world_endpoint, self.arena
-            )
+                world_type, parameters, config.clock, self._context, self._world_endpoint, self.arena,
+                "+".join(self.servers),
+            )  # fmt: skip
         else:
             self._world = world_type(parameters, world_type.clock_of_kind(config.clock))
 
@@ -213,6 +214,7 @@ class Host:
         if name not in self._server_of:
             raise ConfigurationError(f"{asking}: the bench has no device {name!r}; it has {', '.join(self._server_of)}")
         server, mine = self._server_of[name], self.servers[self._server_of[asking]]
+        mine.parts.setdefault(asking, set()).add(name)
         if server == mine.name:
             return self._devices[name]
         near = self.servers.get(server)
@@ -243,20 +245,19 @@ class Host:
         """A session starts from the bench file's state.
 
         One that has the whole bench, named by ``session``, also starts a table in virtual time anew, so runs repeat.
-        Every server of the bench is told; the world starts once per session.
+        Every server of the bench is told, between two calls; the world starts once per session.
         """
-        with server.hold():
-            server.make_safe(names)
-            chosen = {n: d for n, d in server.devices.items() if n in names}
-            fresh = bool(session) and self._world is not None and self._world.clock.virtual
+        server.make_safe(names)
+        chosen = {n: d for n, d in server.devices.items() if n in names}
+        fresh = bool(session) and self._world is not None and self._world.clock.virtual
+        if fresh:
+            for device in chosen.values():
+                device.close()
+            self._world.begin(session)
+        for name, device in chosen.items():
             if fresh:
-                for device in chosen.values():
-                    device.close()
-                self._world.begin(session)
-            for name, device in chosen.items():
-                if fresh:
-                    device.open()
-                self._apply_settings(self.config.devices[name], device)
+                device.open()
+            self._apply_settings(self.config.devices[name], device)
 
 
 class _Site:

@@ -22,14 +22,17 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Request, Caller], Any]
 
-_NOBODY = Caller("a client without a key", Role.OBSERVER)
+ANONYMOUS = Caller("a client without a key", Role.OBSERVER)
+"""Who reaches a bench by loopback tcp without keys: any user of this machine, who may look on."""
+_REVOKED = Caller("a client whose key was revoked", Role.NOBODY)
 _BIG = 1 << 16
 
 
 class Lane:
     """A ROUTER whose requests are handled one after another by ``handler``.
 
-    rules: what is executed at all. keys, door: for a tcp endpoint, the server's key pair and who is let in.
+    rules: what is executed at all. keys, door: for a tcp endpoint, the server's key pair and who is let in. anonymous:
+    who clients are where nobody shows a key.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Lane:
         *,
         keys: KeyPair | None = None,
         door: Door | None = None,
+        anonymous: Caller = LOCAL_USER,
     ) -> None:
         self._context = context
         self.endpoint = endpoint
@@ -48,6 +52,7 @@ class Lane:
         self._handler = handler
         self._keys = keys
         self._door = door
+        self._anonymous = anonymous
         self._thread = threading.Thread(target=self._serve, name=f"labctl-{rules.name}", daemon=True)
         self._stopper = secrets.token_bytes(32)
         self._stop_endpoint = f"inproc://stop-{secrets.token_hex(16)}"
@@ -62,6 +67,7 @@ class Lane:
     def stop(self) -> None:
         """Finish the request in hand and end the thread. Harmless if it never started."""
         if self._socket is None:
+            self.rules.close()
             return
         if self._thread.is_alive():
             # A message under a name that no client can guess: so the loop needs neither poller nor time-out.
@@ -94,6 +100,8 @@ class Lane:
             answer: list[Buffer]
             if isinstance(request, Request):
                 try:
+                    if caller.role < Role.OBSERVER:
+                        caller.must_be(Role.OBSERVER, "every request")
                     answer = rules.answer(request, handler(request, caller))
                 except LabError as error:
                     answer = rules.failure(request, error)
@@ -140,17 +148,12 @@ class Lane:
 
     def _caller(self, first: zmq.Frame) -> Caller:
         if self._door is None:
-            return LOCAL_USER  # tcp without keys is loopback only
+            return self._anonymous
         try:
             key = first.get("User-Id")
         except zmq.ZMQError:
-            return _NOBODY
-        if not isinstance(key, str):
-            return _NOBODY
-        return self._door.caller(key) or _Revoked
-
-
-_Revoked = Caller("a client whose key was revoked", Role.OBSERVER)
+            return _REVOKED
+        return (self._door.caller(key) if isinstance(key, str) else None) or _REVOKED
 
 
 def start_all(lanes: list[Lane]) -> None:

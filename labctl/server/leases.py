@@ -68,6 +68,14 @@ class LeaseBook:
             self._of_device.update(dict.fromkeys(wanted, lease))
         self.changed.set()
 
+    def must_be_free(self, devices: Iterable[str]) -> None:
+        """LeaseError if somebody holds one of the devices."""
+        with self._lock:
+            for device in devices:
+                other = self._of_device.get(device)
+                if other is not None and other.live:
+                    raise LeaseError(f"{device}: {_controlled_by(other)}; wait until it ends or stop it")
+
     def renew(self, token: str) -> None:
         """Start the time-to-live anew. LeaseError if the lease was lost."""
         with self._lock:

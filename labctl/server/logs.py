@@ -34,14 +34,12 @@ def folder() -> Path:
 
 
 def new_file(bench: str) -> Path:
-    """The log of a bench that is being started; the oldest of many are removed."""
+    """Where the log of a bench that is being started goes; the oldest of many are removed."""
     place = folder()
     for old in sorted(place.glob("*.jsonl"), key=lambda p: p.stat().st_mtime)[:-_KEPT]:
         with contextlib.suppress(OSError):
             old.unlink()
-    path = place / f"{bench}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
-    path.touch(mode=0o600)
-    return path
+    return place / f"{bench}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
 
 
 def newest_file(bench: str) -> Path | None:

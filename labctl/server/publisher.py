@@ -39,7 +39,7 @@ class Publisher:
         self._arena = arena
         self._sockets: list[tuple[Any, Encoder]] = []
         self._topics: list[dict[bytes, tuple[str, Reduction]]] = []
-        self._numbers: dict[bytes, int] = {}
+        self._numbers: dict[tuple[int, bytes], int] = {}
         self.refused = 0
 
     def start(self) -> None:
@@ -73,12 +73,12 @@ class Publisher:
         """Tell subscribers of a device what it measured. Never fails and never waits."""
         if not isinstance(value, _PUBLISHED) or not self._sockets:
             return
-        for (socket, encoder), topics in zip(self._sockets, self._topics, strict=True):
+        for lane, ((socket, encoder), topics) in enumerate(zip(self._sockets, self._topics, strict=True)):
             self._read_subscriptions(socket, topics)
             for topic, (of_device, reduction) in topics.items():
                 if of_device != device:
                     continue
-                number = self._numbers[topic] = self._numbers.get(topic, 0) + 1
+                number = self._numbers[lane, topic] = self._numbers.get((lane, topic), 0) + 1
                 try:
                     frames = encoder.encode_for_all(Reply(number, reduced(value, reduction)))
                     # Small enough to copy, or in shared memory: zmq may hold inline arrays until they are sent.
@@ -98,17 +98,24 @@ class Publisher:
                     topics.pop(topic, None)
                     continue
                 try:
+                    if len(topics) >= _MOST_TOPICS:
+                        raise ValueError(f"{len(topics)} different streams are subscribed to already")
                     topics[topic] = parse_topic(topic)
-                except (ValueError, msgspec.MsgspecError, UnicodeDecodeError):
+                except (ValueError, msgspec.MsgspecError) as error:
                     self.refused += 1
-                if len(topics) > _MOST_TOPICS:
-                    topics.pop(next(iter(topics)))
+                    log.warning("%s: a subscription was refused: %s", self._name, error)
 
 
 def reduced(value: Any, reduction: Reduction) -> Any:
     """A measured value as a subscriber wants it: whole, without its images, or with them summed or binned."""
+    if reduction.kind == "whole":
+        return value
+    if isinstance(value, SequenceResult):  # its signal is reduced already
+        images = value.frames
+        binned = _binned(images, reduction.bin) if images is not None and reduction.kind == "bin" else None
+        return msgspec.structs.replace(value, frames=binned)
     data = getattr(value, "data", None)
-    if reduction.kind == "whole" or data is None:
+    if data is None:
         return value
     if reduction.kind == "nothing":
         return msgspec.structs.replace(value, data=np.empty((0,) * data.ndim, data.dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import tempfile
@@ -16,6 +17,8 @@ import zmq
 
 from drivers.errors import BusError, ConfigurationError
 from labctl.bus.segments import process_alive, process_start
+
+log = logging.getLogger(__name__)
 
 _LONGEST_BASE = 76
 """The system allows 107 bytes for a socket's path, and names of servers and lanes are added."""
@@ -185,7 +188,13 @@ def within_script(config: Any, host: Any, context: zmq.Context[Any]) -> Iterator
     """Lets `labctl stop` and `labctl status` reach a bench that is served within this process."""
     from labctl.server.emergency import ScriptLane
 
-    endpoint = f"{local_endpoint(base_endpoint(config.name), f'-{time.monotonic_ns() % 10**9}.stop')}"
+    try:
+        base = base_endpoint(config.name)
+    except BusError as error:
+        log.warning("`labctl stop` will not reach this script: %s", error)
+        yield
+        return
+    endpoint = local_endpoint(base, f"-{time.monotonic_ns() % 10**9}.stop")
     lane = ScriptLane(context, endpoint, host)
     record = HostRecord(
         bench=config.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -21,14 +20,14 @@ from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
 from labctl.server.arguments import check_arguments
-from labctl.server.lane import Lane, start_all
-from labctl.server.leases import LeaseBook, Watchdog
+from labctl.server.lane import ANONYMOUS, Lane, start_all
+from labctl.server.leases import LONGEST_LEASE_S, LeaseBook, Watchdog
 from labctl.server.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
-BEGIN_PATIENCE_S = 2.0
 _EMISSION_PATIENCE_S = 0.1
+_SAFE_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,8 @@ class DeviceServer:
         """Held while a call is being served; a session holds it to change every device at once."""
         self.delegates: dict[str, list[Any]] = {}
         """Connections by which a composite reaches devices elsewhere; they carry the lease of its caller."""
+        self.parts: dict[str, set[str]] = {}
+        """What a composite is made of: who may not use a part may not use the composite."""
         self._context = context
         self._place = place
         self._pid = pid
@@ -92,9 +93,12 @@ class DeviceServer:
             self.sessions if lane == "calls" else Sessions(self.sessions.instance),
             self.arena,
             shares_memory=endpoint.startswith("ipc:"),
+            expires=lane != "stop",
         )
-        keys, door = (self._place.keys, self._place.door) if tcp else (None, None)
-        return Lane(self._context, endpoint, handler, rules, keys=keys, door=door)
+        if not tcp:
+            return Lane(self._context, endpoint, handler, rules)
+        keys, door = self._place.keys, self._place.door
+        return Lane(self._context, endpoint, handler, rules, keys=keys, door=door, anonymous=ANONYMOUS)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -127,11 +131,23 @@ class DeviceServer:
         """`safe` on devices (all of them unless named), emitters first; one that fails does not keep the others."""
         chosen = [d for n, d in list(self.devices.items()) if names is None or n in names]
         emitters = [d for d in chosen if any(s.needs_lease for s in d.declared_settings().values())]
-        for device in [*emitters, *(d for d in chosen if d not in emitters)]:
-            try:
-                device.safe()
-            except Exception:  # safety first: report and go on
-                log.exception("%s could not be made safe", device.name, extra={"device": device.name})
+        for group in (emitters, [d for d in chosen if d not in emitters]):
+            # Each in a thread of its own: an instrument that hangs must not keep the others in the light.
+            threads = {d.name: threading.Thread(target=self._make_safe, args=(d,), daemon=True) for d in group}
+            for thread in threads.values():
+                thread.start()
+            deadline = time.monotonic() + _SAFE_PATIENCE_S
+            for name, thread in threads.items():
+                thread.join(max(deadline - time.monotonic(), 0.0))
+                if thread.is_alive():
+                    log.error("%s has not become safe within %g s and is not waited for", name, _SAFE_PATIENCE_S,
+                              extra={"device": name})  # fmt: skip
+
+    def _make_safe(self, device: Device) -> None:
+        try:
+            device.safe()
+        except Exception:  # safety first: report and go on
+            log.exception("%s could not be made safe", device.name, extra={"device": device.name})
 
     def emergency(self, reason: str) -> None:
         """Everything safe now, and nobody in control any more: whoever was is told why at the next call."""
@@ -173,9 +189,11 @@ class DeviceServer:
             case "cancel":
                 session, number = request.arguments
                 return self.sessions.cancel(session, number)
-            case "acquire":
+            case "may-acquire":
                 caller.must_be(Role.OPERATOR, "control of devices")
-                return self._acquire(request.arguments, caller)
+                return self.book.must_be_free([str(name) for name in request.arguments or []])
+            case "describe":
+                return [device.describe() for device in list(self.devices.values())]
             case "release":
                 # In this order: what another lane turns on in between finds its lease gone and is turned off there.
                 # A lease that was lost belongs to somebody else by now: their light stays on.
@@ -203,22 +221,15 @@ class DeviceServer:
         ttl_s = arguments.get("ttl_s") or self._lease_s
         if not isinstance(ttl_s, (int, float)):
             raise BusError("acquire: ttl_s is a number of seconds")
-        self.book.acquire(token, holder, run, devices, float(ttl_s))
+        # To begin may take longer than the lease lives: it is counted from the end.
+        self.book.acquire(token, holder, run, devices, LONGEST_LEASE_S)
         try:
             self._begin(self, devices, token if arguments.get("whole") else "")
-            self.book.renew(token)
+            self.book.acquire(token, holder, run, devices, float(ttl_s))
         except BaseException:
             self.book.release(token)
             raise
         log.info("%s has control of %s", holder, ", ".join(devices), extra={"run": run})
-
-    def hold(self) -> contextlib.AbstractContextManager[object]:
-        """No call is served meanwhile; BusError if one that is being served does not end soon."""
-        if not self.lock.acquire(timeout=BEGIN_PATIENCE_S):
-            raise BusError(f"server {self.name} is busy with another call; try again when it has ended")
-        stack = contextlib.ExitStack()
-        stack.callback(self.lock.release)
-        return stack
 
     def status(self) -> dict[str, Any]:
         """Devices with emission, leases, counters."""
@@ -263,13 +274,23 @@ class DeviceServer:
     def _handle_call(self, request: Request, caller: Caller) -> Any:
         device = self.devices.get(request.device)
         if device is None:
-            if request.verb == "bye":
-                return self.arena.forget(request.session)
-            device = self._device(request.device)
+            return self._handle_call_of_server(request, caller)
+        if request.verb == "safe":  # whoever may call at all, whatever the lease
+            return device.safe()
         if request.lease and not request.flags & DELEGATED:
             self.book.renew(request.lease)
         with self.lock:
             return self._serve(device, request, caller)
+
+    def _handle_call_of_server(self, request: Request, caller: Caller) -> Any:
+        match request.device, request.verb:
+            case "", "acquire":  # here and not on the control lane, where others' leases are renewed: it takes time
+                caller.must_be(Role.OPERATOR, "control of devices")
+                with self.lock:
+                    return self._acquire(request.arguments, caller)
+            case "", "bye":
+                return None  # what it gave back came with the message
+        return self._device(request.device)
 
     def _serve(self, device: Device, request: Request, caller: Caller) -> Any:
         verb, name = request.verb, request.name
@@ -322,6 +343,9 @@ class DeviceServer:
             what = f"{request.device}.{name}"
             caller.must_be(Role.OPERATOR, what)
             self.book.allow(request.lease, device.name, what)
+            for part in self.parts.get(device.name, ()):
+                if part in self.devices:  # the others are guarded by their own servers
+                    self.book.allow(request.lease, part, f"{what} on {part}")
         arguments = request.arguments
         if not (isinstance(arguments, list) and [type(a) for a in arguments] == [list, dict]):
             raise BusError(f"{request.device}.{name}: malformed arguments")

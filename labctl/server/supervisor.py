@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import selectors
+import queue
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ _END_PATIENCE_S = 8.0
 _FIRST_BACK_OFF_S, _LONGEST_BACK_OFF_S = 0.2, 10.0
 _HEALTHY_AFTER_S = 30.0
 _SWEEP_EVERY_S = 1.0
+_SILENT_AFTER_S = 10.0
+"""Every process says twice a second that it lives."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ class _Child:
     task: Task
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    heard: float = 0.0
     ready: bool = False
     deaths: int = 0
     start_at: float = 0.0
@@ -64,7 +68,7 @@ class Supervisor:
     def __init__(self, config: BenchConfig, context: zmq.Context[Any]) -> None:
         self._config = config
         self._context = context
-        self._selector = selectors.DefaultSelector()
+        self._said: queue.Queue[tuple[_Child, subprocess.Popen[bytes], bytes]] = queue.Queue()
         self._heart: Heart | None = None
         self._started_utc_ns = time.time_ns()
         self.log_file = logs.new_file(config.name)
@@ -181,8 +185,8 @@ class Supervisor:
 
     def start(self) -> None:
         """Start everything and wait until it is ready. The first error of a process is raised here."""
-        logs.set_up(self._config.name, "supervisor", self.log_file)
         self._announce(ready=False)
+        logs.set_up(self._config.name, "supervisor", self.log_file)
         for child in self._children.values():
             self._spawn(child)
         deadline = time.monotonic() + _START_PATIENCE_S
@@ -216,6 +220,7 @@ class Supervisor:
                     child.back_off_s = _FIRST_BACK_OFF_S
             if now - swept > _SWEEP_EVERY_S:
                 swept = now
+                self._kill_silent()
                 for name in segments.sweep():
                     log.warning("removed the shared memory %s of a process that died", name)
 
@@ -235,45 +240,63 @@ class Supervisor:
                 self._wait_or_kill(child)
         runtime.withdraw(self.record)
         segments.sweep()
-        self._selector.close()
 
     # --- processes --------------------------------------------------------------------------------------------------
 
     def _spawn(self, child: _Child) -> None:
-        child.process = subprocess.Popen(
+        child.process = process = subprocess.Popen(
             [sys.executable, "-m", "labctl.server.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        child.started = time.monotonic()
+        child.started = child.heard = time.monotonic()
         child.ready = False
         child.said = b""
-        assert child.process.stdin is not None
-        assert child.process.stdout is not None
-        self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
+        threading.Thread(target=self._listen, args=(child, process), daemon=True).start()
+        assert process.stdin is not None
         with contextlib.suppress(OSError):
-            child.process.stdin.write(msgspec.json.encode(child.task) + b"\n")
-            child.process.stdin.flush()
+            process.stdin.write(msgspec.json.encode(child.task) + b"\n")
+            process.stdin.flush()
+
+    def _listen(self, child: _Child, process: subprocess.Popen[bytes]) -> None:
+        """What a process says, line by line, and at last nothing: it closed its end, so it died or is about to."""
+        assert process.stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            for line in process.stdout:
+                child.heard = time.monotonic()
+                if line.strip():
+                    self._said.put((child, process, line))
+        self._said.put((child, process, b""))
 
     def _events(self, timeout_s: float) -> list[_Child]:
-        """Children that said something or ended, after reading what they said."""
+        """Children that said something or ended, after taking note of what they said."""
         changed = []
-        for key, _ in self._selector.select(timeout_s):
-            child: _Child = key.data
-            if child.process is None or child.process.stdout is None:
-                continue
-            said = os.read(child.process.stdout.fileno(), 1 << 16)
-            if not said:  # it closed its end: it died, or is about to
-                self._selector.unregister(child.process.stdout)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.process.wait(_END_PATIENCE_S)
-                if child.process.poll() is None:
-                    child.process.kill()
-                    child.process.wait()
-            child.said += said
-            if b'"ready":true' in child.said and not child.ready:
-                child.ready = True
-                log.info("%s is up (pid %d)", child.label, child.process.pid)
-            changed.append(child)
+        with contextlib.suppress(queue.Empty):
+            child, process, said = self._said.get(timeout=timeout_s)
+            while True:
+                if child.process is process:  # and not an earlier life of it
+                    self._note(child, process, said)
+                    changed.append(child)
+                child, process, said = self._said.get_nowait()
         return changed
+
+    def _note(self, child: _Child, process: subprocess.Popen[bytes], said: bytes) -> None:
+        if not said:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_END_PATIENCE_S)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        child.said += said
+        if b'"ready":true' in said and not child.ready:
+            child.ready = True
+            log.info("%s is up (pid %d)", child.label, process.pid)
+
+    def _kill_silent(self) -> None:
+        """End processes that live but say nothing: stopped, or hung so thoroughly that no thread of theirs runs."""
+        for child in self._children.values():
+            silent_s = time.monotonic() - child.heard
+            if child.ready and child.process is not None and silent_s > _SILENT_AFTER_S:
+                log.error("%s has been silent for %.0f s and is killed", child.label, silent_s)
+                child.process.kill()
 
     def _died(self, child: _Child) -> None:
         assert child.process is not None
@@ -299,11 +322,9 @@ class Supervisor:
 
     def _forget(self, child: _Child) -> None:
         assert child.process is not None
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(child.process.stdout)  # type: ignore[arg-type]
-        for pipe in (child.process.stdin, child.process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
+        assert child.process.stdin is not None
+        with contextlib.suppress(OSError):
+            child.process.stdin.close()
         child.process = None
         child.ready = False
 

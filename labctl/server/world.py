@@ -61,7 +61,7 @@ class WorldHome:
         cells, state = _shared_parts(self._segment.memory, world_type)
         self.world = world_type(parameters, world_type.clock_of_kind(clock, cells, 0), state)
         self._operations = operations_of(world_type)
-        self._entered = 0
+        self._entered: dict[str, int] = {}
         self._arena = Arena()
         rules = ServerSide("world", None, self._arena, shares_memory=True, writable=True)
         self.lane = Lane(context, endpoint, self._handle, rules)
@@ -79,10 +79,11 @@ class WorldHome:
     def _handle(self, request: Request, caller: Caller) -> Any:
         match request.verb:
             case "enter":
-                if self._entered >= _CELLS - 3:
-                    raise BusError(f"more than {_CELLS - 3} processes have entered this world")
-                self._entered += 1
-                return {"segment": self._segment.name, "own": self._entered, "pid": os.getpid()}
+                # A server that was started again takes its predecessor's place: so time never goes back.
+                own = self._entered.setdefault(request.name, len(self._entered) + 1)
+                if own > _CELLS - 3:
+                    raise BusError(f"{own} processes want to enter this world; {_CELLS - 3} can")
+                return {"segment": self._segment.name, "own": own, "pid": os.getpid()}
             case "call":
                 return self._call(request)
         raise BusError(f"unknown verb {request.verb!r} for a world")
@@ -113,7 +114,9 @@ class RemoteWorld:
         context: zmq.Context[Any],
         endpoint: str,
         arena: Arena,
+        name: str,
     ) -> None:
+        """name: of the device server that enters."""
         self.parameters = parameters
         self._context = context
         self._endpoint = endpoint
@@ -122,8 +125,9 @@ class RemoteWorld:
         self._gone = False
         self._own_connection = threading.local()
         self._connections: list[Connection] = []
-        told = self._connection().request("world", "enter", timeout_s=60.0)
+        told = self._connection().request("world", "enter", name, timeout_s=_START_PATIENCE_S)
         self._pid = told["pid"]
+        self._connection().set_send_patience(_PATIENCE_S)
         self._attachments = Attachments(writable=True)
         cells, self.state = _shared_parts(self._attachments.memory(told["segment"]), world_type)
         self.clock = world_type.clock_of_kind(clock, cells, told["own"])
