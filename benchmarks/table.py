@@ -88,21 +88,23 @@ class Table:
 
     def up(self) -> None:
         """Serve it. RuntimeError, with what it said, if it does not come up."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "labctl", "up", str(self.bench_file)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=_ROOT,
-            start_new_session=True,
-        )
+        with (self.folder / "stderr").open("ab") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "labctl", "up", str(self.bench_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=_ROOT,
+                start_new_session=True,
+            )
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], _START_S)
         said = self.process.stdout.readline() if ready else ""
         if "is up" not in said:
             self.down()
-            raise RuntimeError(f"bench {self.name} did not come up; see {self.folder / 'logs'}")
+            errors = (self.folder / "stderr").read_text(errors="replace")
+            raise RuntimeError(f"bench {self.name} did not come up: {errors[-2000:]}")
 
     def down(self) -> None:
         """End it in order."""

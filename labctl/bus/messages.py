@@ -33,6 +33,9 @@ LARGEST_ARRAY_BYTES = 1 << 30
 LARGEST_HEADER_BYTES = 1 << 22
 MOST_FRAMES = 64
 
+UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError, IndexError)
+"""What decoding of arbitrary bytes may raise."""
+
 DELEGATED, SHARED_MEMORY = 1, 2
 """Flags of a request: made for another client, whose lease it does not renew; its sender can map this host's memory."""
 
@@ -245,7 +248,7 @@ class Decoder:
             return decoder.decode(frames[0])
         except OverwrittenError as error:
             raise BusError(f"{error}: the answer was lost, ask again") from None
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BusError(f"malformed message: {error}") from None
         finally:
             self._frames = ()
@@ -298,7 +301,7 @@ def decode_hello(frames: Sequence[Buffer]) -> Hello | None:
     """The first message of a connection; None if it is something else."""
     try:
         return _hello_decoder.decode(frames[0]) if len(frames) == 1 and len(frames[0]) < 4096 else None
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -306,7 +309,7 @@ def decode_welcome(frames: Sequence[Buffer]) -> Welcome:
     """Raises BusError on anything that is no answer to `Hello`."""
     try:
         return _welcome_decoder.decode(frames[0])
-    except (msgspec.MsgspecError, RecursionError, IndexError) as error:
+    except UNREADABLE as error:
         raise BusError(f"the other end does not speak labctl's protocol: {error}") from None
 
 
@@ -322,7 +325,7 @@ def number_in(frames: Sequence[Buffer]) -> int:
     """Number of a request that cannot be read as a whole, so that its sender can be told; -1 if not even that."""
     try:
         parts = msgspec.msgpack.decode(frames[0], type=list, ext_hook=lambda code, data: None)
-    except (msgspec.MsgspecError, IndexError, RecursionError, ValueError):
+    except UNREADABLE:
         return -1
     fits = len(parts) > 2 and isinstance(parts[2], int) and 0 < parts[2] < 1 << 63
     return parts[2] if fits else -1

@@ -309,8 +309,7 @@ class ServerSide:
             hello = decode_hello(frames)
             if hello is not None:
                 return self._welcome(hello)
-            self.counts["oversized" if str(error).startswith("oversized") else "malformed"] += 1
-            return self._failure(number_in(frames), error)
+            return self.unreadable(frames, error)
         if request.released and self._arena is not None:
             self._arena.give_back(request.released, request.session)
         if self._expires and request.expires_ns and time.monotonic_ns() > request.expires_ns:
@@ -322,6 +321,12 @@ class ServerSide:
             return request
         self.counts["repeated"] += 1
         return self._refuse(request, known) if isinstance(known, str) else known
+
+    def unreadable(self, frames: Sequence[Buffer], error: BaseException) -> list[Buffer]:
+        """Frames that say why a message was not taken in."""
+        self.counts["oversized" if str(error).startswith("oversized") else "malformed"] += 1
+        failure = failure_of(error, "")  # where in the server it was found says nothing to who sent it
+        return Encoder().encode(Reply(number_in(frames), None, failure))
 
     def answer(self, request: Request, value: Any) -> list[Buffer]:
         """Frames of the value a request returned."""

@@ -96,8 +96,12 @@ class Lane:
                 continue
             if sender == stopper:
                 return
-            request = rules.receive(frames)
             answer: list[Buffer]
+            try:
+                request = rules.receive(frames)
+            except Exception as error:  # whatever somebody sent, the others are served on
+                log.exception("%s: a message could not be taken in", rules.name)
+                request = rules.unreadable(frames, error)
             if isinstance(request, Request):
                 try:
                     if caller.role < Role.OBSERVER:

@@ -15,7 +15,7 @@ import zmq
 from numpy.typing import NDArray
 
 from drivers.contract import Frame, FrameStack, Reading, SequenceResult
-from labctl.bus.messages import Encoder, Reply
+from labctl.bus.messages import UNREADABLE, Encoder, Reply
 from labctl.bus.ring import Arena
 from labctl.bus.security import KeyPair
 from labctl.bus.stream import LONGEST_TOPIC, Reduction, parse_topic
@@ -101,7 +101,7 @@ class Publisher:
                     if len(topics) >= _MOST_TOPICS:
                         raise ValueError(f"{len(topics)} different streams are subscribed to already")
                     topics[topic] = parse_topic(topic)
-                except (ValueError, msgspec.MsgspecError) as error:
+                except UNREADABLE as error:
                     self.refused += 1
                     log.warning("%s: a subscription was refused: %s", self._name, error)
 

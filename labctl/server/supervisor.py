@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _START_PATIENCE_S = 120.0
 _END_PATIENCE_S = 8.0
-_FIRST_BACK_OFF_S, _LONGEST_BACK_OFF_S = 0.2, 10.0
+_FIRST_BACK_OFF_S, _LONGEST_BACK_OFF_S = 0.05, 10.0
 _HEALTHY_AFTER_S = 30.0
 _SWEEP_EVERY_S = 1.0
 _SILENT_AFTER_S = 10.0
@@ -70,6 +70,7 @@ class Supervisor:
         self._context = context
         self._said: queue.Queue[tuple[_Child, subprocess.Popen[bytes], bytes]] = queue.Queue()
         self._heart: Heart | None = None
+        self._spare: subprocess.Popen[bytes] | None = None
         self._started_utc_ns = time.time_ns()
         self.log_file = logs.new_file(config.name)
         self._endpoints()
@@ -221,6 +222,8 @@ class Supervisor:
             if now - swept > _SWEEP_EVERY_S:
                 swept = now
                 self._kill_silent()
+                if all(child.ready for child in self._children.values()):
+                    self._keep_spare()
                 for name in segments.sweep():
                     log.warning("removed the shared memory %s of a process that died", name)
 
@@ -232,6 +235,9 @@ class Supervisor:
         alive = [c for c in self._children.values() if c.process is not None]
         servers = [c for c in alive if c.task.role == "server"]
         self._make_safe("the bench is being taken down: every device was made safe", servers)
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare.wait()
         for role in ("server", "world", "directory"):
             group = [c for c in alive if c.task.role == role]
             for child in group:
@@ -244,17 +250,30 @@ class Supervisor:
     # --- processes --------------------------------------------------------------------------------------------------
 
     def _spawn(self, child: _Child) -> None:
-        child.process = process = subprocess.Popen(
-            [sys.executable, "-m", "labctl.server.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        child.process = process = self._spare_or_new()
         child.started = child.heard = time.monotonic()
         child.ready = False
         child.said = b""
         threading.Thread(target=self._listen, args=(child, process), daemon=True).start()
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.write(msgspec.json.encode(child.task) + b"\n")
-            process.stdin.flush()
+        _write(process, child.task)
+
+    def _spare_or_new(self) -> subprocess.Popen[bytes]:
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.poll() is None:
+            return spare
+        return subprocess.Popen(
+            [sys.executable, "-m", "labctl.server.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C, and whatever else is sent to the group, is the supervisor's to act on
+        )
+
+    def _keep_spare(self) -> None:
+        """A process that has everything imported, so that a laser whose server dies is made safe a second sooner."""
+        if self._spare is None or self._spare.poll() is not None:
+            self._spare = self._spare_or_new()
+            first = next(iter(self._children.values()))
+            _write(self._spare, msgspec.structs.replace(first.task, role="spare"))
 
     def _listen(self, child: _Child, process: subprocess.Popen[bytes]) -> None:
         """What a process says, line by line, and at last nothing: it closed its end, so it died or is about to."""
@@ -380,6 +399,13 @@ class Supervisor:
             }
             for child in self._children.values()
         }
+
+
+def _write(process: subprocess.Popen[bytes], task: Task) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.write(msgspec.json.encode(task) + b"\n")
+        process.stdin.flush()
 
 
 @contextlib.contextmanager

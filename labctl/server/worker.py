@@ -1,4 +1,4 @@
-"""One process of a bench that is up: the world, the directory, or a device server.
+"""One process of a bench that is up: the world, the directory, a device server, or a spare that waits to be one.
 
 It is started by the supervisor, which tells it what to be in one line of JSON on its standard input and keeps that pipe
 open. When the pipe ends, the supervisor is gone: every device is made safe and the process ends.
@@ -44,7 +44,7 @@ _DIRECTORY_PATIENCE_S = 60.0
 class Task(msgspec.Struct, frozen=True):
     """What a process is to be. files: bench file and overlay as they were when the bench was started."""
 
-    role: Literal["world", "directory", "server"]
+    role: Literal["world", "directory", "server", "spare"]
     name: str
     bench_file: str
     overrides: dict[str, Any]
@@ -66,6 +66,15 @@ def main() -> int:
     # Without a buffer, whose lock a thread that waits here for ever would keep from the interpreter's end.
     lifeline = io.FileIO(sys.stdin.fileno(), closefd=False)
     task = msgspec.json.decode(lifeline.readline(), type=Task)
+    if task.role == "spare":
+        # Everything is imported by reading the bench; the real task comes when another process has died.
+        with contextlib.suppress(LabError):
+            load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
+        gc.freeze()
+        line = lifeline.readline()
+        if not line.startswith(b"{"):
+            return 0
+        task = msgspec.json.decode(line, type=Task)
     for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which ends its processes in order
     end = _End(lifeline)
