@@ -67,9 +67,7 @@ class Connection:
 
     def set_patience(self, patience_s: float) -> None:
         """How often `while_waiting` is called."""
-        self._patience_ms = max(1, int(patience_s * 1000))
-        with self._lock:
-            self._socket.rcvtimeo = self._patience_ms
+        self._patience_ms = max(1, int(patience_s * 1000))  # the socket is told by the thread that uses it
 
     def set_send_patience(self, patience_s: float) -> None:
         """How long to wait for somebody to listen."""
@@ -203,6 +201,8 @@ class Connection:
     def _wait(self, number: int, what: str, timeout_s: float | None) -> Reply:
         answers, deadline = self._answers, None
         begun, missed, resent = 0.0, 0, 0
+        if self._socket.rcvtimeo != self._patience_ms:
+            self._socket.rcvtimeo = self._patience_ms
         try:
             while number not in answers:
                 try:

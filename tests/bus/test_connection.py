@@ -92,10 +92,21 @@ def test_an_allocated_array_reaches_the_device_without_a_copy() -> None:
 def test_slots_of_a_client_that_said_goodbye_are_free_again() -> None:
     with laboratory(bench_config(), ipc=True) as lab:
         bench = lab.bench()
-        kept = bench.eye.snap(200, 300)
+        frame = bench.eye.snap(200, 300)
         assert lab.host.arena.borrowers()
+        del frame
         bench.close()
         wait_until(lambda: not lab.host.arena.borrowers())
+
+
+def test_a_frame_that_is_kept_outlives_its_bench_untouched() -> None:
+    with laboratory(bench_config(), ipc=True) as lab:
+        bench = lab.bench()
+        kept = bench.eye.snap(200, 300)
+        bench.close()
+        other = lab.bench()
+        for _ in range(20):
+            other.eye.snap(200, 300)
         np.testing.assert_array_equal(kept.data, pixels(0, 200, 300))
 
 
@@ -165,12 +176,19 @@ def test_a_connection_reaches_the_server_that_was_started_anew_where_the_old_one
 
 
 def test_a_server_started_anew_during_a_call_is_noticed_and_the_fate_of_the_call_is_called_unknown(
-    lab: Lab, bench: Bench
+    lab: Lab, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench._servers["main"].calls.set_patience(0.05)
-    lab.server.sessions.instance = "another"  # as the control lane of a new server would say
+    bench._servers["main"].instance = "an earlier start"
+    monkeypatch.setattr(lab.server.sessions, "whereabouts", lambda session, number: "unknown")
     with pytest.raises(BusError, match=r"main ended during a call and was started again.*is not known"):
         bench.lamp.slow(0.5)
+
+
+def test_a_call_that_a_server_started_anew_has_taken_is_waited_for(lab: Lab, bench: Bench) -> None:
+    bench._servers["main"].calls.set_patience(0.05)
+    bench._servers["main"].instance = "an earlier start"
+    assert bench.lamp.slow(0.5) == "done"
 
 
 def test_closing_wakes_whoever_waits_in_another_thread(lab: Lab) -> None:

@@ -89,7 +89,7 @@ def test_an_observer_may_make_everything_safe(lab: Lab, bench: Bench) -> None:
 
 def test_a_forged_lease_is_refused(lab: Lab, bench: Bench) -> None:
     forger = lab.bench()
-    forger._set_lease("0" * 32)
+    forger._servers["main"].set_lease("0" * 32)
     with bench.control(), pytest.raises(LeaseError):
         forger.lamp.emission = True
 
@@ -256,14 +256,15 @@ def test_a_session_starts_from_the_bench_files_settings(lab: Lab, bench: Bench) 
 def test_control_is_refused_while_a_call_from_before_still_runs(
     lab: Lab, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labctl.server.server.BEGIN_PATIENCE_S", 0.1)
+    monkeypatch.setattr("labctl.bench.client._ACQUIRE_TIMEOUT_S", 0.2)
     running = threading.Thread(target=lab.bench().lamp.slow, args=(0.8,))
     running.start()
     lab.lamp.busy.wait(5)
-    with pytest.raises(BusError, match=r"busy with another call"):
+    with pytest.raises(BusError, match=r"no answer from .* within 0\.2 s|server\.acquire expired"):
         bench.control().__enter__()
-    assert lab.server.book.status() == []
     running.join()
+    assert bench.lamp.look() == 42  # behind the request for control, which has come too late
+    assert lab.server.book.status() == []
 
 
 # --- how fast, on the server's own clock ------------------------------------------------------------------------
