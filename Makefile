@@ -21,15 +21,16 @@ test:
 	@echo " ✓ all checks passed"
 
 soak: $(VENV)/.installed-dev
-	@$(BIN)/pytest -m soak
+	@$(BIN)/pytest -m soak -s
 
 figures: venv
 	@set -e; names=$$($(BIN)/labctl figure --list | awk '{ print $$1 }'); \
 	for name in $$names; do $(BIN)/labctl figure "$$name" --out runs; done; \
 	echo " ✓ figures in runs/"
 
-bench: venv
+bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks prbm --json
+	@$(BIN)/python -m benchmarks bus --json
 
 # Runs are measurements and stay.
 clean:

@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labctl.bench.client import Bench, open_bench
+    from labctl.server.emergency import stop_benches
 
-__all__ = ["Bench", "open_bench"]
+__all__ = ["Bench", "open_bench", "stop_benches"]
+
+_PLACES = {
+    "Bench": "labctl.bench.client",
+    "open_bench": "labctl.bench.client",
+    "stop_benches": "labctl.server.emergency",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: `labctl --help` must not load the bus.
-    if name in __all__:
-        from labctl.bench import client
+    if name in _PLACES:
+        from importlib import import_module
 
-        return getattr(client, name)
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'labctl' has no attribute {name!r}")

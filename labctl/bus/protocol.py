@@ -370,7 +370,9 @@ class ServerSide:
         return Encoder().encode(Welcome("labctl", VERSION if fits else 0, about))
 
     def _refuse(self, request: Request, why: str) -> list[Buffer]:
-        return self._failure(request.number, BusError(f"{request.device or 'server'}.{request.name or request.verb} {why}"))
+        return self._failure(
+            request.number, BusError(f"{request.device or 'server'}.{request.name or request.verb} {why}")
+        )
 
     def _failure(self, number: int, error: BaseException) -> list[Buffer]:
         trace = "".join(traceback.format_exception(error))

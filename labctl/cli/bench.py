@@ -135,32 +135,9 @@ def _print_state(state: dict[str, Any]) -> None:
 
 def stop_benches(bench: str | None, at: str | None, reason: str, as_json: bool) -> int:
     """Emergency stop of every bench of this user, or of one."""
-    import zmq
+    from labctl.server.emergency import stop_benches as stop_all
 
-    from labctl.bus import security
-    from labctl.bus.transport import Address
-    from labctl.server.directory import find_remote
-    from labctl.server.emergency import stop_everything, this_user
-
-    context: zmq.Context[Any] = zmq.Context()
-    results: dict[str, dict[str, float | str]] = {}
-    try:
-        # First what is near, straight to the sockets named in the runtime folder: a directory that hangs is not asked.
-        for host in runtime.all_hosts() if at is None else []:
-            if bench is None or host.bench == bench:
-                local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
-                results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, this_user(reason))
-        far = at or os.environ.get("LABCTL_AT") or None
-        if far is not None:
-            keys = security.own_keys()
-            record = find_remote(context, far, keys)
-            if bench is None or record.bench == bench:
-                addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
-                results[f"{record.bench} at {far}"] = stop_everything(context, addresses, this_user(reason), keys)
-    finally:
-        context.destroy(linger=0)
-    if not results:
-        raise ConfigurationError(f"no bench {bench!r} is up" if bench else "no bench is up; nothing was stopped")
+    results = stop_all(bench, at, reason)
     if as_json:
         print(json.dumps(results))  # noqa: T201
     failed = False

@@ -110,7 +110,8 @@ class Lane:
                 except LabError as error:
                     answer = rules.failure(request, error)
                 except Exception as error:
-                    log.exception("%s: %s.%s failed", rules.name, request.device, request.name or request.verb)
+                    if not request.device:  # a device's own are logged with the device
+                        log.exception("%s: %s failed", rules.name, request.verb)
                     answer = rules.failure(request, error)
             else:
                 answer = request

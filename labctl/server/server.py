@@ -12,7 +12,7 @@ from typing import Any
 import zmq
 
 from drivers.contract import Device
-from drivers.errors import BusError, LabError
+from drivers.errors import BusError, LabError, LeaseError, LimitError
 from labctl.bus.messages import DELEGATED, Request, revive
 from labctl.bus.protocol import ServerSide, Sessions, reclaim
 from labctl.bus.records import ServerRecord
@@ -280,7 +280,17 @@ class DeviceServer:
         if request.lease and not request.flags & DELEGATED:
             self.book.renew(request.lease)
         with self.lock:
-            return self._serve(device, request, caller)
+            try:
+                return self._serve(device, request, caller)
+            except (LimitError, LeaseError):
+                raise  # the caller's doing, and the caller is told
+            except Exception as error:
+                known = isinstance(error, LabError)
+                log.log(
+                    logging.WARNING if known else logging.ERROR, "%s.%s: %s", request.device, request.name, error,
+                    exc_info=not known, extra=self._origin(request),
+                )  # fmt: skip
+                raise
 
     def _handle_call_of_server(self, request: Request, caller: Caller) -> Any:
         match request.device, request.verb:
