@@ -382,25 +382,40 @@ def install(folder: Path, patch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake\nVersion: 1.0\n", encoding="utf-8")
     points = "\n".join(f"{kind.lower()} = fakes:{kind}" for kind in _KINDS)
     (info / "entry_points.txt").write_text(f"[labctl.kinds]\n{points}\n\n[labctl.drivers]\n{points}\n")
-    patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(Path(__file__).parent)]))
+    before = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+    patch.setenv("PYTHONPATH", os.pathsep.join([*before, str(folder), str(Path(__file__).parent)]))
     patch.syspath_prepend(str(folder))
     registry._registered.cache_clear()
 
 
-def write_bench(path: Path, record: Path, *, name: str = "lamps", lease_s: float = 10.0, power_w: float = 2.0) -> Path:
-    """A bench file of made-up devices, in two servers: lamp, spare and eye, and a relay that passes on to the lamp."""
+_WORLD = """
+[devices.slm]
+kind = "slm"
+backend = "simulated"
+
+[servers.panels]
+devices = ["slm"]
+"""
+
+
+def write_bench(path: Path, record: Path, *, lease_s: float = 10.0, world: bool = False) -> Path:
+    """A bench file of made-up devices, in two servers: lamp, spare and eye, and a relay that passes on to the lamp.
+
+    record: file of the lamp's `Filament`. world: with a simulated panel, in a third server.
+    """
     path.write_text(
         f"""
 [bench]
-name = "{name}"
+name = "lamps"
 clock = "real"
 lease = "{lease_s} s"
+{'world = "prbm"' if world else ""}
 
 [devices.lamp]
 kind = "lamp"
 backend = "real"
 driver = "lamp"
-power = "{power_w} W"
+power = "2 W"
 record = "{record}"
 
 [devices.spare]
@@ -421,6 +436,7 @@ devices = ["lamp", "spare", "eye"]
 
 [servers.relays]
 devices = ["relay"]
+{_WORLD if world else ""}
 """,
         encoding="utf-8",
     )

@@ -253,7 +253,18 @@ def test_a_session_starts_from_the_bench_files_settings(lab: Lab, bench: Bench) 
         assert bench.lamp.power_w == 2.0
 
 
-def test_control_is_refused_while_a_call_from_before_still_runs(
+def test_control_waits_for_a_call_from_before(lab: Lab, bench: Bench) -> None:
+    running = threading.Thread(target=lab.bench().lamp.slow, args=(0.5,))
+    running.start()
+    lab.lamp.busy.wait(5)
+    with bench.control():
+        assert not lab.server.lock.locked()  # the call has ended
+        bench.lamp.emission = True
+        assert lab.lamp.on
+    running.join()
+
+
+def test_control_that_is_not_granted_in_time_is_not_granted_later(
     lab: Lab, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("labctl.bench.client._ACQUIRE_TIMEOUT_S", 0.2)

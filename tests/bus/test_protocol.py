@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drivers.errors import BusError, DeviceError
 from labctl.bus.messages import VERSION, Hello, Request, Welcome, decode_reply, decode_welcome, encode
@@ -181,6 +183,22 @@ def test_a_request_overtaken_by_a_later_one_is_executed_once(server: ServerSide,
     assert server.sessions.whereabouts(client.session, early_number) == "unknown"
     request_of(server, early)
     assert "came twice" in refusal(server, early)
+
+
+@given(st.lists(st.integers(0, 29), max_size=100))
+@settings(deadline=None, max_examples=50)
+def test_in_whatever_order_requests_come_and_come_again_each_is_executed_once(order: list[int]) -> None:
+    """As over a link that is cut and joined: some overtake others, some come twice."""
+    server, client = ServerSide("test"), ClientSide()
+    client.welcome(server.receive(client.hello()))
+    sent = [client.request("lamp", "get", "x")[1] for _ in range(30)]
+    executed: list[int] = []
+    for k in order:
+        request = server.receive(sent[k])
+        if isinstance(request, Request):
+            executed.append(k)
+            server.answer(request, k)
+    assert sorted(executed) == sorted(set(order))
 
 
 def test_the_same_number_of_another_client_is_another_request(server: ServerSide) -> None:

@@ -113,7 +113,8 @@ DERIVED: dict[str, Callable[[NDArray[Any]], Any]] = {
 def test_a_reader_gives_a_slot_back_when_the_last_view_is_gone(arena: Arena, kind: str) -> None:
     given_back: list[int] = []
     place = lent(arena, drawn(arena))
-    seen: Any = read(Reader(given_back.append), place)
+    reader = Reader(given_back.append)
+    seen: Any = read(reader, place)
     derived = DERIVED[kind](seen)
     del seen
     gc.collect()

@@ -29,7 +29,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 def test_help_names_the_commands(labctl: Command) -> None:
     done = labctl("--help")
     assert done.status == 0
-    assert all(word in done.out for word in ("run", "figure", "check", "up", "status"))
+    assert all(word in done.out for word in ("run", "figure", "check", "up", "status", "stop", "logs", "keys"))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,9 @@ def test_bad_usage_is_exit_status_2(labctl: Command, arguments: list[str]) -> No
         (["run", "prbm.generate", "--bench", "prbm-simm"], "prbm-sim"),
         (["run", "prbm.generate", "--set", "model=nowhere.npz"], "nowhere.npz"),
         (["run", "prbm.generate", "--set", "data=nowhere"], "nowhere"),
+        (["logs", "nowhere"], "nowhere"),
+        (["stop", "nowhere"], "nowhere"),
+        (["status", "--at", "nowhere"], "labctl keys trust"),
         (["figure", "prbm.local-fields", "--set", "slit=2"], "slit"),
         (["figure", "prbm.local-fields", "--set", "pixels_per_spin=60"], "pixels_per_spin"),
     ],
