@@ -184,7 +184,12 @@ def fuzz(sender: Socket, amount: int, examples: int, now_and_then: Callable[[], 
             header = b"\xc1"
         sender.send([header, *more])
         sender.drain()
+        nonlocal tried
+        tried += 1
+        if tried % 500 == 0:
+            now_and_then()
 
+    tried = 0
     from_hypothesis()
     until = time.monotonic() + 5.0
     while sender.socket.poll(200) and time.monotonic() < until:
