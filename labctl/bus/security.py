@@ -107,11 +107,11 @@ def own_keys() -> KeyPair | None:
 
 def public_key(text: str) -> str:
     """A public key given as itself or as the path of a ``.key`` file."""
+    if Path(text).is_file():  # asked first: a path of 40 characters looks like a key
+        return _certificate(Path(text))[0]
     if _KEY.fullmatch(text):
         return text
-    if not Path(text).is_file():
-        raise ConfigurationError(f"{text!r} is neither a public key (40 characters) nor a file with one")
-    return _certificate(Path(text))[0]
+    raise ConfigurationError(f"{text!r} is neither a public key (40 characters) nor a file with one")
 
 
 def _certificate(path: Path) -> tuple[str, str | None]:
