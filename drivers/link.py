@@ -1,0 +1,115 @@
+"""A line to an instrument that may fail at any moment: one road for time-outs, garbled answers, loss and reconnection.
+
+Vendor layers raise whatever they raise; a driver says once which of it means "too late" and which "broken", and every
+conversation then ends in a result or in an error of the contract, with the line in a defined state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from drivers.errors import DeviceError, DeviceTimeout, LabError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Link(Generic[T]):
+    """A vendor object that is connected when it is first needed, and again after it was lost.
+
+    device: name for messages. connect: opens the line; its time-outs must be set there. disconnect: closes it. flush:
+    throws away what may still be in the line after an error, so that a late answer is not taken for the next one.
+    late: exceptions that mean that no answer came in time. broken: exceptions after which the line is opened anew.
+    Conversations from several threads take turns.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        connect: Callable[[], T],
+        disconnect: Callable[[T], None],
+        flush: Callable[[T], None],
+        *,
+        late: tuple[type[BaseException], ...],
+        broken: tuple[type[BaseException], ...],
+    ) -> None:
+        self._device = device
+        self._connect = connect
+        self._disconnect = disconnect
+        self._flush = flush
+        self._late = late
+        self._broken = broken
+        self._lock = threading.RLock()
+        self._line: T | None = None
+        self.on_connect: Callable[[T], None] | None = None
+        """Called with every new line before anything else is said: where a laser is made safe and its watchdog armed."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the line is open, as far as is known."""
+        return self._line is not None
+
+    @contextlib.contextmanager
+    def talk(self, what: str) -> Iterator[T]:
+        """The line, for one conversation. what: the setting or operation, for messages.
+
+        Raises DeviceTimeout when the instrument does not answer in time (the line is flushed), DeviceError when the
+        line is broken (the next conversation opens it anew).
+        """
+        with self._lock:
+            line = self._open(what)
+            try:
+                yield line
+            except LabError:
+                raise
+            except self._late as error:
+                self._clean(line)
+                raise DeviceTimeout(
+                    f"{self._device}.{what}: no answer in time ({error or type(error).__name__}); the line was flushed. "
+                    "Check power and cable"
+                ) from error
+            except self._broken as error:
+                self.drop()
+                raise DeviceError(
+                    f"{self._device}.{what}: the line to the instrument failed ({type(error).__name__}: {error}); it is "
+                    "opened anew at the next call. Check power and cable"
+                ) from error
+
+    def drop(self) -> None:
+        """Close the line, whatever state it is in."""
+        with self._lock:
+            line, self._line = self._line, None
+            if line is not None:
+                with contextlib.suppress(*self._late, *self._broken, OSError):
+                    self._disconnect(line)
+
+    def _open(self, what: str) -> T:
+        if self._line is None:
+            try:
+                line = self._connect()
+            except LabError:
+                raise
+            except (*self._late, *self._broken) as error:
+                raise DeviceError(
+                    f"{self._device}.{what}: cannot connect ({type(error).__name__}: {error}). Check the port or address "
+                    "in the bench file, power and cable"
+                ) from error
+            self._line = line
+            if self.on_connect is not None:
+                try:
+                    self.on_connect(line)
+                except BaseException:
+                    self.drop()
+                    raise
+        return self._line
+
+    def _clean(self, line: T) -> None:
+        try:
+            self._flush(line)
+        except (*self._late, *self._broken):
+            self.drop()  # a line that cannot even be flushed is opened anew

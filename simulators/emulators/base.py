@@ -1,0 +1,74 @@
+"""What every emulated instrument is: state, timing and faults of the real one, below its driver and attached to a world.
+
+The driver above is the one of the table and runs unmodified vendor-layer code; what is emulated is the wire, the screen
+or the library it speaks to.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from drivers.errors import ConfigurationError
+
+Fault = Literal["mute", "late", "corrupt-crc", "interlock-open", "over-range", "port-loss", "firmware"]
+"""mute: no answer. late: answers after the driver's time-out. corrupt-crc: answers with a wrong check sum, or otherwise
+garbled. interlock-open: emission is refused and goes off. over-range: a value beyond what the instrument takes or shows.
+port-loss: the line is cut, and comes back when the fault is cleared. firmware: another firmware's answers."""
+
+Mutation = Literal["scale", "stale", "ignore-setpoint", "dark", "late"]
+"""Ways in which an instrument is wrong without saying so; a conformance suite must notice. scale: 10 % off. stale: the
+last value or frame again. ignore-setpoint: set-points are confirmed and not acted on. dark: no light, or none seen. late:
+answers correctly, a second too late for its specification."""
+
+
+class EmulatorOptions(BaseModel):
+    """What a bench file may say of an emulated instrument, besides the driver's own keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Emulator(ABC):
+    """One instrument. `start` and `stop` may be called again; everything else from any thread.
+
+    world: as devices get it, with ``parameters``, ``clock``, ``state`` and its operations, and nothing else. name: of the
+    device, under which it is attached to the world.
+    """
+
+    Options: ClassVar[type[EmulatorOptions]] = EmulatorOptions
+    faults: ClassVar[frozenset[str]] = frozenset()
+    mutations: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, name: str, world: Any, options: EmulatorOptions | None = None) -> None:
+        self.name = name
+        self.world = world
+        self.options = options or self.Options()
+        self.fault: str | None = None
+        self.mutation: str | None = None
+
+    @abstractmethod
+    def start(self) -> dict[str, Any]:
+        """Power on. Returns the driver's options that lead to it, such as ``{"port": "/dev/pts/4"}``.
+
+        Raises ConfigurationError, naming the package, if the system lacks something it needs.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Power off; nothing is left behind. Harmless when already off."""
+
+    def inject(self, fault: str | None) -> None:
+        """Break it in a way that is noticed, until another fault or None. ConfigurationError if it has no such fault."""
+        if fault is not None and fault not in self.faults:
+            raise ConfigurationError(f"{self.name}: no fault {fault!r}; it has {', '.join(sorted(self.faults))}")
+        self.fault = fault
+
+    def mutate(self, mutation: str | None) -> None:
+        """Make it wrong without saying so. ConfigurationError if that has no meaning for it."""
+        if mutation is not None and mutation not in self.mutations:
+            raise ConfigurationError(
+                f"{self.name}: no mutation {mutation!r}; it has {', '.join(sorted(self.mutations))}"
+            )
+        self.mutation = mutation
