@@ -47,7 +47,7 @@ class Link(Generic[T]):
         self._lock = threading.RLock()
         self._line: T | None = None
         self.on_connect: Callable[[T], None] | None = None
-        """Called with every new line before anything else is said: where a laser is made safe and its watchdog armed."""
+        """Called with every new line before anything else is said: to make a laser safe and arm its watchdog."""
 
     @property
     def connected(self) -> bool:
@@ -70,14 +70,14 @@ class Link(Generic[T]):
             except self._late as error:
                 self._clean(line)
                 raise DeviceTimeout(
-                    f"{self._device}.{what}: no answer in time ({error or type(error).__name__}); the line was flushed. "
-                    "Check power and cable"
+                    f"{self._device}.{what}: no answer in time ({error or type(error).__name__}); the line was "
+                    "flushed. Check power and cable"
                 ) from error
             except self._broken as error:
                 self.drop()
                 raise DeviceError(
-                    f"{self._device}.{what}: the line to the instrument failed ({type(error).__name__}: {error}); it is "
-                    "opened anew at the next call. Check power and cable"
+                    f"{self._device}.{what}: the line to the instrument failed ({type(error).__name__}: {error}); it "
+                    "is opened anew at the next call. Check power and cable"
                 ) from error
 
     def drop(self) -> None:
@@ -96,8 +96,8 @@ class Link(Generic[T]):
                 raise
             except (*self._late, *self._broken) as error:
                 raise DeviceError(
-                    f"{self._device}.{what}: cannot connect ({type(error).__name__}: {error}). Check the port or address "
-                    "in the bench file, power and cable"
+                    f"{self._device}.{what}: cannot connect ({type(error).__name__}: {error}). Check the port or "
+                    "address in the bench file, power and cable"
                 ) from error
             self._line = line
             if self.on_connect is not None:

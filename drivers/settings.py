@@ -83,6 +83,8 @@ class DeviceDescription(Value, frozen=True):
     doc: str
     settings: list[SettingInfo]
     operations: list[OperationInfo]
+    parts: list[str] = []
+    """Names of the devices that a composite is made of."""
 
 
 class setting(Generic[T]):

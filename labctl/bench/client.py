@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import os
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from drivers.contract import ROI
@@ -21,87 +23,25 @@ from drivers.errors import BusError, ConfigurationError, LabError, LeaseError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bus import security
-from labctl.bus.connection import Connection, Pending
+from labctl.bus.connection import Pending
 from labctl.bus.proxy import DeviceProxy
-from labctl.bus.records import BenchRecord, ServerRecord
+from labctl.bus.reach import Reach
+from labctl.bus.records import BenchRecord
 from labctl.bus.ring import Arena
 from labctl.bus.stream import Stream, reduction_of
-from labctl.server import runtime
+from labctl.bus.together import this_user, together
 from labctl.server.directory import find_remote, find_up
+from labctl.server.emergency import within_script
+from labctl.server.lane import end_context
 
 _RENEWALS_PER_LEASE = 4
-_PATIENCE_S = 0.2
 _CONTROL_TIMEOUT_S = 2.0
 _DESCRIBE_TIMEOUT_S = 10.0
 _ACQUIRE_TIMEOUT_S = 10.0
-_SEND_PATIENCE_S = 0.7
 
 
 class NoSuchDevice(ConfigurationError, AttributeError):
     """An experiment asks for a role that the bench file does not give to any device."""
-
-
-class _Server:
-    """One device server as the bench reaches it: a connection for each of its lanes."""
-
-    def __init__(self, bench: Bench, record: ServerRecord, context: zmq.Context[Any], remote: bool) -> None:
-        self.record = record
-        self.instance = ""
-        self._doubts = 0
-        keys = bench.keys
-
-        def connection(lane: str, **options: Any) -> Connection:
-            return Connection(context, record.address(lane, remote=remote), keys=keys, **options)
-
-        self.control = connection("control", patience_s=_PATIENCE_S)
-        self.stop = connection("stop", patience_s=_PATIENCE_S)
-        for short in (self.control, self.stop):  # whoever does not listen there is gone
-            short.set_send_patience(_SEND_PATIENCE_S)
-        self.calls = connection(
-            "calls",
-            patience_s=bench.patience_s,
-            while_waiting=lambda session, number: bench.watch(self, session, number),
-            abandoned=lambda session, number: self.cancel(session, number),
-            arena=bench.arena,
-        )
-
-    def greet(self) -> None:
-        """Learn which start of the server this is; the calls, which may be busy, are not asked."""
-        self.control.forget_greeting()
-        self.instance = self.control.about()["instance"]
-        self._doubts = 0
-        self.calls.adopt(self.control)
-
-    def still(self, instance: str, where: str) -> None:
-        """Hold what the server says of a call against what was known. BusError if the call went down with an earlier
-        start of the server."""
-        if instance == self.instance or where in ("running", "done"):
-            self._doubts = 0
-        else:
-            self._doubts += 1
-        if instance != self.instance and (self._doubts == 0 or self._doubts > 1):
-            lost = self._doubts > 1
-            self.greet()
-            if lost:
-                raise BusError(
-                    f"server {self.record.name} ended during a call and was started again; whether the call was "
-                    "executed is not known. Every device was made safe"
-                )
-
-    def cancel(self, session: str, number: int) -> None:
-        """What nobody waits for need not be begun."""
-        with contextlib.suppress(LabError):
-            self.control.request("", "cancel", arguments=[session, number], timeout_s=0.5)
-
-    def set_lease(self, token: str) -> None:
-        """In whose name requests to this server are made from now on."""
-        self.calls.lease = self.control.lease = token
-
-    def close(self) -> None:
-        """Disconnect, giving back the shared memory that is not in use any more."""
-        self.calls.say_goodbye()
-        for connection in (self.calls, self.control, self.stop):
-            connection.close()
 
 
 class Bench:
@@ -133,11 +73,15 @@ class Bench:
         self._held: dict[str, list[str]] = {}
         self._renew_due_ns = 0
         self._renewing = threading.Lock()
-        self._servers: dict[str, _Server] = {}
+        self._thread = 0
+        self._servers: dict[str, Reach] = {}
         self._devices: dict[str, DeviceProxy] = {}
         try:
             for told in record.servers:
-                server = self._servers[told.name] = _Server(self, told, context, remote)
+                server = self._servers[told.name] = Reach(
+                    told, context, remote=remote, keys=keys, arena=self.arena, patience_s=self.patience_s,
+                    watch=self._watch,
+                )  # fmt: skip
                 server.greet()
                 for description in server.control.request("", "describe", timeout_s=_DESCRIBE_TIMEOUT_S):
                     self._devices[description.name] = DeviceProxy(
@@ -219,8 +163,11 @@ class Bench:
         run: str = "",
         lease_s: float | None = None,
     ) -> Iterator[Bench]:
-        """Exclusive control of the whole bench, or of some devices. Every call to the bench renews the lease; leaving
-        makes the devices safe.
+        """Exclusive control of the whole bench, or of some devices with what they are made of.
+
+        Every call of this thread to a device renews the lease, also while it is waited for, and so does `renew`;
+        another thread's calls do not, since it would go on for a control loop that hangs. Leaving makes the devices
+        safe.
 
         run: name of the run it is taken for, kept with the lease and in the log. lease_s: time-to-live, else the bench
         file's. Raises LeaseError if somebody else has control of one of them.
@@ -228,8 +175,8 @@ class Bench:
         if self._lease:
             raise LeaseError("this bench object has control already; leave the first `with bench.control():` before")
         wanted = list(self._devices) if devices is None else list(dict.fromkeys(devices))
-        for device in wanted:
-            self[device]
+        for device in list(wanted):
+            wanted += [part for part in self[device].description.parts if part not in wanted]
         held = {
             name: [d for d in server.record.devices if d in wanted]
             for name, server in sorted(self._servers.items())  # one order for all, so that two never wait in a circle
@@ -253,6 +200,7 @@ class Bench:
         for name, names in held.items():  # asked first, where nobody is ever busy
             self._servers[name].control.request("", "may-acquire", arguments=names, timeout_s=_CONTROL_TIMEOUT_S)
         self._lease = secrets.token_hex(16)
+        self._thread = threading.get_ident()
         self._held = {}
         self._set_patience((lease_s or self._record.lease_s) / _RENEWALS_PER_LEASE)
         try:
@@ -263,7 +211,7 @@ class Bench:
                 }  # fmt: skip
                 self._servers[name].calls.request("", "acquire", arguments=arguments, timeout_s=_ACQUIRE_TIMEOUT_S)
                 self._held[name] = names
-                self._servers[name].set_lease(self._lease)
+                self._servers[name].set_lease(self._lease, self._thread)
         except BaseException:
             for name, names in held.items():  # also where it may have been granted without our knowing
                 self._held.setdefault(name, names)
@@ -278,20 +226,20 @@ class Bench:
 
     def _release(self) -> None:
         """Makes the devices safe. The control lane acts at once, even while a long sequence is being played."""
-        failed: LabError | None = None
-        for name in list(self._held):
-            try:
-                self._servers[name].control.request("", "release", timeout_s=_CONTROL_TIMEOUT_S)
-            except LabError as error:
-                failed = failed or error
-        self._held = {}
-        self._lease = ""
+        held, self._held, self._lease = list(self._held), {}, ""  # first: from now on nothing renews, come what may
         for server in self._servers.values():
             server.calls.before_request = None
-            server.set_lease("")
+            server.calls.lease = ""
+
+        def release(server: Reach) -> None:
+            try:
+                server.control.request("", "release", timeout_s=_CONTROL_TIMEOUT_S)
+            finally:
+                server.set_lease("")
+
+        told = together({name: functools.partial(release, self._servers[name]) for name in held})
         self._set_patience(self._record.lease_s / _RENEWALS_PER_LEASE)
-        if failed is not None:
-            raise failed
+        _raise_first(told)
 
     def _set_patience(self, patience_s: float) -> None:
         self.patience_s = patience_s
@@ -301,25 +249,31 @@ class Bench:
     def renew(self) -> None:
         """Renew the lease without doing anything else, in a loop that has no call to make.
 
-        Raises LeaseError if it was lost.
+        Raises LeaseError if it was lost, and in a thread that did not take control.
         """
+        if self._lease and threading.get_ident() != self._thread:
+            raise LeaseError("the thread that took control renews its lease, and no other; take control in your loop")
         if self._lease:
             self._renew()
 
-    def _renew(self, what: tuple[_Server, str, int] | None = None) -> str | None:
-        """Renew at every server at once. what: a request to ask after at its server; returns where it is."""
+    def _renew(self, what: tuple[Reach, str, int] | None = None) -> str | None:
+        """Renew at every server at once. what: a request to ask after at its server; returns where it is.
+
+        Of a thread that is not the control loop's only the question is answered, and nothing renewed.
+        """
         if not self._renewing.acquire(blocking=False):
             return None  # another thread of this program is just doing it
         try:
             self._renew_due_ns = time.monotonic_ns() + int(self.patience_s * 1e9)
-            asked: list[tuple[_Server, Pending, bool]] = []
+            mine = threading.get_ident() == self._thread
+            asked: list[tuple[Reach, Pending, bool]] = []
             lost: LabError | None = None
             for name, server in self._servers.items():
                 try:
                     if what is not None and server is what[0]:
                         sent = server.control.submit("", "renew-where", "", list(what[1:]), _CONTROL_TIMEOUT_S)
                         asked.append((server, sent, True))
-                    elif name in self._held:
+                    elif name in self._held and mine:
                         sent = server.control.submit("", "renew", timeout_s=_CONTROL_TIMEOUT_S)
                         asked.append((server, sent, False))
                 except LabError as error:  # the others must be renewed, or told apart, all the same
@@ -329,8 +283,7 @@ class Bench:
                 try:
                     answer = sent.result()
                     if about_call:
-                        instance, where = answer
-                        server.still(instance, where)
+                        where = server.still(*answer)
                 except LabError as error:
                     lost = lost or error
             if lost is not None:
@@ -340,10 +293,10 @@ class Bench:
             self._renewing.release()
 
     def _renew_if_due(self) -> None:
-        if time.monotonic_ns() > self._renew_due_ns:
+        if time.monotonic_ns() > self._renew_due_ns and threading.get_ident() == self._thread:
             self._renew()
 
-    def watch(self, server: _Server, session: str, number: int) -> str | None:
+    def _watch(self, server: Reach, session: str, number: int) -> str | None:
         """Called while a call is waited for: renews the lease, and finds out whether the call still lives."""
         return self._renew((server, session, number))
 
@@ -353,23 +306,20 @@ class Bench:
 
     def stop(self, reason: str = "") -> None:
         """Emergency stop: every device safe, now, and nobody in control any more, as `labctl stop` does."""
-        self._emergency_lanes("stop", f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}")
+        self._emergency_lanes("stop", this_user(reason))
 
     def _emergency_lanes(self, verb: str, arguments: Any) -> None:
-        failed: LabError | None = None
-        pending = []
-        for server in self._servers.values():
-            try:
-                pending.append(server.stop.submit("", verb, arguments=arguments, timeout_s=_CONTROL_TIMEOUT_S))
-            except LabError as error:  # the others must be reached all the same
-                failed = failed or error
-        for sent in pending:
-            try:
-                sent.result()
-            except LabError as error:
-                failed = failed or error
-        if failed is not None:
-            raise failed
+        def ask(server: Reach) -> None:
+            server.stop.request("", verb, arguments=arguments, timeout_s=_CONTROL_TIMEOUT_S)
+
+        _raise_first(together({name: functools.partial(ask, server) for name, server in self._servers.items()}))
+
+    def intact(self, array: NDArray[Any]) -> bool:
+        """Whether an image that came through shared memory, or a view of one, still holds what was measured.
+
+        It does as long as every process keeps to the rules; ask where much depends on it.
+        """
+        return all(server.calls.side.reader.intact_array(array) for server in self._servers.values())
 
     def time_s(self) -> float:
         """Bench time: what the experiment takes on the table, whatever the simulation takes."""
@@ -419,13 +369,13 @@ def open_bench(
                     from labctl.server.host import running
 
                     host = stack.enter_context(running(config, context))
-                    stack.enter_context(runtime.within_script(config, host, context))
+                    stack.enter_context(within_script(config, host, context))
                     record = host.record()
             bench = Bench(config, context, record, remote=remote, keys=keys)
             stack.callback(bench.close)
             yield bench
     finally:
-        context.term()
+        end_context(context)
 
 
 def _must_match(config: BenchConfig, record: BenchRecord, what: str) -> None:
@@ -434,6 +384,12 @@ def _must_match(config: BenchConfig, record: BenchRecord, what: str) -> None:
             f"{what} is up (pid {record.supervisor_pid}) with another configuration; give the same "
             "bench file and --set options, or stop it (Ctrl-C in its terminal) and start it again with these"
         )
+
+
+def _raise_first(results: Mapping[str, object]) -> None:
+    for result in results.values():
+        if isinstance(result, LabError):
+            raise result
 
 
 __all__ = ["Bench", "BusError", "LabError", "open_bench"]

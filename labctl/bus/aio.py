@@ -1,10 +1,5 @@
 """The bus for asyncio programs, such as a page that shows a bench: the same rules and messages, awaited.
 
-    async with open_observer("prbm-sim") as bench:
-        print(await bench.get("camera", "exposure_s"))
-        async for item in bench.stream("camera", bin=8):
-            ...
-
 For looking on and for the emergency stop. Control loops use `labctl.open_bench`: a lease is renewed by the loop that
 needs it, and an event loop that renews one would do so for a hung program, too.
 """
@@ -13,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
-import os
-import socket
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -30,6 +22,7 @@ from labctl.bus.protocol import ClientSide, result_of
 from labctl.bus.records import BenchRecord, record_from
 from labctl.bus.ring import Arena, Reader
 from labctl.bus.stream import Item, Numbering, make_topic, open_item, reduction_of
+from labctl.bus.together import this_user
 from labctl.bus.transport import Address, connect
 
 _TIMEOUT_S = 5.0
@@ -42,7 +35,7 @@ class AsyncConnection:
         self, context: zmq.asyncio.Context, address: Address, *, arena: Arena | None = None, keys: Any = None
     ) -> None:
         self.address = address
-        self._side = ClientSide(arena if address.endpoint.startswith("ipc:") else None)
+        self._side = ClientSide(arena if address.endpoint.startswith("ipc:") else None, far=not address.local)
         self._socket = connect(context, address, zmq.DEALER, keys)
         self._socket.sndtimeo = 2000
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
@@ -67,14 +60,16 @@ class AsyncConnection:
             raise BusError(f"{what}: no answer from {self.address.endpoint} within {timeout_s:g} s") from None
         finally:
             self._waiting.pop(number, None)
+            self._side.waiting.pop(number, None)
         return result_of(reply)
 
     async def _greet(self, what: str, timeout_s: float) -> None:
         await self._send(self._side.hello(), what)
         try:
-            self._side.welcome(await asyncio.wait_for(self._socket.recv_multipart(), timeout_s))
+            frames = await asyncio.wait_for(self._socket.recv_multipart(), timeout_s)
         except TimeoutError:
             raise BusError(f"{what}: {self.address.endpoint} does not answer a greeting") from None
+        self._side.welcome(frames)
         self._reader = asyncio.create_task(self._read())
 
     async def _send(self, frames: list[Buffer], what: str) -> None:
@@ -85,16 +80,17 @@ class AsyncConnection:
 
     async def _read(self) -> None:
         while True:
-            try:
-                reply = self._side.reply(await self._socket.recv_multipart())
-            except BusError as error:
-                for waiting in self._waiting.values():  # whose answer it was cannot be told
-                    if not waiting.done():
-                        waiting.set_exception(error)
+            taken = self._side.take(await self._socket.recv_multipart())
+            if taken is None:
                 continue
-            found = self._waiting.get(reply.number)
-            if found is not None and not found.done():
-                found.set_result(reply)
+            number, answer = taken
+            waiting = self._waiting.get(number)
+            if waiting is None or waiting.done():
+                continue
+            if isinstance(answer, Reply):
+                waiting.set_result(answer)
+            else:
+                waiting.set_exception(answer)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -165,8 +161,7 @@ class AsyncBench:
 
     async def stop(self, reason: str = "") -> None:
         """Emergency stop, as `labctl stop`."""
-        who = f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}"
-        asked = [c.request("", "stop", arguments=who, timeout_s=2.0) for c in self._stop.values()]
+        asked = [c.request("", "stop", arguments=this_user(reason), timeout_s=2.0) for c in self._stop.values()]
         for result in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
@@ -216,24 +211,3 @@ async def observe(directory: Address, keys: security.KeyPair | None = None) -> A
             await bench.close()
     finally:
         context.destroy(linger=0)
-
-
-@contextlib.asynccontextmanager
-async def open_observer(bench: str, at: str | None = None) -> AsyncIterator[AsyncBench]:
-    """A bench that is up on this host, or ``at`` another machine as for `labctl.open_bench`.
-
-    Raises BusError if it is not up.
-    """
-    from labctl.server import runtime
-    from labctl.server.directory import trusted_address
-
-    at = at or os.environ.get("LABCTL_AT") or None
-    if at:
-        async with observe(trusted_address(at), security.own_keys()) as far:
-            yield far
-        return
-    record = runtime.find(bench)
-    if record is None:
-        raise BusError(f"bench {bench} is not up; start it with `labctl up`")
-    async with observe(Address(runtime.wait_until_ready(record).directory)) as near:
-        yield near

@@ -19,8 +19,10 @@ from labctl.bus.transport import Address, connect
 
 _BIG = 1 << 16
 _SEND_PATIENCE_MS = 2000
-_MOST_RESENDS = 3
-_LOST_AFTER_MISSES = 3
+_SLOWEST_LINK_BYTES_PER_S = 1e6
+_ASK_AGAIN_AFTER_S = 10.0
+_LOST_AFTER_S = 60.0
+"""An answer of which nothing was heard for so long will not come. Large ones take their time on slow links."""
 
 WhileWaiting = Callable[[str, int], str | None]
 """Called with session and number while a reply is outstanding; may say where the request is (`Whereabouts`)."""
@@ -54,9 +56,8 @@ class Connection:
         self._patience_ms = max(1, int(patience_s * 1000))
         self._lock = threading.RLock()
         self._closing = False
-        self._waiting: dict[int, list[Buffer]] = {}
         self._answers: dict[int, Reply | BusError] = {}
-        self.side = ClientSide(arena if self.address.endpoint.startswith("ipc:") else None)
+        self.side = ClientSide(arena if self.address.endpoint.startswith("ipc:") else None, far=not self.address.local)
         self._socket = connect(context, self.address, zmq.DEALER, keys)
         self._socket.sndtimeo = _SEND_PATIENCE_MS
         self._socket.rcvtimeo = self._patience_ms
@@ -94,13 +95,20 @@ class Connection:
                 self._socket.close()
 
     def say_goodbye(self) -> None:
-        """Give back all shared memory of the server's, as far as it can be told without waiting."""
-        with self._lock:
+        """Give back what shared memory of the server's is not in use, as far as it can be told without waiting."""
+        self._closing = True
+        if not self._lock.acquire(timeout=0.2):
+            return  # another thread is calling; whatever it has is given back later
+        try:
             if self._greeted and not self._socket.closed and self.side.shares_memory:
                 _, frames = self.side.request("", "bye")
                 with contextlib.suppress(zmq.ZMQError):
                     self._socket.send_multipart(frames, zmq.NOBLOCK)
                     self._socket.linger = 100
+        except BusError:
+            pass  # a forked process says nothing in its parent's name
+        finally:
+            self._lock.release()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -160,9 +168,8 @@ class Connection:
         try:
             self._send_frames(frames, what)
         except BaseException:
-            self.side.settled(number)
+            self.side.not_sent(number)
             raise
-        self._waiting[number] = frames
         return number
 
     def _send_frames(self, frames: list[Buffer], what: str) -> None:
@@ -187,10 +194,13 @@ class Connection:
         self._send_frames(self.side.hello(), "hello")
         while True:
             try:
-                frames: list[Buffer] = list(self._socket.recv_multipart())
+                frames = self._receive()
             except zmq.Again:
                 if self._closing or time.monotonic() > deadline:
                     raise BusError(f"no answer from {self.endpoint} to a greeting: the server hangs or ended") from None
+                continue
+            if not is_welcome(frames):
+                self._take(frames)  # the answer to something asked before the server was greeted again
                 continue
             self.side.welcome(frames)
             self._greeted = True
@@ -199,10 +209,11 @@ class Connection:
             return
 
     def _wait(self, number: int, what: str, timeout_s: float | None) -> Reply:
-        answers, deadline = self._answers, None
-        begun, missed, resent = 0.0, 0, 0
+        answers = self._answers
         if self._socket.rcvtimeo != self._patience_ms:
             self._socket.rcvtimeo = self._patience_ms
+        missing = _Missing(self.side.start_within_s)
+        deadline = None
         try:
             while number not in answers:
                 try:
@@ -215,24 +226,28 @@ class Connection:
                         if time.monotonic() > deadline:
                             raise BusError(f"{what}: no answer from {self.endpoint} within {timeout_s:g} s") from None
                     where = self._while_waiting(self.side.session, number) if self._while_waiting else None
-                    begun = begun or time.monotonic()
-                    waits = where == "unknown" and time.monotonic() - begun < self.side.start_within_s
-                    # Request or answer was lost with a link: the server executes no number twice, so ask once more.
-                    missed = missed + 1 if where == "done" or (where == "unknown" and not self.address.local) else 0
-                    if missed >= 2 and resent < _MOST_RESENDS:
-                        missed, resent = 0, resent + 1
-                        self._send_frames(self._waiting[number], what)
-                    elif missed > _LOST_AFTER_MISSES or (where == "unknown" and not waits):
-                        told = "its answer was lost" if where == "done" else "it was not begun in time, or never came"
-                        raise BusError(f"{what}: {told}; {self.endpoint} answers otherwise. Ask again") from None
+                    self._look_for(number, what, missing, where)
         except BaseException:
-            if self._waiting.pop(number, None) is not None and self._abandoned is not None and not self._closing:
+            if self.side.waiting.pop(number, None) is not None and self._abandoned is not None and not self._closing:
                 self._abandoned(self.side.session, number)
             raise
         answer = answers.pop(number)
         if isinstance(answer, BusError):
             raise answer
         return answer
+
+    def _look_for(self, number: int, what: str, missing: _Missing, where: str | None) -> None:
+        """Ask again, or give up, when a request or its answer was lost with a link. No number is executed twice."""
+        for_s = missing.noted(where)
+        frames = self.side.waiting.get(number, [])
+        lost = missing.lost_after_s + sum(map(len, frames)) / _SLOWEST_LINK_BYTES_PER_S
+        if for_s > lost:
+            told = "its answer was lost" if where == "done" else "it was not begun in time, or never came"
+            raise BusError(f"{what}: {told}; {self.endpoint} answers otherwise. Ask again")
+        lossy = where == "done" or (where == "unknown" and not self.address.local)
+        if lossy and len(frames) == 1 and for_s > _ASK_AGAIN_AFTER_S and not missing.asked_again:
+            missing.asked_again = True
+            self._send_frames(frames, what)
 
     def _receive(self) -> list[Buffer]:
         socket = self._socket
@@ -242,24 +257,29 @@ class Connection:
         return frames
 
     def _take(self, frames: list[Buffer]) -> None:
-        try:
-            reply = self.side.reply(frames)
-        except BusError as error:
-            if is_welcome(frames):
-                return  # to a greeting that was given up before
-            # An answer that cannot be read is the one to the oldest request: answers come in order.
-            for number in list(self._waiting)[:1]:
-                del self._waiting[number]
-                self.side.settled(number)
-                self._answers[number] = error
-            return
-        number = reply.number
-        if number < 0 and reply.failure is not None and self._waiting:
-            number = next(iter(self._waiting))  # the server could not even read the request's number
-            self.side.settled(number)
-        if self._waiting.pop(number, None) is not None:
-            self._answers[number] = reply
-        # else: the answer to a call that was interrupted here; nobody waits for it any more
+        taken = self.side.take(frames)
+        if taken is not None:  # else the answer to a call that was interrupted here; nobody waits for it any more
+            self._answers[taken[0]] = taken[1]
+
+
+class _Missing:
+    """Since when a request has been where it should not stay: not come, or answered without an answer here."""
+
+    def __init__(self, start_within_s: float) -> None:
+        self._start_within_s = start_within_s
+        self._where: str | None = None
+        self._since = time.monotonic()
+        self.asked_again = False
+
+    @property
+    def lost_after_s(self) -> float:
+        return self._start_within_s + 1.0 if self._where == "unknown" else _LOST_AFTER_S
+
+    def noted(self, where: str | None) -> float:
+        """For how long (s) it has been there; 0 where it may stay."""
+        if where != self._where:
+            self._where, self._since = where, time.monotonic()
+        return time.monotonic() - self._since if where in ("unknown", "done") else 0.0
 
 
 class Pending:

@@ -36,15 +36,17 @@ MOST_FRAMES = 64
 UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError, IndexError)
 """What decoding of arbitrary bytes may raise."""
 
-DELEGATED, SHARED_MEMORY = 1, 2
-"""Flags of a request: made for another client, whose lease it does not renew; its sender can map this host's memory."""
+DELEGATED, SHARED_MEMORY, ROLE_SHIFT = 1, 2, 4
+"""Flags of a request: it does not renew its lease, as it is made for another client or not by the control loop; its
+sender can map this host's memory; bits 4 and up, the highest role it may be executed in, 0 for that of its sender."""
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True):
     """One thing asked of a server. ``expires_ns`` is on the server's monotonic clock; later it is not executed.
 
     session and number: who asks, and which of its requests this is; no number is executed twice. released: shared
-    memory that the sender has done with.
+    memory that the sender has done with. sent_ns: when it was sent, on the server's clock, for a lease is renewed from
+    then on, however long the request waits; 0 for when it is received.
     """
 
     version: int
@@ -58,6 +60,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     expires_ns: int
     flags: int = 0
     released: list[int] = []
+    sent_ns: int = 0
 
 
 class Failure(msgspec.Struct, array_like=True, frozen=True):
@@ -220,6 +223,8 @@ class Decoder:
         self._reader = reader
         self._copies = copies
         self._frames: Sequence[Buffer] = ()
+        self.places: list[Place] = []
+        """Where the shared arrays of the message decoded last lie."""
         self._request = msgspec.msgpack.Decoder(Request, ext_hook=self._hook)
         self._reply = msgspec.msgpack.Decoder(Reply, ext_hook=self._hook)
 
@@ -244,6 +249,8 @@ class Decoder:
                 "large data as arrays"
             )
         self._frames = frames
+        if self.places:
+            self.places = []
         try:
             return decoder.decode(frames[0])
         except OverwrittenError as error:
@@ -276,8 +283,10 @@ class Decoder:
             raise BusError("malformed message: shared memory named where none can be")
         dtype, size = _checked(place.dtype, place.shape)
         where = Place(place.segment, place.offset, place.slot, place.sequence, place.lent)
-        read = self._reader.copy if self._copies else self._reader.array
-        return read(where, dtype, place.shape, size)
+        if self._copies:
+            return self._reader.copy(where, dtype, place.shape, size)
+        self.places.append(where)
+        return self._reader.array(where, dtype, place.shape, size)
 
 
 def _checked(dtype_text: str, shape: list[int]) -> tuple[np.dtype[Any], int]:

@@ -11,6 +11,7 @@ import functools
 import itertools
 import math
 import mmap
+import secrets
 import threading
 import weakref
 from collections.abc import Callable
@@ -29,7 +30,8 @@ _PAGE = 4096
 _RING_BYTES = 96 << 20
 _FEWEST_SLOTS, _MOST_SLOTS = 3, 8
 _MOST_ARENA_BYTES = 2 << 30
-_lend_numbers = itertools.count(1)
+_lend_numbers = itertools.count(secrets.randbits(48) + 1)
+"""Never those of another process, or of this server before it was started again: they outlive it in its clients."""
 
 
 @dataclass(frozen=True)
@@ -121,22 +123,39 @@ class Arena:
         """Bytes of a free slot; None if all fitting slots are in use or memory has run out."""
         with self._lock:
             fitting = [r for r in self._rings if size_bytes <= r.slot_bytes <= max(4 * size_bytes, 1 << 20)]
-            ring = fitting[0] if fitting else self._make(size_bytes)
-            taken = ring.take(size_bytes) if ring is not None else None
+            for ring in fitting:
+                taken = ring.take(size_bytes)
+                if taken is not None:
+                    return taken
+            made = self._make(size_bytes) if not fitting else None
+            taken = made.take(size_bytes) if made is not None else None
             if taken is None:
                 self.refused += 1
             return taken
 
     def _make(self, size_bytes: int) -> Ring | None:
         slots = max(_FEWEST_SLOTS, min(_MOST_SLOTS, _RING_BYTES // size_bytes))
-        if sum(r.size_bytes for r in self._rings) + slots * size_bytes > _MOST_ARENA_BYTES:
+        if self._size_bytes() + slots * size_bytes > _MOST_ARENA_BYTES:
+            self._drop_idle()
+        if self._size_bytes() + slots * size_bytes > _MOST_ARENA_BYTES:
             return None
         try:
             ring = Ring(size_bytes, slots)
         except OSError:
+            self._drop_idle()  # for the next time: memory is short
             return None
         self._rings.append(ring)
         return ring
+
+    def _size_bytes(self) -> int:
+        return sum(ring.size_bytes for ring in self._rings)
+
+    def _drop_idle(self) -> None:
+        """Give up rings of which nobody has a slot."""
+        idle = [ring for ring in self._rings if all(slot.free for slot in ring.slots)]
+        for ring in idle:
+            ring.segment.close()
+            self._rings.remove(ring)
 
     def holds(self, array: NDArray[Any]) -> bool:
         """Whether an array lies in this arena, so that its place can be sent."""
@@ -168,14 +187,13 @@ class Arena:
                     return Place(ring.segment.name, offset, slot.index, ring.sequence(slot.index), number)
         return None
 
-    def give_back(self, numbers: list[int], borrower: str | None = None) -> None:
-        """Slots that a reader has done with. Numbers that are unknown, or lent to somebody else, change nothing."""
+    def give_back(self, numbers: list[int]) -> None:
+        """Slots that a reader has done with. Unknown numbers change nothing."""
         with self._lock:
             for number in numbers:
-                found = self._lent.get(number)
-                if found is not None and borrower in (None, found[1]):
+                found = self._lent.pop(number, None)
+                if found is not None:
                     found[0].lent.discard(number)
-                    del self._lent[number]
 
     def forget(self, borrower: str) -> None:
         """Everything that was lent to a reader who is gone."""
@@ -203,7 +221,7 @@ class Reader:
         self._attachments = Attachments(writable=writable)
         self._give_back = give_back
         self._writable = writable
-        self._borrowed: dict[int, weakref.ref[Any]] = {}
+        self._borrowed: dict[int, tuple[weakref.ref[Any], Place]] = {}
         self.overwritten = 0
         """Arrays whose slot was written again while they were in use; each was, or is, an error somewhere."""
 
@@ -217,7 +235,8 @@ class Reader:
             self._done(place)
             raise OverwrittenError(place)
         if place.lent:
-            self._borrowed[place.lent] = weakref.ref(anchor, functools.partial(self._finish, memory, place))
+            done = functools.partial(self._finish, memory, place)
+            self._borrowed[id(anchor)] = weakref.ref(anchor, functools.partial(done, id(anchor))), place
         array = anchor.view(dtype).reshape(shape)
         if not self._writable:
             array.flags.writeable = False
@@ -236,8 +255,18 @@ class Reader:
         """Whether the slot still holds what it held when the place was sent."""
         return self._sequence(self._attachments.memory(place.segment), place.slot) == place.sequence
 
-    def _finish(self, memory: mmap.mmap, place: Place, reference: object) -> None:
-        self._borrowed.pop(place.lent, None)
+    def intact_array(self, array: NDArray[Any]) -> bool:
+        """Whether a borrowed array, or a view of one, still holds what was sent; True for any other array."""
+        anchor: Any = array
+        while isinstance(anchor, np.ndarray):
+            found = self._borrowed.get(id(anchor))
+            if found is not None and found[0]() is anchor:
+                return self.intact(found[1])
+            anchor = anchor.base
+        return True
+
+    def _finish(self, memory: mmap.mmap, place: Place, anchor: int, reference: object) -> None:
+        self._borrowed.pop(anchor, None)
         if self._sequence(memory, place.slot) != place.sequence:
             self.overwritten += 1
         self._done(place)

@@ -39,6 +39,11 @@ class Caller:
     name: str
     role: Role
 
+    def capped(self, role: int) -> Caller:
+        """The same, in at most the role with this number; nobody at all for a number that is none."""
+        highest = Role(role) if role in Role._value2member_map_ else Role.NOBODY
+        return Caller(self.name, min(self.role, highest))
+
     def must_be(self, role: Role, what: str) -> None:
         """Raise RoleError unless the caller has at least this role."""
         if self.role < role:

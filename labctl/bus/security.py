@@ -24,7 +24,7 @@ import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
 from drivers.errors import ConfigurationError
-from labctl.bus.roles import ROLES, Caller, Role
+from labctl.bus.roles import ROLES, Caller
 
 log = logging.getLogger(__name__)
 
@@ -260,8 +260,8 @@ class Door:
         if stamp == self._stamp:
             return
         try:
-            self._callers = dict(allowed().values())
             self._stamp = stamp
+            self._callers = dict(allowed().values())
         except ConfigurationError as error:
             self._callers = {}  # a list that cannot be read lets nobody in
             log.error("%s; nobody is let in until it is mended", error)
@@ -270,6 +270,3 @@ class Door:
         """End the thread."""
         with contextlib.suppress(zmq.ZMQError):
             self._authenticator.stop()
-
-
-NOBODY = Caller("an unknown client", Role.OBSERVER)

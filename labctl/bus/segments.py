@@ -145,6 +145,8 @@ class Attachments:
         """The segment's memory. BusError unless it is one of this user's, closed to others."""
         found = self._mapped.get(name)
         if found is None:
+            for other in [known for known in self._mapped if not owner_alive(known)]:
+                del self._mapped[other]  # else a server would keep the memory of every client it ever had
             found = self._mapped[name] = self._attach(name)
             while len(self._mapped) > _MOST_ATTACHED:
                 self._mapped.popitem(last=False)  # unmapped when the last array on it is gone

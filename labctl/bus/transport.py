@@ -72,7 +72,7 @@ def listen(
         socket.setsockopt(zmq.SNDHWM, waiting_messages)
         if kind == zmq.ROUTER:
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-            socket.sndtimeo = 1000  # a client that does not read must not keep the others waiting
+            socket.sndtimeo = 0  # a client that does not read its answers loses them, and keeps nobody waiting
         if tcp and keys is not None:
             socket.curve_server = True
             socket.curve_secretkey = keys.secret.encode()
@@ -84,7 +84,8 @@ def listen(
         return socket, socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
     except zmq.ZMQError as error:
         socket.close()
-        raise BusError(f"cannot listen on {endpoint}: {error}") from error
+        cure = "; another program has this port: choose another `port` in [network]" if tcp else ""
+        raise BusError(f"cannot listen on {endpoint}: {error}{cure}") from error
 
 
 def _bind(socket: Any, endpoint: str) -> None:

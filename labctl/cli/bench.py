@@ -92,7 +92,7 @@ def _print_state(state: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     within = " within a script" if state.get("kind") == "script" else ""
     title = f"{state['bench']}{within} (pid {state['pid']})"
     if "error" in state:
@@ -122,6 +122,7 @@ def _print_state(state: dict[str, Any]) -> None:
         refused = sum(counts.get(what, 0) for what in ("malformed", "oversized", "expired", "repeated"))
         heard = told.get("heard_s")
         beat = "" if heard is None else f"{heard:.1f} s ago" if heard < 2 else f"SILENT for {heard:.0f} s"
+        beat = beat or (f"{child['heard_s']:.1f} s ago" if child.get("heard_s") is not None else "")
         processes.add_row(
             name, str(child["pid"] or "being started"), beat, str(child["deaths"]), str(told.get("lapsed", "")),
             str(told.get("stopped", "")), str(counts.get("handled", "")), str(refused + told.get("refused_keys", 0)),

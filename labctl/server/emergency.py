@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import getpass
+import contextlib
+import functools
+import logging
 import os
-import socket
 import time
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import zmq
 
 from drivers.errors import BusError, ConfigurationError, LabError
+from labctl.bench.config import BenchConfig
 from labctl.bus import security
 from labctl.bus.connection import Connection
 from labctl.bus.messages import Request
 from labctl.bus.protocol import ServerSide
 from labctl.bus.roles import Caller
 from labctl.bus.security import KeyPair
+from labctl.bus.segments import process_start
+from labctl.bus.together import this_user, together
 from labctl.bus.transport import Address
 from labctl.server import runtime
 from labctl.server.directory import find_remote
 from labctl.server.host import Host
 from labctl.server.lane import Lane
+
+log = logging.getLogger(__name__)
 
 
 class ScriptLane(Lane):
@@ -38,13 +45,41 @@ class ScriptLane(Lane):
             case "safe":
                 return self._host.make_safe()
             case "status":
+                for server in self._host.servers.values():
+                    server.refresh_emission()
                 return {name: server.status() for name, server in self._host.servers.items()}
         raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows stop, safe and status")
 
 
-def this_user(reason: str = "") -> str:
-    """Who stops a bench, and why."""
-    return f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}"
+@contextlib.contextmanager
+def within_script(config: BenchConfig, host: Host, context: zmq.Context[Any]) -> Iterator[None]:
+    """Lets `labctl stop` and `labctl status` reach a bench that is served within this process."""
+    try:
+        base = runtime.base_endpoint(config.name)
+    except BusError as error:
+        log.warning("`labctl stop` will not reach this script: %s", error)
+        yield
+        return
+    endpoint = runtime.local_endpoint(base, f"-{time.monotonic_ns() % 10**9}.stop")
+    lane = ScriptLane(context, endpoint, host)
+    record = runtime.HostRecord(
+        bench=config.name,
+        pid=os.getpid(),
+        fingerprint=config.fingerprint,
+        bench_file=str(config.path),
+        started_utc_ns=time.time_ns(),
+        kind="script",
+        emergency={"script": endpoint},
+        process_start=process_start(os.getpid()),
+    )
+    lane.start()
+    try:
+        runtime.announce(record)
+        yield
+    finally:
+        lane.stop()
+        if os.getpid() == record.pid:  # a forked child has nothing to withdraw
+            runtime.withdraw(record)
 
 
 def stop_everything(
@@ -59,24 +94,17 @@ def stop_everything(
     why: with "stop" who does it, with "revoke" the whole sentence that holders of leases are told.
     """
     begun = time.monotonic()
-    results: dict[str, float | str] = {}
-    connections = {}
-    pending = {}
-    for name, address in addresses.items():
+
+    def stop(address: Address) -> float:
+        connection = Connection(context, address, patience_s=0.05, keys=keys)
         try:
-            connections[name] = Connection(context, address, patience_s=0.05, keys=keys)
-            pending[name] = connections[name].submit("", verb, arguments=why, timeout_s=2.0)
-        except LabError as error:
-            results[name] = str(error)
-    for name, sent in pending.items():
-        try:
-            sent.result()
-            results[name] = time.monotonic() - begun
-        except LabError as error:
-            results[name] = str(error)
-    for connection in connections.values():
-        connection.close()
-    return results
+            connection.request("", verb, arguments=why, timeout_s=2.0)
+            return time.monotonic() - begun
+        finally:
+            connection.close()
+
+    told = together({name: functools.partial(stop, address) for name, address in addresses.items()})
+    return {name: str(result) if isinstance(result, LabError) else result for name, result in told.items()}
 
 
 def stop_benches(
@@ -99,11 +127,15 @@ def stop_benches(
                 results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, this_user(reason))
         far = at or os.environ.get("LABCTL_AT") or None
         if far is not None:
-            keys = security.own_keys()
-            record = find_remote(context, far, keys)
-            if bench is None or record.bench == bench:
-                addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
-                results[f"{record.bench} at {far}"] = stop_everything(context, addresses, this_user(reason), keys)
+            try:
+                keys = security.own_keys()
+                record = find_remote(context, far, keys)
+            except LabError as error:
+                results[f"the bench at {far}"] = {"directory": str(error)}  # what was stopped near is told all the same
+            else:
+                if bench is None or record.bench == bench:
+                    addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
+                    results[f"{record.bench} at {far}"] = stop_everything(context, addresses, this_user(reason), keys)
     finally:
         context.destroy(linger=0)
     if not results:

@@ -12,16 +12,16 @@ from typing import Any
 
 import zmq
 
-from drivers.contract import Device
+from drivers.contract import Device, DeviceDescription
 from drivers.errors import BusError, ConfigurationError, LabError, LimitError
 from drivers.settings import Limits
 from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
-from labctl.bus.connection import Connection
 from labctl.bus.proxy import DeviceProxy
-from labctl.bus.records import LANES, BenchRecord
+from labctl.bus.reach import Reach
+from labctl.bus.records import LANES, BenchRecord, ServerRecord
 from labctl.bus.ring import Arena
-from labctl.bus.transport import Address
+from labctl.server.lane import end_context
 from labctl.server.server import DeviceServer, Place
 from labctl.server.world import RemoteWorld
 
@@ -40,7 +40,7 @@ def local_places(config: BenchConfig) -> dict[str, Place]:
 class Host:
     """The servers of a bench that live in this process: all of them, or one of its own.
 
-    places: where each server of this process listens. elsewhere: the endpoint of the calls of other servers, by name.
+    places: where each server of this process listens. elsewhere: endpoints of other servers by lane, by name.
     world_endpoint: of the process that owns the world; empty to own it here. apart: clients are in other processes, so
     frames are made in shared memory.
     """
@@ -51,14 +51,14 @@ class Host:
         context: zmq.Context[Any],
         places: Mapping[str, Place],
         *,
-        elsewhere: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, Mapping[str, str]] | None = None,
         world_endpoint: str = "",
         started_by: int = 0,
         apart: bool = False,
     ) -> None:
         self.config = config
         self._context = context
-        self._elsewhere = dict(elsewhere or {})
+        self._elsewhere = {name: dict(lanes) for name, lanes in (elsewhere or {}).items()}
         self._world_endpoint = world_endpoint
         self._apart = apart
         self._started_by = started_by or os.getpid()
@@ -66,7 +66,7 @@ class Host:
         self.arena = Arena()
         self._world: Any = None
         self._closing = False
-        self._connections: list[Connection] = []
+        self._reaches: dict[str, Reach] = {}
         self._devices: dict[str, Device] = {}
         self._server_of = {device: server for server, names in config.servers.items() for device in names}
         self.servers = {
@@ -111,9 +111,9 @@ class Host:
         self.make_safe()
         for server in self.servers.values():
             server.stop()
-        for connection in self._connections:
-            connection.close()
-        self._connections.clear()
+        for reach in self._reaches.values():
+            reach.close()
+        self._reaches.clear()
         for device in reversed(list(self._devices.values())):
             try:
                 device.close()
@@ -217,23 +217,35 @@ class Host:
         mine.parts.setdefault(asking, set()).add(name)
         if server == mine.name:
             return self._devices[name]
+        reach, description = self._reached(server, name)
+        mine.delegates.setdefault(asking, []).append(reach.calls)
+        return DeviceProxy(reach.calls, name, reach.stop, description, self.arena)
+
+    def _reached(self, server: str, device: str) -> tuple[Reach, DeviceDescription]:
+        """Another server of the bench, and its device; both may be starting at the same time as this one."""
         near = self.servers.get(server)
-        endpoint = near.record().local["calls"] if near is not None else self._elsewhere[server]
-        connection = Connection(
-            self._context, Address(endpoint), while_waiting=lambda session, number: self._must_be_open(),
-            arena=self.arena,
-        )  # fmt: skip
-        connection.side.delegated = True
-        self._connections.append(connection)
-        mine.delegates.setdefault(asking, []).append(connection)
+        if server not in self._reaches:
+            local = near.record().local if near is not None else self._elsewhere[server]
+            record = ServerRecord(server, list(self.config.servers[server]), pid=0, instance="", local=local)
+            reach = self._reaches[server] = Reach(record, self._context, arena=self.arena, watch=self._watch)
+            for connection in (reach.calls, reach.control):
+                connection.side.delegated = True
+        reach = self._reaches[server]
         deadline = time.monotonic() + _DESCRIBE_PATIENCE_S
         while True:
             try:
-                return DeviceProxy(connection, name, arena=self.arena)
+                if not reach.instance:
+                    reach.greet()
+                return reach, reach.describe(device)
             except BusError:
-                # Its server starts at the same time as this one.
-                if time.monotonic() > deadline or near is not None or self._closing:
+                self._must_be_open()
+                if time.monotonic() > deadline or near is not None:
                     raise
+                time.sleep(0.05)
+
+    def _watch(self, reach: Reach, session: str, number: int) -> str | None:
+        self._must_be_open()
+        return reach.whereabouts(session, number)
 
     def _must_be_open(self) -> None:
         if self._closing:
@@ -307,5 +319,5 @@ def rehearse(config: BenchConfig) -> bool:
                     except ConfigurationError as error:
                         raise ConfigurationError(f"{config.where('alignment', name)}: {error}") from None
     finally:
-        context.term()
+        end_context(context)
     return True

@@ -76,11 +76,17 @@ class LeaseBook:
                 if other is not None and other.live:
                     raise LeaseError(f"{device}: {_controlled_by(other)}; wait until it ends or stop it")
 
-    def renew(self, token: str) -> None:
-        """Start the time-to-live anew. LeaseError if the lease was lost."""
+    def renew(self, token: str, sent_ns: int = 0) -> None:
+        """Start the time-to-live anew, from when this was asked for (monotonic ns, 0 for now). LeaseError if it was
+        lost.
+
+        A request may have waited behind others, and its sender may have died since.
+        """
         with self._lock:
             lease = self._held(token)
-            lease.expires_ns = time.monotonic_ns() + int(lease.ttl_s * 1e9)
+            now = time.monotonic_ns()
+            from_ns = min(sent_ns, now) if sent_ns else now
+            lease.expires_ns = max(lease.expires_ns, from_ns + int(lease.ttl_s * 1e9))
 
     def release(self, token: str) -> Lease | None:
         """End a lease and give it back if it was still held; releasing one that was lost is harmless."""
@@ -212,10 +218,17 @@ class Watchdog:
                 self._book.changed.wait(remaining_s)
                 self._book.changed.clear()
                 continue
-            for lease in self._book.take_lapsed():
-                self.trips += 1
-                self._make_safe(lease.devices)
-                log.error(
-                    "lease of %s lapsed after %g s: its devices were made safe", lease.holder, lease.ttl_s,
-                    extra={"run": lease.run},
-                )  # fmt: skip
+            try:
+                self._act()
+            except Exception:  # whatever happens, the next lease is watched
+                log.exception("the watchdog failed once and goes on")
+                time.sleep(0.01)
+
+    def _act(self) -> None:
+        lapsed = self._book.take_lapsed()
+        self.trips += len(lapsed)
+        if lapsed:
+            self._make_safe({device for lease in lapsed for device in lease.devices})
+        for lease in lapsed:
+            told = "lease of %s lapsed after %g s: its devices were made safe"
+            log.error(told, lease.holder, lease.ttl_s, extra={"run": lease.run})

@@ -9,15 +9,17 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from drivers.errors import ConfigurationError
 
 _KEPT = 40
+_KEPT_AT_LEAST_S = 30 * 86400.0
 _LONGEST_LINE = 16_000
 _FIELDS = ("device", "run")
 
@@ -36,16 +38,27 @@ def folder() -> Path:
 def new_file(bench: str) -> Path:
     """Where the log of a bench that is being started goes; the oldest of many are removed."""
     place = folder()
-    for old in sorted(place.glob("*.jsonl"), key=lambda p: p.stat().st_mtime)[:-_KEPT]:
+    for old in _by_age(place.glob("*.jsonl"))[:-_KEPT]:
         with contextlib.suppress(OSError):
-            old.unlink()
+            if time.time() - old.stat().st_mtime > _KEPT_AT_LEAST_S:
+                old.unlink()
     return place / f"{bench}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
 
 
 def newest_file(bench: str) -> Path | None:
     """The log of a bench's last start."""
-    found = sorted(folder().glob(f"{bench}-[0-9]*.jsonl"), key=lambda p: p.stat().st_mtime)
+    own = re.compile(re.escape(bench) + r"-\d{8}-\d{6}-\d+\.jsonl")
+    found = _by_age(path for path in folder().iterdir() if own.fullmatch(path.name))
     return found[-1] if found else None
+
+
+def _by_age(paths: Iterable[Path]) -> list[Path]:
+    """Oldest first; without those that somebody else has just removed."""
+    aged = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            aged.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(aged)]
 
 
 def set_up(bench: str, process: str, file: Path | None, *, readable: bool = True) -> None:
@@ -69,7 +82,12 @@ class _File(logging.Handler):
 
     def __init__(self, path: Path, bench: str, process: str) -> None:
         super().__init__()
-        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the log {path}: {error}; set LABCTL_LOGS to another folder"
+            ) from None
         self._fixed = {"bench": bench, "process": process, "pid": os.getpid()}
 
     def emit(self, record: logging.LogRecord) -> None:

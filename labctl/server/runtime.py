@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import glob
 import os
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import zmq
 
 from drivers.errors import BusError, ConfigurationError
-from labctl.bus.segments import process_alive, process_start
-
-log = logging.getLogger(__name__)
+from labctl.bus.segments import process_alive
 
 _LONGEST_BASE = 76
 """The system allows 107 bytes for a socket's path, and names of servers and lanes are added."""
@@ -128,7 +124,7 @@ def withdraw(record: HostRecord) -> None:
     found = _read(path)
     if found is not None and found.pid == record.pid:
         path.unlink(missing_ok=True)
-    own = f"{record.bench}-{record.pid}"
+    own = glob.escape(f"{record.bench}-{record.pid}")
     for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*"), *folder().glob(f".*.{record.pid}")]:
         leftover.unlink(missing_ok=True)
 
@@ -178,38 +174,3 @@ def _read(path: Path) -> HostRecord | None:
         return msgspec.json.decode(path.read_bytes(), type=HostRecord)
     except (OSError, msgspec.MsgspecError):
         return None
-
-
-# --- benches within scripts ---------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def within_script(config: Any, host: Any, context: zmq.Context[Any]) -> Iterator[None]:
-    """Lets `labctl stop` and `labctl status` reach a bench that is served within this process."""
-    from labctl.server.emergency import ScriptLane
-
-    try:
-        base = base_endpoint(config.name)
-    except BusError as error:
-        log.warning("`labctl stop` will not reach this script: %s", error)
-        yield
-        return
-    endpoint = local_endpoint(base, f"-{time.monotonic_ns() % 10**9}.stop")
-    lane = ScriptLane(context, endpoint, host)
-    record = HostRecord(
-        bench=config.name,
-        pid=os.getpid(),
-        fingerprint=config.fingerprint,
-        bench_file=str(config.path),
-        started_utc_ns=time.time_ns(),
-        kind="script",
-        emergency={"script": endpoint},
-        process_start=process_start(os.getpid()),
-    )
-    lane.start()
-    try:
-        announce(record)
-        yield
-    finally:
-        lane.stop()
-        withdraw(record)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import zmq
 
-from drivers.contract import Device
+from drivers.contract import Device, DeviceDescription
 from drivers.errors import BusError, LabError, LeaseError, LimitError
 from labctl.bus.messages import DELEGATED, Request, revive
 from labctl.bus.protocol import ServerSide, Sessions, reclaim
@@ -26,7 +27,6 @@ from labctl.server.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
-_EMISSION_PATIENCE_S = 0.1
 _SAFE_PATIENCE_S = 1.0
 
 
@@ -79,6 +79,7 @@ class DeviceServer:
         self._time_ns = time_ns
         self._started_ns = time.monotonic_ns()
         self._stopped: list[str] = []
+        self._emission_known: dict[str, bool] = {}
         handlers = {"calls": self._handle_call, "control": self._handle_control, "stop": self._handle_stop}
         self._lanes = {lane: self._lane(lane, handler, tcp=False) for lane, handler in handlers.items()}
         self._remote_lanes = (
@@ -134,27 +135,33 @@ class DeviceServer:
         for group in (emitters, [d for d in chosen if d not in emitters]):
             # Each in a thread of its own: an instrument that hangs must not keep the others in the light.
             threads = {d.name: threading.Thread(target=self._make_safe, args=(d,), daemon=True) for d in group}
-            for thread in threads.values():
-                thread.start()
+            for name, thread in threads.items():
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has no more threads: then one after another
+                    self._make_safe(self.devices[name])
             deadline = time.monotonic() + _SAFE_PATIENCE_S
             for name, thread in threads.items():
-                thread.join(max(deadline - time.monotonic(), 0.0))
+                if thread.ident is not None:
+                    thread.join(max(deadline - time.monotonic(), 0.0))
                 if thread.is_alive():
                     log.error("%s has not become safe within %g s and is not waited for", name, _SAFE_PATIENCE_S,
                               extra={"device": name})  # fmt: skip
 
     def _make_safe(self, device: Device) -> None:
         try:
+            self._emission_known.pop(device.name, None)
             device.safe()
+            self._emission_known[device.name] = False
         except Exception:  # safety first: report and go on
             log.exception("%s could not be made safe", device.name, extra={"device": device.name})
 
     def emergency(self, reason: str) -> None:
         """Everything safe now, and nobody in control any more: whoever was is told why at the next call."""
-        self.book.revoke(reason)  # first: what another lane turns on in between finds its lease gone
+        revoked = self.book.revoke(reason)  # first: what another lane turns on in between finds its lease gone
         self.make_safe()
         self._stopped.append(reason)
-        log.error("emergency stop: %s", reason)
+        log.log(logging.WARNING if revoked else logging.INFO, "%s", reason)
 
     # --- the emergency lane -----------------------------------------------------------------------------------------
 
@@ -168,9 +175,7 @@ class DeviceServer:
             case "revoke":
                 return self.emergency(str(request.arguments)[:500])
             case "safe":
-                if request.device:
-                    return self._device(request.device).safe()
-                return self.make_safe()
+                return self.make_safe([self._device(request.device).name] if request.device else None)
         raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows ping, safe, stop and revoke")
 
     # --- the control lane -------------------------------------------------------------------------------------------
@@ -180,10 +185,9 @@ class DeviceServer:
             case "ping":
                 return self.sessions.instance
             case "renew":
-                return self.book.renew(request.lease)
+                return self._renew(request)
             case "renew-where":
-                if request.lease:
-                    self.book.renew(request.lease)
+                self._renew(request)
                 session, number = request.arguments
                 return [self.sessions.instance, self.sessions.whereabouts(session, number)]
             case "cancel":
@@ -193,7 +197,7 @@ class DeviceServer:
                 caller.must_be(Role.OPERATOR, "control of devices")
                 return self.book.must_be_free([str(name) for name in request.arguments or []])
             case "describe":
-                return [device.describe() for device in list(self.devices.values())]
+                return [self._describe(device) for device in list(self.devices.values())]
             case "release":
                 # In this order: what another lane turns on in between finds its lease gone and is turned off there.
                 # A lease that was lost belongs to somebody else by now: their light stays on.
@@ -231,8 +235,15 @@ class DeviceServer:
             raise
         log.info("%s has control of %s", holder, ", ".join(devices), extra={"run": run})
 
+    def _renew(self, request: Request) -> None:
+        if request.lease and not request.flags & DELEGATED:
+            self.book.renew(request.lease, request.sent_ns)
+
+    def _describe(self, device: Device) -> DeviceDescription:
+        return msgspec.structs.replace(device.describe(), parts=sorted(self.parts.get(device.name, ())))
+
     def status(self) -> dict[str, Any]:
-        """Devices with emission, leases, counters."""
+        """Devices with emission, leases, counters. Nothing here waits for an instrument."""
         reclaim(self.arena)
         counts: dict[str, int] = {}
         for lane in [*self._lanes.values(), *self._remote_lanes.values()]:
@@ -253,21 +264,30 @@ class DeviceServer:
             "stopped_by": self._stopped[-1] if self._stopped else "",
             "refused_keys": self._place.door.refused if self._place.door else 0,
             "without_shared_memory": self.arena.refused,
+            "refused_streams": self.publisher.refused,
+            "busy": self.lock.locked(),
             "counts": counts,
             "devices": {
-                name: {"kind": device.kind, "backend": device.backend, "emission": self._emission(device)}
+                name: {
+                    "kind": device.kind,
+                    "backend": device.backend,
+                    "emission": self._emission_known.get(name),
+                }
                 for name, device in list(self.devices.items())
             },
         }
 
-    def _emission(self, device: Device) -> bool | None:
-        """None for devices without emission, and while another call is keeping the instrument busy."""
-        if "emission" not in device.declared_settings() or not self.lock.acquire(timeout=_EMISSION_PATIENCE_S):
-            return None
-        try:
-            return bool(getattr(device, "emission"))  # noqa: B009 - only devices that declare it have it
-        finally:
-            self.lock.release()
+    def refresh_emission(self) -> None:
+        """Read again whether devices emit, where no call is keeping them busy: an interlock may have acted."""
+        for name, device in list(self.devices.items()):
+            if "emission" not in device.declared_settings() or not self.lock.acquire(blocking=False):
+                continue
+            try:
+                self._emission_known[name] = bool(getattr(device, "emission"))  # noqa: B009 - only those that declare it
+            except LabError:
+                self._emission_known.pop(name, None)
+            finally:
+                self.lock.release()
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -276,9 +296,8 @@ class DeviceServer:
         if device is None:
             return self._handle_call_of_server(request, caller)
         if request.verb == "safe":  # whoever may call at all, whatever the lease
-            return device.safe()
-        if request.lease and not request.flags & DELEGATED:
-            self.book.renew(request.lease)
+            return self.make_safe([device.name])
+        self._renew(request)
         with self.lock:
             try:
                 return self._serve(device, request, caller)
@@ -307,13 +326,16 @@ class DeviceServer:
         if verb == "get":
             if name not in device.declared_settings():
                 raise self._unknown(device, name, device.declared_settings())
-            return getattr(device, name)
+            value = getattr(device, name)
+            if name == "emission":
+                self._emission_known[device.name] = bool(value)
+            return value
         if verb == "call":
             return self._call(device, request, caller)
         if verb == "set":
             return self._set(device, request, caller)
         if verb == "describe":
-            return device.describe()
+            return self._describe(device)
         if verb == "identity":
             return device.identity()
         if verb == "snapshot":
@@ -342,7 +364,10 @@ class DeviceServer:
             except LabError:
                 device.safe()
                 raise
-        return getattr(device, name)
+        value = getattr(device, name)
+        if name == "emission":
+            self._emission_known[device.name] = bool(value)
+        return value
 
     def _call(self, device: Device, request: Request, caller: Caller) -> Any:
         name = request.name
@@ -363,6 +388,7 @@ class DeviceServer:
         check_arguments(device, name, positional, named)
         for connection in self.delegates.get(device.name, ()):
             connection.side.lease = request.lease
+            connection.side.role_cap = caller.role
         value = getattr(device, name)(*positional, **named)
         self.publisher.publish(device.name, value)
         return value

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -169,7 +170,7 @@ class Supervisor:
                 text=config.text,
                 overlay_text=config.overlay_text,
                 host=self.record,
-                calls={server: lanes["calls"] for server, lanes in self._local.items()},
+                lanes=self._local,
                 local=self._local.get(name, {}),
                 remote=self._remote.get(name, {}),
                 advertised=self._advertised.get(name, {}),
@@ -229,6 +230,10 @@ class Supervisor:
 
     def end(self) -> None:
         """Make everything safe, then end the processes: servers, world, directory. Leaves nothing behind."""
+        # A second Ctrl-C, or a terminal that closes meanwhile, must not leave half of it undone with the light on.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
         self._ending = True
         if self._heart is not None:
             self._heart.stop()
@@ -396,6 +401,7 @@ class Supervisor:
                 "pid": child.process.pid if child.process is not None else None,
                 "ready": child.ready,
                 "deaths": child.deaths,
+                "heard_s": time.monotonic() - child.heard if child.ready else None,
             }
             for child in self._children.values()
         }
@@ -421,4 +427,4 @@ def supervised(config: BenchConfig) -> Any:
         finally:
             supervisor.end()
     finally:
-        context.term()
+        context.destroy(linger=0)

@@ -32,7 +32,7 @@ from labctl.bus.records import BenchRecord
 from labctl.server import logs, runtime
 from labctl.server.directory import HEARTBEAT_S, Directory, Heart
 from labctl.server.host import Host
-from labctl.server.server import Place
+from labctl.server.server import DeviceServer, Place
 from labctl.server.world import WorldHome
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Task(msgspec.Struct, frozen=True):
     text: str
     overlay_text: str
     host: runtime.HostRecord
-    calls: dict[str, str]
+    lanes: dict[str, dict[str, str]]
     local: dict[str, str]
     remote: dict[str, str]
     advertised: dict[str, str]
@@ -174,7 +174,7 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             directory.start()
         else:
             place = Place(task.local, task.remote, task.advertised, keys, door)
-            elsewhere = {name: calls for name, calls in task.calls.items() if name != task.name}
+            elsewhere = {name: lanes for name, lanes in task.lanes.items() if name != task.name}
             host = Host(
                 config, context, {task.name: place}, elsewhere=elsewhere, world_endpoint=task.world,
                 started_by=task.host.pid, apart=True,
@@ -183,11 +183,16 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             host.start()
             stack.callback(host.close)
             server = host.servers[task.name]
-            heart = Heart(context, task.host.directory, task.name, server.status, server.record)
+            heart = Heart(context, task.host.directory, task.name, lambda: _state(server), server.record)
             stack.callback(heart.stop)
             _first_beat(heart, end)
             heart.start()
         yield
+
+
+def _state(server: DeviceServer) -> dict[str, Any]:
+    server.refresh_emission()
+    return server.status()
 
 
 def _first_beat(heart: Heart, end: _End) -> None:

@@ -1,4 +1,4 @@
-"""What every emulated instrument is: state, timing and faults of the real one, below its driver and attached to a world.
+"""What every emulated instrument is: state, timing and faults of the real one, below its driver, attached to a world.
 
 The driver above is the one of the table and runs unmodified vendor-layer code; what is emulated is the wire, the screen
 or the library it speaks to.
@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict
 from drivers.errors import ConfigurationError
 
 Fault = Literal["mute", "late", "corrupt-crc", "interlock-open", "over-range", "port-loss", "firmware"]
-"""mute: no answer. late: answers after the driver's time-out. corrupt-crc: answers with a wrong check sum, or otherwise
-garbled. interlock-open: emission is refused and goes off. over-range: a value beyond what the instrument takes or shows.
-port-loss: the line is cut, and comes back when the fault is cleared. firmware: another firmware's answers."""
+"""mute: no answer. late: answers after the driver's time-out. corrupt-crc: answers with a wrong check sum, or else
+garbled. interlock-open: emission is refused and goes off. over-range: a value beyond what the instrument takes or
+shows. port-loss: the line is cut, and comes back when the fault is cleared. firmware: another firmware's answers."""
 
 Mutation = Literal["scale", "stale", "ignore-setpoint", "dark", "late"]
 """Ways in which an instrument is wrong without saying so; a conformance suite must notice. scale: 10 % off. stale: the
-last value or frame again. ignore-setpoint: set-points are confirmed and not acted on. dark: no light, or none seen. late:
-answers correctly, a second too late for its specification."""
+last value or frame again. ignore-setpoint: set-points are confirmed and not acted on. dark: no light, or none seen.
+late: answers correctly, a second too late for its specification."""
 
 
 class EmulatorOptions(BaseModel):
@@ -33,8 +33,8 @@ class EmulatorOptions(BaseModel):
 class Emulator(ABC):
     """One instrument. `start` and `stop` may be called again; everything else from any thread.
 
-    world: as devices get it, with ``parameters``, ``clock``, ``state`` and its operations, and nothing else. name: of the
-    device, under which it is attached to the world.
+    world: as devices get it, with ``parameters``, ``clock``, ``state`` and its operations, and nothing else. name: of
+    the device, under which it is attached to the world.
     """
 
     Options: ClassVar[type[EmulatorOptions]] = EmulatorOptions
@@ -60,7 +60,7 @@ class Emulator(ABC):
         """Power off; nothing is left behind. Harmless when already off."""
 
     def inject(self, fault: str | None) -> None:
-        """Break it in a way that is noticed, until another fault or None. ConfigurationError if it has no such fault."""
+        """Break it in a way that is noticed, until another fault or None. ConfigurationError if it has no such one."""
         if fault is not None and fault not in self.faults:
             raise ConfigurationError(f"{self.name}: no fault {fault!r}; it has {', '.join(sorted(self.faults))}")
         self.fault = fault

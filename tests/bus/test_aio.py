@@ -13,7 +13,8 @@ import pytest
 from benchmarks.table import Table, table
 from drivers.errors import BusError, LeaseError
 from labctl import open_bench, stop_benches
-from labctl.bus.aio import AsyncBench, open_observer
+from labctl.bench.observe import open_observer
+from labctl.bus.aio import AsyncBench
 
 
 @pytest.fixture(scope="module")

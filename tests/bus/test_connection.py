@@ -156,6 +156,13 @@ def test_a_call_that_was_interrupted_is_cancelled_before_its_turn(lab: Lab, benc
 # --- servers that come and go -----------------------------------------------------------------------------------
 
 
+def _answers(connection: Connection) -> bool:
+    try:
+        return bool(connection.request("lamp", "call", "look", [[], {}], timeout_s=2.0) == 42)
+    except BusError:
+        return False
+
+
 def test_a_connection_reaches_the_server_that_was_started_anew_where_the_old_one_was() -> None:
     config = bench_config()
     context: zmq.Context[Any] = zmq.Context()
@@ -169,7 +176,7 @@ def test_a_connection_reaches_the_server_that_was_started_anew_where_the_old_one
             connection.request("lamp", "call", "look", [[], {}])
         connection.set_send_patience(10.0)
         with running(config, context, places):
-            assert connection.request("lamp", "call", "look", [[], {}]) == 42
+            wait_until(lambda: _answers(connection))  # what is sent while the line is just being made may be lost
     finally:
         connection.close()
         context.term()

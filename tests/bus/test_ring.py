@@ -159,12 +159,20 @@ def test_a_slot_lent_to_two_readers_is_free_when_both_gave_it_back(arena: Arena)
     assert len(_all_slots(arena)) == full + 1
 
 
-def test_nobody_gives_back_what_was_lent_to_another(arena: Arena) -> None:
+def test_numbers_that_were_never_lent_give_nothing_back(arena: Arena) -> None:
     place = lent(arena, drawn(arena))
-    arena.give_back([place.lent, 10**12], "somebody else")
+    arena.give_back([place.lent + 1, 10**12, -1])
     assert arena.borrowers() == {"reader"}
-    arena.give_back([place.lent], "reader")
+    arena.give_back([place.lent, place.lent])
     assert arena.borrowers() == set()
+
+
+def test_two_servers_do_not_lend_under_the_same_numbers() -> None:
+    """A server that was started again must not take for its own what its predecessor had lent."""
+    first = "import labctl.bus.ring as r; print(next(r._lend_numbers))"
+    numbers = [subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, check=True).stdout]
+    numbers += [subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, check=True).stdout]
+    assert numbers[0] != numbers[1]
 
 
 @pytest.fixture
@@ -180,13 +188,50 @@ def pair() -> Iterator[tuple[ClientSide, ServerSide, Arena]]:
     theirs.close()
 
 
+def taken(client: ClientSide, frames: Any) -> Any:
+    found = client.take(frames)
+    assert found is not None
+    assert isinstance(found[1], Reply)
+    return found[1].value
+
+
+def test_an_array_kept_after_its_connection_is_given_back_by_a_later_one(
+    pair: tuple[ClientSide, ServerSide, Arena],
+) -> None:
+    client, server, arena = pair
+    request = server.receive(client.request("eye", "call", "snap")[1])
+    value = taken(client, server.answer(request, np.arange(100_000.0)))
+    client.close()
+    later = ClientSide(Arena())
+    later.welcome(server.receive(later.hello()))
+    server.receive(later.request("eye", "get", "x")[1])
+    assert arena.borrowers() == {client.session}
+    del value
+    server.receive(later.request("eye", "get", "x")[1])
+    assert arena.borrowers() == set()
+
+
+def test_an_array_changed_by_its_sender_during_the_call_is_an_error(pair: tuple[ClientSide, ServerSide, Arena]) -> None:
+    client, server, _ = pair
+    arena = client._arena
+    assert arena is not None
+    drawing = arena.array((100_000,), np.float64)
+    request = server.receive(client.request("slm", "call", "write", drawing)[1])
+    arena._rings[0]._sequences[:] += 1  # as if the sender had written there again
+    found = client.take(server.answer(request, 1))
+    assert found is not None
+    assert isinstance(found[1], Reply)
+    assert found[1].failure is not None
+    assert "changed by its sender" in found[1].failure.message
+
+
 def test_a_slot_is_given_back_with_the_next_request(pair: tuple[ClientSide, ServerSide, Arena]) -> None:
     client, server, arena = pair
     _, frames = client.request("eye", "call", "snap")
     request = server.receive(frames)
     answer = server.answer(request, np.arange(100_000.0))
     assert len(answer) == 1  # only its place is sent
-    value = client.reply(answer).value
+    value = taken(client, answer)
     server.receive(client.request("eye", "get", "x")[1])
     assert arena.borrowers() == {client.session}
     del value
@@ -200,7 +245,7 @@ def test_what_a_client_lent_with_a_request_is_free_after_the_answer(pair: tuple[
     assert arena is not None
     request = server.receive(client.request("slm", "call", "write", np.arange(100_000.0))[1])
     assert arena.borrowers() == {client.session}
-    client.reply(server.answer(request, None))
+    taken(client, server.answer(request, None))
     assert arena.borrowers() == set()
 
 

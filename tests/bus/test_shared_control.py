@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -53,10 +54,9 @@ def loss(bench: Bench, act: Any) -> str:
 
 def test_two_clients_control_different_devices_of_the_same_and_of_other_servers(wide: Lab) -> None:
     first, second = wide.bench(), wide.bench()
-    with first.control("first", ["lamp"]), second.control("second", ["spare", "relay"]):
+    with first.control("first", ["lamp"]), second.control("second", ["spare", "eye"]):
         first.lamp.emission = True
         second.spare.emission = True
-        assert second.relay.pass_on is not None
         with pytest.raises(LeaseError, match=r"spare\.power_w: controlled by second .*reading is allowed"):
             first.spare.power_w = 1.0
         with pytest.raises(LeaseError, match=r"lease is not on spare; name it in"):
@@ -103,15 +103,68 @@ def test_the_whole_bench_is_refused_while_somebody_has_one_device(wide: Lab) -> 
 
 def test_what_was_granted_before_a_refusal_is_given_back(wide: Lab) -> None:
     first, second = wide.bench(), wide.bench()
-    with first.control("first", ["relay"]):
+    with first.control("first", ["spare"]):
         with (
-            pytest.raises(LeaseError, match=r"relay: controlled by first"),
-            second.control("second", ["lamp", "relay"]),
+            pytest.raises(LeaseError, match=r"spare: controlled by first"),
+            second.control("second", ["relay", "spare"]),
         ):
             pass
-        assert wide.host.servers["a"].book.status() == []
+        assert wide.host.servers["b"].book.status() == []
         with second.control("second", ["lamp"]):
             second.lamp.emission = True
+
+
+def test_control_of_a_composite_is_control_of_its_parts_in_whatever_servers(wide: Lab, lab: Lab) -> None:
+    for made in (wide, lab):
+        with made.bench().control("relay", ["relay"]) as bench:
+            assert bench.relay.pass_on(3) == 3
+            bench.lamp.emission = True
+            with pytest.raises(LeaseError, match=r"lamp: controlled by relay"), made.bench().control("x", ["lamp"]):
+                pass
+
+
+def test_who_may_not_use_a_part_may_not_use_the_composite(lab: Lab) -> None:
+    with lab.bench().control("first", ["lamp"]), pytest.raises(LeaseError, match=r"lamp: controlled by first"):
+        lab.bench().relay.pass_on(3)
+
+
+def test_another_thread_does_not_renew_for_a_loop_that_hangs(short: Lab) -> None:
+    bench = short.bench()
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            with contextlib.suppress(LeaseError):
+                bench.lamp.hours  # noqa: B018 - reading is what it does
+            time.sleep(0.01)
+
+    reader = threading.Thread(target=read)
+    with pytest.raises(LeaseError), bench.control("hangs"):
+        bench.lamp.emission = True
+        reader.start()
+        wait_until(lambda: not short.lamp.on)
+        bench.lamp.emission = True
+    over.set()
+    reader.join()
+
+
+def test_a_lease_is_counted_from_when_a_request_was_sent() -> None:
+    """Calls that wait behind others must not keep alive the lease of somebody who died meanwhile."""
+    book = LeaseBook()
+    book.acquire("t" * 16, "x", "", ["lamp"], 1.0)
+    expires_ns = book._leases["t" * 16].expires_ns
+    book.renew("t" * 16, time.monotonic_ns() - 10**9)
+    assert book._leases["t" * 16].expires_ns == expires_ns
+    book.renew("t" * 16, time.monotonic_ns() + 10**12)
+    assert book._leases["t" * 16].expires_ns <= time.monotonic_ns() + 10**9
+
+
+def test_a_bench_in_a_forked_process_says_so(wide: Lab) -> None:
+    bench = wide.bench()
+    for server in bench._servers.values():
+        server.calls.side._pid += 1  # as the child sees it
+    with pytest.raises(BusError, match=r"forked; open it here"):
+        bench.lamp.hours  # noqa: B018 - reading is what it does
 
 
 def test_of_many_who_want_the_same_devices_one_has_them_at_a_time(wide: Lab) -> None:
@@ -145,7 +198,7 @@ def test_of_many_who_want_the_same_devices_one_has_them_at_a_time(wide: Lab) -> 
 
 def test_an_observer_reads_everything_while_others_are_in_control(wide: Lab) -> None:
     observer = wide.bench()
-    with wide.bench().control("first", ["lamp"]), wide.bench().control("second", ["relay", "spare"]):
+    with wide.bench().control("first", ["lamp"]), wide.bench().control("second", ["eye", "spare"]):
         assert observer.snapshot()["lamp"]["power_w"] == 2.0
         assert observer.lamp.look() == 42
 

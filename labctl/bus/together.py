@@ -1,0 +1,40 @@
+"""Several servers asked at once: one that hangs must not keep the others waiting."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from drivers.errors import LabError
+
+T = TypeVar("T")
+
+
+def together(calls: Mapping[str, Callable[[], T]]) -> dict[str, T | LabError]:
+    """Make every call in a thread of its own; by name what it returned, or the LabError it raised."""
+    results: dict[str, T | LabError] = {}
+
+    def make(name: str, call: Callable[[], T]) -> None:
+        try:
+            results[name] = call()
+        except LabError as error:
+            results[name] = error
+
+    threads = [threading.Thread(target=make, args=item, daemon=True) for item in calls.items()]
+    for thread, item in zip(threads, calls.items(), strict=True):
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads: then one after another
+            make(*item)
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join()
+    return results
+
+
+def this_user(reason: str = "") -> str:
+    """Who stops a bench, and why."""
+    return f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}"
