@@ -180,7 +180,7 @@ class Connection:
                 self._socket.send_multipart(frames, copy=all(len(f) < _BIG for f in frames))
         except zmq.Again:
             raise BusError(
-                f"{what}: nobody listens on {self.endpoint}: the server ended, or is being started again "
+                f"{what}: nobody listens on {self.endpoint}: the server ended, hangs, or is being started again "
                 "(`labctl status`, `labctl up`)"
                 + ("; or it does not let this user's key in (`labctl keys allow`)" if self.address.server_key else "")
             ) from None

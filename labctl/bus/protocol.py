@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,6 +205,8 @@ class ClientSide:
             answer: Reply | BusError = error
         else:
             number, answer = reply.number, reply
+            if reply.failure is not None and reply.failure.error_type == REPEATED:
+                return None  # the answer itself is still on its way
             if number < 0 and reply.failure is not None:  # the server could not even read the request's number
                 number = next(iter(self.waiting), 0)
         self.settled(number)
@@ -244,6 +247,18 @@ def result_of(reply: Reply) -> Any:
     return revive(reply.value)
 
 
+REPEATED = "Repeated"
+"""Type of the failure that tells of a request that came twice and whose answer is not kept."""
+
+
+class Refusal(Enum):
+    """Why a request is not executed."""
+
+    CANCELLED = "was cancelled before its turn came and was not executed"
+    EXPIRED = "expired before its turn came and was not executed: the server was busy with another call. Try again"
+    REPEATED = "came twice; it was executed once, and its answer is not kept"
+
+
 class _Session:
     """Which requests of a client were begun: all up to ``floor``, and some above it if others were lost on the way."""
 
@@ -281,11 +296,14 @@ class Sessions:
         self.instance = instance or secrets.token_hex(8)
         """Differs after every start of the server."""
 
-    def begin(self, session: str, number: int) -> list[Buffer] | str | None:
-        """None if the request may be executed now; else its remembered answer, or why it is refused."""
+    def begin(self, session: str, number: int, *, late: bool = False) -> list[Buffer] | Refusal | None:
+        """None if the request may be executed now; else its remembered answer, or why it is refused.
+
+        late: it has come after it expired.
+        """
         with self._lock:
             if self._cancelled and (session, number) in self._cancelled:
-                return "was cancelled before its turn came and was not executed"
+                return Refusal.CANCELLED
             found = self._sessions.get(session)
             if found is None:
                 found = self._sessions[session] = _Session()
@@ -295,7 +313,9 @@ class Sessions:
                 self._sessions.move_to_end(session)
             if found.began(number):
                 kept = found.replies.get(number)
-                return kept if kept is not None else "came twice; it was executed once, and its answer is not kept"
+                return kept if kept is not None else Refusal.REPEATED
+            if late:
+                return Refusal.EXPIRED
             found.begin(number)
             found.running = number
             return None
@@ -375,15 +395,19 @@ class ServerSide:
             return self.unreadable(frames, error)
         if request.released and self._arena is not None:
             self._arena.give_back(request.released)
-        if self._expires and request.expires_ns and time.monotonic_ns() > request.expires_ns:
-            self.counts["expired"] += 1
-            why = "expired before its turn came and was not executed: the server was busy with another call. Try again"
-            return self._refuse(request, why)
-        known = self.sessions.begin(request.session, request.number)
+        late = self._expires and request.expires_ns and time.monotonic_ns() > request.expires_ns
+        known = self.sessions.begin(request.session, request.number, late=bool(late))
         if known is None:
             return request
-        self.counts["repeated"] += 1
-        return self._refuse(request, known) if isinstance(known, str) else known
+        if isinstance(known, list):
+            self.counts["repeated"] += 1
+            return known
+        self.counts["expired" if known is Refusal.EXPIRED else "repeated"] += 1
+        what = f"{request.device or 'server'}.{request.name or request.verb} {known.value}"
+        if known is Refusal.REPEATED:
+            # Not an error of the contract: whoever still waits for the first answer goes on waiting.
+            return Encoder().encode(Reply(request.number, None, Failure(REPEATED, what, "")))
+        return self._failure(request.number, BusError(what))
 
     def unreadable(self, frames: Sequence[Buffer], error: BaseException) -> list[Buffer]:
         """Frames that say why a message was not taken in."""
@@ -442,11 +466,6 @@ class ServerSide:
         if not fits:
             about = {"lowest": VERSION, "highest": VERSION}
         return Encoder().encode(Welcome("labctl", VERSION if fits else 0, about))
-
-    def _refuse(self, request: Request, why: str) -> list[Buffer]:
-        return self._failure(
-            request.number, BusError(f"{request.device or 'server'}.{request.name or request.verb} {why}")
-        )
 
     def _failure(self, number: int, error: BaseException) -> list[Buffer]:
         trace = "".join(traceback.format_exception(error))

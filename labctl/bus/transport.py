@@ -145,7 +145,8 @@ def connect(
 def _prepare_tcp(socket: Any, endpoint: str) -> None:
     if "[" in endpoint:
         socket.setsockopt(zmq.IPV6, 1)
-    # A link that was cut is noticed; a lease does not wait for that.
-    socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3000)
-    socket.setsockopt(zmq.HEARTBEAT_TTL, 3000)
+    # A link that was cut is noticed in the end; a lease does not wait for that, and a heartbeat waits behind the frames
+    # that a slow link is still carrying.
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 5_000)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 60_000)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, 60_000)
