@@ -19,6 +19,7 @@ from labctl.bus.transport import Address, connect
 
 _BIG = 1 << 16
 _SEND_PATIENCE_MS = 2000
+_MOST_IN_FLIGHT = 200
 _SLOWEST_LINK_BYTES_PER_S = 1e6
 _ASK_AGAIN_AFTER_S = 10.0
 _LOST_AFTER_S = 60.0
@@ -132,8 +133,20 @@ class Connection:
         if self.before_request is not None:
             self.before_request()
         with self._lock:
+            if len(self.side.waiting) >= _MOST_IN_FLIGHT:
+                self._make_room()
             number = self._send(device, verb, name, arguments, timeout_s)
         return Pending(self, number, f"{device or 'server'}.{name or verb}", timeout_s)
+
+    def _make_room(self) -> None:
+        """Wait for the oldest answer and keep it: a server drops answers that nobody takes."""
+        oldest = next(iter(self.side.waiting))
+        answer: Reply | BusError
+        try:
+            answer = self._wait(oldest, "an earlier call", None)
+        except BusError as error:
+            answer = error
+        self._answers[oldest] = answer
 
     def about(self) -> dict[str, Any]:
         """What the server said of itself when it was greeted."""

@@ -121,6 +121,13 @@ def test_the_answer_of_an_abandoned_call_is_not_taken_for_another(lab: Lab) -> N
     assert connection.request("lamp", "call", "echo", [["mine"], {}]) == "mine"
 
 
+def test_far_more_calls_under_way_than_queues_hold_are_all_answered() -> None:
+    with laboratory(bench_config(), ipc=True) as lab:
+        bench = lab.bench()
+        under_way = [bench.lamp.echo.submit(k) for k in range(3000)]
+        assert [pending.result() for pending in under_way] == list(range(3000))
+
+
 def test_a_greeting_answered_too_late_is_not_taken_for_another_answer(lab: Lab) -> None:
     connection = lab.connection(patience_s=0.05)
     with busy(lab, 0.4), pytest.raises(BusError, match=r"no answer"):
