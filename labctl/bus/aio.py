@@ -17,8 +17,8 @@ import zmq.asyncio
 from drivers.contract import ROI, DeviceDescription
 from drivers.errors import BusError, LabError
 from labctl.bus import security
+from labctl.bus.client_side import ClientSide, result_of
 from labctl.bus.messages import Buffer, Decoder, Reply
-from labctl.bus.protocol import ClientSide, result_of
 from labctl.bus.records import BenchRecord, record_from
 from labctl.bus.ring import Arena, Reader
 from labctl.bus.stream import Item, Numbering, make_topic, open_item, reduction_of

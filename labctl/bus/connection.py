@@ -11,8 +11,8 @@ from typing import Any
 import zmq
 
 from drivers.errors import BusError
+from labctl.bus.client_side import SLOWEST_LINK_BYTES_PER_S, ClientSide, result_of
 from labctl.bus.messages import Buffer, Reply, is_welcome
-from labctl.bus.protocol import ClientSide, result_of
 from labctl.bus.ring import Arena
 from labctl.bus.security import KeyPair
 from labctl.bus.transport import Address, connect
@@ -20,7 +20,6 @@ from labctl.bus.transport import Address, connect
 _BIG = 1 << 16
 _SEND_PATIENCE_MS = 2000
 _MOST_IN_FLIGHT = 200
-_SLOWEST_LINK_BYTES_PER_S = 1e6
 _ASK_AGAIN_AFTER_S = 10.0
 _LOST_AFTER_S = 60.0
 """An answer of which nothing was heard for so long will not come. Large ones take their time on slow links."""
@@ -253,7 +252,7 @@ class Connection:
         """Ask again, or give up, when a request or its answer was lost with a link. No number is executed twice."""
         for_s = missing.noted(where)
         frames = self.side.waiting.get(number, [])
-        lost = missing.lost_after_s + sum(map(len, frames)) / _SLOWEST_LINK_BYTES_PER_S
+        lost = missing.lost_after_s + sum(map(len, frames)) / SLOWEST_LINK_BYTES_PER_S
         if for_s > lost:
             told = "its answer was lost" if where == "done" else "it was not begun in time, or never came"
             raise BusError(f"{what}: {told}; {self.endpoint} answers otherwise. Ask again")

@@ -33,6 +33,9 @@ LARGEST_ARRAY_BYTES = 1 << 30
 LARGEST_HEADER_BYTES = 1 << 22
 MOST_FRAMES = 64
 
+REPEATED = "Repeated"
+"""Type of the failure that tells of a request that came twice and whose answer is not kept."""
+
 UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError, IndexError)
 """What decoding of arbitrary bytes may raise."""
 

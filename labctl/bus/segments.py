@@ -34,6 +34,16 @@ def folder() -> Path:
     return memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
 
 
+def machine() -> str:
+    """This machine since it was started: clocks agree, and memory can be shared, within one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        import platform
+
+        return platform.node()
+
+
 def process_start(pid: int) -> str:
     """When a process began, in the system's own count; empty where the system does not say."""
     try:

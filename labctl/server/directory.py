@@ -16,9 +16,9 @@ from drivers.errors import BusError, ConfigurationError, LabError
 from labctl.bus import security
 from labctl.bus.connection import Connection
 from labctl.bus.messages import Request
-from labctl.bus.protocol import ServerSide
 from labctl.bus.records import BenchRecord, ServerRecord, plain, record_from
 from labctl.bus.roles import LOCAL_USER, Caller
+from labctl.bus.server_side import ServerSide
 from labctl.bus.transport import Address
 from labctl.server import runtime
 from labctl.server.lane import Lane, start_all

@@ -17,10 +17,10 @@ from labctl.bench.config import BenchConfig
 from labctl.bus import security
 from labctl.bus.connection import Connection
 from labctl.bus.messages import Request
-from labctl.bus.protocol import ServerSide
 from labctl.bus.roles import Caller
 from labctl.bus.security import KeyPair
 from labctl.bus.segments import process_start
+from labctl.bus.server_side import ServerSide
 from labctl.bus.together import this_user, together
 from labctl.bus.transport import Address
 from labctl.server import runtime

@@ -13,9 +13,9 @@ import zmq
 
 from drivers.errors import BusError, LabError
 from labctl.bus.messages import MOST_FRAMES, ROLE_SHIFT, Buffer, Request
-from labctl.bus.protocol import ServerSide
 from labctl.bus.roles import LOCAL_USER, Caller, Role
 from labctl.bus.security import Door, KeyPair
+from labctl.bus.server_side import ServerSide
 from labctl.bus.transport import listen
 
 log = logging.getLogger(__name__)

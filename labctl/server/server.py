@@ -15,11 +15,11 @@ import zmq
 from drivers.contract import Device, DeviceDescription
 from drivers.errors import BusError, LabError, LeaseError, LimitError
 from labctl.bus.messages import DELEGATED, Request, revive
-from labctl.bus.protocol import ServerSide, Sessions, reclaim
 from labctl.bus.records import ServerRecord
 from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
+from labctl.bus.server_side import ServerSide, Sessions, reclaim
 from labctl.server.arguments import check_arguments
 from labctl.server.lane import ANONYMOUS, Lane, start_all
 from labctl.server.leases import LONGEST_LEASE_S, LeaseBook, Watchdog

@@ -21,10 +21,10 @@ from pydantic import BaseModel
 from drivers.errors import BusError
 from labctl.bus.connection import Connection
 from labctl.bus.messages import Request, revive
-from labctl.bus.protocol import ServerSide
 from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller
 from labctl.bus.segments import Attachments, Segment, process_alive
+from labctl.bus.server_side import ServerSide
 from labctl.server.lane import Lane
 
 _CELLS = 64

@@ -20,7 +20,7 @@ from drivers.errors import BusError, ConfigurationError, DeviceError, DeviceTime
 from labctl.bench.client import Bench
 from labctl.bus.connection import Connection
 from labctl.bus.messages import VERSION, Hello, Request, decode_reply, decode_welcome, encode
-from labctl.bus.protocol import ServerSide
+from labctl.bus.server_side import ServerSide
 from labctl.server.lane import Lane
 
 _numbers = itertools.count(1)

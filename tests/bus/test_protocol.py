@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.errors import BusError, DeviceError
+from labctl.bus.client_side import START_WITHIN_S, ClientSide, result_of
 from labctl.bus.messages import VERSION, Hello, Request, Welcome, decode_reply, decode_welcome, encode
-from labctl.bus.protocol import START_WITHIN_S, ClientSide, ServerSide, Sessions, machine, result_of
 from labctl.bus.ring import Arena
 from labctl.bus.roles import LOCAL_USER
+from labctl.bus.segments import machine
+from labctl.bus.server_side import ServerSide, Sessions
 
 S = 1_000_000_000
 

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from drivers.errors import BusError
 from labctl.bus import segments
+from labctl.bus.client_side import ClientSide
 from labctl.bus.messages import Decoder, Encoder, Reply
-from labctl.bus.protocol import ClientSide, ServerSide
 from labctl.bus.ring import SMALLEST_SHARED_BYTES, Arena, OverwrittenError, Place, Reader
 from labctl.bus.segments import Attachments, Segment
+from labctl.bus.server_side import ServerSide
 
 SHAPE = (300, 400)
 
