@@ -17,6 +17,7 @@ Group = Literal[
     "labctl.kinds",
     "labctl.drivers",
     "labctl.simulated",
+    "labctl.emulators",
     "labctl.worlds",
     "labctl.alignments",
     "labctl.protocols",

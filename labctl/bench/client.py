@@ -30,6 +30,7 @@ from labctl.bus.records import BenchRecord
 from labctl.bus.ring import Arena
 from labctl.bus.stream import Stream, reduction_of
 from labctl.bus.together import this_user, together
+from labctl.server.apart import served_apart
 from labctl.server.directory import find_remote, find_up
 from labctl.server.emergency import within_script
 from labctl.server.lane import end_context
@@ -362,6 +363,10 @@ def open_bench(
                 _must_match(config, record, f"bench {config.name} at {at}")
             else:
                 found, remote = find_up(context, config.name), False
+                if found is None and config.emulated:
+                    # Instruments, and a world they share, are processes of their own: as `labctl up`, for this while.
+                    stack.enter_context(served_apart(config))
+                    found = find_up(context, config.name)
                 if found is not None:
                     _must_match(config, found, f"a server for bench {config.name}")
                     record = found

@@ -22,9 +22,11 @@ from labctl.bench.schema import NetworkTable
 class DeviceConfig:
     """One device of the bench.
 
-    backend: "simulated" or "real". driver: its registered name, None when simulated without one. factory: the
-    class to instantiate. options: the class's own parameters, None if it has none. settings: SI values by the
-    contract's setting name. limits: what the bench file allows, by setting name, in SI.
+    backend: "simulated", "emulated" or "real". driver: its registered name, None when simulated without one. factory:
+    the class to instantiate. options: the class's own parameters, None if it has none, or if some of them are known
+    only when its emulated instrument runs. settings: SI values by the contract's setting name. limits: what the bench
+    file allows, by setting name, in SI. emulator, emulator_options: class and parameters of the emulated instrument.
+    given: the file's keys for the driver, as they are written there.
     """
 
     name: str
@@ -35,6 +37,16 @@ class DeviceConfig:
     options: BaseModel | None
     settings: dict[str, Any]
     limits: dict[str, Limits]
+    emulator: Any = None
+    emulator_options: BaseModel | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+
+    def options_with(self, connection: Mapping[str, Any]) -> BaseModel | None:
+        """The driver's parameters, with those that lead to its emulated instrument. Raises pydantic.ValidationError."""
+        model = getattr(self.factory, "Options", None)
+        if self.emulator is None or not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return self.options
+        return model.model_validate({**self.given, **connection})
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,11 @@ class BenchConfig:
         line = line_of(key_lines(self.text), path)
         return f"{self.path}{f':{line}' if line else ''}: {key}"
 
+    @property
+    def emulated(self) -> tuple[DeviceConfig, ...]:
+        """Devices whose instruments are emulated."""
+        return tuple(device for device in self.devices.values() if device.emulator is not None)
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ when anything the bench does by its configuration differs.
@@ -87,6 +104,8 @@ class BenchConfig:
                     "driver": device.driver,
                     "class": f"{device.factory.__module__}:{device.factory.__qualname__}",
                     "options": device.options,
+                    "given": device.given,
+                    "emulator_options": device.emulator_options,
                     "settings": device.settings,
                     "limits": device.limits,
                 }

@@ -50,10 +50,48 @@ def device_config(name: str, table: Mapping[str, Any], findings: list[Finding]) 
     settings, limits, others = _settings_and_limits(factory or kind, table, fixed.limits, path, findings)
     if factory is None or backend is None:
         return None
+    if backend == "emulated":
+        return _emulated(name, fixed.kind, str(driver), factory, settings, limits, others, findings, before)
     options = _options(factory, backend, driver, others, path, findings)
     if len(findings) > before:
         return None
     return DeviceConfig(name, fixed.kind, backend, driver, factory, options, settings, limits)
+
+
+def _emulated(
+    name: str,
+    kind: str,
+    driver: str,
+    factory: type[Configurable],
+    settings: dict[str, Any],
+    limits: dict[str, Limits],
+    others: Mapping[str, Any],
+    findings: list[Finding],
+    before: int,
+) -> DeviceConfig | None:
+    """A real driver on an emulated instrument: the file's keys are the driver's, the emulator's, or unknown."""
+    path: KeyPath = ("devices", name)
+    emulator = registered("labctl.emulators", driver, (*path, "driver"), findings)
+    if emulator is None:
+        return None
+    own, theirs = _options_model(factory), _options_model(emulator)
+    own_keys, their_keys = (field_keys(model) if model else [] for model in (own, theirs))
+    settable = [s.info(s.limits).file_key for s in factory.declared_settings().values() if not s.read_only]
+    unknown = [key for key in others if key not in own_keys and key not in their_keys]
+    findings.extend(unknown_key((*path, key), [*_FIXED, *settable, *own_keys, *their_keys]) for key in unknown)
+    given = {key: value for key, value in others.items() if key in own_keys}
+    if own is not None:
+        found: list[Finding] = []
+        validated(own, given, path, found)
+        # What leads to the instrument is told when the emulated one runs.
+        supplied = {(*path, key) for key in emulator.supplies}
+        findings.extend(f for f in found if not (f.path in supplied and f.path[-1] not in given))
+    options = None
+    if theirs is not None:
+        options = validated(theirs, {k: v for k, v in others.items() if k in their_keys}, path, findings)
+    if len(findings) > before:
+        return None
+    return DeviceConfig(name, kind, "emulated", driver, factory, None, settings, limits, emulator, options, given)
 
 
 def _is_device(found: object) -> bool:

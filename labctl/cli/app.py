@@ -105,6 +105,18 @@ def up(
 
 
 @app.command()
+def emulate(
+    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    set_: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a bench's emulated instruments alone, and say what leads to them, until Ctrl-C."""
+    from labctl.cli.bench import emulate_bench
+
+    raise typer.Exit(emulate_bench(bench, set_ or [], json))
+
+
+@app.command()
 def status(json: JsonOption = False, at: AtOption = None) -> None:
     """Show the benches that are up: every device, server, lease and heartbeat."""
     from labctl.cli.bench import show_status

@@ -40,6 +40,23 @@ def serve_bench(file: str, assignments: list[str]) -> int:
     return 0
 
 
+def emulate_bench(file: str, assignments: list[str], as_json: bool) -> int:
+    """Run the emulated instruments of a bench until interrupted, and say what leads to them."""
+    from labctl.server.supervisor import supervised
+
+    config = load_bench(file, parse_assignments(assignments))
+    if not config.emulated:
+        raise ConfigurationError(f'{config.path}: no device has backend = "emulated"; nothing is there to be emulated')
+    with supervised(config, instruments_only=True) as supervisor:
+        if as_json:
+            print(json.dumps(supervisor.connections), flush=True)  # noqa: T201
+        for device, options in supervisor.connections.items() if not as_json else ():
+            told = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+            print(f"{device} ({config.devices[device].driver}): {told}", flush=True)  # noqa: T201
+        supervisor.watch()
+    return 0
+
+
 # --- status -------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -38,11 +39,19 @@ class Child:
     start_at: float = 0.0
     back_off_s: float = FIRST_BACK_OFF_S
     said: bytes = field(default=b"")
+    connection: dict[str, Any] = field(default_factory=dict)
+    """What leads to the emulated instrument that this process is."""
 
     @property
     def label(self) -> str:
-        """In messages and status: the server's name, or the role."""
-        return self.task.name if self.task.role == "server" else self.task.role
+        """In messages and status: the server's name, the emulated device, or the role."""
+        match self.task.role:
+            case "server":
+                return self.task.name
+            case "emulator":
+                return f"{self.task.name} (emulated)"
+            case role:
+                return role
 
     @property
     def ended(self) -> bool:
@@ -169,6 +178,7 @@ class Children:
         child.said += said
         if b'"ready":true' in said and not child.ready:
             child.ready = True
+            child.connection = msgspec.json.decode(said).get("connection") or {}
             log.info("%s is up (pid %d)", child.label, process.pid)
 
     def kill_silent(self) -> None:

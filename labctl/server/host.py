@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import zmq
+from pydantic import ValidationError
 
 from drivers.contract import Device, DeviceDescription
 from drivers.errors import BusError, ConfigurationError, LabError, LimitError
@@ -42,7 +43,7 @@ class Host:
 
     places: where each server of this process listens. elsewhere: endpoints of other servers by lane, by name.
     world_endpoint: of the process that owns the world; empty to own it here. apart: clients are in other processes, so
-    frames are made in shared memory.
+    frames are made in shared memory. connections: what leads to emulated instruments, by device.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Host:
         world_endpoint: str = "",
         started_by: int = 0,
         apart: bool = False,
+        connections: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.config = config
         self._context = context
         self._elsewhere = {name: dict(lanes) for name, lanes in (elsewhere or {}).items()}
         self._world_endpoint = world_endpoint
         self._apart = apart
+        self._connections = connections or {}
         self._started_by = started_by or os.getpid()
         self._started_utc_ns = time.time_ns()
         self.arena = Arena()
@@ -173,8 +176,9 @@ class Host:
             raise ConfigurationError(f"{device.name}: {device.factory.__name__} is not a device")
         server = self.servers[self._server_of[device.name]]
         try:
-            made = device.factory.build(device.name, device.options, _Site(self, device.name))
-        except ConfigurationError as error:
+            options = device.options_with(self._connections.get(device.name, {}))
+            made = device.factory.build(device.name, options, _Site(self, device.name))
+        except (ConfigurationError, ValidationError) as error:
             raise ConfigurationError(f"{self.config.where('devices', device.name)}: {error}") from None
         if self._apart:
             made.allocate = self.arena.array

@@ -86,9 +86,15 @@ class Layout:
     # --- what each process is to be ---------------------------------------------------------------------------------
 
     def tasks(self) -> list[Task]:
-        """The world, if the bench has one, the directory, and every device server, in the order in which they start."""
+        """The world, if the bench has one, emulated instruments, the directory, and every device server."""
         tasks = [self._task("directory", ""), *(self._task("server", name) for name in self._config.servers)]
-        return [self._task("world", ""), *tasks] if self.world else tasks
+        return [*self.instruments(), *tasks]
+
+    def instruments(self) -> list[Task]:
+        """The world and the emulated instruments in it."""
+        if not self.world:
+            return []
+        return [self._task("world", ""), *(self._task("emulator", device.name) for device in self._config.emulated)]
 
     def _task(self, role: Any, name: str) -> Task:
         config = self._config

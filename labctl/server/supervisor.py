@@ -37,7 +37,8 @@ _SWEEP_EVERY_S = 1.0
 class Supervisor:
     """Runs a bench as one process per server, one for the world if it has one, and one for the directory."""
 
-    def __init__(self, config: BenchConfig, context: zmq.Context[Any]) -> None:
+    def __init__(self, config: BenchConfig, context: zmq.Context[Any], *, instruments_only: bool = False) -> None:
+        """instruments_only: run the emulated instruments and their world, and nothing that drives them."""
         self._config = config
         self._context = context
         self._heart: Heart | None = None
@@ -45,7 +46,7 @@ class Supervisor:
         layout = Layout(config, str(self.log_file))
         self.record = layout.record
         self.directory_advertised = layout.directory_advertised
-        self._children = Children(layout.tasks())
+        self._children = Children(layout.instruments() if instruments_only else layout.tasks())
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -53,10 +54,9 @@ class Supervisor:
         """Start everything and wait until it is ready. The first error of a process is raised here."""
         self._announce(ready=False)
         logs.set_up(self._config.name, "supervisor", self.log_file)
-        for child in self._children:
-            self._children.spawn(child)
         deadline = time.monotonic() + _START_PATIENCE_S
         while not self._children.all_ready:
+            self._start_what_can()
             for child in self._children.changed(0.2):
                 if child.ended or child.process is None:
                     raise child.failure(str(self.log_file))
@@ -71,6 +71,11 @@ class Supervisor:
             self._heart.beat()
         self._announce(ready=True)
 
+    @property
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """What leads to the emulated instruments, by device: options of their drivers."""
+        return {c.task.name: c.connection for c in self._children.of_role("emulator")}
+
     def watch(self) -> None:
         """Start again what dies, until interrupted."""
         swept = time.monotonic()
@@ -78,10 +83,9 @@ class Supervisor:
             for child in self._children.changed(0.1):
                 if child.ended:
                     self._died(child)
+            self._start_what_can()
             now = time.monotonic()
             for child in self._children:
-                if child.process is None and now >= child.start_at:
-                    self._children.spawn(child)
                 if child.ready and now - child.started > _HEALTHY_AFTER_S:
                     child.back_off_s = FIRST_BACK_OFF_S
             if now - swept > _SWEEP_EVERY_S:
@@ -91,6 +95,23 @@ class Supervisor:
                     self._children.keep_spare()
                 for name in segments.sweep():
                     log.warning("removed the shared memory %s of a process that died", name)
+
+    def _start_what_can(self) -> None:
+        """Start every process that has none; servers wait for the emulated instruments of their devices."""
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is not None or now < child.start_at:
+                continue
+            if child.task.role == "server":
+                needed = [c for c in self._children if c.task.role == "emulator" and self._uses(child, c)]
+                if not all(instrument.ready for instrument in needed):
+                    continue
+                connections = {c.task.name: c.connection for c in needed}
+                child.task = msgspec.structs.replace(child.task, connections=connections)
+            self._children.spawn(child)
+
+    def _uses(self, server: Child, instrument: Child) -> bool:
+        return instrument.task.name in self._config.servers[server.task.name]
 
     def end(self) -> None:
         """Make everything safe, then end the processes: servers, world, directory. Leaves nothing behind."""
@@ -102,7 +123,7 @@ class Supervisor:
             self._heart.stop()
         self._make_safe("the bench is being taken down: every device was made safe", self._children.of_role("server"))
         self._children.end_spare()
-        for role in ("server", "world", "directory"):
+        for role in ("server", "emulator", "world", "directory"):
             group = self._children.of_role(role)
             for child in group:
                 child.tell_to_end()
@@ -121,17 +142,22 @@ class Supervisor:
         log.error("%s; it is started again in %.1f s", reason, child.back_off_s)
         others = self._children.of_role("server")
         self._make_safe(reason, others)
+        # What was simulated on a world, or connected to an emulated instrument, begins anew with the new one.
         if child.task.role == "world":
-            # What was simulated on it is gone; servers begin anew with the new world.
-            for other in others:
-                other.tell_to_end()
-            for other in others:
-                other.wait_or_kill()
-                other.forget()
-                other.start_at = time.monotonic() + child.back_off_s
+            self._end_for_now([*others, *self._children.of_role("emulator")], child.back_off_s)
+        elif child.task.role == "emulator":
+            self._end_for_now([server for server in others if self._uses(server, child)], child.back_off_s)
         segments.sweep()
         child.start_at = time.monotonic() + child.back_off_s
         child.back_off_s = min(2 * child.back_off_s, LONGEST_BACK_OFF_S)
+
+    def _end_for_now(self, children: list[Child], back_off_s: float) -> None:
+        for child in children:
+            child.tell_to_end()
+        for child in children:
+            child.wait_or_kill()
+            child.forget()
+            child.start_at = time.monotonic() + back_off_s
 
     def _make_safe(self, reason: str, servers: list[Child]) -> None:
         addresses = {c.label: Address(self.record.emergency[c.label]) for c in servers if c.ready}
@@ -164,14 +190,13 @@ class Supervisor:
         }
 
 
-
 @contextlib.contextmanager
-def supervised(config: BenchConfig) -> Iterator[Supervisor]:
+def supervised(config: BenchConfig, *, instruments_only: bool = False) -> Iterator[Supervisor]:
     """A bench that is up; when the block is left everything is made safe and ended."""
     segments.sweep()
     context: zmq.Context[Any] = zmq.Context()
     try:
-        supervisor = Supervisor(config, context)
+        supervisor = Supervisor(config, context, instruments_only=instruments_only)
         try:
             supervisor.start()
             yield supervisor

@@ -29,11 +29,12 @@ from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bus import security, segments
 from labctl.bus.records import BenchRecord
+from labctl.bus.ring import Arena
 from labctl.server import logs, runtime
 from labctl.server.directory import HEARTBEAT_S, Directory, Heart
 from labctl.server.host import Host
 from labctl.server.server import DeviceServer, Place
-from labctl.server.world import WorldHome
+from labctl.server.world import RemoteWorld, WorldHome
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ _DIRECTORY_PATIENCE_S = 60.0
 class Task(msgspec.Struct, frozen=True):
     """What a process is to be. files: bench file and overlay as they were when the bench was started."""
 
-    role: Literal["world", "directory", "server", "spare"]
+    role: Literal["world", "emulator", "directory", "server", "spare"]
     name: str
     bench_file: str
     overrides: dict[str, Any]
@@ -59,6 +60,7 @@ class Task(msgspec.Struct, frozen=True):
     directory_remote: str
     keys: str
     record: BenchRecord
+    connections: dict[str, dict[str, Any]] = {}
 
 
 def main() -> int:
@@ -79,14 +81,15 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which ends its processes in order
     end = _End(lifeline)
     signal.signal(signal.SIGTERM, lambda *_: end.now("told to end"))
+    sys.setswitchinterval(0.001)  # the watchdog waits no longer than that for a thread that computes
     label = task.name or task.role
     logs.set_up(task.host.bench, label, Path(task.host.log_file) if task.host.log_file else None)
     context: zmq.Context[Any] = zmq.Context()
     try:
         config = load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
-        with _serving(task, config, context, end):
+        with _serving(task, config, context, end) as connection:
             gc.freeze()  # what was loaded stays: collections need not look at it again, in the middle of a call
-            _tell({"ready": True})
+            _tell({"ready": True, "connection": connection})
             end.wait()
             log.info("ending: %s", end.why)
     except LabError as error:
@@ -155,7 +158,7 @@ class _End:
 
 
 @contextlib.contextmanager
-def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _End) -> Iterator[None]:
+def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _End) -> Iterator[dict[str, Any]]:
     with contextlib.ExitStack() as stack:
         keys = security.load(task.keys) if task.keys else None
         door = None
@@ -168,6 +171,9 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             home = WorldHome(world_type, config.world_parameters, config.clock, context, task.world)
             stack.callback(home.close)
             home.start()
+        elif task.role == "emulator":
+            yield _emulate(task, config, context, stack)
+            return
         elif task.role == "directory":
             directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door)
             stack.callback(directory.stop)
@@ -177,7 +183,7 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             elsewhere = {name: lanes for name, lanes in task.lanes.items() if name != task.name}
             host = Host(
                 config, context, {task.name: place}, elsewhere=elsewhere, world_endpoint=task.world,
-                started_by=task.host.pid, apart=True,
+                started_by=task.host.pid, apart=True, connections=task.connections,
             )  # fmt: skip
             end.first_act = host.interrupt
             host.start()
@@ -187,7 +193,24 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             stack.callback(heart.stop)
             _first_beat(heart, end)
             heart.start()
-        yield
+        yield {}
+
+
+def _emulate(task: Task, config: BenchConfig, context: zmq.Context[Any], stack: contextlib.ExitStack) -> dict[str, Any]:
+    """The instrument of one device, attached to the world; what leads to it."""
+    device = config.devices[task.name]
+    world_type = registry.load("labctl.worlds", str(config.world_name))
+    assert config.world_parameters is not None
+    arena = Arena()
+    stack.callback(arena.close)
+    world = RemoteWorld(
+        world_type, config.world_parameters, config.clock, context, task.world, arena, f"{task.name} (emulated)"
+    )
+    stack.callback(world.close)
+    emulator = device.emulator(task.name, world, device.emulator_options)
+    stack.callback(emulator.stop)
+    connection: dict[str, Any] = emulator.start()
+    return connection
 
 
 def _state(server: DeviceServer) -> dict[str, Any]:

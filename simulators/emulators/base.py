@@ -38,6 +38,8 @@ class Emulator(ABC):
     """
 
     Options: ClassVar[type[EmulatorOptions]] = EmulatorOptions
+    supplies: ClassVar[frozenset[str]] = frozenset()
+    """Options of the driver that `start` returns, so that a bench file need not give them."""
     faults: ClassVar[frozenset[str]] = frozenset()
     mutations: ClassVar[frozenset[str]] = frozenset()
 
