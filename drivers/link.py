@@ -19,13 +19,44 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Garbled(Exception):
+    """An answer that cannot be one to the question that was asked."""
+
+
+@contextlib.contextmanager
+def pylablib_errors() -> Iterator[None]:
+    """What pylablib's serial back end raises, sorted: TimeoutError, ConnectionError, `Garbled`.
+
+    It has one class for a time-out and for a lost line, leaks ``termios.error``, and parses answers unchecked.
+    """
+    from pylablib.core.devio.base import DeviceError as VendorError  # type: ignore[import-untyped]
+
+    try:
+        yield
+    except (LabError, OSError, Garbled):
+        raise
+    except VendorError as error:
+        cause = getattr(error, "backend_exc", None)
+        if cause is None:
+            raise Garbled(str(error)) from error
+        if isinstance(cause, str):
+            raise TimeoutError(cause) from error
+        raise ConnectionError(str(cause)) from error
+    except (ValueError, IndexError) as error:
+        raise Garbled(str(error)) from error
+    except Exception as error:
+        if type(error).__module__ != "termios":
+            raise
+        raise ConnectionError(str(error)) from error
+
+
 class Link(Generic[T]):
     """A vendor object that is connected when it is first needed, and again after it was lost.
 
     device: name for messages. connect: opens the line; its time-outs must be set there. disconnect: closes it. flush:
     throws away what may still be in the line after an error, so that a late answer is not taken for the next one.
-    late: exceptions that mean that no answer came in time. broken: exceptions after which the line is opened anew.
-    Conversations from several threads take turns.
+    late: exceptions that mean that no answer came in time. garbled: that it cannot be the answer. broken: exceptions
+    after which the line is opened anew. Conversations from several threads take turns.
     """
 
     def __init__(
@@ -37,6 +68,7 @@ class Link(Generic[T]):
         *,
         late: tuple[type[BaseException], ...],
         broken: tuple[type[BaseException], ...],
+        garbled: tuple[type[BaseException], ...] = (),
     ) -> None:
         self._device = device
         self._connect = connect
@@ -44,10 +76,15 @@ class Link(Generic[T]):
         self._flush = flush
         self._late = late
         self._broken = broken
+        self._garbled = garbled
+        self._doubtful = False
         self._lock = threading.RLock()
         self._line: T | None = None
         self.on_connect: Callable[[T], None] | None = None
         """Called with every new line before anything else is said: to make a laser safe and arm its watchdog."""
+        self.on_doubt: Callable[[T], None] | None = None
+        """Called before the first conversation after a late or garbled answer, to find out where answers stand: for
+        instruments whose answers do not say what they answer. If it fails, the line is opened anew."""
 
     @property
     def connected(self) -> bool:
@@ -73,6 +110,12 @@ class Link(Generic[T]):
                     f"{self._device}.{what}: no answer in time ({error or type(error).__name__}); the line was "
                     "flushed. Check power and cable"
                 ) from error
+            except self._garbled as error:
+                self._clean(line)
+                raise DeviceError(
+                    f"{self._device}.{what}: the answer makes no sense ({error}); the line was flushed. Check cable, "
+                    "baud rate, and that nothing else talks to the instrument"
+                ) from error
             except self._broken as error:
                 self.drop()
                 raise DeviceError(
@@ -89,26 +132,54 @@ class Link(Generic[T]):
                     self._disconnect(line)
 
     def _open(self, what: str) -> T:
-        if self._line is None:
+        if self._line is not None and self._doubtful and self.on_doubt is not None:
             try:
-                line = self._connect()
-            except LabError:
-                raise
-            except (*self._late, *self._broken) as error:
-                raise DeviceError(
-                    f"{self._device}.{what}: cannot connect ({type(error).__name__}: {error}). Check the port or "
-                    "address in the bench file, power and cable"
-                ) from error
+                self.on_doubt(self._line)
+            except (*self._late, *self._garbled, *self._broken):
+                self.drop()
+        self._doubtful = False
+        if self._line is None:
+            line = self._connected(what)
             self._line = line
             if self.on_connect is not None:
                 try:
-                    self.on_connect(line)
+                    with self._first_words(what):
+                        self.on_connect(line)
                 except BaseException:
                     self.drop()
                     raise
         return self._line
 
+    def _connected(self, what: str) -> T:
+        try:
+            return self._connect()
+        except LabError:
+            raise
+        except (*self._late, *self._broken) as error:
+            raise DeviceError(
+                f"{self._device}.{what}: cannot connect ({type(error).__name__}: {error}). Check the port or "
+                "address in the bench file, power and cable"
+            ) from error
+
+    @contextlib.contextmanager
+    def _first_words(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except LabError:
+            raise
+        except self._late as error:
+            raise DeviceTimeout(
+                f"{self._device}.{what}: the line opened, but no answer came in time ({error or type(error).__name__})"
+                ". Check that the instrument is on and that the port is its own"
+            ) from error
+        except (*self._garbled, *self._broken) as error:
+            raise DeviceError(
+                f"{self._device}.{what}: the line opened, but the instrument does not answer as it should "
+                f"({type(error).__name__}: {error}). Check port, baud rate and cable"
+            ) from error
+
     def _clean(self, line: T) -> None:
+        self._doubtful = True
         try:
             self._flush(line)
         except (*self._late, *self._broken):
