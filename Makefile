@@ -53,6 +53,6 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/pip
 	touch $@ && echo " ✓ environment ready   $$(($$(date +%s) - start)) s"
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
-	@echo " … installing labctl, what its tests need, and the benchmarks' peers"
-	@start=$$(date +%s); $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench]' && \
+	@echo " … installing labctl, what its tests and benchmarks need"
+	@start=$$(date +%s); $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench,hardware]' && \
 	touch $(VENV)/.installed $@ && echo " ✓ environment ready   $$(($$(date +%s) - start)) s"
