@@ -52,7 +52,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/pip
 	@start=$$(date +%s); $(BIN)/pip install --quiet --disable-pip-version-check -e . && \
 	touch $@ && echo " ✓ environment ready   $$(($$(date +%s) - start)) s"
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
+$(VENV)/.installed-dev: pyproject.toml Makefile | $(BIN)/pip
 	@echo " … installing labctl, what its tests and benchmarks need"
 	@start=$$(date +%s); $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,bench,hardware]' && \
 	touch $(VENV)/.installed $@ && echo " ✓ environment ready   $$(($$(date +%s) - start)) s"

@@ -1,0 +1,79 @@
+"""An optical rail on which single devices are tried out: two lasers, a panel that light passes, and detectors.
+
+It is the photonic RBM's table without its lens: the camera is lit evenly and the taps see what the lasers emit, so that
+what a device reads follows set-points by a straight line. Detectors, panel, trigger line and noise are the table's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from drivers.quantity import Fraction
+from simulators.clock import RealClock, VirtualClock
+from simulators.worlds.ports import STOP_FLAGS
+from simulators.worlds.prbm.parameters import PrbmParameters
+from simulators.worlds.prbm.source import CONTROLS
+from simulators.worlds.prbm.world import PrbmWorld
+
+PUMP = [("pump_power_w", np.float64), ("pump_emission", np.bool_)]
+"""Fields of the shared state that a pump laser writes: the power it emits now, and whether it does."""
+
+
+class RailParameters(PrbmParameters):
+    """The table's, and how much of the light reaches the camera.
+
+    pump_share: share of the pump's power that the camera's sensor receives; the taps receive ``optics.tap_share``.
+    """
+
+    camera_share: Fraction = Field(4e-10, gt=0, le=1, description="of the supercontinuum's power, on each pixel")
+    pump_share: Fraction = Field(1e-12, gt=0, le=1, description="of the pump's power, on each pixel")
+
+
+class RailWorld(PrbmWorld):
+    """One rail; see the module."""
+
+    Parameters = RailParameters
+    State = np.dtype([*CONTROLS, *PUMP, ("stop", np.uint8, (STOP_FLAGS,))], align=True)
+
+    parameters: RailParameters
+
+    def __init__(
+        self, parameters: RailParameters, clock: VirtualClock | RealClock, state: NDArray[Any] | None = None
+    ) -> None:
+        super().__init__(parameters, clock, np.zeros(1, self.State) if state is None else state)
+
+    def rewind(self) -> None:
+        """Set the rail up anew: both lasers off."""
+        super().rewind()
+        self.state["pump_emission"] = False
+        self.state["pump_power_w"] = 0.0
+
+    def pump_power_w(self) -> float:
+        """Power the pump emits now."""
+        return float(self.state["pump_power_w"][0]) if self.state["pump_emission"][0] else 0.0
+
+    def mean_electrons(
+        self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
+    ) -> NDArray[np.float64]:
+        """Photoelectrons (rows, columns) expected in an exposure: the same in every pixel."""
+        p = self.parameters
+        power_w = 0.0 if p.beam.blocked else p.camera_share * self.source_only_w() + p.pump_share * self.pump_power_w()
+        return np.full((rows, columns), power_w * self._electrons_per_watt(exposure_s))
+
+    def source_only_w(self) -> float:
+        """Power the supercontinuum emits in its band now."""
+        return super().source_power_w()
+
+    def source_power_w(self) -> float:
+        """Power at the taps' beam splitter: of both lasers."""
+        return self.source_only_w() + self.pump_power_w()
+
+    def slit_power(self, device: str, number: int, start_ns: int, duration_s: float) -> tuple[float, float, bool]:
+        """A photodiode behind the camera's attenuation."""
+        d, o = self.parameters.detector, self.parameters.optics
+        power_w = self.source_power_w() * o.tap_share * 1e-6
+        return self._reading(device, number, power_w, duration_s, d.slit_nep, d.slit_range, d.ideal)
