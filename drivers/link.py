@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from drivers.errors import DeviceError, DeviceTimeout, LabError
 
@@ -48,6 +49,23 @@ def pylablib_errors() -> Iterator[None]:
         if type(error).__module__ != "termios":
             raise
         raise ConnectionError(str(error)) from error
+
+
+def timed(vendor: Any) -> Any:
+    """A pylablib device class whose answers are awaited until ``deadline_s``, not for one time-out each.
+
+    timeout_s: longest wait for one answer. deadline_s: monotonic time at which all waiting ends.
+    """
+
+    class Timed(vendor):  # type: ignore[misc]
+        timeout_s = 1.0
+        deadline_s = 0.0
+
+        def query(self, *arguments: Any, **named: Any) -> Any:
+            self.instr.set_timeout(min(self.timeout_s, max(self.deadline_s - time.monotonic(), 0.05)))
+            return super().query(*arguments, **named)
+
+    return Timed
 
 
 class Link(Generic[T]):
