@@ -23,6 +23,7 @@ Group = Literal[
     "labctl.protocols",
     "labctl.figures",
     "labctl.calibrations",
+    "labctl.conformance",
 ]
 
 

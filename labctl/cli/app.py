@@ -117,6 +117,25 @@ def emulate(
 
 
 @app.command()
+def conformance(
+    driver: Annotated[str, typer.Argument(help="Name of a driver that has an emulated instrument.")],
+    mutate: Annotated[
+        str | None,
+        typer.Option("--mutate", help="Break the instrument underneath: scale, stale, ignore-setpoint, dark or late."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Check a driver against the contract, on its simulated and its emulated instrument.
+
+    Exit status: 0 every check passed, 1 some did not (which is what a mutation must lead to), 2 bad input, or a
+    mutation without meaning for the instrument.
+    """
+    from labctl.cli.conformance import check_driver
+
+    raise typer.Exit(check_driver(driver, mutate, json))
+
+
+@app.command()
 def status(json: JsonOption = False, at: AtOption = None) -> None:
     """Show the benches that are up: every device, server, lease and heartbeat."""
     from labctl.cli.bench import show_status

@@ -46,6 +46,7 @@ class Supervisor:
         layout = Layout(config, str(self.log_file))
         self.record = layout.record
         self.directory_advertised = layout.directory_advertised
+        self.world_endpoint = layout.world
         self._children = Children(layout.instruments() if instruments_only else layout.tasks())
 
     # --- life -------------------------------------------------------------------------------------------------------

@@ -210,6 +210,8 @@ def _emulate(task: Task, config: BenchConfig, context: zmq.Context[Any], stack: 
     emulator = device.emulator(task.name, world, device.emulator_options)
     stack.callback(emulator.stop)
     connection: dict[str, Any] = emulator.start()
+    emulator.mutate(getattr(device.emulator_options, "mutation", None))
+    emulator.inject(getattr(device.emulator_options, "fault", None))
     return connection
 
 

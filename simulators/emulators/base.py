@@ -25,9 +25,15 @@ late: answers correctly, a second too late for its specification."""
 
 
 class EmulatorOptions(BaseModel):
-    """What a bench file may say of an emulated instrument, besides the driver's own keys."""
+    """What a bench file may say of an emulated instrument, besides the driver's own keys.
+
+    fault, mutation: how it is broken from the beginning.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fault: Fault | None = None
+    mutation: Mutation | None = None
 
 
 class Emulator(ABC):

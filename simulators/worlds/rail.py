@@ -17,7 +17,7 @@ from simulators.clock import RealClock, VirtualClock
 from simulators.worlds.ports import STOP_FLAGS
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.source import CONTROLS
-from simulators.worlds.prbm.world import PrbmWorld
+from simulators.worlds.prbm.world import LIGHT_M_S, PLANCK_J_S, PrbmWorld
 
 PUMP = [("pump_power_w", np.float64), ("pump_emission", np.bool_)]
 """Fields of the shared state that a pump laser writes: the power it emits now, and whether it does."""
@@ -31,6 +31,21 @@ class RailParameters(PrbmParameters):
 
     camera_share: Fraction = Field(4e-10, gt=0, le=1, description="of the supercontinuum's power, on each pixel")
     pump_share: Fraction = Field(1e-12, gt=0, le=1, description="of the pump's power, on each pixel")
+
+    def watts_at_meter(self, kind: str, power: float) -> float:
+        """Power at a tap for what a laser is set to: W of a "pump", fraction of a "supercontinuum"."""
+        return self.optics.tap_share * (power if kind == "pump" else power * self.full_power_w)
+
+    def counts_per_second(self, power_fraction: float) -> float:
+        """Mean counts above the offset of a camera, for a power fraction of the supercontinuum."""
+        per_joule = self.camera.quantum_efficiency * self.mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
+        light_w = self.camera_share * self.full_power_w * power_fraction * self.optics.camera_attenuation
+        return light_w * per_joule / self.camera.electrons_per_count
+
+    @property
+    def full_power_w(self) -> float:
+        """Of the supercontinuum, in the band that is used."""
+        return self.source.density * self.band_width_m * self.optics.bands
 
 
 class RailWorld(PrbmWorld):

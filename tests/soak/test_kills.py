@@ -74,12 +74,17 @@ class Stage:
 
     def pids(self) -> dict[str, int]:
         """Of every victim."""
-        record = runtime.find(self.served.name)
-        assert record is not None
-        found = {"supervisor": record.pid, **{name: c.pid for name, c in self.clients.items()}}
-        found.update(children(record.pid))
-        self.every_pid.update(found.values())
-        return found
+        deadline = time.monotonic() + PATIENCE_S
+        while True:  # the directory hears twice a second which processes there are
+            record = runtime.find(self.served.name)
+            assert record is not None
+            found = {"supervisor": record.pid, **{name: c.pid for name, c in self.clients.items()}}
+            found.update(children(record.pid))
+            self.every_pid.update(found.values())
+            if set(VICTIMS) <= set(found) and all(process_alive(found[name]) for name in VICTIMS):
+                return found
+            assert time.monotonic() < deadline, f"not all of {VICTIMS} are there: {found}"
+            time.sleep(0.05)
 
     def close(self) -> None:
         for client in self.clients.values():
