@@ -395,7 +395,11 @@ class SuperK(SupercontinuumLaser):
             bus = _Bus(nkt, system, self._timeout_s)
             bus.flush()
             bus.laser = _Module(bus, self._laser_address)
-            bus.laser.write(_EMISSION, _OFF)
+            try:
+                bus.laser.write(_EMISSION, _OFF)
+            except Refused:
+                self._recognise(bus)  # says what stands there instead of a laser
+                raise
             self._recognise(bus)
             bus.laser.write(_WATCHDOG, bytes([self._watchdog_s]))
             armed_s = bus.laser.number(_WATCHDOG)

@@ -361,6 +361,8 @@ class InterbusOptions(EmulatorOptions):
 class Interbus(Emulator):
     """A SuperK on a pseudo-terminal. The port's name stays the same when the line is cut and comes back."""
 
+    supplies = frozenset({"port"})
+
     Options = InterbusOptions
     faults = frozenset({"mute", "late", "corrupt-crc", "interlock-open", "over-range", "port-loss", "firmware"})
     mutations = frozenset({"scale", "stale", "ignore-setpoint", "dark", "late"})
