@@ -171,10 +171,10 @@ def _opened(config: BenchConfig, layout: Layout) -> Iterator[Bench]:
 def _own_folders() -> Iterator[Path]:
     """Folders of the suite's own, so that no bench of the user's is found or disturbed."""
     names = ("LABCTL_RUNTIME", "LABCTL_LOGS")
-    before = {name: os.environ.get(name) for name in (*names, "LABCTL_AT")}
+    before = {name: os.environ.get(name) for name in (*names, "LABCTL_AT", "LABCTL_SHOW")}
     with tempfile.TemporaryDirectory(prefix="labctl-c-") as text:
         folder = Path(text)
-        os.environ.update({name: str(folder / name[7:].lower()) for name in names})
+        os.environ.update({name: str(folder / name[7:].lower()) for name in names}, LABCTL_SHOW="critical")
         os.environ.pop("LABCTL_AT", None)
         try:
             yield folder

@@ -68,6 +68,14 @@ class LeaseBook:
             self._of_device.update(dict.fromkeys(wanted, lease))
         self.changed.set()
 
+    def start(self, token: str, ttl_s: float) -> None:
+        """Let a lease that was granted to begin with live for ``ttl_s`` from now. LeaseError if it was given back."""
+        with self._lock:
+            lease = self._held(token)
+            lease.ttl_s = ttl_s
+            lease.expires_ns = time.monotonic_ns() + int(ttl_s * 1e9)
+        self.changed.set()
+
     def must_be_free(self, devices: Iterable[str]) -> None:
         """LeaseError if somebody holds one of the devices."""
         with self._lock:

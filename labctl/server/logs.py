@@ -62,7 +62,7 @@ def _by_age(paths: Iterable[Path]) -> list[Path]:
 
 
 def set_up(bench: str, process: str, file: Path | None, *, readable: bool = True) -> None:
-    """Log to the file and, readable, to the error stream."""
+    """Log to the file and, readable, to the error stream: from level ``LABCTL_SHOW`` (info) on."""
     logging.raiseExceptions = False  # a full disk or a closed terminal must not end a device server
     root = logging.getLogger()
     root.setLevel(logging.INFO)
@@ -72,6 +72,7 @@ def set_up(bench: str, process: str, file: Path | None, *, readable: bool = True
     if readable:
         stream = logging.StreamHandler(sys.stderr)
         stream.setFormatter(_Readable(process))
+        stream.setLevel(os.environ.get("LABCTL_SHOW", "INFO").upper())
         root.addHandler(stream)
     logging.getLogger("numba").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

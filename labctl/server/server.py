@@ -225,11 +225,13 @@ class DeviceServer:
         ttl_s = arguments.get("ttl_s") or self._lease_s
         if not isinstance(ttl_s, (int, float)):
             raise BusError("acquire: ttl_s is a number of seconds")
+        if not 0 < ttl_s <= LONGEST_LEASE_S:
+            raise LeaseError(f"a lease of {ttl_s:g} s; more than 0 and at most {LONGEST_LEASE_S:g} s are granted")
         # To begin may take longer than the lease lives: it is counted from the end.
         self.book.acquire(token, holder, run, devices, LONGEST_LEASE_S)
         try:
             self._begin(self, devices, token if arguments.get("whole") else "")
-            self.book.acquire(token, holder, run, devices, float(ttl_s))
+            self.book.start(token, float(ttl_s))
         except BaseException:
             self.book.release(token)
             raise

@@ -10,13 +10,14 @@ import re
 import time
 from typing import Any
 
+from drivers.quantity import Watts
 from simulators.emulators.sprout import PumpInstrument, PumpOptions
 
 
 class FinesseOptions(PumpOptions):
     """As for every pump."""
 
-    rated_power: float = 16.0
+    rated_power: Watts = 16.0
 
 
 class FinesseHead(PumpInstrument):
@@ -26,6 +27,7 @@ class FinesseHead(PumpInstrument):
     """
 
     Options = FinesseOptions
+    supplies = frozenset({"port", "rated_power"})
 
     def start(self) -> dict[str, Any]:
         """Power on; the driver's ``port`` and ``rated_power``, which the instrument does not tell."""

@@ -33,6 +33,7 @@ _LEAST_BYTES = 6
 _TICK_S = 0.01
 _LOOP_OPEN, _WAITS_FOR_RESET, _CLOSED = "open", "waiting", "closed"
 _DOOR_SWITCH = 2
+_LOWEST_EDGE, _HIGHEST_EDGE = 4000, 8400  # of a VARIA, 0.1 nm
 
 
 def check_sum(data: bytes) -> int:
@@ -309,10 +310,10 @@ class _Varia(_Module):
 
     def __init__(self, serial: str, emulator: Interbus, options: InterbusOptions) -> None:
         super().__init__(serial, emulator)
-        self._speed = options.filter_speed
+        self._travel_s = options.filter_travel
         self._density = _Setpoint(emulator, 0, 2, 0, 1000)
-        self._short_wave_pass = _Setpoint(emulator, 8400, 2, 4000, 8400)
-        self._long_wave_pass = _Setpoint(emulator, 4000, 2, 4000, 8400)
+        self._short_wave_pass = _Setpoint(emulator, _HIGHEST_EDGE, 2, _LOWEST_EDGE, _HIGHEST_EDGE)
+        self._long_wave_pass = _Setpoint(emulator, _LOWEST_EDGE, 2, _LOWEST_EDGE, _HIGHEST_EDGE)
         self.long_edge = self._follow(self._short_wave_pass)
         self.short_edge = self._follow(self._long_wave_pass)
         self.registers |= {
@@ -328,8 +329,8 @@ class _Varia(_Module):
         edge = _Glide(setpoint.value)
 
         def move(now_s: float) -> None:
-            way_m = abs(setpoint.value - edge.at(now_s)) * 1e-10
-            edge.to(setpoint.value, way_m / (self._speed * 1e-9), now_s)
+            share = abs(setpoint.value - edge.at(now_s)) / (_HIGHEST_EDGE - _LOWEST_EDGE)
+            edge.to(setpoint.value, share * self._travel_s, now_s)
 
         setpoint.changed = move
         return edge
@@ -353,7 +354,7 @@ class InterbusOptions(EmulatorOptions):
     late: Seconds = Field(1.5, gt=0, description="how much later the fault of that name answers")
     ramp: Seconds = Field(0.2, ge=0, description="from emission on to full light")
     settle: Seconds = Field(20e-3, ge=0, description="from a new power set-point to the light")
-    filter_speed: float = Field(1000.0, gt=0, description="how fast a VARIA's filters move, nm/s")
+    filter_travel: Seconds = Field(0.4, ge=0, description="of a VARIA's filter from one end to the other")
     lost_answers: int = Field(0, ge=0, description="every how many telegrams an answer gets lost, 0 for none")
     busy_answers: int = Field(0, ge=0, description="every how many telegrams the module is busy, 0 for none")
 

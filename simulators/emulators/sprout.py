@@ -65,8 +65,8 @@ class PumpLight:
     def shine(self, emission: bool, power_w: float) -> None:
         """Onto the world's table."""
         if self._state is not None and "pump_emission" in (self._state.dtype.names or ()):
-            self._state["pump_emission"][0] = emission
             self._state["pump_power_w"][0] = power_w if emission else 0.0
+            self._state["pump_emission"][0] = emission
 
 
 class PumpInstrument(SerialInstrument):
@@ -101,12 +101,16 @@ class PumpInstrument(SerialInstrument):
         """What an open interlock does to it; called again and again while it is open."""
         raise NotImplementedError
 
+    def target_w(self) -> float:
+        """Power it settles to while it lases."""
+        return self._setpoints_w[-1] * self._scale
+
     def advance(self) -> None:
         """Light and interlock."""
         if self.fault == "interlock-open":
             self.open_interlock()
         dark = self.mutation == "dark"
-        self.light.advance(self._setpoints_w[-1] * self._scale if self.lasing() and not dark else 0.0)
+        self.light.advance(self.target_w() if self.lasing() and not dark else 0.0)
         if self.mutation != "stale":
             self._reading_w = self.light.power_w
         self.light.shine(self.emitting() and not dark, self.light.power_w)
@@ -140,6 +144,7 @@ _DONE, _NOT_DONE, _OUT_OF_RANGE, _UNKNOWN = "0", "1", "2", "3"
 class SproutG(PumpInstrument):
     """Operating modes off, idle (warm, dark), warmup, on, interlock; a manual shutter (`shutter_open`)."""
 
+    supplies = frozenset({"port"})
     ending = b"\r"
 
     def start(self) -> dict[str, Any]:
