@@ -85,6 +85,7 @@ class Stage:
                 return found
             assert time.monotonic() < deadline, f"not all of {VICTIMS} are there: {found}"
             time.sleep(0.05)
+            self.set()  # a client may have gone with what was killed before
 
     def close(self) -> None:
         for client in self.clients.values():
