@@ -457,7 +457,7 @@ while True:
 """
 
 EMULATOR_PROCESS = """
-import sys, time
+import signal, sys, time
 from types import SimpleNamespace
 import numpy as np
 from simulators.emulators.nkt import Interbus
@@ -465,13 +465,16 @@ from simulators.worlds.prbm.source import CONTROLS
 world = SimpleNamespace(parameters=None, clock=None, state=np.zeros(1, np.dtype(CONTROLS)))
 emulator = Interbus("source", world)
 print(emulator.start()["port"], flush=True)
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
 was = False
-while True:
+while not ended:
     now = bool(world.state["emission"][0])
     if now != was:
         print("on" if now else "off", time.monotonic(), flush=True)
         was = now
     time.sleep(0.005)
+emulator.stop()
 """
 
 
@@ -499,10 +502,12 @@ def test_emission_goes_off_by_the_instruments_watchdog_alone_when_our_process_di
         assert word == "off"
         assert took_s <= 2.5
     finally:
+        emulator.terminate()
         for each in (driver, emulator):
             if each is not None:
-                each.kill()
-                each.wait()
+                if each is driver:
+                    each.kill()
+                each.wait(30)
                 if each.stdout is not None:
                     each.stdout.close()
 
