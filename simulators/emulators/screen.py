@@ -1,0 +1,620 @@
+"""An SLM that is a screen: an X server of our own whose second screen is the panel of a world's SLM.
+
+The driver opens its window there as it does on the table. What the server would send down the HDMI cable (the frame
+buffer through the gamma ramp) goes to the world. The server is asked in the X11 protocol itself, with neither the
+driver's code nor the library that the driver uses.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from drivers.errors import ConfigurationError, DeviceError, LabError
+from simulators.emulators.base import Emulator, EmulatorOptions
+
+log = logging.getLogger(__name__)
+
+_REFRESH_S = 1 / 60
+_IDLE_S = 0.1
+_LATE_S = 1.0
+_START_S = 20.0
+_ANSWER_S = 2.0
+_FIRST_SCREEN = (640, 480)
+_LARGER = (16, 8)
+"""By how many columns and rows the wrong mode of the second screen is larger."""
+
+_CONFIGURATION = """
+Section "ServerFlags"
+    Option "AutoAddDevices" "false"
+    Option "AutoEnableDevices" "false"
+    Option "AutoAddGPU" "false"
+    Option "BlankTime" "0"
+    Option "DontVTSwitch" "true"
+EndSection
+Section "Device"
+    Identifier "dummy"
+    Driver "dummy"
+    VideoRam {kilobytes}
+EndSection
+Section "Screen"
+    Identifier "screen"
+    Device "dummy"
+    DefaultDepth 24
+    SubSection "Display"
+        Depth 24
+        Virtual {width} {height}
+    EndSubSection
+EndSection
+"""
+
+
+class ScreenOptions(EmulatorOptions):
+    """one_screen: an Xvfb with a single screen in place of an Xorg with two. rows, columns: of the panel, the world's
+    unless given.
+    """
+
+    one_screen: bool = False
+    rows: int | None = Field(None, ge=2, le=4320)
+    columns: int | None = Field(None, ge=2, le=7680)
+
+
+class Screen(Emulator):
+    """An X server with the panel as its second screen; see the module.
+
+    Faults: port-loss (the screen is switched off), gamma (somebody sets a ramp), window (one is opened over the
+    panel), wrong-size (another video mode), mute (the panel takes nothing and keeps its pattern), frozen (the server
+    does not answer).
+    """
+
+    Options = ScreenOptions
+    faults: ClassVar[frozenset[str]] = frozenset({"port-loss", "gamma", "window", "wrong-size", "mute", "frozen"})
+    mutations: ClassVar[frozenset[str]] = frozenset({"scale", "stale", "late"})
+
+    def __init__(self, name: str, world: Any, options: EmulatorOptions | None = None) -> None:
+        super().__init__(name, world, options)
+        o = self.options if isinstance(self.options, ScreenOptions) else ScreenOptions()
+        self._one_screen = o.one_screen
+        slm = getattr(world.parameters, "slm", None)
+        rows, columns = o.rows or getattr(slm, "rows", None), o.columns or getattr(slm, "columns", None)
+        if rows is None or columns is None:
+            raise ConfigurationError(f"{name}: the world does not say how large its panel is; give `rows`, `columns`")
+        self._rows, self._columns = int(rows), int(columns)
+        self._pitch_m = float(getattr(slm, "pitch", 8e-6))
+        self._server: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
+        self._number = -1
+        self._cookie = b""
+        self._hand: _Client | None = None
+        self._cover = 0
+        self._panel: _Panel | None = None
+
+    # --- power ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> dict[str, Any]:
+        """Start the server. Returns the driver's options: which screen, of which server, how large."""
+        if self._server is None:
+            try:
+                self._start_server()
+            except BaseException:
+                self.stop()
+                raise
+        options: dict[str, Any] = {
+            "display": 0 if self._one_screen else 1,
+            "x_display": f":{self._number}",
+            "x_authority": str(self._authority),
+            "panel_rows": self._rows,
+            "panel_columns": self._columns,
+            "pitch": f"{self._pitch_m:.9g} m",
+        }
+        return options
+
+    def stop(self) -> None:
+        """End the server."""
+        self.fault = self.mutation = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.send_signal(signal.SIGCONT)
+        if self._panel is not None:
+            self._panel.stop()
+        if self._hand is not None:
+            self._hand.close()
+        self._panel = self._hand = None
+        if server is not None:
+            server.terminate()
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    @property
+    def _authority(self) -> Path:
+        return self._needs_folder() / "cookie"
+
+    def _needs_folder(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="labctl-screen-"))
+        return self._folder
+
+    def _start_server(self) -> None:
+        folder = self._needs_folder()
+        self._cookie = os.urandom(16)
+        self._authority.touch(mode=0o600)
+        self._authority.write_bytes(_authority_entry(self._cookie))
+        told, tell = os.pipe()
+        try:
+            with open(folder / "output", "wb") as output:
+                self._server = subprocess.Popen(
+                    # -terminate: away with it when the last client has gone, should we be killed.
+                    [
+                        *self._command(folder),
+                        *["-displayfd", str(tell), "-auth", str(self._authority)],
+                        *["-terminate", "-nolisten", "tcp"],
+                    ],
+                    pass_fds=[tell],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,  # an interrupt typed at the terminal is not for the server
+                )
+            os.close(tell)
+            tell = -1
+            self._number = self._read_number(told, folder)
+        finally:
+            os.close(told)
+            if tell >= 0:
+                os.close(tell)
+        self._hand = _Client(self._number, self._cookie)
+        if not self._one_screen:
+            self._arrange_screens()
+        self._panel = _Panel(self, _Client(self._number, self._cookie))
+
+    def _command(self, folder: Path) -> list[str]:
+        if self._one_screen:
+            return [
+                _program(self.name, "Xvfb", "xvfb"),
+                *["-screen", "0", f"{self._columns}x{self._rows}x24"],
+            ]
+        _program(self.name, "xrandr", "x11-xserver-utils")
+        width = _FIRST_SCREEN[0] + self._columns + _LARGER[0]
+        height = max(_FIRST_SCREEN[1], self._rows + _LARGER[1])
+        width += -width % 64
+        configuration = folder / "xorg.conf"
+        configuration.write_text(
+            _CONFIGURATION.format(width=width, height=height, kilobytes=max(16384, width * height * 8 // 1024))
+        )
+        return [
+            _program(self.name, "Xorg", "xserver-xorg-core xserver-xorg-video-dummy"),
+            *["-config", str(configuration), "-logfile", str(folder / "log")],
+            *["-novtswitch", "-sharevts", "-keeptty"],
+        ]
+
+    def _read_number(self, told: int, folder: Path) -> int:
+        text, more = b"", b"-"
+        # It writes the end of the line separately, and ends itself if nobody reads it.
+        while more and not text.endswith(b"\n") and select.select([told], [], [], _START_S)[0]:
+            more = os.read(told, 32)
+            text += more
+        if text.endswith(b"\n"):
+            return int(text)
+        said = "".join((folder / f).read_text(errors="replace") for f in ("log", "output") if (folder / f).exists())
+        if "module" in said and re.search(r"dummy.*(not exist|Failed)|Failed to load module \"dummy\"", said):
+            raise ConfigurationError(
+                f"{self.name}: Xorg has no dummy video driver; install it: apt install xserver-xorg-video-dummy"
+            )
+        problems = [line.strip() for line in said.splitlines() if "(EE)" in line or "rror" in line]
+        raise ConfigurationError(
+            f"{self.name}: the X server did not start: {'; '.join(problems[-3:]) or 'it said nothing'}. "
+            "Packages it needs: xserver-xorg-core xserver-xorg-video-dummy (two screens), xvfb (one screen)"
+        )
+
+    # --- screens ----------------------------------------------------------------------------------------------------
+
+    def _arrange_screens(self) -> None:
+        width, height = _FIRST_SCREEN
+        self._xrandr("--output", "DUMMY0", "--mode", f"{width}x{height}", "--primary")
+        for name, w, h in (
+            ("panel", self._columns, self._rows),
+            ("larger", self._columns + _LARGER[0], self._rows + _LARGER[1]),
+        ):
+            clock = 60e-6 * (w + 4) * (h + 4)
+            self._xrandr(
+                "--newmode",
+                name,
+                f"{clock:.6f}",
+                *[str(w + i) for i in (0, 1, 2, 4)],
+                *[str(h + i) for i in (0, 1, 2, 4)],
+            )
+            self._xrandr("--addmode", "DUMMY1", name)
+        self._light_panel("panel")
+
+    def _light_panel(self, mode: str) -> None:
+        self._xrandr("--output", "DUMMY1", "--mode", mode, "--right-of", "DUMMY0")
+
+    def _xrandr(self, *arguments: str) -> None:
+        environment = os.environ | {"DISPLAY": f":{self._number}", "XAUTHORITY": str(self._authority)}
+        done = subprocess.run(
+            ["xrandr", *arguments], env=environment, capture_output=True, text=True, timeout=10, check=False
+        )
+        if done.returncode:
+            raise ConfigurationError(f"{self.name}: xrandr {' '.join(arguments)}: {done.stderr.strip()}")
+
+    # --- what is wrong with it --------------------------------------------------------------------------------------
+
+    def inject(self, fault: str | None) -> None:
+        """Break it, or repair it with None; see the class."""
+        if self._one_screen and fault not in (None, "window", "mute", "frozen"):
+            raise ConfigurationError(f"{self.name}: an Xvfb with one screen has no fault {fault!r}")
+        before = self.fault
+        super().inject(None)
+        if self._server is None or self._hand is None:
+            super().inject(fault)
+            return
+        match before:
+            case "frozen":
+                self._server.send_signal(signal.SIGCONT)
+            case "port-loss" | "wrong-size":
+                self._light_panel("panel")
+            case "gamma":
+                self._xrandr("--output", "DUMMY1", "--gamma", "1:1:1")
+            case "window":
+                self._hand.destroy(self._cover)
+        super().inject(fault)
+        match fault:
+            case "frozen":
+                self._server.send_signal(signal.SIGSTOP)
+            case "port-loss":
+                self._xrandr("--output", "DUMMY1", "--off")
+            case "wrong-size":
+                self._light_panel("larger")
+            case "gamma":
+                self._xrandr("--output", "DUMMY1", "--gamma", "1.3:1.3:1.3")
+            case "window":
+                place = self._hand.panel(not self._one_screen)
+                if place is None:
+                    raise ConfigurationError(f"{self.name}: the screen is off; no window can cover it")
+                self._cover = self._hand.open_window(place.x + 2, place.y + 2, 12, 8)
+        self._wake()
+
+    def mutate(self, mutation: str | None) -> None:
+        """Make what reaches the panel wrong."""
+        super().mutate(mutation)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._panel is not None:
+            self._panel.look_again()
+
+
+def _program(device: str, name: str, packages: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise ConfigurationError(f"{device}: the emulated screen needs {name}; install it: apt install {packages}")
+    return found
+
+
+class _Panel:
+    """The thread that carries what the screen shows to the world's panel."""
+
+    def __init__(self, screen: Screen, client: _Client) -> None:
+        self._screen = screen
+        self._client: _Client | None = client
+        self._second = not screen._one_screen
+        self._on_screen = np.zeros((screen._rows, screen._columns), np.uint8)
+        self._before = self._on_screen
+        self._ramp: NDArray[np.uint8] | None = None
+        self._panel = self._on_screen
+        self._late: list[tuple[float, NDArray[np.uint8]]] = []
+        self._flag: int | None = None
+        self._complained = False
+        self._stop = threading.Event()
+        self._again = threading.Event()
+        self._attach()
+        client.watch()
+        self._again.set()
+        self._thread = threading.Thread(target=self._run, name=f"{screen.name}-panel", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(2 * _ANSWER_S + 3)
+
+    def look_again(self) -> None:
+        """Something changed that the server does not tell."""
+        self._again.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            try:
+                if self._client is None:
+                    self._client = _Client(self._screen._number, self._screen._cookie)
+                    self._client.watch()
+                    self._again.set()
+                self._look(self._client)
+            except OSError as error:  # the server does not answer, or is gone
+                if self._client is not None:
+                    self._client.close()
+                self._client = None
+                log.debug("%s: %s", self._screen.name, error)
+                self._stop.wait(_IDLE_S)
+            except LabError as error:
+                if not self._complained:
+                    log.warning("%s: the world takes no pattern: %s", self._screen.name, error)
+                self._complained = True
+                self._stop.wait(_IDLE_S)
+            self._stop.wait(max(0.0, begun + _REFRESH_S - time.monotonic()))
+        if self._client is not None:
+            self._client.close()
+
+    def _look(self, client: _Client) -> None:
+        damaged = client.damaged(0.0 if self._again.is_set() else _IDLE_S)
+        again = self._again.is_set()
+        self._again.clear()
+        place = client.panel(self._second)
+        if place is not None and (place.width, place.height) == (self._screen._columns, self._screen._rows):
+            ramp = client.ramp(place.crtc)
+            if damaged or again:
+                shown = client.green(place)
+                if shown is not None and not np.array_equal(shown, self._on_screen):
+                    self._before, self._on_screen = self._on_screen, shown
+            self._ramp = ramp
+        self._carry()
+
+    def _carry(self) -> None:
+        """Bring the world's panel up to what the cable carries, bent by what is wrong."""
+        screen = self._screen
+        if self._lost_place():
+            self._attach()
+        mutation = screen.mutation
+        wanted = self._before if mutation == "stale" else self._on_screen
+        if self._ramp is not None:
+            wanted = self._ramp[wanted]
+        if mutation == "scale":
+            wanted = np.rint(0.9 * wanted).astype(np.uint8)
+        if mutation == "late":
+            now = time.monotonic()
+            if not self._late or not np.array_equal(wanted, self._late[-1][1]):
+                self._late.append((now + _LATE_S, wanted))
+            due = [frame for when, frame in self._late if when <= now]
+            if not due:
+                return
+            wanted = due[-1]
+            self._late = [(when, frame) for when, frame in self._late if when > now] or [(now, wanted)]
+        else:
+            self._late = []
+        if screen.fault == "mute":
+            return
+        if wanted is self._panel:
+            return
+        differs = wanted != self._panel
+        rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+        if not rows.size:
+            self._panel = wanted
+            return
+        top, left = int(rows[0]), int(columns[0])
+        region = np.ascontiguousarray(wanted[top : rows[-1] + 1, left : columns[-1] + 1])
+        try:
+            screen.world.write(region, top, left)
+        except DeviceError:
+            self._attach()
+            screen.world.write(np.ascontiguousarray(wanted), 0, 0)
+        self._panel = wanted
+        self._complained = False
+
+    # A world that is set up anew forgets its devices and rests at gray 0. Our own stop flag, which stands for nothing
+    # in an SLM without a memory, is a mark that is then gone.
+
+    def _attach(self) -> None:
+        world = self._screen.world
+        flag = world.attach(self._screen.name, "slm")
+        self._panel = np.zeros_like(self._on_screen)
+        self._flag = None
+        if isinstance(flag, int) and "stop" in (world.state.dtype.names or ()):
+            world.state["stop"][0, flag] = 1
+            self._flag = flag
+
+    def _lost_place(self) -> bool:
+        return self._flag is not None and not self._screen.world.state["stop"][0, self._flag]
+
+
+# --- the X11 protocol (X.Org, "X Window System Protocol", "RandR 1.5", "Damage 1.1"), little-endian ------
+
+_MAGIC = b"MIT-MAGIC-COOKIE-1"
+
+
+def _authority_entry(cookie: bytes) -> bytes:
+    """A line of an authority file that fits any server: family 65535, no address, no number."""
+    fields = b"".join(struct.pack(">H", len(part)) + part for part in (b"", b"", _MAGIC, cookie))
+    return struct.pack(">H", 65535) + fields
+
+
+class _Place(NamedTuple):
+    """Where an output lies on the desktop."""
+
+    crtc: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class _Refused(OSError):
+    """The server refused a request."""
+
+
+class _Client:
+    """A connection to an X server. OSError if it does not answer."""
+
+    def __init__(self, number: int, cookie: bytes) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(_ANSWER_S)
+        try:
+            self._socket.connect(f"/tmp/.X11-unix/X{number}")
+            self._send(
+                struct.pack("<BxHHHHxx", ord("l"), 11, 0, len(_MAGIC), len(cookie)) + _padded(_MAGIC) + _padded(cookie)
+            )
+            status, length = struct.unpack("<BxxxxxH", self._receive(8))
+            setup = self._receive(4 * length)
+            if status != 1:
+                raise OSError(f"the X server refuses us: {setup[:100]!r}")
+            base, _, vendor, formats = struct.unpack("<xxxxII4xHxxxB", setup[:22])
+            self._last_id = int(base)
+            screens = 32 + vendor + -vendor % 4 + 8 * formats
+            (self._root,) = struct.unpack("<I", setup[screens : screens + 4])
+            self._randr, _ = self._extension(b"RANDR")
+            self._damage, self._damage_event = self._extension(b"DAMAGE")
+            self._ask(struct.pack("<BBHII", self._randr, 0, 3, 1, 5))
+            self._ask(struct.pack("<BBHII", self._damage, 0, 3, 1, 1))
+        except BaseException:
+            self._socket.close()
+            raise
+        self._damaged = False
+        self._region = 0
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._socket.close()
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """From now on be told when pixels change."""
+        self._region = self._id()
+        self._send(struct.pack("<BBHIIBxxx", self._damage, 1, 4, self._region, self._root, 3))  # 3: when not empty
+
+    def damaged(self, wait_s: float) -> bool:
+        """Whether pixels changed since the last time; wait so long for it."""
+        while not self._damaged and select.select([self._socket], [], [], wait_s)[0]:
+            self._event(self._receive(32))
+            wait_s = 0.0
+        changed, self._damaged = self._damaged, False
+        if changed:
+            self._send(struct.pack("<BBHIII", self._damage, 3, 4, self._region, 0, 0))
+        return changed
+
+    def panel(self, second: bool) -> _Place | None:
+        """Where the panel's screen lies: the second output's, or the only one's. None when it is off."""
+        resources = self._ask(struct.pack("<BBHI", self._randr, 25, 2, self._root))
+        crtcs, outputs = struct.unpack("<HH", resources[16:20])
+        ids = struct.unpack(f"<{outputs}I", resources[32 + 4 * crtcs : 32 + 4 * (crtcs + outputs)])
+        (configured,) = struct.unpack("<I", resources[12:16])
+        if len(ids) <= second:
+            return None
+        output = self._ask(struct.pack("<BBHII", self._randr, 9, 3, ids[int(second)], configured))
+        (crtc,) = struct.unpack("<I", output[12:16])
+        if not crtc:
+            return None
+        info = self._ask(struct.pack("<BBHII", self._randr, 20, 3, crtc, configured))
+        return _Place(crtc, *struct.unpack("<hhHH", info[12:20]))
+
+    def ramp(self, crtc: int) -> NDArray[np.uint8] | None:
+        """What the cable carries for each level of green; None if it is the level itself."""
+        try:
+            reply = self._ask(struct.pack("<BBHI", self._randr, 23, 2, crtc))
+        except _Refused:
+            return None
+        (size,) = struct.unpack("<H", reply[8:10])
+        if size != 256:
+            return None  # or a server that tells none
+        green = np.frombuffer(reply, "<u2", size, 32 + 2 * size)
+        ramp = (green >> 8).astype(np.uint8)  # the cable carries eight bits
+        return None if np.array_equal(ramp, np.arange(256)) or not ramp.any() else ramp
+
+    def green(self, place: _Place) -> NDArray[np.uint8] | None:
+        """What the screen shows (rows, columns): the panel takes the green of it. None if it is not there."""
+        width, height = place.width, place.height
+        try:
+            reply = self._ask(
+                struct.pack("<BBHIhhHHI", 73, 2, 5, self._root, place.x, place.y, width, height, 0xFFFFFFFF)
+            )
+        except _Refused:
+            return None
+        pixels = np.frombuffer(reply, np.uint8, 4 * width * height, 32).reshape(height, width, 4)
+        return np.ascontiguousarray(pixels[:, :, 1])
+
+    def open_window(self, x: int, y: int, width: int, height: int) -> int:
+        """A gray window above all others, which no window manager touches."""
+        window = self._id()
+        background_and_no_manager = 0x2 | 0x200
+        self._send(
+            struct.pack("<BBHIIhhHHHHI", 1, 0, 10, window, self._root, x, y, width, height, 0, 1, 0)
+            + struct.pack("<III", background_and_no_manager, 0x808080, 1)
+        )
+        self._send(struct.pack("<BxHI", 8, 2, window))
+        self._sync()
+        return window
+
+    def destroy(self, window: int) -> None:
+        """Close a window."""
+        self._send(struct.pack("<BxHI", 4, 2, window))
+        self._sync()
+
+    def _sync(self) -> None:
+        self._ask(struct.pack("<BxH", 43, 1))  # GetInputFocus: answered when all before it was done
+
+    # --- the wire ---------------------------------------------------------------------------------------------------
+
+    def _extension(self, name: bytes) -> tuple[int, int]:
+        reply = self._ask(struct.pack("<BxHHxx", 98, 2 + (len(name) + 3) // 4, len(name)) + _padded(name))
+        present, opcode, event = struct.unpack("<BBB", reply[8:11])
+        if not present:
+            raise ConfigurationError(f"the X server has no {name.decode()} extension")
+        return opcode, event
+
+    def _id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _ask(self, request: bytes) -> bytearray:
+        self._send(request)
+        while True:
+            head = self._receive(32)
+            if head[0] == 0:
+                raise _Refused(f"X error {head[1]} of request {head[10]}")
+            if head[0] == 1:
+                (more,) = struct.unpack("<I", head[4:8])
+                return head + self._receive(4 * more)
+            self._event(head)
+
+    def _event(self, event: bytearray) -> None:
+        if event[0] & 0x7F == self._damage_event:
+            self._damaged = True
+
+    def _send(self, request: bytes) -> None:
+        self._socket.sendall(request)
+
+    def _receive(self, n: int) -> bytearray:
+        data = bytearray(n)
+        view, got = memoryview(data), 0
+        while got < n:
+            count = self._socket.recv_into(view[got:])
+            if not count:
+                raise OSError("the X server has closed the connection")
+            got += count
+        return data
+
+
+def _padded(text: bytes) -> bytes:
+    return text + b"\0" * (-len(text) % 4)
