@@ -1,0 +1,677 @@
+"""Cameras through pylablib: any of its camera classes by name, and what drivers of particular ones share.
+
+The sequence is kept running and each frame answers a trigger: starting an acquisition for every frame, as pylablib's
+``snap`` does, costs hundreds of milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import logging
+import math
+import sys
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from drivers.contract import (
+    ROI,
+    UNKNOWN_PATTERN,
+    Camera,
+    ConfigurationError,
+    DeviceError,
+    DeviceTimeout,
+    Frame,
+    FrameStack,
+    Identity,
+    LabError,
+    LimitError,
+    Limits,
+)
+from drivers.link import Link
+from drivers.quantity import Metres, Seconds
+
+log = logging.getLogger(__name__)
+
+_POWER_ON_EXPOSURE_S = 16.7e-3
+_SLICE_S = 0.05
+"""Longest wait in the vendor's layer; in between, `safe` is heard."""
+_RING_FRAMES = 4
+"""Buffers of a sequence whose frames are taken one by one."""
+
+
+class Taken(NamedTuple):
+    """A frame as it came: counts (rows, columns) in memory of the caller, exposure begin in the driver's clock."""
+
+    data: NDArray[Any]
+    start_ns: int
+
+
+class Burst(NamedTuple):
+    """What the camera was armed for."""
+
+    frames: int
+    exposure_ns: int
+    roi: ROI
+
+
+class SequenceCamera(Camera):
+    """What pylablib's cameras have in common: one line, one running sequence, frames counted.
+
+    Subclasses say how the vendor's object is made and set up, and how a frame is fetched.
+    """
+
+    trigger_line = False
+    """Whether the trigger line is wired; of the bench file."""
+
+    def __init__(self, name: str, timeout_s: float, most_buffer_bytes: int) -> None:
+        super().__init__(name)
+        self._timeout_s = timeout_s
+        self._most_buffer_bytes = most_buffer_bytes
+        self._stop = threading.Event()
+        self._turn = threading.RLock()
+        # pylablib's errors are RuntimeErrors; waiting is done here, so none of them means "late".
+        self._link: Link[Any] = Link(
+            name, self._connect, self._disconnect, self._halt, late=(), broken=(RuntimeError, OSError)
+        )
+        self._opened = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._wanted_exposure_s: float | None = None
+        self._wanted_roi: ROI | None = None
+        self._exposure_ns = 0
+        self._readout_ns = 0
+        self._roi = ROI(row=0, column=0, rows=0, columns=0)
+        self._size = (0, 0)
+        self._running: Any = None
+        self._burst: Burst | None = None
+        self._lost = 0
+        self._next_id = 0
+
+    # --- line -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _make(self) -> Any:
+        """Connect: the vendor's object, not acquiring."""
+
+    @abstractmethod
+    def _set_up(self, camera: Any) -> None:
+        """Bring a new connection to the mode of operation that the driver relies on, and read it back."""
+
+    def _connect(self) -> Any:
+        camera = self._make()
+        try:
+            self._halt(camera)
+            columns, rows = camera.get_detector_size()
+            self._size = int(rows), int(columns)
+            self._set_up(camera)
+            self._put_roi(camera, self._wanted_roi or ROI(row=0, column=0, rows=rows, columns=columns))
+            exposure_s = self._wanted_exposure_s
+            self._put_exposure(camera, self._clipped_exposure(camera) if exposure_s is None else exposure_s)
+        except BaseException:
+            self._disconnect(camera)
+            raise
+        return camera
+
+    def _clipped_exposure(self, camera: Any) -> float:
+        limits = self.limits("exposure_s")
+        return min(max(_POWER_ON_EXPOSURE_S, limits.minimum or 0), limits.maximum or math.inf)
+
+    def _disconnect(self, camera: Any) -> None:
+        self._running = None
+        camera.close()
+
+    def _halt(self, camera: Any) -> None:
+        """Stop the acquisition; up to 0.3 s, which pylablib's reading thread takes to notice."""
+        self._running = None
+        camera.stop_acquisition()
+
+    @contextlib.contextmanager
+    def _talk(self, what: str) -> Iterator[Any]:
+        if not self._opened:
+            raise DeviceError(f"{self.name}.{what}: the camera is closed; open it")
+        with self._my_turn(what), self._link.talk(what) as camera:
+            yield camera
+
+    @contextlib.contextmanager
+    def _my_turn(self, what: str) -> Iterator[None]:
+        patience_s = self._timeout_s + (self._exposure_ns + self._readout_ns) / 1e9
+        if not self._turn.acquire(timeout=patience_s):
+            raise DeviceTimeout(
+                f"{self.name}.{what}: another call has held the camera for {patience_s:.1f} s; the vendor's library "
+                "hangs. Check cable and power, then restart the device's server"
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    # --- device -----------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect, stop whatever runs, full frame and 16.7 ms; see the contract."""
+        self.close()
+        self._reset()
+        self._opened = True
+        try:
+            with self._talk("open"):
+                pass
+        except BaseException:
+            self._opened = False
+            raise
+
+    def close(self) -> None:
+        """Stop and disconnect; a line that is dead is closed all the same."""
+        if not self._opened:
+            return
+        try:
+            if self._link.connected:
+                self.safe()
+        except DeviceError as error:
+            log.warning("%s: closed without having been stopped: %s", self.name, error)
+        finally:
+            self._opened = False
+            self._link.drop()
+
+    def safe(self) -> None:
+        """Acquisition stopped; a trigger that is being waited for ends with a DeviceError."""
+        self._stop.set()
+        self._burst = None
+        if not self._opened:
+            return
+        with self._talk("safe") as camera:
+            self._halt(camera)
+
+    # --- acquisition ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _start(self, camera: Any, frames: int | None) -> None:
+        """Start a sequence that takes frames by software trigger, or so many ``frames`` by the trigger line."""
+
+    @abstractmethod
+    def _take(self, camera: Any) -> Taken:
+        """Expose once in the running sequence: a frame that began after this call.
+
+        Raises DeviceTimeout, and whatever else; the frame is then counted as lost.
+        """
+
+    @abstractmethod
+    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """All frames of a burst (frames, rows, columns) and when they began, ns."""
+
+    @abstractmethod
+    def _frame_bytes(self, camera: Any) -> int:
+        """Memory of one buffer."""
+
+    def arm(self, frames: int = 1) -> None:
+        """Make ready with the exposure and region of now; see the contract.
+
+        With a trigger line this starts an acquisition, which takes up to 0.4 s if another one ran before.
+        """
+        if frames < 1:
+            raise LimitError(f"{self.name}.arm: {frames} frames; at least 1 is needed")
+        with self._talk("arm") as camera:
+            self._burst = None
+            self._stop.clear()
+            if self.trigger_line:
+                needed = frames * self._frame_bytes(camera)
+                if needed > self._most_buffer_bytes:
+                    raise LimitError(
+                        f"{self.name}.arm: {frames} frames need {needed / 1e9:.2f} GB of buffers, allowed are "
+                        f"{self._most_buffer_bytes / 1e9:.2f}; take a smaller region or raise most_buffer_bytes"
+                    )
+                self._halt(camera)
+                self._start(camera, frames)
+                self._running = "burst"
+            else:
+                self._ensure_software(camera)
+            self._burst = Burst(frames, self._exposure_ns, self._roi)
+
+    def _ensure_software(self, camera: Any) -> None:
+        if self._running == "software" and camera.acquisition_in_progress():
+            return
+        self._halt(camera)
+        self._start(camera, None)
+        self._running = "software"
+
+    def trigger(self, pattern_id: int = UNKNOWN_PATTERN) -> Frame:
+        """Expose once by software trigger; see the contract."""
+        with self._talk("trigger") as camera:
+            self._stop.clear()
+            self._ensure_software(camera)
+            frame_id, self._next_id = self._next_id, self._next_id + 1
+            try:
+                taken = self._take(camera)
+            except BaseException as error:
+                self._lost += 1
+                if isinstance(error, LabError):
+                    self._rearm(camera)
+                raise
+            lost, self._lost = self._lost, 0
+            end_ns = taken.start_ns + self._exposure_ns
+            return Frame(
+                data=taken.data,
+                frame_id=frame_id,
+                start_ns=taken.start_ns,
+                end_ns=end_ns,
+                utc_start_ns=_utc_ns(taken.start_ns),
+                exposure_s=self._exposure_ns / 1e9,
+                roi=self._roi,
+                electrons_per_count=self.electrons_per_count,
+                bit_depth=self.bit_depth,
+                saturated=self._saturated(taken.data),
+                lost_before=lost,
+                pattern_id=pattern_id,
+            )
+
+    def _rearm(self, camera: Any) -> None:
+        """After a frame that did not come: one that comes late must not be taken for the next one's."""
+        stopped = self._stop.is_set()
+        self._halt(camera)
+        if not stopped:
+            self._ensure_software(camera)
+
+    def collect(self) -> FrameStack:
+        """All frames of the burst armed last; see the contract."""
+        with self._talk("collect") as camera:
+            burst, self._burst = self._burst, None
+            if burst is None:
+                raise self._missing(0, 1)
+            if not self.trigger_line:
+                raise DeviceTimeout(
+                    f"{self.name}.collect: 0 frames came, {burst.frames} more were armed for; the bench file says "
+                    "that no trigger line is wired. Use trigger, or wire it and set external_trigger = true"
+                )
+            try:
+                data, start_ns = self._collect(camera, burst)
+            except LabError:
+                self._halt(camera)
+                raise
+            n = burst.frames
+            ids = np.arange(self._next_id, self._next_id + n, dtype=np.int64)
+            self._next_id += n
+            lost_before = np.zeros(n, np.int64)
+            lost_before[0], self._lost = self._lost, 0
+            return FrameStack(
+                data=data,
+                frame_ids=ids,
+                start_ns=start_ns,
+                end_ns=start_ns + burst.exposure_ns,
+                utc_start_ns=_utc_ns(int(start_ns[0])),
+                exposure_s=burst.exposure_ns / 1e9,
+                roi=burst.roi,
+                electrons_per_count=self.electrons_per_count,
+                bit_depth=self.bit_depth,
+                saturated=np.array([self._saturated(frame) for frame in data], np.int64),
+                lost_before=lost_before,
+            )
+
+    def _missing(self, came: int, missing: int) -> DeviceTimeout:
+        return DeviceTimeout(
+            f"{self.name}.collect: {came} frames came, {missing} more were armed for; the burst was "
+            "dropped. Check the trigger line and arm again"
+        )
+
+    def _saturated(self, data: NDArray[Any]) -> int:
+        return int(np.count_nonzero(data >= math.floor(self.full_scale_counts)))
+
+    def _await(self, camera: Any, frames: int, deadline: float, what: str = "trigger") -> bool:
+        """Wait until the sequence has acquired so many frames; False if it has not by then (time.monotonic).
+
+        Raises DeviceError when `safe` was called, when frames were lost for want of buffers, or when it has stopped.
+        """
+        while True:
+            if self._stop.is_set():
+                raise DeviceError(f"{self.name}.{what}: stopped by safe(); the frame was dropped")
+            left_s = deadline - time.monotonic()
+            try:
+                if camera.wait_for_frame(since="start", nframes=frames, timeout=max(min(_SLICE_S, left_s), 1e-3)):
+                    return True
+            except camera.TimeoutError:
+                if left_s <= 0:
+                    return False
+                continue
+            except getattr(camera, "FrameTransferError", ()) as error:
+                raise DeviceError(
+                    f"{self.name}.{what}: frames were lost on their way to the host ({error}); the camera is armed "
+                    "again. Trigger more slowly or take a smaller region"
+                ) from error
+            if self._acquired(camera) >= frames:  # the acquisition has ended; its last frames may still be counted
+                return True
+            if left_s <= 0:
+                return False
+            time.sleep(1e-3)
+
+    def _acquired(self, camera: Any) -> int:
+        return int(camera.get_frames_status().acquired)
+
+    def _too_late(self, waited_s: float) -> DeviceTimeout:
+        return DeviceTimeout(
+            f"{self.name}.trigger: no frame within {waited_s:.3f} s of the trigger (exposure, read-out and a margin of "
+            f"{self._timeout_s} s); the camera is armed again. Check cable, power and the trigger mode"
+        )
+
+    def _patience_s(self) -> float:
+        return (self._exposure_ns + self._readout_ns) / 1e9 + self._timeout_s
+
+    # --- settings ---------------------------------------------------------------------------------------------------
+
+    def _resolution_s(self, camera: Any) -> float:
+        """How far an exposure may be rounded."""
+        return 1e-4
+
+    def _put_exposure(self, camera: Any, exposure_s: float) -> None:
+        """Set, read back, compare."""
+        camera.set_exposure(exposure_s)
+        found = float(camera.get_exposure())
+        resolution_s = self._resolution_s(camera)
+        if abs(found - exposure_s) > resolution_s * 1.01 + 1e-3 * exposure_s:
+            raise DeviceError(
+                f"{self.name}.exposure_s: {exposure_s:.9g} s was set and {found:.9g} s reads back; the instrument "
+                f"resolves {resolution_s:.3g} s. Check its trigger and shutter mode, and that nothing else controls it"
+            )
+        self._exposure_ns = round(found * 1e9)
+        self._readout_ns = self._find_readout_ns(camera)
+
+    @abstractmethod
+    def _find_readout_ns(self, camera: Any) -> int:
+        """Read-out of the region of now."""
+
+    def _put_roi(self, camera: Any, roi: ROI) -> None:
+        """Set, read back, compare."""
+        wanted = (roi.column, roi.column + roi.columns, roi.row, roi.row + roi.rows)
+        if hasattr(camera, "set_roi"):
+            found = tuple(int(x) for x in camera.set_roi(*wanted))
+            if found[:4] != wanted or any(n != 1 for n in found[4:]):
+                raise DeviceError(
+                    f"{self.name}.roi: columns {wanted[0]} to {wanted[1]}, rows {wanted[2]} to {wanted[3]} set, "
+                    f"{found} reads back; the sensor has coarser steps there. Choose such a region"
+                )
+        elif (roi.rows, roi.columns) != self._size:
+            raise LimitError(
+                f"{self.name}.roi: this camera reads its whole sensor of {self._size}; nothing was changed"
+            )
+        self._roi = roi
+        self._readout_ns = self._find_readout_ns(camera)
+
+    def _not_armed(self, setting_name: str) -> None:
+        if self._burst is not None and self._running == "burst":
+            raise DeviceError(f"{self.name}.{setting_name}: the camera is armed; collect the burst first")
+
+    def _read_rows(self) -> int:
+        return self._size[0]
+
+    def _read_columns(self) -> int:
+        return self._size[1]
+
+    def _read_exposure_s(self) -> float:
+        with self._talk("exposure_s") as camera:
+            return float(camera.get_exposure())
+
+    def _write_exposure_s(self, value: float) -> None:
+        with self._talk("exposure_s") as camera:
+            self._not_armed("exposure_s")
+            before_s = self._exposure_ns / 1e9
+            self._halt(camera)
+            try:
+                self._put_exposure(camera, value)
+            except DeviceError:
+                camera.set_exposure(before_s)
+                raise
+            self._wanted_exposure_s = value
+
+    def _read_roi(self) -> ROI:
+        return self._roi
+
+    def _write_roi(self, value: ROI) -> None:
+        rows, columns = self._size
+        inside = value.row >= 0 and value.column >= 0 and value.rows >= 1 and value.columns >= 1
+        if not inside or value.row + value.rows > rows or value.column + value.columns > columns:
+            raise LimitError(
+                f"{self.name}.roi = rows {value.row}+{value.rows}, columns {value.column}+{value.columns}: the sensor "
+                f"has {rows}x{columns} pixels; nothing was changed"
+            )
+        with self._talk("roi") as camera:
+            self._not_armed("roi")
+            before = self._roi
+            self._halt(camera)
+            try:
+                self._put_roi(camera, value)
+                # The exposure is untouched by the region on good cameras; what holds is read.
+                self._exposure_ns = round(float(camera.get_exposure()) * 1e9)
+            except DeviceError:
+                self._put_roi(camera, before)
+                raise
+            self._wanted_roi = value
+
+    def _read_readout_s(self) -> float:
+        return self._readout_ns / 1e9
+
+    def _read_external_trigger(self) -> bool:
+        return self.trigger_line
+
+
+def _utc_ns(monotonic_ns: int) -> int:
+    return time.time_ns() - time.monotonic_ns() + monotonic_ns
+
+
+# --- the vendor layer ---------------------------------------------------------------------------------------------
+
+
+def pylablib_module(device: str, name: str) -> Any:
+    """A module of pylablib; ConfigurationError, naming the package, if that is missing."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != "pylablib" and not name.startswith(f"{error.name}"):
+            raise ConfigurationError(
+                f"{device}: pylablib needs {error.name}, which is not installed: pip install 'labctl[hardware]'"
+            ) from error
+        raise ConfigurationError(
+            f"{device}: {name} is not there; install pylablib: pip install 'labctl[hardware]'"
+        ) from error
+    except ImportError as error:
+        raise ConfigurationError(f"{device}: {name} cannot be used on this system ({error})") from error
+
+
+def allow_libraries(device: str, preload: Path | None = None) -> None:
+    """Let pylablib load vendors' libraries on this system; ``preload`` one that it then finds under its own name.
+
+    On Linux a library is found by the name it was built with (its soname), which must be that of the vendor's Windows
+    file, such as ``atcore.dll``.
+    """
+    parameters = pylablib_module(device, "pylablib.core.utils.library_parameters").library_parameters
+    pylablib_module(device, "pylablib.devices.utils.load_lib")  # its own defaults first
+    parameters["devices/only_windows_dlls"] = False
+    if preload is None:
+        return
+    try:
+        ctypes.CDLL(str(preload))
+    except OSError as error:
+        raise ConfigurationError(f"{device}: library {preload} cannot be loaded ({error})") from error
+
+
+class PylablibCamera(SequenceCamera):
+    """Any pylablib camera through its common interface.
+
+    What that interface does not tell (pixel pitch, bits, gain) the bench file says. With ``trigger = "software"`` each
+    frame answers a software trigger; with ``"free"`` the camera runs by itself and frames that may have begun before
+    the call are skipped, which costs up to two frame times.
+    """
+
+    class Options(BaseModel):
+        """Keys of the bench file."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        camera: str = Field(pattern=r"^\w+(\.\w+)+$", description='such as "Andor.AndorSDK3Camera"')
+        arguments: dict[str, Any] = Field(default_factory=dict, description="for the class: index, serial number, port")
+        parameters: dict[str, Any] = Field(default_factory=dict, description='of pylablib: {"devices/dlls/dcamapi": …}')
+        attributes: dict[str, str | int | float | bool] = Field(
+            default_factory=dict, description="of the camera, set when it is connected, in this order"
+        )
+        library: Path | None = Field(None, description="vendor's library to load first (Linux)")
+        trigger: Literal["software", "free"] = "software"
+        skip_frames: int = Field(1, ge=1, le=16, description="frames in the camera's pipeline that are too old (free)")
+        pixel_pitch: Metres = Field(gt=0, le=1e-3)
+        bit_depth: int = Field(16, ge=1, le=32)
+        electrons_per_count: float = Field(1.0, gt=0)
+        full_scale_counts: float | None = Field(None, gt=0)
+        timeout: Seconds = Field(2.0, gt=0, le=60, description="margin after exposure and read-out")
+
+    def __init__(self, name: str, options: Options) -> None:
+        super().__init__(name, options.timeout, 1 << 32)
+        self._options = options
+        self._unclosed: Any = None
+
+    @classmethod
+    def build(cls, name: str, options: BaseModel | None, site: Any) -> PylablibCamera:
+        """As the bench file says."""
+        if not isinstance(options, cls.Options):
+            raise ConfigurationError(f'{name}: say which class, as camera = "Andor.AndorSDK3Camera", and pixel_pitch')
+        return cls(name, options)
+
+    def identity(self) -> Identity:
+        """As the camera tells, as far as its class tells it."""
+        with self._talk("identity") as camera:
+            info = camera.get_device_info()
+        fields = dict(zip(info._fields, info, strict=True)) if hasattr(info, "_fields") else {"model": info}
+
+        def pick(*words: str) -> str:
+            return next((str(v) for word in words for k, v in fields.items() if word in k), "")
+
+        return Identity(model=pick("model", "name"), serial=pick("serial"), firmware=pick("firmware", "version"))
+
+    def _make(self) -> Any:
+        o = self._options
+        dotted = o.camera if o.camera.startswith("pylablib.") else f"pylablib.devices.{o.camera}"
+        module, _, cls = dotted.rpartition(".")
+        if sys.platform != "win32" or o.parameters:
+            allow_libraries(self.name, o.library)
+            library = pylablib_module(self.name, "pylablib.core.utils.library_parameters").library_parameters
+            for key, value in o.parameters.items():
+                library[key] = value
+        found = getattr(pylablib_module(self.name, module), cls, None)
+        if found is None:
+            raise ConfigurationError(f"{self.name}: {module} has no camera {cls!r}")
+        self._close_rest()
+        camera: Any = found.__new__(found)  # so that what a failing constructor leaves open can be closed
+        try:
+            camera.__init__(**o.arguments)
+        except TypeError as error:
+            raise ConfigurationError(f"{self.name}: {dotted} does not take {o.arguments} ({error})") from error
+        except BaseException:
+            self._unclosed = camera
+            self._close_rest()
+            raise
+        return camera
+
+    def _disconnect(self, camera: Any) -> None:
+        self._running = None
+        self._unclosed = camera
+        self._close_rest()
+
+    def _close_rest(self) -> None:
+        """Close what could not be closed while the line was dead; the vendor's library would call it in use."""
+        camera = self._unclosed
+        if camera is not None:
+            with contextlib.suppress(RuntimeError, OSError, AttributeError):
+                camera.close()
+                self._unclosed = None
+
+    def _set_up(self, camera: Any) -> None:
+        for needed in ("get_exposure", "set_exposure", "start_acquisition", "wait_for_frame", "read_multiple_images"):
+            if not hasattr(camera, needed):
+                raise ConfigurationError(f"{self.name}: {self._options.camera} has no {needed}; it is no such camera")
+        for attribute, value in self._options.attributes.items():
+            camera.set_attribute_value(attribute, value)
+            if camera.get_attribute_value(attribute) != value:
+                raise DeviceError(
+                    f"{self.name}: attribute {attribute} was set to {value!r} and reads back "
+                    f"{camera.get_attribute_value(attribute)!r}; correct it in the bench file"
+                )
+        if self._options.trigger == "software":
+            if not hasattr(camera, "send_software_trigger") and not hasattr(camera, "call_command"):
+                raise ConfigurationError(
+                    f'{self.name}: {self._options.camera} has no software trigger; set trigger = "free"'
+                )
+            camera.set_trigger_mode("software")
+        elif hasattr(camera, "set_trigger_mode"):
+            camera.set_trigger_mode("int")
+
+    def _find_readout_ns(self, camera: Any) -> int:
+        if not hasattr(camera, "get_frame_timings"):
+            return 0
+        if hasattr(camera, "set_frame_period"):
+            camera.set_frame_period(0)  # as fast as it goes; an exposure that was longer may have left a slower rate
+        timings = camera.get_frame_timings()
+        return max(round(float(timings.frame_period - timings.exposure) * 1e9), 0)
+
+    def _frame_bytes(self, camera: Any) -> int:
+        return 4 * self._roi.rows * self._roi.columns
+
+    def _start(self, camera: Any, frames: int | None) -> None:
+        camera.start_acquisition(mode="sequence", nframes=2 * _RING_FRAMES + self._options.skip_frames)
+
+    def _take(self, camera: Any) -> Taken:
+        before = self._acquired(camera)
+        sent_ns = time.monotonic_ns()
+        wanted = before
+        if self._options.trigger == "free":
+            wanted += self._options.skip_frames
+        elif hasattr(camera, "send_software_trigger"):
+            camera.send_software_trigger()
+        else:
+            camera.call_command("SoftwareTrigger")
+        waited_s = (1 + wanted - before) * (self._exposure_ns + self._readout_ns) / 1e9 + self._timeout_s
+        if not self._await(camera, wanted + 1, time.monotonic() + waited_s):
+            raise self._too_late(waited_s)
+        arrived_ns = time.monotonic_ns()
+        images = camera.read_multiple_images(rng=(wanted, wanted + 1))
+        if not images:
+            raise DeviceError(f"{self.name}.trigger: the frame was overwritten before it was read; take fewer at once")
+        start_ns = sent_ns
+        if self._options.trigger == "free":
+            start_ns = max(arrived_ns - self._readout_ns - self._exposure_ns, sent_ns)
+        return Taken(self._cropped(images[0]), start_ns)
+
+    def _cropped(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The region's pixels; columns beyond it are padding that pylablib left."""
+        rows, columns = self._roi.rows, self._roi.columns
+        if image.ndim != 2 or image.shape[0] != rows or image.shape[1] < columns:
+            raise DeviceError(
+                f"{self.name}.trigger: a frame of {image.shape} came for a region of {rows}x{columns}; its pixels "
+                "cannot be told apart from padding. Take a region whose columns fill whole blocks of memory, or the "
+                "driver of this camera"
+            )
+        data = self.allocate((rows, columns), image.dtype)
+        data[:] = image[:, :columns]
+        return data
+
+    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        raise NotImplementedError  # there is no trigger line
+
+    def _read_pixel_pitch_m(self) -> float:
+        return self._options.pixel_pitch
+
+    def _read_bit_depth(self) -> int:
+        return self._options.bit_depth
+
+    def _read_electrons_per_count(self) -> float:
+        return self._options.electrons_per_count
+
+    def _read_full_scale_counts(self) -> float:
+        return self._options.full_scale_counts or float(2**self._options.bit_depth - 1)
+
+    def restrict_exposure(self, minimum_s: float, maximum_s: float) -> None:
+        """Narrow the exposure to what a bench allows, since the common interface tells no limits."""
+        self.restrict("exposure_s", Limits(minimum=minimum_s, maximum=maximum_s))

@@ -1,0 +1,441 @@
+"""An emulated Andor SDK3 camera: a library in C with the vendor's interface, whose pixels come from a world.
+
+The library (``atcore.c``) holds features, limits, timing and buffers, and runs in the driver's process with nothing of
+ours around it. For each exposure it asks this emulator, over a socket, for one frame, which arrives in a mapped file.
+Every emulated camera of a user stands in one folder, under the index by which the library opens it, so that a process
+needs to load the library only once, whatever cameras come and go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import mmap
+import os
+import selectors
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from drivers.contract import ROI, ConfigurationError, DeviceError, LabError
+from drivers.quantity import Seconds
+from simulators.emulators.base import Emulator, EmulatorOptions
+
+log = logging.getLogger(__name__)
+
+_SOURCE = Path(__file__).with_name("atcore.c")
+_COMPILE = ("-O2", "-shared", "-fPIC", "-pthread", "-Wl,-soname,atcore.dll")
+_MOST_CAMERAS = 64
+
+_HEAD = struct.Struct("<8s4i3q4i3d64s64s64s")
+"""magic, alive, fault, mutation, baseline, row, longest exposure (rows), power-on, sensor rows, columns, bits, -,
+pitch (um), electrons per count, temperature (degC), model, serial, firmware"""
+_ALIVE, _FAULT, _MUTATION = 8, 12, 16
+_PIXELS_AT = 4096
+_RECORD = struct.Struct("<8q")
+
+_OPEN, _EXPOSE, _ARM, _POLL, _FETCH, _DISARM = range(1, 7)
+_SUCCESS, _COMM, _IN_USE = 0, 17, 38
+
+_LIBRARY_FAULTS = {"corrupt-crc": 3, "port-loss": 5, "firmware": 6}
+_LIBRARY_MUTATIONS = {"ignore-setpoint": 4}
+
+_MOST_BURST_BYTES = 1 << 30
+_IDLE_S = 0.3
+"""Frames of a burst that falls short are given out when no pulse has come for so long."""
+_LATE_S = 1.0
+"""By how much the mutation "late" misses the specification."""
+
+
+def library() -> Path:
+    """The compiled library, made when it is first needed and kept in the system's temporary folder.
+
+    Raises ConfigurationError if there is no C compiler.
+    """
+    digest = hashlib.sha256(_SOURCE.read_bytes() + " ".join(_COMPILE).encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir(), f"labctl-sdk3-{os.getuid()}-{digest}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise ConfigurationError(f"{folder} belongs to somebody else; remove it or set TMPDIR")
+    (folder / "cameras").mkdir(mode=0o700, exist_ok=True)
+    made = folder / "atcore.so"
+    if not made.exists():
+        compiler = shutil.which("gcc") or shutil.which("cc")
+        if compiler is None:
+            raise ConfigurationError(
+                "the emulated SDK3 library is compiled when it is first needed, and there is no C compiler: install "
+                "the package gcc (Debian: apt install gcc libc6-dev)"
+            )
+        draft = folder / f"atcore-{os.getpid()}-{threading.get_ident()}.so"
+        done = subprocess.run(
+            [compiler, *_COMPILE, "-o", str(draft), str(_SOURCE), "-lm"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ConfigurationError(
+                f"the emulated SDK3 library does not compile ({done.stderr.strip()[-300:]}); are the packages gcc and "
+                "libc6-dev installed?"
+            )
+        draft.replace(made)
+    return made
+
+
+class SDK3CameraOptions(EmulatorOptions):
+    """What a bench file may say of the emulated camera."""
+
+    model: str = Field("ZYLA-5.5-CL3", max_length=60)
+    serial: str = Field("VSC-00000", max_length=60)
+    firmware: str = Field("11.7.30.0", max_length=60)
+    late: Seconds = Field(4.0, gt=0, le=60, description="delay of a frame under the fault late")
+
+
+class SDK3Camera(Emulator):
+    """A Zyla 5.5 below the vendor's library; noise, light and sensor size are the world's."""
+
+    Options = SDK3CameraOptions
+    options: SDK3CameraOptions
+    faults = frozenset({"mute", "late", "corrupt-crc", "over-range", "port-loss", "firmware"})
+    mutations = frozenset({"scale", "stale", "dark", "ignore-setpoint", "late"})
+
+    def __init__(self, name: str, world: Any, options: EmulatorOptions | None = None) -> None:
+        super().__init__(name, world, options)
+        self.delay: Callable[[], float] | None = None
+        """Asked for each frame: by how much longer, in s, it stays on its way to the host."""
+        self._on = False
+        self._to_lose = 0
+        self._lock = threading.Lock()
+
+    # --- power ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> dict[str, Any]:
+        """Power on, at a free index; see the base class."""
+        if self._on:
+            self.stop()
+        if self.world.clock.virtual:
+            raise ConfigurationError(f"{self.name}: an emulated camera needs a bench in real time: clock = 'real'")
+        made = library()
+        self._folder = made.parent / "cameras"
+        self._index, self._claim = self._free_index()
+        self._attach()
+        self._map()
+        self._zero_ns = self._clock_zero()
+        path = self._folder / f"{self._index}.sock"
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._wake, self._asleep = socket.socketpair()
+        self._burst = _Burst()
+        self._last: NDArray[np.uint16] | None = None
+        self._on = True
+        self._thread = threading.Thread(target=self._listen, name=f"{self.name} SDK3", daemon=True)
+        self._thread.start()
+        camera = self.world.parameters.camera
+        return {
+            "library": str(made),
+            "index": self._index,
+            "serial": self.options.serial,
+            "electrons_per_count": 1.0 if camera.ideal else float(camera.electrons_per_count),
+            "full_well_electrons": float(camera.full_well),
+            "external_trigger": True,
+        }
+
+    def stop(self) -> None:
+        """Power off: the library finds the camera gone."""
+        if not self._on:
+            return
+        self._on = False
+        self._store(_ALIVE, 0)
+        self._wake.close()
+        self._thread.join(10)
+        for line in (self._listener, self._asleep):
+            line.close()
+        for ending in ("sock", "frame"):
+            (self._folder / f"{self._index}.{ending}").unlink(missing_ok=True)
+        self._pixels = np.empty(0, np.uint16)
+        self._memory.close()
+        self._claim.close()
+        with contextlib.suppress(LabError):
+            self.world.detach(self.name)
+
+    def _free_index(self) -> tuple[int, BinaryIO]:
+        for index in range(_MOST_CAMERAS):
+            claim = (self._folder / f"{index}.lock").open("ab")
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                claim.close()
+                continue
+            return index, claim
+        raise ConfigurationError(f"{self.name}: {_MOST_CAMERAS} emulated cameras are on; stop one")
+
+    def _map(self) -> None:
+        c, o = self.world.parameters.camera, self.options
+        path = self._folder / f"{self._index}.frame"
+        path.unlink(missing_ok=True)
+        size = _PIXELS_AT + 2 * c.rows * c.columns
+        row_ns = round(c.row_time * 1e9)
+        with path.open("w+b") as file:
+            file.truncate(size)
+            self._memory = mmap.mmap(file.fileno(), size)
+        self._pixels = np.frombuffer(self._memory, np.uint16, c.rows * c.columns, _PIXELS_AT)
+        self._baseline = 0 if c.ideal else round(c.offset)
+        self._most = 2**c.bit_depth - 1
+        self._memory[: _HEAD.size] = _HEAD.pack(
+            b"SDK3EMU1",
+            1,
+            _LIBRARY_FAULTS.get(self.fault or "", 0),
+            _LIBRARY_MUTATIONS.get(self.mutation or "", 0),
+            self._baseline,
+            row_ns,
+            int(c.max_exposure * 1e9) // row_ns,
+            time.monotonic_ns(),
+            c.rows,
+            c.columns,
+            c.bit_depth,
+            0,
+            c.pitch * 1e6,
+            1.0 if c.ideal else c.electrons_per_count,
+            0.0,
+            o.model.encode(),
+            o.serial.encode(),
+            o.firmware.encode(),
+        )
+
+    def _store(self, where: int, value: int) -> None:
+        # One aligned store: the library reads it at any moment.
+        np.frombuffer(self._memory, np.int32, 1, where)[0] = value
+
+    def _clock_zero(self) -> int:
+        """Monotonic time of bench time zero, late rather than early: a frame never seems to begin too soon."""
+        found = []
+        for _ in range(20):
+            now_ns = self.world.clock.now_ns()
+            found.append(time.monotonic_ns() - now_ns)
+        return int(min(found))
+
+    def _attach(self) -> None:
+        self._flag = self.world.attach(self.name, "camera")
+
+    # --- faults -----------------------------------------------------------------------------------------------------
+
+    def inject(self, fault: str | None) -> None:
+        """Break it; see the base class. corrupt-crc: the block behind each image that tells its time is garbled.
+
+        over-range: more light than the sensor takes.
+        """
+        super().inject(fault)
+        if self._on:
+            self._store(_FAULT, _LIBRARY_FAULTS.get(fault or "", 0))
+
+    def mutate(self, mutation: str | None) -> None:
+        """Make it wrong; see the base class. ignore-setpoint holds for exposure time and place of the region."""
+        super().mutate(mutation)
+        if self._on:
+            self._store(_MUTATION, _LIBRARY_MUTATIONS.get(mutation or "", 0))
+
+    def lose(self, frames: int) -> None:
+        """Let the next ``frames`` frames be exposed and lost on their way to the host."""
+        with self._lock:
+            self._to_lose = frames
+
+    # --- the library's requests -------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """One thread for all lines: a remote world keeps a connection for each thread that ever asked it."""
+        lines = selectors.DefaultSelector()
+        for known in (self._listener, self._asleep):
+            lines.register(known, selectors.EVENT_READ)
+        user: socket.socket | None = None
+        while self._on:
+            for key, _ in lines.select():
+                if key.fileobj is self._listener:
+                    lines.register(self._listener.accept()[0], selectors.EVENT_READ)
+                elif key.fileobj is not self._asleep and key.fd >= 0:
+                    line: Any = key.fileobj
+                    user, stays = self._serve(line, user)
+                    if not stays:
+                        lines.unregister(line)
+                        line.close()
+        for key in list(lines.get_map().values()):
+            if key.fileobj not in (self._listener, self._asleep):
+                lines.unregister(key.fileobj)
+                key.fileobj.close()  # type: ignore[union-attr]
+        lines.close()
+
+    def _serve(self, line: socket.socket, user: socket.socket | None) -> tuple[socket.socket | None, bool]:
+        """Answer one request. Returns who uses the camera from now, and whether the line goes on."""
+        try:
+            request = line.recv(_RECORD.size, socket.MSG_WAITALL)
+            if len(request) < _RECORD.size:
+                raise ConnectionError
+            what, *numbers = _RECORD.unpack(request)
+            answer: tuple[int, ...] = (_IN_USE,)
+            if what == _OPEN and (user is None or _has_left(user)):
+                user = line
+                self._burst = _Burst()
+                answer = self._answer(what, numbers)
+            elif user is line:
+                answer = self._answer(what, numbers)
+            line.sendall(_RECORD.pack(*answer, *[0] * (8 - len(answer))))
+        except OSError:
+            if user is line:
+                self._answer(_DISARM, [])
+                user = None
+            return user, False
+        return user, True
+
+    def _answer(self, what: int, numbers: list[int]) -> tuple[int, ...]:
+        for again in (True, False):
+            try:
+                return self._act(what, numbers)
+            except DeviceError as error:  # a new session may have begun on the table
+                if not again:
+                    log.warning("%s: the world does not answer: %s", self.name, error)
+                    break
+                with contextlib.suppress(LabError):
+                    self._attach()
+            except Exception:
+                log.exception("%s: the world failed", self.name)
+                break
+        return (_COMM,)
+
+    def _act(self, what: int, numbers: list[int]) -> tuple[int, ...]:
+        match what:
+            case 1:  # OPEN
+                self._attach()  # exposures are counted from power-on, as those of any device that is opened
+                return (_SUCCESS,)
+            case 2:  # EXPOSE
+                return self._expose(*numbers[:5])
+            case 3:  # ARM
+                return self._arm(numbers)
+            case 4:  # POLL
+                return _SUCCESS, self._poll(numbers[0])
+            case 5:  # FETCH
+                data, start_ns = self._burst.frames.pop(0)
+                return self._hand_over(data, start_ns)
+            case 6:  # DISARM
+                if self._burst.exposure_ns:
+                    roi = self._burst.roi
+                    self.world.arm_camera(self.name, 0, self._burst.exposure_ns, roi)
+                self._burst = _Burst()
+                return (_SUCCESS,)
+        return (_COMM,)
+
+    def _expose(self, exposure_ns: int, top: int, left: int, rows: int, columns: int) -> tuple[int, ...]:
+        if self.fault == "mute":
+            return _SUCCESS, 0, time.monotonic_ns(), 0
+        roi = ROI(row=top, column=left, rows=rows, columns=columns)
+        out: NDArray[Any] = np.empty((rows, columns), self._dtype())
+        _, start_ns, _ = self.world.trigger(self.name, exposure_ns, roi, out)
+        return self._hand_over(out, start_ns)
+
+    def _dtype(self) -> type[np.generic]:
+        return np.float64 if self.world.parameters.camera.ideal else np.uint16
+
+    def _hand_over(self, data: NDArray[Any], start_ns: int) -> tuple[int, ...]:
+        monotonic_ns = start_ns + self._zero_ns
+        with self._lock:
+            lost = self._to_lose > 0
+            self._to_lose -= lost
+        if lost or self.fault == "mute":
+            return _SUCCESS, 0, monotonic_ns, 0
+        counts = self._wrong(self._counts(data))
+        self._pixels[: counts.size] = counts.ravel()
+        delay_s = self.delay() if self.delay is not None else 0.0
+        delay_s += self.options.late if self.fault == "late" else 0.0
+        delay_s += _LATE_S if self.mutation == "late" else 0.0
+        return _SUCCESS, 1, monotonic_ns, round(delay_s * 1e9)
+
+    def _counts(self, data: NDArray[Any]) -> NDArray[np.uint16]:
+        if data.dtype == np.uint16:
+            return data
+        counts: NDArray[np.uint16] = np.clip(np.rint(data), 0, self._most).astype(np.uint16)
+        return counts
+
+    def _wrong(self, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """As the fault or mutation in force makes it."""
+        if self.fault == "over-range":
+            return np.full_like(counts, self._most)
+        if self.mutation == "stale" and self._last is not None and self._last.shape == counts.shape:
+            return self._last
+        self._last = counts
+        if self.mutation == "scale":
+            counts = np.minimum(np.rint(counts * 1.1), self._most).astype(np.uint16)
+        elif self.mutation == "dark":
+            counts = (self._baseline + counts % 7).astype(np.uint16)  # some noise, no light
+        return counts
+
+    # --- trigger line -----------------------------------------------------------------------------------------------
+
+    def _arm(self, numbers: list[int]) -> tuple[int, ...]:
+        exposure_ns, top, left, rows, columns, frames = numbers[:6]
+        roi = ROI(row=top, column=left, rows=rows, columns=columns)
+        self._burst = _Burst(exposure_ns, roi)
+        self._arm_world(frames)
+        return (_SUCCESS,)
+
+    def _arm_world(self, frames: int) -> None:
+        burst = self._burst
+        each = burst.roi.rows * burst.roi.columns * np.dtype(self._dtype()).itemsize
+        burst.armed = min(frames, max(_MOST_BURST_BYTES // each, 1))
+        if "stop" in (self.world.state.dtype.names or ()):
+            self.world.state["stop"][0, self._flag] = 0
+        self.world.arm_camera(self.name, burst.armed, burst.exposure_ns, burst.roi)
+        burst.left, burst.since = burst.armed, time.monotonic()
+
+    def _poll(self, wanted: int) -> int:
+        """Frames ready. The world gives them all at once: when the burst is complete, or when pulses stay away."""
+        burst = self._burst
+        if burst.frames or not burst.exposure_ns:
+            return len(burst.frames)
+        if not burst.armed:
+            self._arm_world(wanted)
+            return 0
+        left = self.world.armed(self.name)
+        now = time.monotonic()
+        if left != burst.left:
+            burst.left, burst.since = left, now
+        if left == burst.armed or (left and now - burst.since < _IDLE_S):
+            return 0
+        out: NDArray[Any] = np.empty((burst.armed - left, burst.roi.rows, burst.roi.columns), self._dtype())
+        numbers, start_ns, _ = self.world.collect_frames(self.name, out)
+        burst.armed = 0
+        if wanted > len(numbers):
+            self._arm_world(wanted - len(numbers))
+        burst.frames = [(out[k], int(start_ns[k])) for k in range(len(numbers))]
+        return len(burst.frames)
+
+
+def _has_left(user: socket.socket) -> bool:
+    """Whether it has closed the camera, which may not have been noticed yet."""
+    try:
+        return user.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class _Burst:
+    """What the camera is armed for on the trigger line, and the frames that came."""
+
+    def __init__(self, exposure_ns: int = 0, roi: ROI | None = None) -> None:
+        self.exposure_ns = exposure_ns
+        self.roi = roi or ROI(row=0, column=0, rows=0, columns=0)
+        self.armed = 0
+        self.left = 0
+        self.since = 0.0
+        self.frames: list[tuple[NDArray[Any], int]] = []

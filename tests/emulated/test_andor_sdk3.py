@@ -1,0 +1,915 @@
+"""The Andor SDK3 driver and pylablib's own camera class, unmodified, on an emulated SDK3 library."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drivers.andor_sdk3 import AndorSDK3, blocks
+from drivers.contract import (
+    ROI,
+    ConfigurationError,
+    DeviceError,
+    DeviceTimeout,
+    LimitError,
+)
+from drivers.pylablib_camera import PylablibCamera
+from simulators.clock import RealClock
+from simulators.emulators import sdk3
+from simulators.emulators.sdk3 import SDK3Camera
+from simulators.worlds.prbm import PrbmParameters, PrbmWorld
+
+pytest.importorskip("pylablib")
+
+ROW_S = 9.24e-6
+TIMEOUT_S = 0.8
+SMALL: dict[str, Any] = {
+    "slm": {"rows": 24, "columns": 48},
+    "beam": {"waist": "0.3 mm"},
+    "optics": {"first_row": 3, "bands": 6, "dispersion": 3e3, "camera_attenuation": "0.2 %"},
+    "camera": {"rows": 200, "columns": 300, "axis_row": 90, "axis_column": 140},
+}
+BRIGHT = ROI(row=86, column=130, rows=9, columns=21)
+
+
+class CountingWorld:
+    """A table whose only light is a number: every pixel of a frame shows ``value`` at the moment of its trigger."""
+
+    def __init__(self, rows: int = 40, columns: int = 50) -> None:
+        self.parameters = PrbmParameters.model_validate(
+            {"camera": {"rows": rows, "columns": columns, "axis_row": 1, "axis_column": 1}}
+        )
+        self.clock = RealClock()
+        self.state = np.zeros(1, [("stop", np.uint8, (4,))])
+        self.value = 1
+        self.number = 0
+        self.attached = False
+        self.regions: list[ROI] = []
+
+    def attach(self, device: str, what: str) -> int:
+        self.attached, self.number = True, 0
+        return 0
+
+    def detach(self, device: str) -> None:
+        self.attached = False
+
+    def arm_camera(self, device: str, frames: int, exposure_ns: int, roi: ROI) -> None: ...
+
+    def trigger(self, device: str, exposure_ns: int, roi: ROI, out: Any) -> tuple[int, int, int]:
+        if not self.attached:
+            raise DeviceError(f"{device} is not on the table; open it")
+        start_ns = self.clock.now_ns()
+        out[:] = self.value
+        # Two corners tell that nothing is mirrored, shifted or padded.
+        out[0, 0], out[-1, -1] = 1000 + roi.row, 2000 + roi.column
+        self.regions.append(roi)
+        self.number += 1
+        return self.number - 1, start_ns, 0
+
+
+def camera_on(emulator: SDK3Camera, **options: Any) -> AndorSDK3:
+    given = emulator.start() | {"timeout": f"{TIMEOUT_S} s"} | options
+    return AndorSDK3.build("camera", AndorSDK3.Options(**given), None)
+
+
+@pytest.fixture
+def world() -> PrbmWorld:
+    world = PrbmWorld(PrbmParameters.model_validate(SMALL), PrbmWorld.clock_of_kind("real"))
+    world.source.emission = True
+    world.source.power_fraction = 0.02
+    return world
+
+
+@pytest.fixture
+def emulator(world: PrbmWorld) -> Iterator[SDK3Camera]:
+    emulator = SDK3Camera("camera", world)
+    yield emulator
+    emulator.stop()
+
+
+@pytest.fixture
+def camera(emulator: SDK3Camera) -> Iterator[AndorSDK3]:
+    camera = camera_on(emulator)
+    camera.open()
+    camera.exposure_s = 5e-3
+    yield camera
+    camera.close()
+
+
+@pytest.fixture
+def counting() -> Iterator[tuple[AndorSDK3, SDK3Camera, CountingWorld]]:
+    world = CountingWorld()
+    emulator = SDK3Camera("camera", world)
+    camera = camera_on(emulator)
+    camera.open()
+    camera.exposure_s = 1e-3
+    yield camera, emulator, world
+    camera.close()
+    emulator.stop()
+
+
+def ends_within(limit_s: float, act: Callable[[], object]) -> BaseException | None:
+    """Call it; the DeviceError it ended in, if one. Fails if it takes longer (and some more on a busy machine)."""
+    began = time.monotonic()
+    error: BaseException | None = None
+    try:
+        act()
+    except DeviceError as found:
+        error = found
+    assert time.monotonic() - began < limit_s + 5
+    return error
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+def test_an_exposure_is_rounded_to_whole_rows_and_read_back(camera: AndorSDK3) -> None:
+    for asked_s in (27.72e-6, 1e-4, 5e-3, 16.7e-3, 0.1, 1.0):
+        camera.exposure_s = asked_s
+        assert abs(camera.exposure_s - asked_s) <= ROW_S / 2 * 1.001
+        assert camera.exposure_s / ROW_S == pytest.approx(round(camera.exposure_s / ROW_S), abs=1e-6)
+
+
+def test_limits_are_the_instruments(camera: AndorSDK3) -> None:
+    limits = camera.limits("exposure_s")
+    assert limits.minimum == pytest.approx(3 * ROW_S)
+    assert limits.maximum == pytest.approx(30, rel=1e-5)
+    before_s = camera.exposure_s
+    with pytest.raises(LimitError, match="nothing was changed"):
+        camera.exposure_s = 31.0
+    with pytest.raises(LimitError, match="nothing was changed"):
+        camera.exposure_s = 1e-6
+    assert camera.exposure_s == before_s
+
+
+def test_identity_is_what_the_camera_tells(camera: AndorSDK3, emulator: SDK3Camera) -> None:
+    who = camera.identity()
+    options = emulator.options
+    assert (who.model, who.serial, who.firmware) == (options.model, options.serial, options.firmware)
+
+
+def test_read_out_takes_half_the_rows_and_two(camera: AndorSDK3) -> None:
+    for rows in (200, 101, 20):
+        camera.roi = ROI(row=0, column=0, rows=rows, columns=100)
+        assert camera.readout_s == pytest.approx((-(-rows // 2) + 2) * ROW_S, rel=1e-9)
+
+
+def test_constants_come_from_the_instrument(camera: AndorSDK3) -> None:
+    assert (camera.rows, camera.columns, camera.bit_depth) == (200, 300, 16)
+    assert camera.pixel_pitch_m == pytest.approx(6.5e-6)
+    assert camera.electrons_per_count == 0.45
+    assert camera.full_scale_counts == 65535
+    assert camera.snapshot()["external_trigger"] is True
+
+
+def test_counts_follow_power_and_exposure(camera: AndorSDK3, world: PrbmWorld) -> None:
+    camera.roi = BRIGHT
+
+    def signal() -> float:
+        return float(np.mean([camera.trigger().data.mean(dtype=float) for _ in range(4)])) - 100
+
+    world.source.power_fraction = 0.0
+    assert abs(signal()) < 2
+    means = []
+    for power, exposure_s in ((0.001, 2e-3), (0.002, 2e-3), (0.001, 4e-3)):
+        world.source.power_fraction = power
+        camera.exposure_s = exposure_s
+        means.append(signal())
+    assert means[0] > 20
+    assert means[1] / means[0] == pytest.approx(2, rel=0.1)
+    assert means[2] / means[0] == pytest.approx(2, rel=0.1)
+
+
+def test_a_frame_equals_that_of_the_world_bit_for_bit(camera: AndorSDK3, world: PrbmWorld) -> None:
+    camera.roi = BRIGHT
+    taken = camera.trigger()
+    expected, saturated, _ = world.expose(
+        "camera", 0, taken.start_ns, taken.exposure_s, BRIGHT.row, BRIGHT.column, BRIGHT.rows, BRIGHT.columns
+    )
+    np.testing.assert_array_equal(taken.data, expected)
+    assert taken.saturated == saturated
+
+
+@pytest.mark.parametrize(
+    "roi",
+    [
+        ROI(row=0, column=0, rows=40, columns=50),
+        ROI(row=3, column=5, rows=30, columns=9),  # more rows than columns, padded
+        ROI(row=39, column=49, rows=1, columns=1),  # smaller than the sensor can read
+        ROI(row=7, column=0, rows=8, columns=16),  # not padded
+        ROI(row=0, column=13, rows=11, columns=37),
+    ],
+)
+def test_a_region_is_exact_whatever_the_padding(
+    counting: tuple[AndorSDK3, SDK3Camera, CountingWorld], roi: ROI
+) -> None:
+    camera, _, world = counting
+    camera.roi = roi
+    assert camera.roi == roi
+    world.value = 77
+    frame = camera.trigger()
+    read = world.regions[-1]
+    expected = np.full((read.rows, read.columns), 77)
+    expected[0, 0], expected[-1, -1] = 1000 + read.row, 2000 + read.column
+    row, column = roi.row - read.row, roi.column - read.column
+    assert row >= 0
+    assert column >= 0
+    np.testing.assert_array_equal(frame.data, expected[row : row + roi.rows, column : column + roi.columns])
+    assert frame.data.dtype == np.uint16
+    assert frame.roi == roi
+
+
+def test_a_region_beyond_the_sensor_is_refused(camera: AndorSDK3) -> None:
+    before = camera.roi
+    for wrong in (ROI(row=0, column=0, rows=201, columns=1), ROI(row=-1, column=0, rows=2, columns=2)):
+        with pytest.raises(LimitError, match="nothing was changed"):
+            camera.roi = wrong
+    assert camera.roi == before
+
+
+def test_frames_lie_in_memory_that_the_server_lends(camera: AndorSDK3) -> None:
+    lent: list[Any] = []
+
+    def lend(shape: tuple[int, ...], dtype: Any) -> Any:
+        lent.append(np.empty(shape, dtype))
+        return lent[-1]
+
+    camera.allocate = lend
+    assert camera.trigger().data is lent[0]
+
+
+@pytest.mark.parametrize(("gain", "bits", "electrons"), [("12-bit high well", 12, 7.5), ("12-bit low noise", 12, 0.28)])
+def test_gain_modes_change_bits_and_counts(gain: str, bits: int, electrons: float) -> None:
+    world = CountingWorld()
+    world.value = 700  # 600 above the baseline: 270 electrons
+    emulator = SDK3Camera("camera", world)
+    camera = camera_on(emulator, gain=gain, electrons_per_count=None)
+    try:
+        camera.open()
+        frame = camera.trigger()
+    finally:
+        camera.close()
+        emulator.stop()
+    assert (camera.bit_depth, frame.bit_depth, camera.electrons_per_count) == (bits, bits, electrons)
+    assert frame.data[5, 5] == round(270 / electrons + 100)
+
+
+# --- time and freshness -------------------------------------------------------------------------------------------
+
+
+def test_a_frame_tells_when_its_exposure_began(camera: AndorSDK3) -> None:
+    camera.trigger()
+    for _ in range(5):
+        before_ns = time.monotonic_ns()
+        frame = camera.trigger()
+        after_ns = time.monotonic_ns()
+        assert before_ns <= frame.start_ns < frame.end_ns <= after_ns
+        assert frame.end_ns - frame.start_ns == round(frame.exposure_s * 1e9)
+        assert abs(frame.utc_start_ns - time.time_ns()) < 60e9
+
+
+def test_an_armed_sequence_answers_fast(counting: tuple[AndorSDK3, SDK3Camera, CountingWorld]) -> None:
+    camera, _, _ = counting
+    camera.exposure_s = 5e-3
+    camera.trigger()
+    took_s = []
+    for _ in range(40):
+        began = time.monotonic()
+        camera.trigger()
+        took_s.append(time.monotonic() - began)
+    # The quickest of many: others may hold the processor. A restart for every frame would cost 0.3 s.
+    assert min(took_s) < 0.020
+    assert sorted(took_s)[len(took_s) // 2] < 0.15
+
+
+def test_no_frame_is_stale_among_many_with_random_delays(
+    counting: tuple[AndorSDK3, SDK3Camera, CountingWorld],
+) -> None:
+    camera, emulator, world = counting
+    rng = random.Random(5)
+    emulator.delay = lambda: rng.choice((0.0, 0.0, rng.uniform(0, 0.01), rng.uniform(0, 0.03)))
+    for k in range(300):
+        world.value = 100 + k
+        asked_ns = time.monotonic_ns()
+        frame = camera.trigger(pattern_id=k)
+        assert frame.data[20, 20] == 100 + k
+        assert frame.start_ns >= asked_ns
+        assert frame.pattern_id == k
+        assert frame.lost_before == 0
+
+
+def test_frames_that_come_after_the_time_out_are_never_taken_for_the_next(
+    counting: tuple[AndorSDK3, SDK3Camera, CountingWorld],
+) -> None:
+    camera, emulator, world = counting
+    slow = iter([False, True, False, True, True, False, False])
+    emulator.delay = lambda: TIMEOUT_S + 0.2 if next(slow) else 0.0
+    lost, came = 0, 0
+    for k in range(7):
+        world.value = 100 + k
+        try:
+            frame = camera.trigger()
+        except DeviceTimeout:
+            lost += 1
+            continue
+        assert frame.data[20, 20] == 100 + k
+        assert frame.lost_before == lost
+        lost, came = 0, came + 1
+    assert came == 4
+
+
+def test_a_frame_that_somebody_else_triggered_is_dropped(
+    counting: tuple[AndorSDK3, SDK3Camera, CountingWorld],
+) -> None:
+    camera, emulator, world = counting
+    camera.trigger()
+    emulator.delay = lambda: 0.1
+    world.value = 5
+    with camera._talk("test") as line:
+        line.call_command("SoftwareTrigger")
+    time.sleep(0.02)
+    world.value = 6
+    assert camera.trigger().data[20, 20] == 6
+
+
+def test_lost_frames_are_reported_exactly(counting: tuple[AndorSDK3, SDK3Camera, CountingWorld]) -> None:
+    camera, emulator, _ = counting
+    first = camera.trigger()
+    emulator.lose(2)
+    for _ in range(2):
+        with pytest.raises(DeviceTimeout, match="armed again"):
+            camera.trigger()
+    frame = camera.trigger()
+    assert frame.lost_before == 2
+    assert frame.frame_id == first.frame_id + 3
+    assert camera.trigger().lost_before == 0
+
+
+def test_exposures_are_numbered_from_opening(camera: AndorSDK3) -> None:
+    assert [camera.trigger().frame_id for _ in range(3)] == [0, 1, 2]
+    camera.close()
+    camera.open()
+    assert camera.trigger().frame_id == 0
+
+
+# --- trigger line -------------------------------------------------------------------------------------------------
+
+
+def pulse(world: PrbmWorld, times: int, apart_s: float) -> None:
+    for _ in range(times):
+        world.fire_trigger()
+        time.sleep(apart_s)
+
+
+def test_a_burst_answers_the_trigger_line(camera: AndorSDK3, world: PrbmWorld) -> None:
+    camera.roi = BRIGHT
+    camera.arm(6)
+    began_ns = time.monotonic_ns()
+    pulse(world, 6, 0.015)
+    stack = camera.collect()
+    assert stack.data.shape == (6, BRIGHT.rows, BRIGHT.columns)
+    assert list(stack.frame_ids) == list(range(6))
+    assert stack.start_ns[0] >= began_ns
+    assert np.all(np.diff(stack.start_ns) >= 0.012e9)
+    assert np.all(stack.end_ns - stack.start_ns == round(stack.exposure_s * 1e9))
+    assert stack.lost_before.sum() == 0
+    assert stack.roi == BRIGHT
+
+
+def test_missing_frames_of_a_burst_are_counted(camera: AndorSDK3, world: PrbmWorld) -> None:
+    camera.arm(5)
+    pulse(world, 3, 0.015)
+    with pytest.raises(DeviceTimeout, match="3 frames came, 2 more were armed for"):
+        camera.collect()
+    camera.arm(2)
+    pulse(world, 2, 0.015)
+    assert list(camera.collect().lost_before) == [2, 0]
+
+
+def test_a_pulse_that_comes_during_an_exposure_is_ignored(camera: AndorSDK3, world: PrbmWorld) -> None:
+    camera.exposure_s = 0.1
+    camera.arm(3)
+    pulse(world, 3, 0.001)
+    with pytest.raises(DeviceTimeout, match="1 frames came, 2 more"):
+        camera.collect()
+
+
+def test_an_armed_camera_refuses_settings_until_it_was_collected_or_made_safe(camera: AndorSDK3) -> None:
+    camera.arm(2)
+    with pytest.raises(DeviceError, match="collect the burst first"):
+        camera.roi = BRIGHT
+    camera.safe()
+    camera.roi = BRIGHT
+    assert camera.trigger().data.shape == (BRIGHT.rows, BRIGHT.columns)
+
+
+def test_without_a_trigger_line_a_burst_cannot_come(emulator: SDK3Camera) -> None:
+    camera = camera_on(emulator, external_trigger=False)
+    camera.open()
+    assert camera.external_trigger is False
+    camera.arm(4)
+    assert camera.trigger().frame_id == 0
+    with pytest.raises(DeviceTimeout, match="no trigger line is wired"):
+        camera.collect()
+    camera.close()
+
+
+def test_a_burst_that_does_not_fit_the_memory_is_refused(emulator: SDK3Camera) -> None:
+    camera = camera_on(emulator, most_buffer_bytes=1_000_000)
+    camera.open()
+    with pytest.raises(LimitError, match="most_buffer_bytes"):
+        camera.arm(1000)
+    with pytest.raises(LimitError, match="at least 1"):
+        camera.arm(0)
+    camera.close()
+
+
+# --- safety and life ----------------------------------------------------------------------------------------------
+
+
+def test_safe_ends_a_trigger_that_is_being_waited_for(camera: AndorSDK3) -> None:
+    camera.exposure_s = 20.0
+    errors: list[BaseException | None] = []
+    waiting = threading.Thread(target=lambda: errors.append(ends_within(2, camera.trigger)))
+    waiting.start()
+    time.sleep(0.3)
+    assert ends_within(TIMEOUT_S + 1, camera.safe) is None
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert "stopped by safe" in str(errors[0])
+
+
+def test_safe_may_be_called_at_any_moment(camera: AndorSDK3) -> None:
+    for _ in range(3):
+        camera.safe()
+    camera.close()
+    camera.safe()
+    camera.close()
+    camera.open()
+    assert camera.trigger().frame_id == 0
+
+
+def test_opening_and_closing_leaves_nothing_behind(emulator: SDK3Camera) -> None:
+    camera = camera_on(emulator)
+    camera.open()
+    camera.trigger()
+    camera.close()
+    _settle()
+    before = len(os.listdir("/proc/self/fd")), threading.active_count(), _native_threads()
+    for _ in range(3):
+        camera.open()
+        camera.trigger()
+        camera.close()
+    _settle()
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count(), _native_threads()) == before
+
+
+def _settle() -> None:
+    time.sleep(0.3)  # the emulator's side of a closed line ends by itself
+
+
+def _native_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def test_an_emulator_leaves_nothing_behind(world: PrbmWorld) -> None:
+    emulator = SDK3Camera("camera", world)
+    folder = sdk3.library().parent / "cameras"
+    before = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        index = emulator.start()["index"]
+        assert (folder / f"{index}.sock").exists()
+        emulator.stop()
+        emulator.stop()
+        assert not (folder / f"{index}.sock").exists()
+        assert not (folder / f"{index}.frame").exists()
+    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
+
+
+def test_two_cameras_stand_beside_each_other() -> None:
+    worlds = CountingWorld(), CountingWorld()
+    emulators = [SDK3Camera(f"camera-{k}", w) for k, w in enumerate(worlds)]
+    cameras = [camera_on(e) for e in emulators]
+    for k, (camera, world) in enumerate(zip(cameras, worlds, strict=True)):
+        world.value = 10 + k
+        camera.open()
+    assert [int(c.trigger().data[20, 20]) for c in cameras] == [10, 11]
+    for camera, emulator in zip(cameras, emulators, strict=True):
+        camera.close()
+        emulator.stop()
+
+
+def test_a_second_user_of_a_camera_is_refused(camera: AndorSDK3, emulator: SDK3Camera) -> None:
+    other = AndorSDK3("other", camera._options)
+    with pytest.raises(DeviceError, match="DEVICEINUSE"):
+        other.open()
+    assert camera.trigger().lost_before == 0
+
+
+def test_another_camera_than_the_bench_names_is_refused(emulator: SDK3Camera) -> None:
+    camera = camera_on(emulator, serial="VSC-11111")
+    with pytest.raises(ConfigurationError, match="VSC-00000"):
+        camera.open()
+    with pytest.raises(DeviceError, match="open it"):
+        camera.trigger()
+
+
+# --- faults -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["mute", "late"])
+def test_no_frame_in_time_is_a_time_out_and_then_all_is_well(
+    camera: AndorSDK3, emulator: SDK3Camera, fault: str
+) -> None:
+    camera.trigger()
+    emulator.inject(fault)
+    assert isinstance(ends_within(TIMEOUT_S + 1, camera.trigger), DeviceTimeout)
+    emulator.inject(None)
+    assert camera.trigger().lost_before == 1
+
+
+def test_a_garbled_frame_is_an_error_and_then_all_is_well(camera: AndorSDK3, emulator: SDK3Camera) -> None:
+    emulator.inject("corrupt-crc")
+    assert "garbled" in str(ends_within(TIMEOUT_S + 1, camera.trigger))
+    emulator.inject(None)
+    assert camera.trigger().lost_before == 1
+
+
+def test_too_much_light_is_reported_as_saturation(camera: AndorSDK3, emulator: SDK3Camera) -> None:
+    emulator.inject("over-range")
+    assert camera.trigger().saturated == 200 * 300
+
+
+def test_a_lost_camera_is_an_error_and_the_next_call_reconnects(camera: AndorSDK3, emulator: SDK3Camera) -> None:
+    camera.exposure_s = 7e-3
+    camera.roi = BRIGHT
+    camera.trigger()
+    emulator.inject("port-loss")
+    for act in (camera.trigger, camera.identity, camera.safe, camera.arm):
+        error = ends_within(TIMEOUT_S + 1, act)
+        assert isinstance(error, DeviceError)
+        assert "cable" in str(error)
+    emulator.inject(None)
+    frame = camera.trigger()
+    assert frame.exposure_s == pytest.approx(7e-3, abs=ROW_S)
+    assert frame.roi == BRIGHT
+    assert frame.data.shape == (BRIGHT.rows, BRIGHT.columns)
+
+
+def test_a_camera_lost_while_a_frame_is_awaited_is_noticed_at_once(camera: AndorSDK3, emulator: SDK3Camera) -> None:
+    camera.exposure_s = 25.0
+    cut = threading.Timer(0.3, emulator.inject, ("port-loss",))
+    cut.start()
+    assert isinstance(ends_within(2, camera.trigger), DeviceError)
+    cut.join()
+
+
+def test_a_camera_that_lost_power_can_be_closed_and_opened_again(camera: AndorSDK3, emulator: SDK3Camera) -> None:
+    camera.trigger()
+    emulator.stop()
+    assert isinstance(ends_within(TIMEOUT_S + 1, camera.trigger), DeviceError)
+    camera.close()
+    again = camera_on(emulator)
+    again.open()
+    assert again.trigger().frame_id == 0
+    again.close()
+
+
+def test_a_firmware_that_does_not_tell_its_row_time_works(emulator: SDK3Camera) -> None:
+    emulator.inject("firmware")
+    camera = camera_on(emulator)
+    camera.open()
+    camera.exposure_s = 5e-3
+    assert camera.trigger().lost_before == 0
+    assert camera.identity().firmware == "9.9.9.9"
+    camera.close()
+
+
+def test_frames_that_find_no_buffer_are_reported_as_lost(counting: tuple[AndorSDK3, SDK3Camera, CountingWorld]) -> None:
+    camera, _, _ = counting
+    camera.trigger()
+    with camera._talk("test") as line:
+        line._buffer_mgr.overflow_detected = True  # what pylablib's callback does
+    assert "lost on their way" in str(ends_within(TIMEOUT_S + 1, camera.trigger))
+    assert camera.trigger().lost_before == 1
+
+
+def test_a_world_that_is_set_up_anew_is_entered_again(camera: AndorSDK3, world: PrbmWorld) -> None:
+    camera.trigger()
+    world.begin("another session")
+    world.source.emission = True
+    assert camera.trigger().lost_before == 0
+
+
+# --- mutations ----------------------------------------------------------------------------------------------------
+
+
+def test_mutations_are_visible(camera: AndorSDK3, emulator: SDK3Camera, world: PrbmWorld) -> None:
+    camera.roi = BRIGHT
+    world.source.power_fraction = 0.001
+
+    def mean() -> float:
+        return float(np.mean([camera.trigger().data.mean(dtype=float) for _ in range(4)]))
+
+    camera.exposure_s = 2e-3
+    right = mean()
+    emulator.mutate("scale")
+    assert mean() / right == pytest.approx(1.1, rel=0.03)
+    emulator.mutate("dark")
+    assert mean() == pytest.approx(103, abs=3)
+    emulator.mutate("ignore-setpoint")
+    camera.exposure_s = 6e-3
+    assert camera.exposure_s == pytest.approx(6e-3, abs=ROW_S)
+    assert mean() == pytest.approx(right, rel=0.2)
+    emulator.mutate(None)
+    camera.exposure_s = 2e-3
+    camera.trigger()
+    emulator.mutate("stale")
+    first = camera.trigger().data
+    np.testing.assert_array_equal(camera.trigger().data, first)
+
+
+def test_a_camera_that_is_late_is_seen_by_the_clock(emulator: SDK3Camera) -> None:
+    camera = camera_on(emulator, timeout="2 s")
+    camera.open()
+    camera.trigger()
+    emulator.mutate("late")
+    began = time.monotonic()
+    camera.trigger()
+    assert time.monotonic() - began > 1.0
+    camera.close()
+
+
+def test_what_the_emulator_does_not_have_is_refused(emulator: SDK3Camera) -> None:
+    with pytest.raises(ConfigurationError, match="no fault"):
+        emulator.inject("interlock-open")
+    with pytest.raises(ConfigurationError, match="no mutation"):
+        emulator.mutate("louder")
+
+
+# --- oracles and the library --------------------------------------------------------------------------------------
+
+
+def vendor_camera(emulator: SDK3Camera, camera: AndorSDK3) -> Any:
+    """pylablib's own class; our driver only loaded the library."""
+    from pylablib.devices.Andor import AndorSDK3Camera  # type: ignore[import-untyped]
+
+    return AndorSDK3Camera(camera._options.index)
+
+
+@pytest.fixture
+def vendor() -> Iterator[tuple[Any, CountingWorld]]:
+    world = CountingWorld()
+    emulator = SDK3Camera("camera", world)
+    camera = camera_on(emulator)
+    camera.open()
+    camera.close()
+    line = vendor_camera(emulator, camera)
+    yield line, world
+    line.close()
+    emulator.stop()
+
+
+@pytest.mark.parametrize("encoding", ["Mono12", "Mono12Packed", "Mono16"])
+def test_pylablibs_own_reader_finds_the_same_pixels(vendor: tuple[Any, CountingWorld], encoding: str) -> None:
+    line, world = vendor
+    line.cav["SimplePreAmpGainControl"] = "12-bit (high well capacity)"
+    line.cav["PixelEncoding"] = encoding
+    line.set_roi(0, 48, 0, 16)  # wide enough that pylablib's slice along the wrong axis takes nothing away
+    world.value = 850
+    image = line.snap()[:, :48]
+    expected = np.full((16, 48), 100 + round(750 * 0.45 / 7.5))
+    expected[0, 0], expected[-1, -1] = 100 + round(900 * 0.45 / 7.5), 100 + round(1900 * 0.45 / 7.5)
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_pylablib_reads_the_metadata_that_we_read(vendor: tuple[Any, CountingWorld]) -> None:
+    line, _ = vendor
+    line.enable_metadata(True)
+    line.set_roi(0, 48, 0, 16)
+    ticks = line.cav["TimestampClock"]
+    line.start_acquisition(mode="snap", nframes=2)
+    line.wait_for_frame(since="start", nframes=2, timeout=5)
+    _, (info, _) = line.read_multiple_images(return_info=True)
+    raw = np.frombuffer(line._buffer_mgr.buffers[0], np.uint8)[: line._buffer_mgr.size]
+    assert info.timestamp_dev == int(blocks(raw)[1].view("<i8")[0]) >= ticks
+    assert info.stride == line.cav["AOIStride"]
+    assert tuple(info.size) == (48, 16)
+
+
+def test_free_running_keeps_the_frame_rate_limit(vendor: tuple[Any, CountingWorld]) -> None:
+    line, _ = vendor
+    line.set_exposure(2e-3)
+    line.set_frame_period(0)
+    fastest = 1 / line.get_frame_period()
+    assert fastest == pytest.approx(1 / (line.get_exposure() + line.cav["ReadoutTime"]), rel=1e-6)
+    line.set_frame_period(0.02)
+    assert line.get_frame_period() == pytest.approx(0.02)
+    frames = line.grab(6, return_info=False)
+    assert len(frames) == 6
+
+
+def test_overflow_is_told_by_event(vendor: tuple[Any, CountingWorld]) -> None:
+    from pylablib.devices.Andor.AndorSDK3 import lib  # type: ignore[import-untyped]
+
+    line, _ = vendor
+    line.set_exposure(1e-3)
+    line._buffer_mgr.reset()
+    lib.AT_Command(line.handle, "AcquisitionStart")  # no buffer is queued
+    end = time.monotonic() + 5
+    while not line._buffer_mgr.new_overflow() and time.monotonic() < end:
+        time.sleep(0.01)
+    lib.AT_Command(line.handle, "AcquisitionStop")
+    assert line._buffer_mgr.new_overflow()
+    assert line.cav["BufferOverflowEvent"] >= 1
+
+
+def test_the_library_answers_with_the_sdks_error_codes(vendor: tuple[Any, CountingWorld]) -> None:
+    from pylablib.devices.Andor.AndorSDK3 import AndorSDK3LibError, lib
+
+    line, _ = vendor
+    h = line.handle
+
+    def code(call: Callable[..., Any], *args: Any) -> str:
+        with pytest.raises(AndorSDK3LibError) as caught:
+            call(*args)
+        return str(caught.value.name)
+
+    assert code(lib.AT_SetFloat, h, "ExposureTime", 31.0) == "AT_ERR_OUTOFRANGE"
+    assert code(lib.AT_SetInt, h, "AOIStride", 1) == "AT_ERR_READONLY"
+    assert code(lib.AT_GetInt, h, "McpGain") == "AT_ERR_NOTIMPLEMENTED"
+    assert code(lib.AT_GetFloat, h, "AOIWidth") == "AT_ERR_NOTIMPLEMENTED"
+    assert code(lib.AT_SetEnumString, h, "TriggerMode", "Sideways") == "AT_ERR_STRINGNOTIMPLEMENTED"
+    assert code(lib.AT_SetEnumString, h, "TriggerMode", "Advanced") == "AT_ERR_INDEXNOTAVAILABLE"
+    assert code(lib.AT_GetInt, 99, "AOIWidth") == "AT_ERR_INVALIDHANDLE"
+    assert code(lib.AT_Command, h, "SoftwareTrigger") == "AT_ERR_NOTWRITABLE"
+    assert code(lib.AT_WaitBuffer, h, 0) == "AT_ERR_TIMEDOUT"
+    assert code(lib.AT_Open, 63) == "AT_ERR_DEVICENOTFOUND"
+
+
+def test_blocks_that_do_not_fit_together_are_not_taken() -> None:
+    def block(kind: int, data: bytes) -> bytes:
+        return data + kind.to_bytes(4, "little") + (len(data) + 4).to_bytes(4, "little")
+
+    raw = np.frombuffer(block(0, b"pixels!!") + block(1, (5).to_bytes(8, "little")), np.uint8)
+    found = blocks(raw)
+    assert bytes(found[0]) == b"pixels!!"
+    assert int(found[1].view("<i8")[0]) == 5
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        blocks(rng.integers(0, 256, int(rng.integers(0, 60)), np.uint8))
+
+
+def test_without_a_compiler_the_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sdk3.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(sdk3.shutil, "which", lambda name: None)
+    with pytest.raises(ConfigurationError, match="apt install gcc"):
+        sdk3.library()
+
+
+def test_a_library_that_is_not_there_is_named() -> None:
+    camera = AndorSDK3("camera", AndorSDK3.Options(library=Path("/nowhere/atcore.so")))
+    with pytest.raises(ConfigurationError, match="there is no library"):
+        camera.open()
+
+
+def test_importing_the_driver_costs_nothing() -> None:
+    code = "import sys, drivers.andor_sdk3, drivers.pylablib_camera; sys.exit('pylablib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+_OTHER_PROCESS = """
+import sys
+from drivers.andor_sdk3 import AndorSDK3
+camera = AndorSDK3("camera", AndorSDK3.Options(library=sys.argv[1], index=int(sys.argv[2])))
+camera.open()
+print(int(camera.trigger().data[20, 20]), "simulators" in sys.modules)
+camera.close()
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc makes the library of another name")
+def test_another_process_needs_the_library_only_even_under_a_foreign_name(tmp_path: Path) -> None:
+    world = CountingWorld()
+    world.value = 321
+    emulator = SDK3Camera("camera", world)
+    options = emulator.start()
+    # As the documentation says for the vendor's libatcore.so: a wrapper that has the name pylablib asks for.
+    source = Path(sdk3.__file__).with_name("atcore.c")
+    (tmp_path / "cameras").symlink_to(Path(options["library"]).parent / "cameras")
+    vendors, wrapper = tmp_path / "libatcore.so", tmp_path / "atcore.dll"
+    shared = ["gcc", "-shared", "-fPIC", "-pthread"]
+    subprocess.run([*shared, "-Wl,-soname,libatcore.so.3", "-o", vendors, source, "-lm"], check=True)
+    vendors.with_name("libatcore.so.3").symlink_to(vendors)
+    names = ["-Wl,-soname,atcore.dll", "-Wl,--no-as-needed", f"-Wl,-rpath,{tmp_path}"]
+    subprocess.run([*shared, "-o", wrapper, *names, f"-L{tmp_path}", "-latcore"], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _OTHER_PROCESS, str(wrapper), str(options["index"])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    emulator.stop()
+    assert done.stdout.split() == ["321", "False"], done.stderr
+
+
+# --- any pylablib camera ------------------------------------------------------------------------------------------
+
+
+def any_camera(emulator: SDK3Camera, **options: Any) -> PylablibCamera:
+    given = emulator.start()
+    keys = {
+        "camera": "Andor.AndorSDK3Camera",
+        "arguments": {"idx": given["index"]},
+        "library": given["library"],
+        "attributes": {"SimplePreAmpGainControl": "16-bit (low noise & high well capacity)"},
+        "pixel_pitch": "6.5 um",
+        "timeout": f"{TIMEOUT_S} s",
+    }
+    return PylablibCamera.build("any", PylablibCamera.Options(**(keys | options)), None)
+
+
+@pytest.fixture
+def any_on() -> Iterator[tuple[PylablibCamera, SDK3Camera, CountingWorld]]:
+    world = CountingWorld()
+    emulator = SDK3Camera("any", world)
+    camera = any_camera(emulator)
+    camera.open()
+    camera.exposure_s = 5e-3
+    yield camera, emulator, world
+    camera.close()
+    emulator.stop()
+
+
+def test_any_pylablib_camera_answers_triggers(any_on: tuple[PylablibCamera, SDK3Camera, CountingWorld]) -> None:
+    camera, emulator, world = any_on
+    camera.roi = ROI(row=2, column=1, rows=20, columns=32)
+    for k in range(20):
+        world.value = 50 + k
+        before_ns = time.monotonic_ns()
+        frame = camera.trigger()
+        assert before_ns <= frame.start_ns
+        assert frame.data.shape == (20, 32)
+        assert frame.data[5, 5] == 50 + k
+    assert camera.identity().serial == emulator.options.serial
+    assert camera.exposure_s == pytest.approx(5e-3, abs=ROW_S)
+    assert camera.snapshot()["readout_s"] == pytest.approx(12 * ROW_S, rel=1e-3)
+
+
+def test_any_pylablib_camera_tells_of_pixels_that_it_cannot_tell_from_padding(
+    any_on: tuple[PylablibCamera, SDK3Camera, CountingWorld],
+) -> None:
+    camera, _, _ = any_on
+    camera.roi = ROI(row=0, column=0, rows=30, columns=9)  # pylablib cuts rows instead of columns
+    with pytest.raises(DeviceError, match="padding"):
+        camera.trigger()
+
+
+def test_any_pylablib_camera_ends_in_errors_and_comes_back(
+    any_on: tuple[PylablibCamera, SDK3Camera, CountingWorld],
+) -> None:
+    camera, emulator, _ = any_on
+    camera.roi = ROI(row=0, column=0, rows=16, columns=32)
+    for fault, lost in (("mute", 1), ("port-loss", 0)):
+        emulator.inject(fault)
+        assert isinstance(ends_within(TIMEOUT_S + 1, camera.trigger), DeviceError)
+        emulator.inject(None)
+        assert camera.trigger().lost_before == lost
+    camera.arm(2)
+    with pytest.raises(DeviceTimeout, match="no trigger line"):
+        camera.collect()
+
+
+def test_a_free_running_pylablib_camera_skips_what_began_before(world: PrbmWorld) -> None:
+    counting = CountingWorld()
+    emulator = SDK3Camera("any", counting)
+    camera = any_camera(emulator, trigger="free")
+    try:
+        camera.open()
+        camera.exposure_s = 10e-3
+        camera.roi = ROI(row=0, column=0, rows=16, columns=32)
+        for k in range(10):
+            counting.value = 200 + k
+            assert camera.trigger().data[5, 5] == 200 + k
+    finally:
+        camera.close()
+        emulator.stop()
+
+
+def test_a_class_that_does_not_exist_is_named() -> None:
+    for wrong in ("Andor.Zyla", "Nobody.Camera"):
+        camera = PylablibCamera("any", PylablibCamera.Options(camera=wrong, pixel_pitch="6.5 um"))
+        with pytest.raises(ConfigurationError, match=r"Zyla|Nobody"):
+            camera.open()
