@@ -324,8 +324,10 @@ class Oscilloscope(Photodetector):
         if form != int(wide) or not step_v > 0:
             raise ValueError(f":WAV:PRE? was answered by {reply!r:.120}")
         if not math.isclose(duration_s, self._range_s, rel_tol=_VERNIER):
+            asked_s = self._range_s
+            self._forget()
             raise DeviceError(
-                f"{self.name}: a record of {self._range_s:g} s was asked for, it is {duration_s:g} s long. Do not "
+                f"{self.name}: a record of {asked_s:g} s was asked for, it is {duration_s:g} s long. Do not "
                 "operate the front panel meanwhile"
             )
         codes = line.block(":WAV:DATA?", "H" if wide else "B")

@@ -52,6 +52,8 @@ class PowerMeterOptions(ScpiOptions):
 class PowerMeter(ScpiEmulator):
     """The console on a socket; a real one speaks the same over USB."""
 
+    supplies = frozenset({"resource"})
+
     Options: ClassVar[type[EmulatorOptions]] = PowerMeterOptions
     mutations: ClassVar[frozenset[str]] = frozenset({"scale", "stale", "ignore-setpoint", "dark", "late"})
 

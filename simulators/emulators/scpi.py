@@ -12,6 +12,7 @@ import re
 import selectors
 import socket
 import threading
+import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ INFINITY = "9.900000E+37"
 _QUEUE_LENGTH = 30
 _LONGEST_MESSAGE = 1 << 16
 _SEND_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.05
 
 _TEXTS = {
     -100: "Command error",
@@ -342,7 +344,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 class PowerLost(Exception):
-    """The instrument was switched off, or its line cut, in the middle of something."""
+    """The instrument was switched off, or its line cut or closed, in the middle of something."""
 
 
 class ScpiOptions(EmulatorOptions):
@@ -372,6 +374,7 @@ class ScpiEmulator(Emulator):
         self._changed = threading.Event()
         self._settled = threading.Event()
         self._wake: socket.socket | None = None
+        self._asking: socket.socket | None = None
         self.interpreter = Interpreter(self.identify, self.reset)
 
     # --- what an instrument adds ------------------------------------------------------------------------------------
@@ -399,6 +402,8 @@ class ScpiEmulator(Emulator):
             listener = self._listen()
             self._off.clear()
             self._cut.clear()
+            if self.fault == "port-loss":
+                self._cut.set()
             ours, self._wake = socket.socketpair()
             ours.setblocking(False)
             self.reset()
@@ -436,9 +441,16 @@ class ScpiEmulator(Emulator):
             self._settled.wait(5)
 
     def pause(self, seconds: float) -> None:
-        """Take time; PowerLost if the line is cut meanwhile."""
-        if self._cut.wait(max(seconds, 0.0)):
-            raise PowerLost
+        """Take time; PowerLost if the line is cut meanwhile, or closed by who asked: that ends a measurement."""
+        until = time.monotonic() + seconds
+        while True:
+            left_s = until - time.monotonic()
+            if self._cut.wait(min(max(left_s, 0.0), _LOOK_EVERY_S)):
+                raise PowerLost
+            if left_s <= _LOOK_EVERY_S:
+                return
+            if self._asking is not None and _closed(self._asking):
+                raise PowerLost
 
     def _nudge(self) -> None:
         wake = self._wake
@@ -526,6 +538,7 @@ class ScpiEmulator(Emulator):
         if self.fault == "mute":
             return True
         self._changed.clear()
+        self._asking = connection
         try:
             self.pause(self._latency_s)
             reply = self._guarded(lambda: self.interpreter.execute(message))
@@ -537,6 +550,8 @@ class ScpiEmulator(Emulator):
                 connection.sendall((_garbled(reply) if self.fault == "corrupt-crc" else reply) + b"\n")
         except (OSError, PowerLost):
             return False
+        finally:
+            self._asking = None
         return True
 
     def _guarded(self, act: Callable[[], Any]) -> Any:
@@ -549,6 +564,20 @@ class ScpiEmulator(Emulator):
             log.warning("emulated %s: %s", self.name, error)
             self.interpreter.error(ScpiError(-240, str(error).replace('"', "'")[:200]))
             return b""
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Whether the other side is gone."""
+    before = connection.gettimeout()
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.settimeout(before)
 
 
 def _garbled(reply: bytes) -> bytes:
