@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
-from test_sprout import PumpBehaviour, Setup, wait
+from test_sprout import TIMEOUT_S, PumpBehaviour, Setup, wait
 
 from drivers.coherent_obis import Obis
 from drivers.contract import DeviceError, LimitError
@@ -60,10 +61,13 @@ class TestObis(PumpBehaviour):
             s.device.modulation = "external"
         assert s.device.modulation == "cw"
 
-    def test_emission_waits_for_the_cdrh_delay(self) -> None:
-        with self.running({"cdrh": True}, light_within="8 s") as s:
+    def test_emission_waits_for_the_cdrh_delay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("simulators.emulators.obis._CDRH_S", 1.0)
+        with self.running({"cdrh": True}) as s:
             s.device.power_w = 0.05
+            began = time.monotonic()
             s.device.emission = True
+            assert time.monotonic() - began > 0.9
             assert s.table.power_w > 0.0
 
     def test_while_it_warms_up_emission_is_on_and_light_follows(self) -> None:
@@ -153,6 +157,11 @@ class TestObisOverTcp:
             assert s.device._options.resource.endswith("::SOCKET")
             yield s
 
+    @pytest.fixture
+    def hasty(self) -> Iterator[Setup]:
+        with TestObis().running({"transport": "tcp"}, timeout=f"{TIMEOUT_S} s") as s:
+            yield s
+
     def test_it_shines_as_asked(self, s: Setup) -> None:
         TestObis().test_the_light_settles_at_the_set_point(s)
 
@@ -162,9 +171,9 @@ class TestObisOverTcp:
     def test_it_reconnects_and_makes_safe_after_a_port_loss(self, s: Setup) -> None:
         TestObis().test_the_first_call_after_a_port_loss_reconnects_and_makes_safe(s)
 
-    def test_a_late_answer_is_not_taken_for_the_next_one(self, s: Setup) -> None:
-        TestObis().test_a_late_answer_is_not_taken_for_the_next_one(s)
+    def test_a_late_answer_is_not_taken_for_the_next_one(self, hasty: Setup) -> None:
+        TestObis().test_a_late_answer_is_not_taken_for_the_next_one(hasty)
 
     @pytest.mark.parametrize("fault", ["mute", "corrupt-crc", "port-loss"])
-    def test_safe_ends_the_light_through_a_fault(self, s: Setup, fault: str) -> None:
-        TestObis().test_safe_ends_the_light_through_every_fault(s, fault)
+    def test_safe_ends_the_light_through_a_fault(self, hasty: Setup, fault: str) -> None:
+        TestObis().test_safe_ends_the_light_through_every_fault(hasty, fault)
