@@ -339,6 +339,11 @@ class AndorSDK3(SequenceCamera):
         self._window, self._roi = window, roi
         self._readout_ns = self._find_readout_ns(camera)
 
+    def _holds_roi(self, camera: Any) -> bool:
+        window = self._window
+        wanted = (window.column, window.column + window.columns, window.row, window.row + window.rows, 1, 1)
+        return tuple(int(x) for x in camera.get_roi()) == wanted
+
     def _read_pixel_pitch_m(self) -> float:
         return self._pitch_m
 

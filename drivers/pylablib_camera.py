@@ -35,7 +35,6 @@ from drivers.contract import (
     Identity,
     LabError,
     LimitError,
-    Limits,
 )
 from drivers.link import Link
 from drivers.quantity import Metres, Seconds
@@ -404,6 +403,12 @@ class SequenceCamera(Camera):
         self._roi = roi
         self._readout_ns = self._find_readout_ns(camera)
 
+    def _holds_roi(self, camera: Any) -> bool:
+        """Whether the instrument still reads the region that was set last."""
+        roi = self._roi
+        wanted = (roi.column, roi.column + roi.columns, roi.row, roi.row + roi.rows)
+        return not hasattr(camera, "get_roi") or tuple(int(x) for x in camera.get_roi())[:4] == wanted
+
     def _not_armed(self, setting_name: str) -> None:
         if self._burst is not None and self._running == "burst":
             raise DeviceError(f"{self.name}.{setting_name}: the camera is armed; collect the burst first")
@@ -421,6 +426,8 @@ class SequenceCamera(Camera):
     def _write_exposure_s(self, value: float) -> None:
         with self._talk("exposure_s") as camera:
             self._not_armed("exposure_s")
+            if value == self._wanted_exposure_s and round(float(camera.get_exposure()) * 1e9) == self._exposure_ns:
+                return  # stopping the sequence for nothing would cost the next frame 0.3 s
             before_s = self._exposure_ns / 1e9
             self._halt(camera)
             try:
@@ -443,6 +450,8 @@ class SequenceCamera(Camera):
             )
         with self._talk("roi") as camera:
             self._not_armed("roi")
+            if value == self._roi and self._holds_roi(camera):
+                return
             before = self._roi
             self._halt(camera)
             try:
@@ -671,7 +680,3 @@ class PylablibCamera(SequenceCamera):
 
     def _read_full_scale_counts(self) -> float:
         return self._options.full_scale_counts or float(2**self._options.bit_depth - 1)
-
-    def restrict_exposure(self, minimum_s: float, maximum_s: float) -> None:
-        """Narrow the exposure to what a bench allows, since the common interface tells no limits."""
-        self.restrict("exposure_s", Limits(minimum=minimum_s, maximum=maximum_s))

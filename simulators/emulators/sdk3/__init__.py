@@ -53,6 +53,7 @@ _SUCCESS, _COMM, _IN_USE = 0, 17, 38
 _LIBRARY_FAULTS = {"corrupt-crc": 3, "port-loss": 5, "firmware": 6}
 _LIBRARY_MUTATIONS = {"ignore-setpoint": 4}
 
+_NOMINAL_ELECTRONS_PER_COUNT = 0.45
 _MOST_BURST_BYTES = 1 << 30
 _IDLE_S = 0.3
 """Frames of a burst that falls short are given out when no pulse has come for so long."""
@@ -106,6 +107,7 @@ class SDK3Camera(Emulator):
 
     Options = SDK3CameraOptions
     options: SDK3CameraOptions
+    supplies = frozenset({"library", "index", "electrons_per_count", "full_well_electrons"})
     faults = frozenset({"mute", "late", "corrupt-crc", "over-range", "port-loss", "firmware"})
     mutations = frozenset({"scale", "stale", "dark", "ignore-setpoint", "late"})
 
@@ -143,14 +145,11 @@ class SDK3Camera(Emulator):
         self._thread = threading.Thread(target=self._listen, name=f"{self.name} SDK3", daemon=True)
         self._thread.start()
         camera = self.world.parameters.camera
-        return {
-            "library": str(made),
-            "index": self._index,
-            "serial": self.options.serial,
-            "electrons_per_count": 1.0 if camera.ideal else float(camera.electrons_per_count),
-            "full_well_electrons": float(camera.full_well),
-            "external_trigger": True,
-        }
+        supplied = {"library": str(made), "index": self._index, "full_well_electrons": float(camera.full_well)}
+        per_count = 1.0 if camera.ideal else float(camera.electrons_per_count)
+        if per_count != _NOMINAL_ELECTRONS_PER_COUNT:  # else the driver knows it, of every gain mode
+            supplied["electrons_per_count"] = per_count
+        return supplied
 
     def stop(self) -> None:
         """Power off: the library finds the camera gone."""
@@ -375,7 +374,7 @@ class SDK3Camera(Emulator):
         if self.mutation == "scale":
             counts = np.minimum(np.rint(counts * 1.1), self._most).astype(np.uint16)
         elif self.mutation == "dark":
-            counts = (self._baseline + counts % 7).astype(np.uint16)  # some noise, no light
+            counts = (max(self._baseline, 2) - 2 + counts % 5).astype(np.uint16)  # some noise, no light
         return counts
 
     # --- trigger line -----------------------------------------------------------------------------------------------
