@@ -34,6 +34,7 @@ _MOST_AVERAGES = 3000
 _WAVELENGTH_RESOLUTION_M = 0.5e-9
 _UNINTERRUPTED_S = 0.3
 _LATENCY_S = 10e-3
+_LONGEST_BLIND_S = 0.5
 _ZEROING_WITHIN_S = 30.0
 _POWER_SENSOR, _PHOTODIODE = 1, 1
 
@@ -243,6 +244,8 @@ class PM100(Photodetector):
             value = float(line.read(min(integration_s, _UNINTERRUPTED_S)))
             end_ns = time.monotonic_ns()
             blind_ns = max(0, end_ns - start_ns - round(1e9 * (integration_s + _LATENCY_S)))
+            if blind_ns > 1e9 * _LONGEST_BLIND_S:
+                blind_ns = 0  # no change of range takes so long: nobody knows when it averaged
             saturated = value >= OVERFLOW / 10
             if not math.isfinite(value) or value <= -OVERFLOW / 10 or value > OVERFLOW:
                 raise ValueError(f"MEAS:POW? was answered by {value:g}")
