@@ -39,7 +39,7 @@ clock = "{clock}"
 lease = "10 s"
 
 [world]
-detector.tap_range = "2 W"
+detector.tap_range = "{range}"
 
 [devices.subject]
 kind = "{kind}"
@@ -75,7 +75,7 @@ def drivers() -> dict[str, str]:
 
 
 def run(driver: str, mutation: str | None = None) -> list[Result]:
-    """Every check on every backend and layout; with a mutation, on the broken emulated instrument alone.
+    """Every check on every backend and layout; with a mutation, up to the first that finds the broken instrument.
 
     Raises ConfigurationError if the driver cannot be checked, or the mutation has no meaning for its instrument.
     """
@@ -96,12 +96,14 @@ def run(driver: str, mutation: str | None = None) -> list[Result]:
             config = _bench(folder, kind, driver, backend, mutation)
             for layout in LAYOUTS[:1] if mutation else LAYOUTS:
                 with _opened(config, layout) as bench:
-                    results += checked(bench, config, kind, backend, layout)
+                    results += checked(bench, config, kind, backend, layout, until_broken=mutation is not None)
     return results
 
 
-def checked(bench: Bench, config: BenchConfig, kind: str, backend: str, layout: str) -> list[Result]:
-    """Every check of the kind on ``bench.subject``."""
+def checked(
+    bench: Bench, config: BenchConfig, kind: str, backend: str, layout: str, *, until_broken: bool = False
+) -> list[Result]:
+    """Every check of the kind on ``bench.subject``, or up to the first that finds something."""
     from drivers.conformance.rig import Rig
 
     suite = registry.load("labctl.conformance", kind)
@@ -125,6 +127,8 @@ def checked(bench: Bench, config: BenchConfig, kind: str, backend: str, layout: 
         except (AssertionError, LabError) as error:
             broken = f"{type(error).__name__}: {error}"
         results.append(Result(backend, layout, check.name, broken, time.monotonic() - begun))
+        if broken and until_broken:
+            break
     return results
 
 
@@ -134,7 +138,8 @@ def _bench(folder: Path, kind: str, driver: str, backend: Backend, mutation: str
         subject += f'\ndriver = "{driver}"' + (f'\nmutation = "{mutation}"' if mutation else "")
     elif kind == "photodetector":
         subject += '\nport = "tap"'
-    text = _AROUND.format(kind=kind, subject=subject, clock="virtual" if backend == "simulated" else "real")
+    text = _AROUND.format(kind=kind, subject=subject, clock="virtual" if backend == "simulated" else "real",
+                          range="2 W" if kind == "pump" else "1 mW")  # fmt: skip
     path = folder / f"{backend}.toml"
     path.write_text(text + ("" if kind == "supercontinuum" else _SOURCE), encoding="utf-8")
     return load_bench(path)

@@ -19,6 +19,13 @@ environment_possible() {
 find_missing() {
     missing=""
     check python3-venv environment_possible
+    # What instruments are emulated with: a compiler for a camera's library, screens for an SLM.
+    check gcc command -v gcc
+    check libc6-dev test -e /usr/include/stdio.h
+    check xserver-xorg-core command -v Xorg
+    check xserver-xorg-video-dummy test -e /usr/lib/xorg/modules/drivers/dummy_drv.so
+    check x11-xserver-utils command -v xrandr
+    check xvfb command -v Xvfb
 }
 
 find_missing

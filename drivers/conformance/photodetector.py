@@ -102,6 +102,20 @@ def wavelength_reads_back(rig: Rig) -> None:
 
 
 @PHOTODETECTOR.check
+def the_wavelength_matters(rig: Rig) -> None:
+    """The same light reads differently where the responsivity is taken for another wavelength, and as before after."""
+    before_m = rig.subject.wavelength_m
+    with rig.lit(_POWERS[3]):
+        first_w = _mean_w(rig)
+        rig.subject.wavelength_m = before_m + 60e-9
+        other_w = _mean_w(rig)
+        rig.subject.wavelength_m = before_m
+        last_w = _mean_w(rig)
+    expect(0.02 < abs(other_w / first_w - 1) < 0.6, f"{first_w:.4g} W became {other_w:.4g} W 60 nm away")
+    near("power at the first wavelength again", last_w, first_w, relative=_WITHIN)
+
+
+@PHOTODETECTOR.check
 def a_trace_has_its_length_and_the_light_s_size(rig: Rig) -> None:
     """Samples in a row, in watts."""
     with rig.lit(_POWERS[2]):

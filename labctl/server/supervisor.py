@@ -161,7 +161,7 @@ class Supervisor:
             child.start_at = time.monotonic() + back_off_s
 
     def _make_safe(self, reason: str, servers: list[Child]) -> None:
-        addresses = {c.label: Address(self.record.emergency[c.label]) for c in servers if c.ready}
+        addresses = {c.label: Address(self.record.emergency[c.label]) for c in servers}
         for name, result in stop_everything(self._context, addresses, reason, verb="revoke").items():
             if isinstance(result, str):
                 log.error("%s: emergency stop failed: %s", name, result)
