@@ -158,7 +158,8 @@ class TestObisOverTcp:
             yield s
 
     @pytest.fixture
-    def hasty(self) -> Iterator[Setup]:
+    def hasty(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setup]:
+        monkeypatch.setattr("simulators.emulators.serial_line._LATE_FAULT_S", 2 * TIMEOUT_S)
         with TestObis().running({"transport": "tcp"}, timeout=f"{TIMEOUT_S} s") as s:
             yield s
 
@@ -168,8 +169,8 @@ class TestObisOverTcp:
     def test_opening_and_closing_leaves_nothing_behind(self, s: Setup) -> None:
         TestObis().test_opening_and_closing_leaves_nothing_behind(s)
 
-    def test_it_reconnects_and_makes_safe_after_a_port_loss(self, s: Setup) -> None:
-        TestObis().test_the_first_call_after_a_port_loss_reconnects_and_makes_safe(s)
+    def test_it_reconnects_and_makes_safe_after_a_port_loss(self, hasty: Setup) -> None:
+        TestObis().test_the_first_call_after_a_port_loss_reconnects_and_makes_safe(hasty)
 
     def test_a_late_answer_is_not_taken_for_the_next_one(self, hasty: Setup) -> None:
         TestObis().test_a_late_answer_is_not_taken_for_the_next_one(hasty)
