@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv run test soak figures bench clean
+.PHONY: venv run test soak hil figures bench clean
 
 venv: $(VENV)/.installed
 
@@ -22,6 +22,10 @@ test:
 
 soak: $(VENV)/.installed-dev
 	@$(BIN)/pytest -m soak -s
+
+hil: $(VENV)/.installed-dev
+	@PYTHON=$(PYTHON) scripts/setup-system.sh
+	@$(BIN)/pytest -m hil
 
 figures: venv
 	@set -e; names=$$($(BIN)/labctl figure --list | awk '{ print $$1 }'); \

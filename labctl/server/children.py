@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 END_PATIENCE_S = 8.0
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.05, 10.0
+LONGEST_BACK_OFF_WITH_LASERS_S = 0.5
+"""Of a server whose devices emit: until it is started again, nothing of ours can turn them off."""
 _SILENT_AFTER_S = 10.0
 """Every process says twice a second that it lives."""
 

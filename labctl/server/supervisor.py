@@ -22,7 +22,7 @@ from labctl.bench.config import BenchConfig
 from labctl.bus import segments
 from labctl.bus.transport import Address
 from labctl.server import logs, runtime
-from labctl.server.children import FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S, Child, Children
+from labctl.server.children import FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S, LONGEST_BACK_OFF_WITH_LASERS_S, Child, Children
 from labctl.server.directory import Heart
 from labctl.server.emergency import stop_everything
 from labctl.server.layout import Layout
@@ -150,7 +150,13 @@ class Supervisor:
             self._end_for_now([server for server in others if self._uses(server, child)], child.back_off_s)
         segments.sweep()
         child.start_at = time.monotonic() + child.back_off_s
-        child.back_off_s = min(2 * child.back_off_s, LONGEST_BACK_OFF_S)
+        longest_s = LONGEST_BACK_OFF_WITH_LASERS_S if self._emits(child) else LONGEST_BACK_OFF_S
+        child.back_off_s = min(2 * child.back_off_s, longest_s)
+
+    def _emits(self, server: Child) -> bool:
+        devices = self._config.servers.get(server.task.name, ()) if server.task.role == "server" else ()
+        factories = [self._config.devices[name].factory for name in devices]
+        return any(s.needs_lease for factory in factories for s in factory.declared_settings().values())
 
     def _end_for_now(self, children: list[Child], back_off_s: float) -> None:
         for child in children:
