@@ -31,6 +31,7 @@ from drivers.x11 import Access, Display, Rectangle, Screen, Survivor, X11Error, 
 log = logging.getLogger(__name__)
 
 _OPEN_S = 15.0
+_OWN_S = 2.0
 _APPEARS_S = 0.5
 """A swap of buffers returns before the screen shows it."""
 
@@ -279,7 +280,7 @@ class ScreenSLM(SlmsuiteSLM):
             ("size", lambda: self._check_size(side)),
             ("gamma", lambda: self._check_gamma(side, self._screen(side))),
             ("window", lambda: self._check_uncovered(line, side, self._screen(side))),
-            ("pixels", lambda: self._check_pixels(side, self._screen(side), frame)),
+            ("pixels", lambda: self._check_pixels(side, self._check_size(side), frame)),
         ):
             try:
                 why_not = check()
@@ -340,16 +341,18 @@ class ScreenLock:
         except OSError as error:
             self.why_not = f"{path} cannot be opened: {error}"
             return
-        try:
-            _lock(found)
-        except OSError:
+        # A window of our own that is still being closed (the server did not answer) is waited for.
+        deadline = time.monotonic() + _OWN_S
+        while not _locked(found):
             holder = os.pread(found, 32, 1).decode(errors="replace").strip() if hasattr(os, "pread") else ""
-            os.close(found)
-            raise DeviceError(
-                f"{device}: screen {number} of {x_display or 'this computer'} is in use as an SLM"
-                + (f" by process {holder}" if holder else "")
-                + ". End that program, or name another screen in the bench file"
-            ) from None
+            if holder != str(os.getpid()) or time.monotonic() > deadline:
+                os.close(found)
+                raise DeviceError(
+                    f"{device}: screen {number} of {x_display or 'this computer'} is in use as an SLM"
+                    + (f" by process {holder}" if holder else "")
+                    + ". End that program, or name another screen in the bench file"
+                )
+            time.sleep(0.05)
         self._file = found
         with contextlib.suppress(OSError):
             os.ftruncate(found, 0)
@@ -390,6 +393,14 @@ else:
 
     def _lock(found: int) -> None:
         fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _locked(found: int) -> bool:
+    try:
+        _lock(found)
+    except OSError:
+        return False
+    return True
 
 
 # --- pyglet -----------------------------------------------------------------------------------------------------------
@@ -453,7 +464,8 @@ def _lives(display: Any, survivor: Survivor) -> bool:
 
 def _close_window(slm: Any) -> None:
     """Close slmsuite's window, on a server that may have died."""
-    for display, survivor in list(_servers.values()) + _dead:
-        if slm.window is not None and slm.window.display is display and not _lives(display, survivor):
-            slm.window._mapped = False  # else pyglet waits for the server to tell that it took the window away
+    window = slm.window
+    for display, survivor in [*_servers.values(), *_dead]:
+        if window is not None and window.display is display and not _lives(display, survivor):
+            window._context = None  # pyglet then leaves the window alone, which has gone with the server
     slm.close()

@@ -152,6 +152,7 @@ _X11: Signatures = [
     ("XOpenDisplay", c_void_p, [c_char_p]),
     ("XCloseDisplay", c_int, [c_void_p]),
     ("XSync", c_int, [c_void_p, c_int]),
+    ("XUnlockDisplay", None, [c_void_p]),
     ("XDefaultRootWindow", c_ulong, [c_void_p]),
     ("XGetImage", POINTER(_XImage), [c_void_p, c_ulong, c_int, c_int, c_uint, c_uint, c_ulong, c_int]),
     ("XDestroyImage", c_int, [POINTER(_XImage)]),
@@ -275,6 +276,8 @@ class Survivor:
 
     def _note(self, display: Any, data: Any) -> None:
         self.lost = True
+        # The library holds on to the connection, since it expects the process to end; others would wait for it.
+        libraries().x.XUnlockDisplay(display)
 
 
 class Display:

@@ -83,6 +83,8 @@ class Screen(Emulator):
     does not answer).
     """
 
+    supplies = frozenset({"display", "x_display", "x_authority", "panel_rows", "panel_columns", "pitch"})
+
     Options = ScreenOptions
     faults: ClassVar[frozenset[str]] = frozenset({"port-loss", "gamma", "window", "wrong-size", "mute", "frozen"})
     mutations: ClassVar[frozenset[str]] = frozenset({"scale", "stale", "late"})
