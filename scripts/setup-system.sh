@@ -26,6 +26,8 @@ find_missing() {
     check xserver-xorg-video-dummy test -e /usr/lib/xorg/modules/drivers/dummy_drv.so
     check x11-xserver-utils command -v xrandr
     check xvfb command -v Xvfb
+    check libgl1-mesa-dri test -d /usr/lib/x86_64-linux-gnu/dri -o -d /usr/lib/aarch64-linux-gnu/dri
+    check libxrandr2 sh -c "ldconfig -p | grep -q libXrandr"
 }
 
 find_missing
