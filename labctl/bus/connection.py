@@ -60,7 +60,7 @@ class Connection:
         self.side = ClientSide(arena if self.address.endpoint.startswith("ipc:") else None, far=not self.address.local)
         self._socket = connect(context, self.address, zmq.DEALER, keys)
         self._socket.sndtimeo = _SEND_PATIENCE_MS
-        self._socket.rcvtimeo = self._patience_ms
+        self._socket.rcvtimeo = self._applied_patience_ms = self._patience_ms
         self._greeted = False
         self._overwritten = 0
         self.before_request: Callable[[], None] | None = None
@@ -222,9 +222,9 @@ class Connection:
 
     def _wait(self, number: int, what: str, timeout_s: float | None) -> Reply:
         answers = self._answers
-        if self._socket.rcvtimeo != self._patience_ms:
-            self._socket.rcvtimeo = self._patience_ms
-        missing = _Missing(self.side.start_within_s)
+        if self._applied_patience_ms != self._patience_ms:
+            self._socket.rcvtimeo = self._applied_patience_ms = self._patience_ms
+        missing: _Missing | None = None
         deadline = None
         try:
             while number not in answers:
@@ -238,6 +238,7 @@ class Connection:
                         if time.monotonic() > deadline:
                             raise BusError(f"{what}: no answer from {self.endpoint} within {timeout_s:g} s") from None
                     where = self._while_waiting(self.side.session, number) if self._while_waiting else None
+                    missing = missing or _Missing(self.side.start_within_s)
                     self._look_for(number, what, missing, where)
         except BaseException:
             if self.side.waiting.pop(number, None) is not None and self._abandoned is not None and not self._closing:

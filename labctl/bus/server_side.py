@@ -67,15 +67,20 @@ class _Session:
 
     def begin(self, number: int) -> None:
         if number == self.floor + 1:
-            self.floor = number
-            while self.above and self.floor + 1 in self.above:
-                self.floor += 1
-                self.above.discard(self.floor)
+            self._rise(number)
         else:
             self.above.add(number)
             if len(self.above) > _MOST_GAPS:  # what is still missing so far below will not come any more
-                self.floor = min(self.above)
-                self.above.discard(self.floor)
+                lowest = min(self.above)
+                self.above.discard(lowest)
+                self._rise(lowest)
+
+    def _rise(self, floor: int) -> None:
+        """Up to here every number was begun, and up to the next that was not."""
+        self.floor = floor
+        while self.above and self.floor + 1 in self.above:
+            self.floor += 1
+            self.above.discard(self.floor)
 
 
 class Sessions:
