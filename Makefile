@@ -24,7 +24,7 @@ soak: $(VENV)/.installed-dev
 	@$(BIN)/pytest -m soak -s
 
 hil: $(VENV)/.installed-dev
-	@PYTHON=$(PYTHON) scripts/setup-system.sh
+	@PYTHON=$(PYTHON) scripts/setup-system.sh hil
 	@$(BIN)/pytest -m hil
 
 figures: venv

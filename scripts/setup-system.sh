@@ -1,9 +1,10 @@
 #!/bin/sh
-# System packages that the tests need: installed if we may, else the one command to run is printed.
+# System packages that the tests need (with "hil", also those of emulated instruments): installed if we may, else the one command to run is printed.
 # Does nothing where nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
+for=${1:-test}
 
 # Debian package, then the command that succeeds where its content is present.
 check() {
@@ -16,9 +17,14 @@ environment_possible() {
     [ -x .venv/bin/pip ] || "$PYTHON" -c 'import ensurepip, venv'
 }
 
+library() {
+    ls -d /usr/lib/*/"$1"
+}
+
 find_missing() {
     missing=""
     check python3-venv environment_possible
+    [ "$for" = hil ] || return 0
     # What instruments are emulated with: a compiler for a camera's library, screens for an SLM.
     check gcc command -v gcc
     check libc6-dev test -e /usr/include/stdio.h
@@ -26,8 +32,8 @@ find_missing() {
     check xserver-xorg-video-dummy test -e /usr/lib/xorg/modules/drivers/dummy_drv.so
     check x11-xserver-utils command -v xrandr
     check xvfb command -v Xvfb
-    check libgl1-mesa-dri test -d /usr/lib/x86_64-linux-gnu/dri -o -d /usr/lib/aarch64-linux-gnu/dri
-    check libxrandr2 sh -c "ldconfig -p | grep -q libXrandr"
+    check libxrandr2 library libXrandr.so.2
+    check libgl1-mesa-dri library dri
 }
 
 find_missing
