@@ -1,10 +1,11 @@
 #!/bin/sh
-# System packages that the tests need (with "hil", also those of emulated instruments): installed if we may, else the one command to run is printed.
+# System packages that the tests need; with "hil", also those of emulated instruments.
+# Installed if we may, else the one command to run is printed.
 # Does nothing where nothing is missing.
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
-for=${1:-test}
+purpose=${1:-test}
 
 # Debian package, then the command that succeeds where its content is present.
 check() {
@@ -24,7 +25,7 @@ library() {
 find_missing() {
     missing=""
     check python3-venv environment_possible
-    [ "$for" = hil ] || return 0
+    [ "$purpose" = hil ] || return 0
     # What instruments are emulated with: a compiler for a camera's library, screens for an SLM.
     check gcc command -v gcc
     check libc6-dev test -e /usr/include/stdio.h
