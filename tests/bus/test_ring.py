@@ -438,7 +438,6 @@ def test_attaching_to_a_segment_does_not_delete_it(segment: Segment) -> None:
     assert (segments.folder() / segment.name).exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system reserves no memory in advance")
 def test_when_memory_is_full_arrays_come_inside_the_message(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import threading
@@ -29,8 +28,6 @@ from simulators.clock import RealClock
 from simulators.emulators import sdk3
 from simulators.emulators.sdk3 import SDK3Camera
 from simulators.worlds.prbm import PrbmParameters, PrbmWorld
-
-pytest.importorskip("pylablib")
 
 ROW_S = 9.24e-6
 TIMEOUT_S = 0.8
@@ -799,7 +796,6 @@ camera.close()
 """
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc makes the library of another name")
 def test_another_process_needs_the_library_only_even_under_a_foreign_name(tmp_path: Path) -> None:
     world = CountingWorld()
     world.value = 321

@@ -35,8 +35,6 @@ from simulators.emulators.nkt import (
 from simulators.worlds.prbm import PrbmParameters, PrbmWorld
 from simulators.worlds.prbm.source import CONTROLS
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
-
 TIMEOUT_S = 0.5
 SLACK_S = 2.0
 """For machines that are busy with other things."""

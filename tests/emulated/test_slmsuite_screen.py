@@ -24,8 +24,6 @@ from drivers.x11 import Display, edid_text
 from simulators.emulators.screen import Screen, ScreenOptions
 from simulators.worlds.prbm import PrbmParameters, PrbmWorld
 
-pytest.importorskip("slmsuite", reason="needs the extra `hardware`")
-
 ROWS, COLUMNS = 24, 48
 SLACK_S = 3.0
 TIMEOUT_S = 4.0
