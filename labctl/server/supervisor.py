@@ -29,7 +29,7 @@ from labctl.server.layout import Layout
 
 log = logging.getLogger(__name__)
 
-_START_PATIENCE_S = 120.0
+_START_PATIENCE_S = 300.0
 _HEALTHY_AFTER_S = 30.0
 _SWEEP_EVERY_S = 1.0
 

@@ -1,6 +1,8 @@
 """A scientific CMOS sensor: from mean electrons to counts (EMVA 1288 camera model; tables.md, section 1).
 
 counts = clip(round(offset + (min(Poisson(mean), full well) + N(0, sigma_pixel)) / electrons_per_count))
+
+Without noise the mean takes the place of the Poisson number and sigma is 0; counts are rounded and saturate all the same.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ def digitise(
     offset_counts: float,
     full_well_e: float,
     max_count: int,
+    noise: bool,
     counts: NDArray[np.uint16],
 ) -> tuple[int, int]:
     """Fill ``counts`` (rows, columns) from the mean photo- and dark electrons of the same shape.
@@ -37,13 +40,16 @@ def digitise(
     peak = 0
     for r in range(rows):
         for c in range(columns):
-            electrons = poisson(mean_electrons[r, c], shot_key, first_row + r, first_column + c, exposure_number)
+            electrons = mean_electrons[r, c]
+            if noise:
+                electrons = float(poisson(electrons, shot_key, first_row + r, first_column + c, exposure_number))
             full = electrons >= full_well_e
             if full:
                 electrons = full_well_e
-            electrons += read_noise_e[r, c] * standard_normal(
-                read_key, first_row + r, first_column + c, exposure_number, 0
-            )
+            if noise:
+                electrons += read_noise_e[r, c] * standard_normal(
+                    read_key, first_row + r, first_column + c, exposure_number, 0
+                )
             value = np.rint(offset_counts + electrons / electrons_per_count)
             if value >= max_count:
                 value = float(max_count)

@@ -33,6 +33,7 @@ def read_out(
     full_well_e: float = 30_000.0,
     max_count: int = 65_535,
     offset: float = 100.0,
+    noise: bool = True,
 ) -> tuple[NDArray[np.uint16], int, int]:
     counts = np.empty(mean_e.shape, np.uint16)
     saturated, peak = digitise(
@@ -47,6 +48,7 @@ def read_out(
         offset,
         full_well_e,
         max_count,
+        noise,
         counts,
     )
     return counts, saturated, peak
@@ -206,3 +208,10 @@ def test_the_world_reads_the_same_counts_in_any_region() -> None:
     whole, _, _ = world.expose("camera", 4, 0, 1e-3, 60, 100, 60, 80)
     part, _, _ = world.expose("camera", 4, 0, 1e-3, 85, 130, 10, 20)
     assert np.abs(whole[25:35, 30:50].astype(int) - part).max() == 0
+
+
+def test_without_noise_counts_are_the_rounded_mean() -> None:
+    mean_e = np.array([[0.0, 0.2, 0.3, 1000.0, 29_000.0, 40_000.0]])
+    counts, saturated, peak = read_out(mean_e, noise=False)
+    np.testing.assert_array_equal(counts, np.minimum(np.rint(100 + mean_e / 0.45), 65_535))
+    assert (saturated, peak) == (1, counts.max())

@@ -47,6 +47,7 @@ class Sensor(NamedTuple):
     offset_counts: float
     full_well_e: float
     max_count: int
+    noise: bool
     fast_s: float
     fast_instants_s: NDArray[np.float64]
     fast_weights: NDArray[np.float64]
@@ -190,6 +191,7 @@ def play_burst(
             sensor.offset_counts,
             sensor.full_well_e,
             sensor.max_count,
+            sensor.noise,
             counts[k],
         )
         now_ns += dwell_ns

@@ -135,7 +135,7 @@ _IDEAL: dict[str, dict[str, object]] = {
 class PrbmParameters(_Section):
     """The whole table.
 
-    ``ideal`` is the table of the equations: uniform light, on-axis point detection, no noise, unrounded, instant
+    ``noise`` off leaves everything as on the table but for random numbers. ``ideal`` is the table of the equations: uniform light, on-axis point detection, no noise, unrounded, instant
     response. It decides these keys whatever else is given for them; the number of gray levels stays as given.
     """
 
@@ -143,6 +143,7 @@ class PrbmParameters(_Section):
     path: Literal["auto", "reference"] = Field(
         "auto", description="reference: transform the whole pattern for every frame"
     )
+    noise: bool = Field(True, description="of photons, read-out and detectors; without it counts are still rounded")
     slm: SlmParameters = SlmParameters()
     source: SourceParameters = SourceParameters()
     beam: BeamParameters = BeamParameters()

@@ -73,6 +73,25 @@ class PrbmWorld:
         self._probes: OrderedDict[Any, Probe] = OrderedDict()
         self._read_noise: dict[Any, NDArray[np.float64]] = {}
 
+    def warm_up(self) -> None:
+        """Have everything compiled that an exposure needs, on a table that nobody uses yet; it is set up anew.
+
+        In real time a device's patience would otherwise end while its first exposure is being compiled.
+        """
+        p = self.parameters
+        height = min(p.camera.rows, 31)
+        row = min(max(p.camera.axis_row - height // 2, 0), p.camera.rows - height)
+        counts: NDArray[Any] = np.empty((height, 1), np.float64 if p.camera.ideal else np.uint16)
+        for power in (0.0, 1e-3):
+            self.source.emission, self.source.power_fraction = power > 0, power
+            for level in (1, 0):
+                now_ns = self.clock.now_ns()
+                self.panel.write(np.full((p.slm.rows, p.slm.columns), level, np.uint8), 0, 0, now_ns)
+                self.expose("", 0, now_ns, 1e-3, row, p.camera.axis_column, height, 1, counts)
+                self.slit_power("", 0, now_ns, 1e-3)
+                self.tap_power("", 0, now_ns, 1e-3)
+        self.rewind()
+
     # --- devices on the table ---------------------------------------------------------------------------------------
 
     @world_operation
@@ -282,6 +301,7 @@ class PrbmWorld:
             c.offset,
             c.full_well,
             2**c.bit_depth - 1,
+            self.parameters.noise,
             counts,
         )
         return counts, saturated, float(peak)
@@ -393,6 +413,7 @@ class PrbmWorld:
             offset_counts=c.offset,
             full_well_e=c.full_well,
             max_count=2**c.bit_depth - 1,
+            noise=p.noise,
             fast_s=fast_s,
             fast_instants_s=fast[0],
             fast_weights=fast[1],
@@ -455,8 +476,9 @@ class PrbmWorld:
     def _reading(
         self, device: str, number: int, power_w: float, duration_s: float, nep: float, range_w: float, ideal: bool
     ) -> tuple[float, float, bool]:
-        if ideal:
-            return power_w, 0.0, False
+        if ideal or not self.parameters.noise:
+            beyond = not ideal and power_w >= range_w
+            return (range_w if beyond else power_w), 0.0, beyond
         photon_j = PLANCK_J_S * LIGHT_M_S / self.mean_wavelength_m
         shot = power_w * photon_j / (self.parameters.detector.quantum_efficiency * duration_s)
         sigma = math.sqrt(shot + nep**2 / (2 * duration_s))
