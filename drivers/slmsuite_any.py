@@ -7,6 +7,7 @@ their own, so that one which never returns is a time-out here.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import queue
@@ -37,6 +38,15 @@ from drivers.link import Link
 from drivers.phase import check_pattern, gray_levels
 from drivers.quantity import Metres, Seconds
 from drivers.site import Site
+from drivers.slmsuite_window import (
+    ScreenLock,
+    close_window,
+    is_window,
+    no_hidden_window,
+    pyglet_display,
+    window_lives,
+)
+from drivers.x11 import Access, X11Error
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +57,11 @@ SETTLE_S = 75e-3
 BASE_SETTLE_S = 225e-3
 """After a whole new pattern."""
 
+NOT_TOLD = "not told"
+"""In an identity, where neither the instrument nor the bench file says."""
+
 _CLOSE_S = 5.0
+_OPEN_S = 15.0
 _TABLE_PHASES = 1 << 14
 
 
@@ -123,27 +137,41 @@ class Line:
 
     def close(self) -> None:
         """Release the SLM and end the thread."""
-        self.hand.end(self._release, _CLOSE_S)
+        self.hand.end(self.release, _CLOSE_S)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Release the SLM; on its own thread."""
         self.slm.close()
 
 
 class SlmsuiteOptions(BaseModel):
     """Keys that all SLMs of slmsuite share.
 
-    pitch: distance of pixels; None is what slmsuite says. wavelength: of the light, which only slmsuite's own messages
-    make use of. gray_levels: how many make a turn of 2 pi, if they rise linearly; None is all that there are. lut:
-    file with the phase (rad) of the levels from 0 up, one a line, in place of a linear rise. timeout: for one pattern.
+    serial: of the panel; told where the SLM tells none of its own, and one that tells another is refused. model: what
+    it is, where the SLM does not tell. pitch: distance of pixels; None is what slmsuite says. wavelength: of the
+    light, which only slmsuite's own messages make use of. gray_levels: how many make a turn of 2 pi, if they rise
+    linearly; None is all that there are. lut: file with the phase (rad) of the levels from 0 up, one a line, in place
+    of a linear rise. timeout: for one pattern.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    serial: str | None = Field(None, min_length=1, max_length=100)
+    model: str | None = Field(None, min_length=1, max_length=100)
     pitch: Metres | None = Field(None, gt=0, le=1e-3)
     wavelength: Metres = Field(633e-9, gt=200e-9, lt=20e-6)
     gray_levels: int | None = Field(None, ge=2, le=65536)
     lut: Path | None = None
     timeout: Seconds = Field(5.0, gt=0, le=60)
+
+
+class WindowOptions(SlmsuiteOptions):
+    """Of SLMs whose panel is a screen. x_display: X11 server, such as ":0"; None is the environment's. x_authority:
+    file with the server's cookie, if not the usual one.
+    """
+
+    x_display: str | None = Field(None, pattern=r"^[\w.\-/]*:\d+(\.\d+)?$")
+    x_authority: str | None = None
 
 
 class SlmsuiteSLM(SLM):
@@ -176,6 +204,7 @@ class SlmsuiteSLM(SLM):
         self._settle_s, self._base_settle_s = SETTLE_S, BASE_SETTLE_S
         self._pattern_id = 0
         self._stable_ns = self._restored_ns = 0
+        self._told_before = ""
         self._shape = (0, 0)
         self._depth = 256
         self._pitch_m = 0.0
@@ -189,6 +218,25 @@ class SlmsuiteSLM(SLM):
 
     def _check(self, line: Line, frame: NDArray[Any]) -> None:
         """Raise DeviceError unless what was sent is shown, as far as can be found out; on the line's own thread."""
+
+    def _told_serial(self, line: Line) -> str:
+        """Serial number that the SLM tells now, "" if it tells none; on the line's own thread."""
+        return next((str(getattr(line.slm, a)) for a in ("serial", "serial_number") if getattr(line.slm, a, None)), "")
+
+    def _check_serial(self, told: str) -> None:
+        """Raise if what the SLM tells is not the serial number that it must be; "" is never wrong."""
+        wanted = self._options.serial
+        if told and wanted is not None and told != wanted:
+            raise ConfigurationError(
+                f"{self.name}: the SLM tells serial number {told}, the bench file says {wanted}; connect that one, or "
+                "correct the bench file"
+            )
+        if told and self._told_before and told != self._told_before:
+            raise DeviceError(
+                f"{self.name}: serial number {self._told_before} was connected and now it is {told}, another SLM, for "
+                "which calibrations do not hold; connect the one before, or close and open the device"
+            )
+        self._told_before = told or self._told_before
 
     def _give_up(self, line: Line) -> None:
         # Nothing can be flushed: the line is dropped, and opened anew at the next call.
@@ -219,6 +267,7 @@ class SlmsuiteSLM(SLM):
 
     def _begin(self, line: Line) -> None:
         """A line that is new: learn the panel and blank it; after a loss, show again what it showed before."""
+        self._check_serial(line.hand.call(lambda: self._told_serial(line), line.timeout_s))
         slm = line.slm
         shape, depth = tuple(int(n) for n in slm.shape), 2 ** int(slm.bitdepth)
         pitch_m = self._options.pitch or float(np.ravel(slm.pitch_um)[0]) * 1e-6
@@ -260,10 +309,11 @@ class SlmsuiteSLM(SLM):
         """slmsuite's class and name of the SLM; few of its SLMs tell more."""
         self._must_be_open("identity")
         with self._turn, self._link.talk("identity") as line:
-            slm = line.slm
-            serial = next((str(getattr(slm, a)) for a in ("serial", "serial_number") if getattr(slm, a, None)), "")
+            told = line.hand.call(lambda: self._told_serial(line), line.timeout_s)
             return Identity(
-                model=f"{type(slm).__name__} {slm.name}".strip(), serial=serial, firmware=f"slmsuite {version()}"
+                model=self._options.model or f"{type(line.slm).__name__} {line.slm.name}".strip(),
+                serial=told or self._options.serial or NOT_TOLD,
+                firmware=f"{NOT_TOLD}; slmsuite {version()}",
             )
 
     # --- patterns ---------------------------------------------------------------------------------------------------
@@ -427,17 +477,35 @@ def quiet_slmsuite(device: str) -> None:
     slmsuite.configure_logging(None)  # its messages still reach whoever asks the logger
 
 
+class WindowLine(Line):
+    """An SLM that is a window on a screen, and the lock by which the screen is this process's."""
+
+    def __init__(self, hand: Hand, slm: Any, timeout_s: float, lock: ScreenLock | None) -> None:
+        super().__init__(hand, slm, timeout_s)
+        self.lock = lock
+
+    def release(self) -> None:
+        """Close the window and give the screen up."""
+        try:
+            close_window(self.slm)
+        finally:
+            if self.lock is not None:
+                self.lock.release()
+
+
 class AnySlmsuiteSLM(SlmsuiteSLM):
     """An SLM by the name of its slmsuite class, such as ``slmsuite.hardware.slms.meadowlark.Meadowlark``.
 
     What it shows cannot be read back: `read_back` is what was sent.
     """
 
-    class Options(SlmsuiteOptions):
+    class Options(WindowOptions):
         """slm_class: dotted name of the class. keywords: what it is given, by slmsuite's names and in its units."""
 
         slm_class: str
         keywords: dict[str, Any] = {}
+
+    broken = (*SlmsuiteSLM.broken, X11Error)
 
     def __init__(self, name: str, options: Options) -> None:
         super().__init__(name, options)
@@ -453,23 +521,34 @@ class AnySlmsuiteSLM(SlmsuiteSLM):
     def _connect(self) -> Line:
         quiet_slmsuite(self.name)
         factory = self._factory()
+        access = Access(self._of.x_display, self._of.x_authority) if is_window(factory) else None
+        number = self._of.keywords.get("display_number")
+        lock = ScreenLock(self.name, access.name, number) if access is not None and isinstance(number, int) else None
         timeout_s = self._options.timeout
         hand = Hand(self.name)
-        made: list[Any] = []
+        made: list[Line] = []
 
-        def make() -> Any:
-            made.append(factory(**{"wav_um": self._options.wavelength * 1e6, **self._of.keywords}))
+        def make() -> Line:
+            with contextlib.nullcontext() if access is None else pyglet_display(self.name, access):
+                slm = factory(**{"wav_um": self._options.wavelength * 1e6, **self._of.keywords})
+            made.append(Line(hand, slm, timeout_s) if access is None else WindowLine(hand, slm, timeout_s, lock))
             return made[0]
 
+        def undo() -> None:
+            if made:
+                made[0].release()
+            elif lock is not None:
+                lock.release()
+
         try:
-            slm = hand.call(make, max(timeout_s, 15.0))
+            return hand.call(make, max(timeout_s, _OPEN_S))
         except BaseException:
-            hand.end(lambda: [slm.close() for slm in made], _CLOSE_S)
+            hand.end(undo, _CLOSE_S)
             raise
-        return Line(hand, slm, timeout_s)
 
     def _factory(self) -> Any:
         module_name, _, class_name = self._of.slm_class.rpartition(".")
+        no_hidden_window()
         try:
             found = getattr(importlib.import_module(module_name), class_name)
             base = importlib.import_module("slmsuite.hardware.slms.slm").SLM
@@ -481,3 +560,11 @@ class AnySlmsuiteSLM(SlmsuiteSLM):
         if not (isinstance(found, type) and issubclass(found, base)):
             raise ConfigurationError(f"{self.name}: slm_class = {self._of.slm_class!r} is no SLM of slmsuite")
         return found
+
+    def _check(self, line: Line, frame: NDArray[Any]) -> None:
+        if isinstance(line, WindowLine) and not window_lives(line.slm):
+            line.lost = True
+            raise DeviceError(
+                f"{self.name}: the X11 server of its screen has gone; the window is opened anew at the next pattern. "
+                "Start the server, and leave it running"
+            )

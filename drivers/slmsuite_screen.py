@@ -6,17 +6,9 @@ program spoil the pattern and report nothing. So what is really on the screen is
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib
 import logging
-import os
-import re
-import sys
-import tempfile
-import threading
 import time
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,34 +16,41 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from drivers.contract import ConfigurationError, DeviceError, Identity, operation
+from drivers.edid import Edid, parse_edid
 from drivers.site import Site
-from drivers.slmsuite_any import Hand, Line, SlmsuiteOptions, SlmsuiteSLM, quiet_slmsuite, version
-from drivers.x11 import Access, Display, Rectangle, Screen, Survivor, X11Error, libraries
+from drivers.slmsuite_any import (
+    NOT_TOLD,
+    Hand,
+    Line,
+    SlmsuiteSLM,
+    WindowLine,
+    WindowOptions,
+    quiet_slmsuite,
+    version,
+)
+from drivers.slmsuite_window import ScreenLock, close_window, pyglet_display
+from drivers.x11 import Access, Display, Rectangle, Screen, X11Error, libraries
 
 log = logging.getLogger(__name__)
 
 _OPEN_S = 15.0
-_OWN_S = 2.0
 _APPEARS_S = 0.5
 """A swap of buffers returns before the screen shows it."""
 
 
-class ScreenOptions(SlmsuiteOptions):
-    """display: which screen, counted from 0 as slmsuite's ``ScreenMirrored.info()`` lists them. x_display: X11 server,
-    such as ":0"; None is the environment's. x_authority: file with the server's cookie, if not the usual one.
-    panel_rows, panel_columns: of the SLM, which the screen must have. verify: look at the screen after every pattern,
-    only when it is opened, or never.
+class ScreenOptions(WindowOptions):
+    """display: which screen, counted from 0 as slmsuite's ``ScreenMirrored.info()`` lists them. panel_rows,
+    panel_columns: of the SLM, which the screen must have. verify: look at the screen after every pattern, only when it
+    is opened, or never.
     """
 
     display: int = Field(1, ge=0, le=63)
-    x_display: str | None = Field(None, pattern=r"^[\w.\-/]*:\d+(\.\d+)?$")
-    x_authority: str | None = None
     panel_rows: int = Field(1080, ge=2, le=8192)
     panel_columns: int = Field(1920, ge=2, le=8192)
     verify: Literal["always", "start", "never"] = "always"
 
 
-class ScreenLine(Line):
+class ScreenLine(WindowLine):
     """The window, and the other side of the screen it is on. side: None where it cannot be looked at,
     and ``why_not``. area: where the screen lay when the window was opened."""
 
@@ -65,20 +64,20 @@ class ScreenLine(Line):
         area: Rectangle | None,
         why_not: str,
     ) -> None:
-        super().__init__(hand, slm, timeout_s)
-        self.lock = lock
+        super().__init__(hand, slm, timeout_s, lock)
+        self.lock: ScreenLock = lock
         self.side = side
         self.area = area
         self.why_not = why_not
         self.looked_at = False
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Close the window, stop looking at it, and give the screen up."""
         try:
-            _close_window(self.slm)
+            super().release()
+        finally:
             if self.side is not None:
                 self.side.close()
-        finally:
-            self.lock.release()
 
 
 class ScreenSLM(SlmsuiteSLM):
@@ -124,7 +123,7 @@ class ScreenSLM(SlmsuiteSLM):
         def undo() -> None:
             try:
                 for window in windows:
-                    _close_window(window)
+                    close_window(window)
                 for side in sides:
                     side.close()
             finally:
@@ -150,7 +149,7 @@ class ScreenSLM(SlmsuiteSLM):
 
     def _open_window(self, access: Access) -> Any:
         o = self._screen_options
-        with _pyglet_display(self.name, access):
+        with pyglet_display(self.name, access):
             screen_mirrored = importlib.import_module("slmsuite.hardware.slms.screenmirrored").ScreenMirrored
             slm = screen_mirrored(
                 o.display,
@@ -184,10 +183,34 @@ class ScreenSLM(SlmsuiteSLM):
                 "our window is not; it is opened anew at the next pattern. Leave the arrangement of screens alone"
             )
         line.lost = False
+        self._check_panel(side, screen)
         self._check_gamma(side, screen)
         self._check_uncovered(line, side, screen)
         self._check_pixels(side, screen, frame)
         line.looked_at = True
+
+    def _told_serial(self, line: Line) -> str:
+        side = line.side if isinstance(line, ScreenLine) else None
+        edid = None if side is None else self._edid(side, self._screen(side))[0]
+        return "" if edid is None else edid.serial_number
+
+    def _edid(self, side: Display, screen: Screen) -> tuple[Edid | None, str]:
+        """What the panel tells of itself, or why that is not known."""
+        data = side.edid(screen)
+        if not data:
+            return None, f"the X11 server has no EDID of screen {screen.output}"
+        try:
+            return parse_edid(data), ""
+        except ValueError as error:
+            return None, f"what screen {screen.output} tells of itself is garbled: {error}"
+
+    def _check_panel(self, side: Display, screen: Screen) -> str:
+        """ "" if it is the panel it was, else why that is not known. DeviceError if it is another one."""
+        edid, why_not = self._edid(side, screen)
+        if edid is None or not edid.serial_number:
+            return why_not or "the EDID holds no serial number"
+        self._check_serial(edid.serial_number)
+        return ""
 
     def _screen(self, side: Display) -> Screen:
         screens, number = side.screens(), self._screen_options.display
@@ -272,12 +295,12 @@ class ScreenSLM(SlmsuiteSLM):
         side = line.side
         if side is None:
             # slmsuite knows the size of the screen it opened, whatever the system.
-            return (
-                report | {"size": "passed"} | dict.fromkeys(("gamma", "window", "pixels"), f"missing: {line.why_not}")
-            )
+            unseen = dict.fromkeys(("panel", "gamma", "window", "pixels"), f"missing: {line.why_not}")
+            return report | {"size": "passed"} | unseen
         frame = self._sent
         for name, check in (
             ("size", lambda: self._check_size(side)),
+            ("panel", lambda: self._check_panel(side, self._screen(side))),
             ("gamma", lambda: self._check_gamma(side, self._screen(side))),
             ("window", lambda: self._check_uncovered(line, side, self._screen(side))),
             ("pixels", lambda: self._check_pixels(side, self._check_size(side), frame)),
@@ -285,7 +308,7 @@ class ScreenSLM(SlmsuiteSLM):
             try:
                 why_not = check()
                 report[name] = f"missing: {why_not}" if isinstance(why_not, str) and why_not else "passed"
-            except DeviceError as error:
+            except (DeviceError, ConfigurationError) as error:
                 report[name] = f"failed: {error}"
         return report
 
@@ -305,167 +328,26 @@ class ScreenSLM(SlmsuiteSLM):
             return self._handed_out(((shown >> np.uint32(8)) & np.uint32(0xFF)).astype(np.uint8))
 
     def identity(self) -> Identity:
-        """What the display tells of itself (EDID), else which screen it is. HDMI carries no firmware version."""
+        """What the panel tells of itself (EDID), else the bench file. HDMI carries no firmware version."""
         self._must_be_open("identity")
         with self._turn, self._link.talk("identity") as line:
-            side = line.side if isinstance(line, ScreenLine) else None
-            model, serial = "", ""
-            if side is not None:
-                screen = line.hand.call(lambda: self._screen(side), line.timeout_s)
-                model, serial = line.hand.call(lambda: side.monitor(screen), line.timeout_s)
-                model = model or f"screen {screen.output}"
             o = self._screen_options
+            edid, output = line.hand.call(lambda: self._who(line), line.timeout_s)
+            model = (edid.model if edid is not None else "") or o.model or f"screen {output}"
+            serial = (edid.serial_number if edid is not None else "") or o.serial or NOT_TOLD
             return Identity(
-                model=f"{model or f'screen {o.display}'} {o.panel_columns}x{o.panel_rows}",
+                model=f"{model} {o.panel_columns}x{o.panel_rows}",
                 serial=serial,
-                firmware=f"not told; slmsuite {version()}",
+                firmware=f"{NOT_TOLD}; slmsuite {version()}",
             )
 
-
-# --- one SLM per screen -----------------------------------------------------------------------------------------------
-
-
-class ScreenLock:
-    """That no second program of ours writes to the same screen: a locked file per X11 server and screen."""
-
-    def __init__(self, device: str, x_display: str, number: int) -> None:
-        """Raises DeviceError, naming the process that has it, if the screen is taken."""
-        server = re.sub(r"\.\d+$", "", x_display.removeprefix("localhost").removeprefix("unix"))
-        key = re.sub(r"[^\w.-]+", "_", f"{server or sys.platform}-{number}")
-        # Where the servers' own sockets are, whatever each program takes for its temporary folder.
-        path = Path("/tmp" if os.name == "posix" else tempfile.gettempdir(), f"labctl-slm{key}.lock")
-        self._file: int | None = None
-        self.why_not = ""
-        try:
-            found = _open_shared(path)
-        except OSError as error:
-            self.why_not = f"{path} cannot be opened: {error}"
-            return
-        # A window of our own that is still being closed (the server did not answer) is waited for.
-        deadline = time.monotonic() + _OWN_S
-        while not _locked(found):
-            holder = os.pread(found, 32, 1).decode(errors="replace").strip() if hasattr(os, "pread") else ""
-            if holder != str(os.getpid()) or time.monotonic() > deadline:
-                os.close(found)
-                raise DeviceError(
-                    f"{device}: screen {number} of {x_display or 'this computer'} is in use as an SLM"
-                    + (f" by process {holder}" if holder else "")
-                    + ". End that program, or name another screen in the bench file"
-                )
-            time.sleep(0.05)
-        self._file = found
-        with contextlib.suppress(OSError):
-            os.ftruncate(found, 0)
-            os.write(found, f" {os.getpid()}\n".encode())
-
-    @property
-    def held(self) -> bool:
-        """Whether the screen is ours."""
-        return self._file is not None
-
-    def release(self) -> None:
-        """Give the screen up. The file stays: one that is removed could be locked twice."""
-        found, self._file = self._file, None
-        if found is not None:
-            os.close(found)
-
-
-def _open_shared(path: Path) -> int:
-    """A file that all users may lock, and none may put a link in the place of."""
-    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        return os.open(path, flags)  # not to be created where others made it: a sticky folder refuses that
-    except FileNotFoundError:
-        found = os.open(path, flags | os.O_CREAT, 0o666)
-        if hasattr(os, "fchmod"):
-            os.fchmod(found, 0o666)
-        return found
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(found: int) -> None:
-        msvcrt.locking(found, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(found: int) -> None:
-        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _locked(found: int) -> bool:
-    try:
-        _lock(found)
-    except OSError:
-        return False
-    return True
-
-
-# --- pyglet -----------------------------------------------------------------------------------------------------------
-
-# slmsuite opens its window on whatever X11 server pyglet knows, which is one for the life of a process and the one the
-# environment names. Here it is the one of the bench file, and another after that has died.
-
-_pyglet_lock = threading.RLock()
-_servers: dict[str, tuple[Any, Survivor]] = {}
-_dead: list[tuple[Any, Survivor]] = []
-
-
-@contextlib.contextmanager
-def _pyglet_display(device: str, access: Access) -> Any:
-    """While this lasts, pyglet's display is the wanted X11 server (elsewhere than on X11: the desktop)."""
-    with _pyglet_lock:
-        try:
-            pyglet = importlib.import_module("pyglet")
-            # A hidden window which would be opened on import, on the server the environment names.
-            pyglet.options["shadow_window"] = False
-            display_module = importlib.import_module("pyglet.display")
-        except ImportError as error:
-            raise ConfigurationError(
-                f"{device}: pyglet cannot be used ({error}); install it: pip install 'labctl[hardware]', and on Debian "
-                "apt install libgl1 libgl1-mesa-dri libxrandr2"
-            ) from error
-        if sys.platform.startswith("linux"):
-            ours = _server(display_module, access)
-            for other in list(display_module._displays):
-                if other is not ours:
-                    display_module._displays.discard(other)
-            display_module._displays.add(ours)
-        yield
-
-
-def _server(display_module: Any, access: Access) -> Any:
-    """pyglet's connection to the server; made once, since pyglet never closes one."""
-    if access.name in _servers:
-        display, survivor = _servers[access.name]
-        if _lives(display, survivor):
-            return display
-        _dead.append(_servers.pop(access.name))  # kept: what pyglet still does with it must come to no harm
-    try:
-        display = access.connect(lambda name: display_module.Display(name or None))
-    except display_module.xlib.NoSuchDisplayException as error:
-        raise X11Error(f"no X11 server answers at {access.name!r}, or it refuses us") from error
-    survivor = Survivor(_pointer(display))
-    _servers[access.name] = (display, survivor)
-    return display
-
-
-def _pointer(display: Any) -> int:
-    return ctypes.cast(display._display, ctypes.c_void_p).value or 0
-
-
-def _lives(display: Any, survivor: Survivor) -> bool:
-    if not survivor.lost:
-        libraries().x.XSync(_pointer(display), 0)
-    return not survivor.lost
-
-
-def _close_window(slm: Any) -> None:
-    """Close slmsuite's window, on a server that may have died."""
-    window = slm.window
-    for display, survivor in [*_servers.values(), *_dead]:
-        if window is not None and window.display is display and not _lives(display, survivor):
-            window._context = None  # pyglet then leaves the window alone, which has gone with the server
-    slm.close()
+    def _who(self, line: Line) -> tuple[Edid | None, str]:
+        """What the panel tells of itself, if it does and it can be seen, and on which output it is."""
+        side = line.side if isinstance(line, ScreenLine) else None
+        if side is None:
+            return None, str(self._screen_options.display)
+        screen = self._screen(side)
+        edid, why_not = self._edid(side, screen)
+        if why_not:
+            log.info("%s: %s", self.name, why_not)
+        return edid, screen.output

@@ -141,6 +141,7 @@ _LossHandler = ctypes.CFUNCTYPE(c_int, c_void_p)
 _ExitHandler = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
 
 _ALL_PLANES = 2 ** (8 * ctypes.sizeof(c_ulong)) - 1
+_EDID_WORDS = 128 // 4  # the first block; what follows it is of no use here
 _Z_PIXMAP, _LSB_FIRST, _VIEWABLE, _INPUT_ONLY, _ROTATE_0, _ANY_TYPE = 2, 0, 2, 2, 1, 0
 
 
@@ -377,19 +378,20 @@ class Display:
         self._lib.randr.XRRFreeGamma(gamma)
         return np.stack(ramp) if ramp else None
 
-    def monitor(self, screen: Screen) -> tuple[str, str]:
-        """Name and serial number that the display tells in its EDID; empty where it tells none."""
+    def edid(self, screen: Screen) -> bytes:
+        """What the display on this output tells of itself, as it came over the cable; b"" where it tells nothing."""
         display, atom = self._alive(), self._lib.x.XInternAtom(self._alive(), b"EDID", 0)
         kind, width, count, left, data = c_ulong(), c_int(), c_ulong(), c_ulong(), c_void_p()
         numbers = byref(kind), byref(width), byref(count), byref(left)
         self._lib.randr.XRRGetOutputProperty(
-            display, screen.output_id, atom, 0, 100, 0, 0, _ANY_TYPE, *numbers, byref(data)
+            display, screen.output_id, atom, 0, _EDID_WORDS, 0, 0, _ANY_TYPE, *numbers, byref(data)
         )
         if not data.value:
-            return "", ""
+            self._alive()
+            return b""
         edid = ctypes.string_at(data.value, count.value) if width.value == 8 else b""
         self._lib.x.XFree(data)
-        return edid_text(edid, 0xFC), edid_text(edid, 0xFF)
+        return edid
 
     def windows_above(self, window: int, area: Rectangle) -> list[str]:
         """Titles of windows that cover part of ``area`` above ``window`` (or above the frame a manager gave it)."""
@@ -434,12 +436,3 @@ class Display:
             self._lib.x.XFree(name)
             return text
         return f"window {window:#x}"
-
-
-def edid_text(edid: bytes, tag: int) -> str:
-    """Text of a display descriptor of an EDID (VESA E-EDID, 3.10.3), "" if it has none. tag: 0xFC name, 0xFF serial."""
-    for start in (54, 72, 90, 108):
-        block = edid[start : start + 18]
-        if len(block) == 18 and block[:3] == b"\0\0\0" and block[3] == tag:
-            return block[5:].split(b"\n")[0].decode("cp437").strip()
-    return ""

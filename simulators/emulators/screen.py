@@ -65,14 +65,31 @@ EndSection
 """
 
 
+class Panel(NamedTuple):
+    """What a panel tells of itself over its cable.
+
+    maker: three letters, registered ones of a maker of displays. product, number: the maker's code of the model, and a
+    serial number, 0 if it has none. name, serial: as it spells them, up to 13 characters, "" if it does not.
+    """
+
+    maker: str
+    product: int
+    number: int
+    name: str
+    serial: str
+
+
 class ScreenOptions(EmulatorOptions):
     """one_screen: an Xvfb with a single screen in place of an Xorg with two. rows, columns: of the panel, the world's
-    unless given.
+    unless given. panel_name, panel_serial: what it tells of itself. edid: whether it tells anything.
     """
 
     one_screen: bool = False
     rows: int | None = Field(None, ge=2, le=4320)
     columns: int | None = Field(None, ge=2, le=7680)
+    panel_name: str = Field("HE PLUTO-2.1", pattern=r"^[ -~]{0,13}$")
+    panel_serial: str = Field("6010-01188", pattern=r"^[ -~]{0,13}$")
+    edid: bool = True
 
 
 class Screen(Emulator):
@@ -106,6 +123,9 @@ class Screen(Emulator):
         self._hand: _Client | None = None
         self._cover = 0
         self._panel: _Panel | None = None
+        self._plugged: bytes = b""
+        if o.edid:
+            self._plugged = edid(Panel("HOL", 0x0021, 1188, o.panel_name, o.panel_serial), self._rows, self._columns)
 
     # --- power ------------------------------------------------------------------------------------------------------
 
@@ -189,6 +209,7 @@ class Screen(Emulator):
         self._hand = _Client(self._number, self._cookie)
         if not self._one_screen:
             self._arrange_screens()
+        self._hand.tell(not self._one_screen, self._plugged)
         self._panel = _Panel(self, _Client(self._number, self._cookie))
 
     def _command(self, folder: Path) -> list[str]:
@@ -261,6 +282,12 @@ class Screen(Emulator):
         if done.returncode:
             raise ConfigurationError(f"{self.name}: xrandr {' '.join(arguments)}: {done.stderr.strip()}")
 
+    def plug_in(self, panel: Panel | bytes) -> None:
+        """Another panel on the same cable, of the same size; or bytes, which no panel should tell, b"" for nothing."""
+        self._plugged = panel if isinstance(panel, bytes) else edid(panel, self._rows, self._columns)
+        if self._hand is not None:
+            self._hand.tell(not self._one_screen, self._plugged)
+
     # --- what is wrong with it --------------------------------------------------------------------------------------
 
     def inject(self, fault: str | None) -> None:
@@ -277,6 +304,7 @@ class Screen(Emulator):
                 self._server.send_signal(signal.SIGCONT)
             case "port-loss" | "wrong-size":
                 self._light_panel("panel")
+                self._hand.tell(True, self._plugged)
             case "gamma":
                 self._xrandr("--output", "DUMMY1", "--gamma", "1:1:1")
             case "window":
@@ -287,6 +315,7 @@ class Screen(Emulator):
                 self._server.send_signal(signal.SIGSTOP)
             case "port-loss":
                 self._xrandr("--output", "DUMMY1", "--off")
+                self._hand.tell(True, b"")
             case "wrong-size":
                 self._light_panel("larger")
             case "gamma":
@@ -441,9 +470,57 @@ class _Panel:
         return self._flag is not None and not self._screen.world.state["stop"][0, self._flag]
 
 
+# --- what a panel tells (VESA E-EDID Standard, Release A, Revision 1: EDID 1.3) --------------------------------------
+
+_BLANK = 4
+"""Columns and rows of a refresh that are not shown, as in the panel's mode (`Screen._arrange_screens`)."""
+
+
+def edid(panel: Panel, rows: int, columns: int) -> bytes:
+    """The 128 bytes by which a panel with so many pixels tells who it is, and that it runs at 60 Hz."""
+    block = bytearray(128)
+    block[:8] = bytes([0, *[255] * 6, 0])
+    first, second, third = (ord(letter) - ord("A") + 1 for letter in panel.maker)
+    struct.pack_into(">H", block, 8, first << 10 | second << 5 | third)
+    week, year, version, revision = 1, 2020 - 1990, 1, 3
+    struct.pack_into("<HIBBBB", block, 10, panel.product, panel.number, week, year, version, revision)
+    digital, size_cm, gamma, colour_and_preferred_timing = 0x80, 0, 0, 0x0A
+    struct.pack_into("<5B", block, 20, digital, size_cm, size_cm, gamma, colour_and_preferred_timing)
+    block[38:54] = b"\x01" * 16  # no standard timings
+    block[54:72] = _timing(rows, columns)
+    for k, (tag, text) in enumerate(((0xFC, panel.name), (0xFF, panel.serial))):
+        body = f"{text}\n"[:13].encode("ascii").ljust(13) if text else bytes(13)
+        struct.pack_into("<3xBx13s", block, 72 + 18 * k, tag if text else 0x10, body)  # 0x10: not used
+    block[108:126] = _range_limits(rows, columns)
+    block[127] = -sum(block) % 256
+    return bytes(block)
+
+
+def _clock_hz(rows: int, columns: int) -> float:
+    return 60.0 * (columns + _BLANK) * (rows + _BLANK)
+
+
+def _timing(rows: int, columns: int) -> bytes:
+    """Detailed timing: 60 Hz, fronts and pulses of one pixel and one line."""
+    clock_10khz = max(1, min(round(_clock_hz(rows, columns) / 10e3), 0xFFFF))
+    horizontal = columns & 255, _BLANK, columns >> 8 << 4
+    vertical = rows & 255, _BLANK, rows >> 8 << 4
+    separate_digital_sync = 0x18
+    return struct.pack("<H10B5xB", clock_10khz, *horizontal, *vertical, 1, 1, 1 << 4 | 1, 0, separate_digital_sync)
+
+
+def _range_limits(rows: int, columns: int) -> bytes:
+    line_khz = 60e-3 * (rows + _BLANK)
+    lines = max(1, min(int(line_khz), 254)), max(2, min(int(line_khz) + 1, 255))
+    clock_10mhz = min(int(_clock_hz(rows, columns) / 10e6) + 1, 255)
+    return struct.pack("<3xBx5BB7s", 0xFD, 59, 61, *lines, clock_10mhz, 0, b"\n".ljust(7))
+
+
 # --- the X11 protocol (X.Org, "X Window System Protocol", "RandR 1.5", "Damage 1.1"), little-endian ------
 
 _MAGIC = b"MIT-MAGIC-COOKIE-1"
+_INTEGER = 19
+"""The atom that every server has for this type."""
 
 
 def _authority_entry(cookie: bytes) -> bytes:
@@ -518,18 +595,49 @@ class _Client:
 
     def panel(self, second: bool) -> _Place | None:
         """Where the panel's screen lies: the second output's, or the only one's. None when it is off."""
-        resources = self._ask(struct.pack("<BBHI", self._randr, 25, 2, self._root))
-        crtcs, outputs = struct.unpack("<HH", resources[16:20])
-        ids = struct.unpack(f"<{outputs}I", resources[32 + 4 * crtcs : 32 + 4 * (crtcs + outputs)])
-        (configured,) = struct.unpack("<I", resources[12:16])
-        if len(ids) <= second:
+        found, configured = self._output(second)
+        if found is None:
             return None
-        output = self._ask(struct.pack("<BBHII", self._randr, 9, 3, ids[int(second)], configured))
+        output = self._ask(struct.pack("<BBHII", self._randr, 9, 3, found, configured))
         (crtc,) = struct.unpack("<I", output[12:16])
         if not crtc:
             return None
         info = self._ask(struct.pack("<BBHII", self._randr, 20, 3, crtc, configured))
         return _Place(crtc, *struct.unpack("<hhHH", info[12:20]))
+
+    def _output(self, second: bool) -> tuple[int | None, int]:
+        """The panel's output, None if the server has none, and since when its outputs are as they are."""
+        resources = self._ask(struct.pack("<BBHI", self._randr, 25, 2, self._root))
+        crtcs, outputs = struct.unpack("<HH", resources[16:20])
+        ids = struct.unpack(f"<{outputs}I", resources[32 + 4 * crtcs : 32 + 4 * (crtcs + outputs)])
+        (configured,) = struct.unpack("<I", resources[12:16])
+        return (ids[int(second)] if len(ids) > second else None), configured
+
+    def tell(self, second: bool, edid: bytes) -> None:
+        """Publish what the panel tells of itself, as a graphics driver does; b"": it tells nothing any more."""
+        output, _ = self._output(second)
+        if output is None:
+            return
+        name = self._atom(b"EDID")
+        if edid:
+            eight_bits_replace = (8, 0)
+            self._send(
+                struct.pack("<BBHIIIBBxxI", self._randr, 13, 6 + (len(edid) + 3) // 4, output, name, _INTEGER,
+                            *eight_bits_replace, len(edid))
+                + _padded(edid)
+            )  # fmt: skip
+        elif name in self._properties(output):
+            self._send(struct.pack("<BBHII", self._randr, 14, 3, output, name))
+        self._sync()
+
+    def _atom(self, name: bytes) -> int:
+        reply = self._ask(struct.pack("<BxHHxx", 16, 2 + (len(name) + 3) // 4, len(name)) + _padded(name))
+        return int(struct.unpack("<I", reply[8:12])[0])
+
+    def _properties(self, output: int) -> tuple[int, ...]:
+        reply = self._ask(struct.pack("<BBHI", self._randr, 10, 2, output))
+        (count,) = struct.unpack("<H", reply[8:10])
+        return struct.unpack(f"<{count}I", reply[32 : 32 + 4 * count])
 
     def ramp(self, crtc: int) -> NDArray[np.uint8] | None:
         """What the cable carries for each level of green; None if it is the level itself."""
