@@ -89,13 +89,6 @@ class MarkedLaser(PumpLaser):
     def _read_wavelength_m(self) -> float:
         return 532e-9
 
-    def _read_modulation(self) -> str:
-        return "cw"
-
-    def _write_modulation(self, value: str) -> None:
-        if value != "cw":
-            raise LimitError(f"{self.name}.modulation = {value!r}: this laser is continuous")
-
 
 class Mark:
     """Whether a laser emits and since when, in a file that two processes map."""

@@ -394,6 +394,13 @@ class PumpLaser(Device):
     wavelength_m = setting(float, unit="m", read_only=True, doc="Emission wavelength.")
     modulation = setting(str, choices=("cw", "pulsed", "external"), doc="What shapes the light in time.")
 
+    def _read_modulation(self) -> str:
+        return "cw"  # most pumps have nothing else; a driver of one that has says so
+
+    def _write_modulation(self, value: str) -> None:
+        if value != "cw":
+            raise LimitError(f"{self.name}.modulation = {value!r}: this laser is continuous only; modulate behind it")
+
 
 class Photodetector(Device):
     """A power meter or photodiode with its amplifier."""

@@ -64,10 +64,3 @@ class SimulatedPump(PumpLaser):
 
     def _read_wavelength_m(self) -> float:
         return 532e-9
-
-    def _read_modulation(self) -> str:
-        return "cw"
-
-    def _write_modulation(self, value: str) -> None:
-        if value != "cw":
-            raise LimitError(f"{self.name}.modulation = {value!r}: this laser is continuous; nothing was changed")
