@@ -51,6 +51,12 @@ backend = "simulated"
 port = "tap"
 """
 
+_CAMERA = """
+[devices.camera]
+kind = "camera"
+backend = "simulated"
+"""
+
 _SOURCE = """
 [devices.source]
 kind = "supercontinuum"
@@ -116,6 +122,7 @@ def checked(
         counts_per_second=truth.counts_per_second,
         offset_counts=truth.camera.offset,
         virtual=config.clock == "virtual",
+        camera=bench.camera if kind == "slm" else None,
     )
     results = []
     for check in suite.checks:
@@ -141,7 +148,8 @@ def _bench(folder: Path, kind: str, driver: str, backend: Backend, mutation: str
     text = _AROUND.format(kind=kind, subject=subject, clock="virtual" if backend == "simulated" else "real",
                           range="2 W" if kind == "pump" else "1 mW")  # fmt: skip
     path = folder / f"{backend}.toml"
-    path.write_text(text + ("" if kind == "supercontinuum" else _SOURCE), encoding="utf-8")
+    text += ("" if kind == "supercontinuum" else _SOURCE) + (_CAMERA if kind == "slm" else "")
+    path.write_text(text, encoding="utf-8")
     return load_bench(path)
 
 

@@ -24,7 +24,8 @@ class Rig:
     photodetector that sees the light of a laser under test. watts_at_meter: power at a detector (the meter, or the
     subject if it is one) for what a laser is set to: (kind of laser, power setting) -> W. counts_per_second: mean
     counts above the offset that a camera collects in a second, for a power fraction of the source. offset_counts: of
-    the camera in the dark. virtual: whether time is, so that nothing waits.
+    the camera in the dark. virtual: whether time is, so that nothing waits. camera: one that looks at the panel of an
+    SLM under test through polarisers, pixel on pixel, and sees (1 + cos(phase)) / 2 of the light; else None.
     """
 
     subject: Any
@@ -34,6 +35,7 @@ class Rig:
     counts_per_second: Callable[[float], float]
     offset_counts: float
     virtual: bool
+    camera: Any = None
 
     @contextmanager
     def lit(self, power_fraction: float) -> Iterator[None]:

@@ -10,12 +10,20 @@ from numpy.typing import NDArray
 
 from drivers.conformance.common import COMMON
 from drivers.conformance.rig import Broken, Rig, Suite, expect, near, refused, seconds
+from drivers.contract import ROI
 from drivers.errors import DeviceError, LimitError
 from drivers.phase import gray_levels
 
 SLM = Suite("slm", based_on=COMMON)
 
 _SLOWEST_WRITE_S = 1.0
+
+_POWER = 0.2
+_EXPOSURE_S = 0.008
+_SETTLED_S = 0.4
+"""Longer than any panel needs, so that only one that is wrong is seen to be."""
+_LEVELS_WITHIN = 0.02
+"""Of full light, in the mean over a region; a tenth of the level too much or too little is five times that."""
 
 
 def _dice(number: int) -> np.random.Generator:
@@ -184,6 +192,58 @@ def levels_it_does_not_have_are_refused(rig: Rig) -> None:
     too_high = np.full((4, 4), rig.subject.levels, np.uint16)
     refused(LimitError, lambda: rig.subject.write_gray(too_high), f"level {rig.subject.levels}")
     refused(LimitError, lambda: rig.subject.write_gray(np.zeros((4, 4))), "gray levels that are no integers")
+
+
+def _light(rig: Rig, gray: NDArray[Any], row: int = 0, column: int = 0, whole: bool = True) -> NDArray[np.float64]:
+    """What light is left of full light (48, 64) after a pattern was written and has settled: 0 to 1, and noise."""
+    before = rig.subject.settle_s, rig.subject.base_settle_s
+    rig.subject.settle_s = rig.subject.base_settle_s = _SETTLED_S
+    try:
+        rig.subject.write_gray(gray, row, column, whole)
+        rig.subject.settle()
+    finally:
+        rig.subject.settle_s, rig.subject.base_settle_s = before
+    rows, columns = min(48, rig.subject.rows), min(64, rig.subject.columns)
+    rig.camera.roi = ROI(row=0, column=0, rows=rows, columns=columns)
+    rig.camera.exposure_s = _EXPOSURE_S
+    with rig.lit(_POWER):
+        frame = rig.camera.trigger()
+    counts = np.asarray(frame.data, np.float64) - rig.offset_counts
+    left: NDArray[np.float64] = counts / (rig.counts_per_second(_POWER) * frame.exposure_s)
+    return left
+
+
+@SLM.check
+def light_follows_the_levels(rig: Rig) -> None:
+    """Through polarisers, around the turn."""
+    levels = rig.subject.levels
+    for part in (0.25, 0.375, 0.5, 0.75):
+        level = round(part * levels)
+        light = _light(rig, np.full((rig.subject.rows, rig.subject.columns), level, np.uint8))
+        wanted = (1 + math.cos(2 * math.pi * level / levels)) / 2
+        near(f"light at level {level}", float(light.mean()), wanted, absolute=_LEVELS_WITHIN)
+
+
+@SLM.check
+def light_shows_the_pattern_that_settled(rig: Rig) -> None:
+    """None before it: three in succession, pixel by pixel."""
+    half = rig.subject.levels // 2
+    for number in (15, 16, 17):
+        dark = _dice(number).integers(0, 2, (rig.subject.rows, rig.subject.columns)).astype(bool)
+        light = _light(rig, np.where(dark, half, 0).astype(np.uint8))
+        wrong = int(np.count_nonzero((light < 0.5) != dark[: light.shape[0], : light.shape[1]]))
+        expect(wrong == 0, f"pattern {number}: {wrong} of {light.size} pixels show something else")
+
+
+@SLM.check
+def light_shows_a_region_where_it_was_written(rig: Rig) -> None:
+    """And the rest as it was."""
+    _light(rig, np.zeros((rig.subject.rows, rig.subject.columns), np.uint8))
+    light = _light(rig, np.full((5, 7), rig.subject.levels // 2, np.uint8), 12, 21, whole=False)
+    wanted = np.ones(light.shape, bool)
+    wanted[12:17, 21:28] = False
+    wrong = int(np.count_nonzero((light > 0.5) != wanted))
+    expect(wrong == 0, f"{wrong} pixels around a region at row 12, column 21 are not as they should be")
 
 
 @SLM.check

@@ -1,7 +1,9 @@
 """An optical rail on which single devices are tried out: two lasers, a panel that light passes, and detectors.
 
-It is the photonic RBM's table without its lens: the camera is lit evenly and the taps see what the lasers emit, so that
-what a device reads follows set-points by a straight line. Detectors, panel, trigger line and noise are the table's own.
+It is the photonic RBM's table without its lens: the taps see what the lasers emit, so that what a device reads follows
+set-points by a straight line. The camera is lit evenly past the panel, which stands between parallel polarisers and is
+imaged so that a pixel of the sensor sees the panel's pixel of the same row and column: bright at gray 0, dark at half a
+turn. Detectors, panel, trigger line and noise are the table's own.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class RailParameters(PrbmParameters):
         return self.optics.tap_share * (power if kind == "pump" else power * self.full_power_w)
 
     def counts_per_second(self, power_fraction: float) -> float:
-        """Mean counts above the offset of a camera, for a power fraction of the supercontinuum."""
+        """Mean counts above the offset of a camera, for a power fraction of the supercontinuum; the panel at gray 0."""
         per_joule = self.camera.quantum_efficiency * self.mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
         light_w = self.camera_share * self.full_power_w * power_fraction * self.optics.camera_attenuation
         return light_w * per_joule / self.camera.electrons_per_count
@@ -74,10 +76,19 @@ class RailWorld(PrbmWorld):
     def mean_electrons(
         self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
     ) -> NDArray[np.float64]:
-        """Photoelectrons (rows, columns) expected in an exposure: the same in every pixel."""
+        """Photoelectrons (rows, columns) expected in an exposure."""
         p = self.parameters
         power_w = 0.0 if p.beam.blocked else p.camera_share * self.source_only_w() + p.pump_share * self.pump_power_w()
-        return np.full((rows, columns), power_w * self._electrons_per_watt(exposure_s))
+        electrons = np.full((rows, columns), power_w * self._electrons_per_watt(exposure_s))
+        if power_w:
+            phase = self._panel_phase(start_ns * 1e-9, exposure_s)[row : row + rows, column : column + columns]
+            electrons[: phase.shape[0], : phase.shape[1]] *= (1 + np.cos(phase)) / 2
+        return electrons
+
+    def _panel_phase(self, start_s: float, exposure_s: float) -> NDArray[np.float64]:
+        """Phase (rows, columns) of the panel, rad, as it stands in the middle of an exposure."""
+        self.panel.rest(start_s)
+        return self.panel.phase_image(start_s + exposure_s / 2) if self.panel.moving else self.panel.phase
 
     def source_only_w(self) -> float:
         """Power the supercontinuum emits in its band now."""
