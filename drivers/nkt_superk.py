@@ -382,6 +382,8 @@ class SuperK(SupercontinuumLaser):
                 raise DeviceError(f"{self.name}.{what}: {error}") from error
 
     def _connect(self) -> _Bus:
+        if not self._opened:  # closed while a conversation waited for its turn
+            raise DeviceError(f"{self.name}: the laser was closed; open it")
         nkt = _vendor(self.name)
         # Without modules: those would be looked for with a time-out of 50 ms, and wait 10 s while they are made.
         try:
@@ -488,6 +490,7 @@ class SuperK(SupercontinuumLaser):
             interlock = bus.laser.read(_INTERLOCK)
             if not _closed(interlock):
                 raise DeviceError(f"{self.name}.emission: refused; {self._report(bus)}")
+            self._check_power(bus)
             self._not_stopped(stops)
             bus.laser.write(_EMISSION, _ON)
         began_s = time.monotonic()
@@ -505,6 +508,18 @@ class SuperK(SupercontinuumLaser):
                     )
             time.sleep(_POLL_S)
         self._start_feeding(stops)
+
+    def _check_power(self, bus: _Bus) -> None:
+        """The laser keeps the power of its last user, who may have had other limits."""
+        most = self.limits("power_fraction").maximum
+        if most is None or most >= 1.0:
+            return
+        found = bus.laser.number(self._power_register(bus)) / STEPS
+        if found > most:
+            raise LimitError(
+                f"{self.name}.emission: the laser's power is set to {found:.3f}, which is beyond the limit of "
+                f"{most:g}; set power_fraction first. It stays off"
+            )
 
     def _not_stopped(self, stops: int) -> None:
         if self._stops != stops:

@@ -1,9 +1,9 @@
-"""The finesse's driver on its emulator; what every pump keeps is in test_sprout."""
+"""The finesse's driver on its emulator; what every pump keeps is in pump_behaviour."""
 
 from __future__ import annotations
 
 import pytest
-from test_sprout import PumpBehaviour, Setup
+from pump_behaviour import PumpBehaviour, Setup
 
 from drivers.contract import DeviceError
 from drivers.finesse import Finesse
@@ -13,6 +13,7 @@ from simulators.emulators.finesse import FinesseHead
 class TestFinesse(PumpBehaviour):
     driver = Finesse
     instrument = FinesseHead
+    refusal = "Error: value out of range"
 
     def test_identity_is_what_the_laser_tells(self, s: Setup) -> None:
         found = s.device.identity()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drivers.contract import DeviceError, DeviceTimeout, LabError, LimitError
+from drivers.contract import DeviceError, DeviceTimeout, LabError, LimitError, Limits
 from drivers.nkt_superk import SuperK
 from simulators.emulators.nkt import (
     ACK,
@@ -201,8 +201,6 @@ def test_all_1001_power_set_points_read_back_exactly(module: str) -> None:
 
 
 def test_power_between_steps_is_rounded_and_a_limit_is_never_exceeded_by_rounding(superk: Any) -> None:
-    from drivers.contract import Limits
-
     laser, _ = superk
     laser.power_fraction = 0.12345
     assert laser.power_fraction == 0.123
@@ -381,6 +379,58 @@ def test_safe_from_another_thread_ends_a_switching_on_and_the_light_stays_off() 
         assert not emulator.emitting
         laser.emission = True
         assert emulator.emitting
+
+
+def test_light_that_was_asked_for_before_safe_came_stays_off(superk: Any) -> None:
+    laser, emulator = superk
+    found: list[str] = []
+
+    def light() -> None:
+        try:
+            laser.emission = True
+        except LabError as error:
+            found.append(str(error))
+
+    with laser._link.talk("test"):  # so that the other thread waits for its turn
+        thread = threading.Thread(target=light)
+        thread.start()
+        time.sleep(0.2)
+        laser.safe()
+    thread.join(5.0)
+    assert "safe()" in found[0]
+    assert not emulator.emitting
+
+
+def test_a_call_that_waited_while_it_was_closed_does_not_open_it(superk: Any) -> None:
+    laser, _ = superk
+    found: list[str] = []
+
+    def look() -> None:
+        try:
+            _ = laser.power_fraction
+        except LabError as error:
+            found.append(str(error))
+
+    with laser._link.talk("test"):
+        thread = threading.Thread(target=look)
+        thread.start()
+        time.sleep(0.2)
+        laser.close()
+    thread.join(5.0)
+    assert "open it" in found[0]
+    assert not laser._link.connected
+
+
+def test_a_power_beyond_the_limit_gets_no_light(superk: Any) -> None:
+    laser, emulator = superk
+    laser.power_fraction = 0.9
+    laser.restrict("power_fraction", Limits(maximum=0.4))
+    with pytest.raises(LimitError, match="set power_fraction first"):
+        laser.emission = True
+    assert not emulator.emitting
+    laser.power_fraction = 0.4
+    laser.emission = True
+    assert emulator.emitting
 
 
 def test_opening_and_closing_again_and_again_leaves_no_file_and_no_thread_behind(superk: Any) -> None:

@@ -1,4 +1,4 @@
-"""The OBIS' driver on its emulator; what every pump keeps is in test_sprout."""
+"""The OBIS' driver on its emulator; what every pump keeps is in pump_behaviour."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from test_sprout import TIMEOUT_S, PumpBehaviour, Setup, wait
+from pump_behaviour import TIMEOUT_S, PumpBehaviour, Setup, wait
 
 from drivers.coherent_obis import Obis
-from drivers.contract import DeviceError, LimitError
+from drivers.contract import DeviceError, DeviceTimeout, LimitError
 from simulators.emulators.obis import ObisHead
 
 
@@ -19,6 +19,7 @@ class TestObis(PumpBehaviour):
     unit_w = 0.02
     step_w = 1e-5
     package = "pyvisa"
+    refusal = "ERR-200"
 
     def test_identity_is_what_the_laser_tells(self, s: Setup) -> None:
         found = s.device.identity()
@@ -36,6 +37,29 @@ class TestObis(PumpBehaviour):
             s.device.power_w = 0.03
         with pytest.raises(DeviceError, match="over-power"):
             s.device.emission = True
+
+    def test_a_refusal_without_a_queue_of_reasons_is_told_all_the_same(
+        self, s: Setup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reply = s.emulator.reply
+        monkeypatch.setattr(s.emulator, "reply", lambda x: ["ERR-100"] if x.startswith("SYST:ERR") else reply(x))
+        s.emulator.inject("over-range")
+        with pytest.raises(DeviceError, match="ERR-220"):
+            s.device.power_w = 0.03
+
+    def test_a_reason_that_does_not_come_is_not_taken_for_the_next_answer(
+        self, hasty: Setup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s = hasty
+        s.device.power_w = 0.05
+        reply = s.emulator.reply
+        monkeypatch.setattr(s.emulator, "reply", lambda x: [] if x.startswith("SYST:ERR") else reply(x))
+        s.emulator.inject("over-range")
+        with pytest.raises(DeviceTimeout):
+            s.device.power_w = 0.03
+        s.emulator.inject(None)
+        monkeypatch.undo()
+        assert s.device.power_w == pytest.approx(0.05)
 
     def test_external_modulation_shapes_the_light(self, s: Setup) -> None:
         s.device.power_w = 0.1
