@@ -26,7 +26,8 @@ find_missing() {
     missing=""
     check python3-venv environment_possible
     [ "$purpose" = hil ] || return 0
-    # What instruments are emulated with: a compiler for a camera's library, screens for an SLM.
+    # What instruments are emulated with: a compiler for a camera's library, screens for an SLM. Aravis is what a GigE
+    # Vision camera is driven by, and its tools have a fake one.
     check gcc command -v gcc
     check libc6-dev test -e /usr/include/stdio.h
     check xserver-xorg-core command -v Xorg
@@ -35,6 +36,8 @@ find_missing() {
     check xvfb command -v Xvfb
     check libxrandr2 library libXrandr.so.2
     check libgl1-mesa-dri library dri
+    check libaravis-0.8-0 library libaravis-0.8.so.0
+    check aravis-tools command -v arv-fake-gv-camera-0.8
 }
 
 find_missing
