@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 _POWER_ON_EXPOSURE_S = 16.7e-3
 _SLICE_S = 0.05
 """Longest wait in the vendor's layer; in between, `safe` is heard."""
+_BLOCK_COLUMNS = 16
+"""Rows of whole blocks need no padding, which some of pylablib's classes leave in the image or cut off amiss."""
 _RING_FRAMES = 4
 """Buffers of a sequence whose frames are taken one by one."""
 
@@ -386,28 +388,13 @@ class SequenceCamera(Camera):
     def _find_readout_ns(self, camera: Any) -> int:
         """Read-out of the region of now."""
 
+    @abstractmethod
     def _put_roi(self, camera: Any, roi: ROI) -> None:
-        """Set, read back, compare."""
-        wanted = (roi.column, roi.column + roi.columns, roi.row, roi.row + roi.rows)
-        if hasattr(camera, "set_roi"):
-            found = tuple(int(x) for x in camera.set_roi(*wanted))
-            if found[:4] != wanted or any(n != 1 for n in found[4:]):
-                raise DeviceError(
-                    f"{self.name}.roi: columns {wanted[0]} to {wanted[1]}, rows {wanted[2]} to {wanted[3]} set, "
-                    f"{found} reads back; the sensor has coarser steps there. Choose such a region"
-                )
-        elif (roi.rows, roi.columns) != self._size:
-            raise LimitError(
-                f"{self.name}.roi: this camera reads its whole sensor of {self._size}; nothing was changed"
-            )
-        self._roi = roi
-        self._readout_ns = self._find_readout_ns(camera)
+        """Set what the instrument reads so that it holds the region, read it back, and note the region."""
 
+    @abstractmethod
     def _holds_roi(self, camera: Any) -> bool:
-        """Whether the instrument still reads the region that was set last."""
-        roi = self._roi
-        wanted = (roi.column, roi.column + roi.columns, roi.row, roi.row + roi.rows)
-        return not hasattr(camera, "get_roi") or tuple(int(x) for x in camera.get_roi())[:4] == wanted
+        """Whether the instrument still reads what was set last."""
 
     def _not_armed(self, setting_name: str) -> None:
         if self._burst is not None and self._running == "burst":
@@ -513,7 +500,8 @@ def allow_libraries(device: str, preload: Path | None = None) -> None:
 class PylablibCamera(SequenceCamera):
     """Any pylablib camera through its common interface.
 
-    What that interface does not tell (pixel pitch, bits, gain) the bench file says. With ``trigger = "software"`` each
+    A region that the camera cannot read as it is, is cut out of the smallest that it can. What the interface does not
+    tell (pixel pitch, bits, gain) the bench file says. With ``trigger = "software"`` each
     frame answers a software trigger; with ``"free"`` the camera runs by itself and frames that may have begun before
     the call are skipped, which costs up to two frame times.
     """
@@ -540,6 +528,7 @@ class PylablibCamera(SequenceCamera):
     def __init__(self, name: str, options: Options) -> None:
         super().__init__(name, options.timeout, 1 << 32)
         self._options = options
+        self._window = ROI(row=0, column=0, rows=0, columns=0)
         self._unclosed: Any = None
 
     @classmethod
@@ -626,7 +615,7 @@ class PylablibCamera(SequenceCamera):
         return max(round(float(timings.frame_period - timings.exposure) * 1e9), 0)
 
     def _frame_bytes(self, camera: Any) -> int:
-        return 4 * self._roi.rows * self._roi.columns
+        return 4 * self._window.rows * self._window.columns
 
     def _start(self, camera: Any, frames: int | None) -> None:
         camera.start_acquisition(mode="sequence", nframes=2 * _RING_FRAMES + self._options.skip_frames)
@@ -654,20 +643,48 @@ class PylablibCamera(SequenceCamera):
         return Taken(self._cropped(images[0]), start_ns)
 
     def _cropped(self, image: NDArray[Any]) -> NDArray[Any]:
-        """The region's pixels; columns beyond it are padding that pylablib left."""
-        rows, columns = self._roi.rows, self._roi.columns
-        if image.ndim != 2 or image.shape[0] != rows or image.shape[1] < columns:
+        """The region's pixels; columns beyond the window that was read are padding that pylablib left."""
+        window, roi = self._window, self._roi
+        if image.ndim != 2 or image.shape[0] != window.rows or image.shape[1] < window.columns:
             raise DeviceError(
-                f"{self.name}.trigger: a frame of {image.shape} came for a region of {rows}x{columns}; its pixels "
-                "cannot be told apart from padding. Take a region whose columns fill whole blocks of memory, or the "
-                "driver of this camera"
+                f"{self.name}.trigger: a frame of {image.shape} came where {window.rows}x{window.columns} pixels were "
+                "read; they cannot be told apart from padding. Take a region whose columns fill whole blocks of "
+                "memory, or the driver of this camera"
             )
-        data = self.allocate((rows, columns), image.dtype)
-        data[:] = image[:, :columns]
+        row, column = roi.row - window.row, roi.column - window.column
+        data = self.allocate((roi.rows, roi.columns), image.dtype)
+        data[:] = image[row : row + roi.rows, column : column + roi.columns]
         return data
 
     def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64]]:
         raise NotImplementedError  # there is no trigger line
+
+    def _put_roi(self, camera: Any, roi: ROI) -> None:
+        """Set the smallest window that the camera can read and that holds the region; the rest is cropped."""
+        rows, columns = self._size
+        left, right, top, bottom, *binning = 0, columns, 0, rows
+        if hasattr(camera, "set_roi"):
+            across, down = camera.get_roi_limits()
+            row, height = window_of(roi.row, roi.rows, rows, down)
+            column, width = window_of(roi.column, roi.columns, columns, across, _BLOCK_COLUMNS)
+            asked = (column, column + width, row, row + height)
+            left, right, top, bottom, *binning = (int(x) for x in camera.set_roi(*asked))
+        window = ROI(row=top, column=left, rows=bottom - top, columns=right - left)
+        holds = (
+            top <= roi.row and left <= roi.column and bottom >= roi.row + roi.rows and right >= roi.column + roi.columns
+        )
+        if not holds or any(n != 1 for n in binning):
+            raise DeviceError(
+                f"{self.name}.roi: {roi} was wanted and {window}, binning {binning or [1, 1]}, reads back, which does "
+                "not hold it. Choose a region on the sensor's steps"
+            )
+        self._window, self._roi = window, roi
+        self._readout_ns = self._find_readout_ns(camera)
+
+    def _holds_roi(self, camera: Any) -> bool:
+        window = self._window
+        wanted = (window.column, window.column + window.columns, window.row, window.row + window.rows)
+        return not hasattr(camera, "get_roi") or tuple(int(x) for x in camera.get_roi())[:4] == wanted
 
     def _read_pixel_pitch_m(self) -> float:
         return self._options.pixel_pitch
@@ -680,3 +697,20 @@ class PylablibCamera(SequenceCamera):
 
     def _read_full_scale_counts(self) -> float:
         return self._options.full_scale_counts or float(2**self._options.bit_depth - 1)
+
+
+def window_of(first: int, count: int, size: int, limits: Any, block: int = 1) -> tuple[int, int]:
+    """First pixel and length of the smallest range that a camera can read along one axis and that holds the given one.
+
+    size: of the sensor. limits: pylablib's ``min``, ``pstep``, ``sstep``: least length, steps of place and of length.
+    block: the length is a multiple of it as well, as far as the sensor reaches.
+    """
+    place = max(int(limits.pstep), 1)
+    for step in (math.lcm(max(int(limits.sstep), 1), block), max(int(limits.sstep), 1)):
+        start = first // place * place
+        length = -(-max(first + count - start, int(limits.min)) // step) * step
+        if start + length > size:
+            start = max(size - length, 0) // place * place
+        if length <= size and start <= first and first + count <= start + length:
+            return start, length
+    return 0, size

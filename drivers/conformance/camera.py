@@ -49,6 +49,16 @@ def a_frame_has_the_region_s_shape(rig: Rig) -> None:
 
 
 @CAMERA.check
+def a_frame_comes_in_time(rig: Rig) -> None:
+    """Within exposure, read-out and a margin."""
+    _frame(rig)
+    taken_s = max(seconds(lambda: rig.subject.trigger()) for _ in range(3))
+    expect(
+        taken_s < rig.subject.exposure_s + rig.subject.readout_s + _READ_OUT_AND_MARGIN_S, f"{taken_s:.2f} s a frame"
+    )
+
+
+@CAMERA.check
 def a_region_beyond_the_sensor_is_refused(rig: Rig) -> None:
     """And the region stays as it was."""
     rig.subject.roi = _REGION
@@ -155,16 +165,6 @@ def frames_are_the_caller_s_to_keep(rig: Rig) -> None:
         for _ in range(6):
             _frame(rig)
     expect(bool(np.array_equal(frame.data, kept)), "a frame changed after it was returned")
-
-
-@CAMERA.check
-def a_frame_comes_in_time(rig: Rig) -> None:
-    """Within exposure, read-out and a margin."""
-    _frame(rig)
-    taken_s = max(seconds(lambda: rig.subject.trigger()) for _ in range(3))
-    expect(
-        taken_s < rig.subject.exposure_s + rig.subject.readout_s + _READ_OUT_AND_MARGIN_S, f"{taken_s:.2f} s a frame"
-    )
 
 
 @CAMERA.check
