@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from protocols.prbm.sampling import (
     Table,
     check_temperature,
 )
+from protocols.prbm.tap import PowerTap
 from protocols.prbm.training import PAPER_SETTINGS, SHORT_RUN_SETTINGS, EpochReport, TrainingSettings, train
 
 RECIPES = {"cd-1": TrainingSettings(), "short-run": SHORT_RUN_SETTINGS, "paper": PAPER_SETTINGS}
@@ -80,11 +82,12 @@ def trained_model(p: GenerateParameters, record: Recorder) -> tuple[RBM, DigitSe
 
 
 def generate(
-    sampler: PhotonicSampler | ExactSampler, n_visible: int, p: GenerateParameters, record: Recorder
+    sampler: PhotonicSampler | ExactSampler, n_visible: int, p: GenerateParameters, record: Recorder, tap: PowerTap
 ) -> NDArray[np.int8]:
     """Images along the iterations, (images, iterations + 1, n_visible) spins; index 0 is the random start.
 
-    Every iteration is one step of the run file: image and iteration number, both layers, pattern ids.
+    Every iteration is one step of the run file: image and iteration number, both layers, pattern ids, exposures, and
+    the power at the tap afterwards.
     """
     rng = record.rng
     label = f"generating {p.images} images by {'light' if p.sampler == 'photonic' else 'arithmetic'}"
@@ -108,6 +111,7 @@ def generate(
             hidden=hidden,
             pattern_ids=np.array(ids, np.int64),
             exposure_s=np.array(exposures),
+            source_power_w=tap.read_w() if p.sampler == "photonic" else math.nan,
         )
         if step.index % 8 == 0 or step.index == last:
             step.note(f"image {image + 1}, iteration {iteration + 1}, r = {sampler.agreement.r:.3f}")
@@ -133,7 +137,8 @@ class Generate(Protocol):
     def run(self, bench: Bench, parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
         """Set the table up and generate."""
         sampler = make_sampler(bench, self.rbm, parameters)
-        self.history = generate(sampler, self.rbm.n_visible, parameters, record)
+        tap = PowerTap(bench)
+        self.history = generate(sampler, self.rbm.n_visible, parameters, record, tap)
         agreement = sampler.agreement
         return {
             "images": parameters.images,
@@ -141,6 +146,7 @@ class Generate(Protocol):
             "r": agreement.r,
             "slope": agreement.slope,
             "rms": agreement.rms,
+            **tap.results(),
             "visible": self.history[:, -1],
         }
 

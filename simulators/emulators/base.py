@@ -6,6 +6,7 @@ or the library it speaks to.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +23,11 @@ Mutation = Literal["scale", "stale", "ignore-setpoint", "dark", "late"]
 """Ways in which an instrument is wrong without saying so; a conformance suite must notice. scale: 10 % off. stale: the
 last value or frame again. ignore-setpoint: set-points are confirmed and not acted on. dark: no light, or none seen.
 late: answers correctly, a second too late for its specification."""
+
+
+_SCREEN_LAG_NS = 25_000_000
+"""A refresh and a half: no pattern is settled sooner."""
+_MOST_LAG_S = 2.0
 
 
 class EmulatorOptions(BaseModel):
@@ -66,6 +72,20 @@ class Emulator(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Power off; nothing is left behind. Harmless when already off."""
+
+    def await_panel(self) -> None:
+        """Before light is measured: until an emulated screen was looked at since just now.
+
+        What stands on a screen leaves the graphics card at its next refresh, whatever the processes here have to wait
+        for. Returns at once if no screen is emulated, and in any case within two seconds.
+        """
+        state = self.world.state
+        if "panel_seen_ns" not in (state.dtype.names or ()):
+            return
+        wanted_ns = self.world.clock.now_ns() - _SCREEN_LAG_NS
+        until = time.monotonic() + _MOST_LAG_S
+        while 0 < state["panel_seen_ns"][0] < wanted_ns and time.monotonic() < until:
+            time.sleep(0.001)
 
     def inject(self, fault: str | None) -> None:
         """Break it in a way that is noticed, until another fault or None. ConfigurationError if it has no such one."""

@@ -126,6 +126,7 @@ class PowerMeter(ScpiEmulator):
     def _look(self, count: float) -> Light:
         """Average of ``count`` samples from now on; returns when they are over."""
         integration_ns = round(count) * _SAMPLE_NS
+        self.await_panel()
         try:
             taken = Light(*self.world.measure(self.name, integration_ns))
         except DeviceError:  # a new session of the world has begun

@@ -183,6 +183,7 @@ class ScpiScope(ScpiEmulator):
     def _look(self, window_ns: int) -> tuple[float, float]:
         """Voltage of the amplifier over a window that begins now, and its deviation."""
         try:
+            self.await_panel()
             taken = self.world.measure(self.name, window_ns)
         except DeviceError:  # a new session of the world has begun
             self.world.attach(self.name, self._place)

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _REFRESH_S = 1 / 60
 _IDLE_S = 0.1
+_LISTEN_S = 0.008
 _LATE_S = 1.0
 _START_S = 20.0
 _ANSWER_S = 2.0
@@ -358,6 +359,7 @@ class _Panel:
         self._late: list[tuple[float, NDArray[np.uint8]]] = []
         self._flag: int | None = None
         self._complained = False
+        self._seen_ns = 0
         self._stop = threading.Event()
         self._again = threading.Event()
         self._attach()
@@ -376,6 +378,7 @@ class _Panel:
         self._again.set()
 
     def _run(self) -> None:
+        screen = self._screen
         while not self._stop.is_set():
             begun = time.monotonic()
             try:
@@ -388,6 +391,7 @@ class _Panel:
                 if self._client is not None:
                     self._client.close()
                 self._client = None
+                self._seen(screen.world.clock.now_ns())
                 log.debug("%s: %s", self._screen.name, error)
                 self._stop.wait(_IDLE_S)
             except LabError as error:
@@ -396,11 +400,30 @@ class _Panel:
                 self._complained = True
                 self._stop.wait(_IDLE_S)
             self._stop.wait(max(0.0, begun + _REFRESH_S - time.monotonic()))
+        self._seen(0)
         if self._client is not None:
             self._client.close()
 
+    def _seen(self, time_ns: int) -> None:
+        """The world's panel is up to date with the screen of then (bench time); 0: it is not looked after."""
+        self._seen_ns = time_ns
+        if "panel_seen_ns" in (self._screen.world.state.dtype.names or ()):
+            self._screen.world.state["panel_seen_ns"][0] = time_ns
+
+    def _listen(self, client: _Client) -> tuple[bool, int]:
+        """Wait a while for a change. Whether there is one, and the bench time of the beginning of the look at it."""
+        until = time.monotonic() + (0.0 if self._again.is_set() else _IDLE_S)
+        clock = self._screen.world.clock
+        while True:
+            now_ns = clock.now_ns()
+            if client.damaged(max(0.0, min(_LISTEN_S, until - time.monotonic()))):
+                return True, now_ns
+            if time.monotonic() >= until or self._stop.is_set():
+                return False, now_ns
+            self._seen(now_ns)
+
     def _look(self, client: _Client) -> None:
-        damaged = client.damaged(0.0 if self._again.is_set() else _IDLE_S)
+        damaged, now_ns = self._listen(client)
         again = self._again.is_set()
         self._again.clear()
         place = client.panel(self._second)
@@ -412,6 +435,7 @@ class _Panel:
                     self._before, self._on_screen = self._on_screen, shown
             self._ramp = ramp
         self._carry()
+        self._seen(now_ns)
 
     def _carry(self) -> None:
         """Bring the world's panel up to what the cable carries, bent by what is wrong."""
@@ -446,8 +470,11 @@ class _Panel:
             return
         top, left = int(rows[0]), int(columns[0])
         region = np.ascontiguousarray(wanted[top : rows[-1] + 1, left : columns[-1] + 1])
+        # It changed after the last look. Where this process was not given the processor for a while that is long ago,
+        # and no graphics card is ever so late.
+        since_ns = 0 if mutation == "late" else self._seen_ns
         try:
-            screen.world.write(region, top, left)
+            screen.world.write(region, top, left, since_ns)
         except DeviceError:
             self._attach()
             screen.world.write(np.ascontiguousarray(wanted), 0, 0)

@@ -2,7 +2,7 @@
 
 counts = clip(round(offset + (min(Poisson(mean), full well) + N(0, sigma_pixel)) / electrons_per_count))
 
-Without noise the mean takes the place of the Poisson number and sigma is 0; counts are rounded and saturate all the same.
+Without noise the mean takes the place of the Poisson number and sigma is 0; counts are rounded and saturate as ever.
 """
 
 from __future__ import annotations

@@ -17,6 +17,10 @@ from drivers.contract import ROI, LimitError
 STOP_FLAGS = 16
 """Most devices on one table."""
 
+FLAGS = [("stop", np.uint8, (STOP_FLAGS,)), ("panel_seen_ns", np.int64)]
+"""Fields of the shared state besides the light's controls: the devices' stop flags; and the bench time up to which an
+emulated screen was looked at, so that the panel is up to date with it (0: none is)."""
+
 NO_REGION = ROI(row=0, column=0, rows=0, columns=0)
 
 

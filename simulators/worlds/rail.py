@@ -16,7 +16,7 @@ from pydantic import Field
 
 from drivers.quantity import Fraction
 from simulators.clock import RealClock, VirtualClock
-from simulators.worlds.ports import STOP_FLAGS
+from simulators.worlds.ports import FLAGS
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.source import CONTROLS
 from simulators.worlds.prbm.world import LIGHT_M_S, PLANCK_J_S, PrbmWorld
@@ -54,7 +54,7 @@ class RailWorld(PrbmWorld):
     """One rail; see the module."""
 
     Parameters = RailParameters
-    State = np.dtype([*CONTROLS, *PUMP, ("stop", np.uint8, (STOP_FLAGS,))], align=True)
+    State = np.dtype([*CONTROLS, *PUMP, *FLAGS], align=True)
 
     parameters: RailParameters
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from prbm_table import Bay, lit_world, parameters
 
-from simulators.physics.fourier_plane import gauss_legendre
+from simulators.physics.fourier_plane import column_sums_direct, column_sums_flat, gauss_legendre
 from simulators.worlds.prbm import PrbmParameters
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.probe import Aperture, Illumination, Probe
@@ -31,6 +31,13 @@ def bay_with(rows_per_wavelength: int = 2, columns: int = 1, levels: int | None 
 
 
 GEOMETRIES = [(1, 1, 256), (2, 1, 256), (2, 3, None), (3, 3, 256), (3, 1, None)]
+
+
+def test_sums_of_a_flat_panel_are_the_plain_ones() -> None:
+    rng = np.random.default_rng(0)
+    amplitude, kappa_pitch = rng.uniform(0, 1, 1920), rng.uniform(-3, 3, (4, 6))
+    plain = column_sums_direct(amplitude[None, :].astype(np.complex128), kappa_pitch.ravel(), np.arange(1920))
+    np.testing.assert_allclose(column_sums_flat(amplitude, kappa_pitch), plain.reshape(4, 6), rtol=0, atol=1e-8)
 
 
 # --- fast road = reference --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from protocols.prbm.generate import GenerateParameters, generate, make_sampler, 
 from protocols.prbm.pictures import draw_generation
 from protocols.prbm.sampling import TABLE_ROLES, check_temperature
 from protocols.prbm.scoring import DigitClassifier, diversity, shares_agree
+from protocols.prbm.tap import PowerTap
 from simulators.physics.rbm import gibbs_chain_visible
 
 FALSE_ALARM = 1e-3
@@ -70,8 +71,10 @@ class Digits(Figure):
     def run(self, bench: Bench, parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
         """Generate by light."""
         sampler = make_sampler(bench, self.rbm, parameters)
-        self.history = generate(sampler, self.rbm.n_visible, parameters, record)
-        return {"r": sampler.agreement.r, "slope": sampler.agreement.slope, "rms": sampler.agreement.rms}
+        tap = PowerTap(bench)
+        self.history = generate(sampler, self.rbm.n_visible, parameters, record, tap)
+        agreement = sampler.agreement
+        return {"r": agreement.r, "slope": agreement.slope, "rms": agreement.rms, **tap.results()}
 
     def conclude(self, results: dict[str, Any], parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
         """Judge and draw."""

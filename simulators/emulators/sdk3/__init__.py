@@ -338,6 +338,7 @@ class SDK3Camera(Emulator):
             return _SUCCESS, 0, time.monotonic_ns(), 0
         roi = ROI(row=top, column=left, rows=rows, columns=columns)
         out: NDArray[Any] = np.empty((rows, columns), self._dtype())
+        self.await_panel()
         _, start_ns, _ = self.world.trigger(self.name, exposure_ns, roi, out)
         return self._hand_over(out, start_ns)
 

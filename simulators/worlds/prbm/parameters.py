@@ -135,8 +135,9 @@ _IDEAL: dict[str, dict[str, object]] = {
 class PrbmParameters(_Section):
     """The whole table.
 
-    ``noise`` off leaves everything as on the table but for random numbers. ``ideal`` is the table of the equations: uniform light, on-axis point detection, no noise, unrounded, instant
-    response. It decides these keys whatever else is given for them; the number of gray levels stays as given.
+    ``noise`` off leaves everything as on the table but for random numbers. ``ideal`` is the table of the equations:
+    uniform light, on-axis point detection, no noise, unrounded, instant response. It decides these keys whatever else
+    is given for them; the number of gray levels stays as given.
     """
 
     seed: int = Field(7, ge=0, le=2**63 - 1)

@@ -16,6 +16,7 @@ from simulators.physics.fourier_plane import (
     carrier_table,
     column_sums_chirp,
     column_sums_direct,
+    column_sums_flat,
     gauss_legendre,
     line_power,
     pixel_nodes,
@@ -162,8 +163,7 @@ class Probe:
             self._panel.listeners.remove(self)
 
     def _flat_sums(self) -> NDArray[np.complex128]:
-        columns = np.arange(self._p.slm.columns)
-        return np.stack([np.exp(-1j * np.outer(k, columns)) @ self._light.amplitude for k in self._kappa_pitch])
+        return column_sums_flat(self._light.amplitude, self._kappa_pitch)
 
     # --- following the panel --------------------------------------------------------------------------------------
 

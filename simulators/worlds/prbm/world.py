@@ -20,7 +20,7 @@ from simulators.physics.counter_random import noise_key, normal_map, standard_no
 from simulators.physics.scmos import digitise
 from simulators.slide_show import Pace, play
 from simulators.worlds.operations import world_operation
-from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, PhotodetectorPort, Port
+from simulators.worlds.ports import FLAGS, STOP_FLAGS, CameraPort, DetectorPort, Exposed, PhotodetectorPort, Port
 from simulators.worlds.prbm.burst import Sensor, play_burst
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.parameters import PrbmParameters
@@ -44,7 +44,7 @@ class PrbmWorld:
 
     Parameters = PrbmParameters
     clock_of_kind = staticmethod(make_clock)
-    State = np.dtype([*CONTROLS, ("stop", np.uint8, (STOP_FLAGS,))], align=True)  # aligned: each store is a single one
+    State = np.dtype([*CONTROLS, *FLAGS], align=True)  # aligned: each store is a single one
 
     def __init__(
         self, parameters: PrbmParameters, clock: VirtualClock | RealClock, state: NDArray[Any] | None = None
@@ -66,6 +66,7 @@ class PrbmWorld:
         self.panel = Panel(p.slm)
         self.source.reset()
         self.state["stop"] = 0
+        self._written_ns = 0
         self._shares_for: tuple[float, ...] = ()
         self._shares = np.zeros(p.optics.bands)
         self._ports: dict[str, Port] = {}
@@ -78,18 +79,21 @@ class PrbmWorld:
 
         In real time a device's patience would otherwise end while its first exposure is being compiled.
         """
-        p = self.parameters
-        height = min(p.camera.rows, 31)
-        row = min(max(p.camera.axis_row - height // 2, 0), p.camera.rows - height)
-        counts: NDArray[Any] = np.empty((height, 1), np.float64 if p.camera.ideal else np.uint16)
+        p, c = self.parameters, self.parameters.camera
+        kind = np.float64 if c.ideal else np.uint16
+        narrow = ROI(row=min(c.axis_row, c.rows - 1), column=c.axis_column, rows=1, columns=1)
+        wide = ROI(row=0, column=0, rows=min(c.rows, 48), columns=min(c.columns, 48))
+        panel = np.zeros((p.slm.rows, p.slm.columns), np.uint8)
         for power in (0.0, 1e-3):
             self.source.emission, self.source.power_fraction = power > 0, power
-            for level in (1, 0):
-                now_ns = self.clock.now_ns()
-                self.panel.write(np.full((p.slm.rows, p.slm.columns), level, np.uint8), 0, 0, now_ns)
-                self.expose("", 0, now_ns, 1e-3, row, p.camera.axis_column, height, 1, counts)
-                self.slit_power("", 0, now_ns, 1e-3)
-                self.tap_power("", 0, now_ns, 1e-3)
+            for gray in (panel + 100, panel[:2, :2], panel):  # all pixels move, some, all
+                self.panel.write(gray, 0, 0, self.clock.now_ns())
+                for region in (narrow, wide):
+                    counts: NDArray[Any] = np.empty((region.rows, region.columns), kind)
+                    at = (region.row, region.column, region.rows, region.columns)
+                    self.expose("", 0, self.clock.now_ns(), 1e-3, *at, counts)
+                self.slit_power("", 0, self.clock.now_ns(), 1e-3)
+                self.tap_power("", 0, self.clock.now_ns(), 1e-3)
         self.rewind()
 
     # --- devices on the table ---------------------------------------------------------------------------------------
@@ -151,12 +155,16 @@ class PrbmWorld:
     # --- SLM and trigger line ---------------------------------------------------------------------------------------
 
     @world_operation
-    def write(self, gray: NDArray[Any], row: int, column: int) -> int:
+    def write(self, gray: NDArray[Any], row: int, column: int, at_ns: int = 0) -> int:
         """Gray levels (rows, columns) for the panel, corner at (row, column); when they arrived, ns.
 
-        Integers of 0 to levels - 1, or real numbers of 0 to 256 for a continuous panel. Drops the loaded sequence.
+        at_ns: when that was, in real time, for who saw them arrive and tells it late; 0 is now. Levels are integers of
+        0 to levels - 1, or real numbers of 0 to 256 for a continuous panel. Drops the loaded sequence.
         """
         now_ns = self.clock.now_ns()
+        if at_ns and not self.clock.virtual:
+            now_ns = min(now_ns, max(at_ns, self._written_ns))
+        self._written_ns = now_ns
         self._slides = None
         self.panel.write(gray, row, column, now_ns)
         return now_ns
