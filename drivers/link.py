@@ -74,7 +74,8 @@ class Link(Generic[T]):
     device: name for messages. connect: opens the line; its time-outs must be set there. disconnect: closes it. flush:
     throws away what may still be in the line after an error, so that a late answer is not taken for the next one.
     late: exceptions that mean that no answer came in time. garbled: that it cannot be the answer. broken: exceptions
-    after which the line is opened anew. Conversations from several threads take turns.
+    after which the line is opened anew. Conversations from several threads take turns; after `close` there are none,
+    also for those that waited for theirs.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Link(Generic[T]):
         self._broken = broken
         self._garbled = garbled
         self._doubtful = False
+        self._closed = False
         self._lock = threading.RLock()
         self._line: T | None = None
         self.on_connect: Callable[[T], None] | None = None
@@ -109,14 +111,30 @@ class Link(Generic[T]):
         """Whether the line is open, as far as is known."""
         return self._line is not None
 
+    @property
+    def closed(self) -> bool:
+        """Whether conversations are refused."""
+        return self._closed
+
+    def open(self) -> None:
+        """Let conversations begin; the first one connects."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Close the line and refuse conversations until `open`."""
+        self._closed = True
+        self.drop()
+
     @contextlib.contextmanager
     def talk(self, what: str) -> Iterator[T]:
         """The line, for one conversation. what: the setting or operation, for messages.
 
         Raises DeviceTimeout when the instrument does not answer in time (the line is flushed), DeviceError when the
-        line is broken (the next conversation opens it anew).
+        line is broken (the next conversation opens it anew) or was closed.
         """
         with self._lock:
+            if self._closed:
+                raise DeviceError(f"{self._device}.{what}: the device is closed; open it")
             line = self._open(what)
             try:
                 yield line
@@ -142,7 +160,7 @@ class Link(Generic[T]):
                 ) from error
 
     def drop(self) -> None:
-        """Close the line, whatever state it is in."""
+        """Close the line, whatever state it is in; the next conversation opens it anew."""
         with self._lock:
             line, self._line = self._line, None
             if line is not None:

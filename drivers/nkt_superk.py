@@ -283,6 +283,7 @@ class SuperK(SupercontinuumLaser):
         """Connect: emission off, watchdog armed, modules recognised."""
         if self._link is None:
             self._link = self._make_link()
+        self._link.open()
         self._opened = True
         try:
             self.safe()
@@ -303,7 +304,7 @@ class SuperK(SupercontinuumLaser):
         self._opened = False
         feeder = self._stop_feeding()
         if self._link is not None:
-            self._link.drop()
+            self._link.close()
         if feeder is not None and feeder is not threading.current_thread():
             feeder.join(2 * self._timeout_s + 1)
 
@@ -382,8 +383,6 @@ class SuperK(SupercontinuumLaser):
                 raise DeviceError(f"{self.name}.{what}: {error}") from error
 
     def _connect(self) -> _Bus:
-        if not self._opened:  # closed while a conversation waited for its turn
-            raise DeviceError(f"{self.name}: the laser was closed; open it")
         nkt = _vendor(self.name)
         # Without modules: those would be looked for with a time-out of 50 ms, and wait 10 s while they are made.
         try:

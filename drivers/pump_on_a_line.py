@@ -62,27 +62,22 @@ class PumpOnALine(PumpLaser, Generic[L]):
         self._light_within_s = light_within_s
         self._step_w = step_w
         self._identity: Identity | None = None
-        self._is_open = False
         self._last_stop = object()  # another one each time that it is told to go dark
         self._probes = 0
         self._link: Link[L] = Link(
             name,
-            self._reach,
+            self._connect,
             self._disconnect,
             self._flush,
             late=(TimeoutError,),
             garbled=(Garbled, ValueError),
             broken=(OSError, EOFError),
         )
+        self._link.close()  # until the device is opened
         self._link.on_connect = self._greet
         self._link.on_doubt = self._find_answers
 
     # --- the line ---------------------------------------------------------------------------------------------------
-
-    def _reach(self) -> L:
-        if not self._is_open:  # closed while a conversation waited for its turn
-            raise DeviceError(f"{self.name}: the device was closed; open it")
-        return self._connect()
 
     def _deadline_s(self) -> float:
         return time.monotonic() + self._timeout_s + _MARGIN_S
@@ -121,8 +116,6 @@ class PumpOnALine(PumpLaser, Generic[L]):
     @contextlib.contextmanager
     def _talk(self, what: str, deadline_s: float | None = None) -> Iterator[L]:
         """One conversation, which ends at a deadline; by default a time-out and a margin from when it begins."""
-        if not self._is_open:
-            raise DeviceError(f"{self.name}.{what}: the device is closed; open it")
         with self._link.talk(what) as laser, self._translated(what):
             laser.deadline_s = self._deadline_s() if deadline_s is None else deadline_s
             yield laser
@@ -141,12 +134,12 @@ class PumpOnALine(PumpLaser, Generic[L]):
         """
         self._link.drop()
         self._identity = None
-        self._is_open = True
+        self._link.open()
         try:
             with self._talk("open"):
                 pass
         except BaseException:
-            self._is_open = False
+            self._link.close()
             raise
 
     def close(self) -> None:
@@ -154,8 +147,7 @@ class PumpOnALine(PumpLaser, Generic[L]):
         try:
             self.safe()
         finally:
-            self._is_open = False
-            self._link.drop()
+            self._link.close()
 
     def identity(self) -> Identity:
         """As the laser told when it was opened."""
@@ -166,7 +158,7 @@ class PumpOnALine(PumpLaser, Generic[L]):
     def safe(self) -> None:
         """Emission off, read back. Waits at most one time-out for a conversation that is going on."""
         self._last_stop = object()
-        if not self._is_open:
+        if self._link.closed:
             return
         with self._talk("safe", self._deadline_s()) as laser:  # waiting for another conversation counts
             self._make_dark(laser)

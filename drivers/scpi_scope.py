@@ -7,27 +7,19 @@ transimpedance of the bench file turn volts into watts. The vertical scale follo
 from __future__ import annotations
 
 import math
-import threading
 import time
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
-from drivers.contract import (
-    ConfigurationError,
-    DeviceError,
-    DeviceTimeout,
-    Identity,
-    LimitError,
-    Photodetector,
-    Reading,
-)
-from drivers.quantity import Metres, Seconds, Watts, parse_quantity
+from drivers.contract import ConfigurationError, DeviceError, DeviceTimeout, Identity, LimitError, Reading
+from drivers.quantity import Metres, Watts, parse_quantity
+from drivers.scpi_detector import ScpiDetector, ScpiOptions
 from drivers.site import Site
-from drivers.visa import Line, make_link
+from drivers.visa import Line
 
 _DIVISIONS = 8
 _ZERO_DIVISION = 1.0
@@ -59,11 +51,13 @@ class _Record:
     utc_ns: int
 
 
-class Oscilloscope(Photodetector):
+class Oscilloscope(ScpiDetector):
     """Photodiode, amplifier and oscilloscope. A reading is the mean of a record as long as the integration time."""
 
-    class Options(BaseModel):
-        """What the bench file says of it.
+    untriggered = "it takes no readings by itself"
+
+    class Options(ScpiOptions):
+        """What the bench file says of it, besides its line.
 
         channel: that the amplifier is on. responsivity: of the diode (A/W), at responsivity_at if that is given; at
         other wavelengths it is taken in proportion to them, as for a diode of constant quantum efficiency.
@@ -72,15 +66,10 @@ class Oscilloscope(Photodetector):
         instrument, which then sends 16 bit. trigger: "immediate", or "external" to wait for a pulse on its input.
         """
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        resource: str
         responsivity: Annotated[float, BeforeValidator(lambda v: parse_quantity(v, "A/W"))] = Field(gt=0)
         transimpedance: Annotated[float, BeforeValidator(lambda v: parse_quantity(v, "V/A"))] = Field(gt=0)
         full_scale: Watts = Field(gt=0)
         responsivity_at: Metres | None = Field(None, gt=0)
-        timeout: Seconds = Field(2.0, gt=0, le=60)
-        visa: str = "@py"
-        baud: int | None = Field(None, gt=0)
         channel: int = Field(1, ge=1, le=8)
         autoscale: bool = True
         points: int = Field(1000, ge=100, le=4_000_000)
@@ -104,12 +93,11 @@ class Oscilloscope(Photodetector):
         averages: int = 1,
         trigger: str = "immediate",
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, resource, timeout, visa, baud)
         self._responsivity = responsivity
         self._responsivity_at_m = responsivity_at
         self._transimpedance = transimpedance
         self._full_scale_w = full_scale
-        self._timeout_s = timeout
         self._channel = channel
         self._autoscale = autoscale
         self._points = points
@@ -117,9 +105,6 @@ class Oscilloscope(Photodetector):
         self._external = trigger == "external"
         self._wavelength_m = responsivity_at or 633e-9
         self._asked_s = 1e-3
-        self._number = 0
-        self._link = make_link(name, resource, timeout, visa, self._greet, baud)
-        self._stop = threading.Event()
         self._forget()
 
     @classmethod
@@ -137,25 +122,9 @@ class Oscilloscope(Photodetector):
 
     # --- connection -------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Connect and set up the channel; the scales are set when they are first needed."""
-        self.safe()
-        try:
-            with self._link.talk("open"):
-                pass
-            self._write_integration_s(self._asked_s)
-        except BaseException:
-            self._link.drop()
-            raise
-
-    def close(self) -> None:
-        """Disconnect; a record that is being taken ends."""
-        self.safe()
-        self._link.drop()
-
-    def safe(self) -> None:
-        """An oscilloscope harms nothing: what is being measured ends, without a word on the line."""
-        self._stop.set()
+    def _set_up(self) -> None:
+        """The channel; the scales are set when they are first needed."""
+        self._write_integration_s(self._asked_s)
 
     def identity(self) -> Identity:
         """As *IDN? tells it."""
@@ -204,10 +173,9 @@ class Oscilloscope(Photodetector):
         step_v = record.step_v / math.sqrt(12)
         covered = n * record.count if scatter_v * math.sqrt(record.count) > record.step_v / 2 else 1
         deviation_v = math.sqrt(scatter_v**2 / n + step_v**2 / covered)
-        self._number += 1
         per_watt = self._volts_per_watt()
         return Reading(
-            reading_id=self._number - 1,
+            reading_id=self._next_reading_id(),
             power_w=min(float(record.volts.mean()) / per_watt, self._full_scale_w)
             if record.clipped
             else float(record.volts.mean()) / per_watt,
@@ -224,8 +192,7 @@ class Oscilloscope(Photodetector):
 
         Raises LimitError if the instrument has no record so long or so many points, else as `measure`.
         """
-        if samples < 1:
-            raise LimitError(f"{self.name}.trace: {samples} samples; at least 1 is needed")
+        self._check_samples(samples)
         if samples * self._asked_s > _LONGEST_RECORD_S:
             raise LimitError(
                 f"{self.name}.trace: {samples} samples of {self._asked_s:g} s are longer than {_LONGEST_RECORD_S:g} s; "
@@ -239,17 +206,6 @@ class Oscilloscope(Photodetector):
         first = np.arange(samples) * n // samples
         sums = np.add.reduceat(record.volts, first)
         return np.asarray(sums / np.diff([*first, n]) / self._volts_per_watt())
-
-    def arm(self, readings: int = 1) -> None:
-        """Refused by LimitError: its records are fetched one by one, which no pulse waits for; call `measure`."""
-        raise LimitError(
-            f"{self.name}.arm: it takes no readings by itself (external_trigger is false); call measure, or set the "
-            "sequencer's timing to auto or software"
-        )
-
-    def collect(self) -> list[Reading]:
-        """Refused by DeviceTimeout: it cannot have been armed."""
-        raise DeviceTimeout(f"{self.name}.collect: 0 readings came, since it takes none by itself; call measure")
 
     def _scaled(self, what: str, duration_s: float, points: int) -> _Record:
         """A record that uses the screen well, taken again with another vertical scale where it did not."""
@@ -281,8 +237,7 @@ class Oscilloscope(Photodetector):
         return finest_v if finest_v < self._scale_v and peak_v < _FINE_ENOUGH * span * self._scale_v else None
 
     def _record(self, line: Line, what: str, duration_s: float) -> _Record:
-        if self._stop.is_set():
-            raise DeviceError(f"{self.name}.{what}: stopped by safe()")
+        self._check_going_on(what)
         whole_s = duration_s * self._averages
         utc_ns, start_ns = time.time_ns(), time.monotonic_ns()
         line.write(":SING")
@@ -295,7 +250,7 @@ class Oscilloscope(Photodetector):
             if stopped or time.monotonic() > deadline:
                 line.write(":STOP")
                 if stopped:
-                    raise DeviceError(f"{self.name}.{what}: stopped by safe()")
+                    raise self._stopped(what)
                 raise DeviceTimeout(
                     f"{self.name}.{what}: no record within {whole_s + self._timeout_s:.3g} s; it was stopped. "
                     + (
@@ -406,6 +361,3 @@ class Oscilloscope(Photodetector):
 
     def _read_range_w(self) -> float:
         return self._full_scale_w
-
-    def _read_external_trigger(self) -> bool:
-        return False

@@ -7,27 +7,25 @@ older than the question.
 from __future__ import annotations
 
 import math
-import threading
 import time
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from drivers.contract import (
     ConfigurationError,
     DeviceError,
     DeviceTimeout,
     Identity,
-    LimitError,
     Limits,
-    Photodetector,
     Reading,
     operation,
 )
 from drivers.quantity import Seconds, Watts, WattsPerRootHertz
+from drivers.scpi_detector import ScpiDetector, ScpiOptions
 from drivers.site import Site
-from drivers.visa import OVERFLOW, Line, make_link
+from drivers.visa import OVERFLOW, Line
 
 _ELEMENTARY_CHARGE_C = 1.602176634e-19
 _MOST_AVERAGES = 3000
@@ -39,22 +37,18 @@ _ZEROING_WITHIN_S = 30.0
 _POWER_SENSOR, _PHOTODIODE = 1, 1
 
 
-class PM100(Photodetector):
+class PM100(ScpiDetector):
     """A PM100 console with a power sensor. It averages samples of about 3 ms; no trigger input: software timing."""
 
-    class Options(BaseModel):
-        """What the bench file says of it.
+    untriggered = "this power meter has no trigger input"
 
-        resource: VISA name. visa: "@py" for pyvisa-py, "" for an installed vendor VISA. range: fixed range; left out,
-        the console chooses, and is blind for about 50 ms whenever it changes. sample: time of one average. noise:
-        noise-equivalent power of the sensor, from its data sheet.
+    class Options(ScpiOptions):
+        """What the bench file says of it, besides its line.
+
+        range: fixed range; left out, the console chooses, and is blind for about 50 ms whenever it changes. sample:
+        time of one average. noise: noise-equivalent power of the sensor, from its data sheet.
         """
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        resource: str
-        timeout: Seconds = Field(2.0, gt=0, le=60)
-        visa: str = "@py"
-        baud: int | None = Field(None, gt=0)
         range: Watts | None = Field(None, gt=0)
         sample: Seconds = Field(3e-3, gt=0, le=1)
         noise: WattsPerRootHertz = Field(1e-9, ge=0)
@@ -70,14 +64,10 @@ class PM100(Photodetector):
         sample: float = 3e-3,
         noise: float = 1e-9,
     ) -> None:
-        super().__init__(name)
-        self._timeout_s = timeout
+        super().__init__(name, resource, timeout, visa, baud)
         self._fixed_range_w = range
         self._sample_s = sample
         self._noise = noise
-        self._link = make_link(name, resource, timeout, visa, self._greet, baud)
-        self._stop = threading.Event()
-        self._number = 0
         self._wavelength_m: float | None = None
         self._averages: int | None = None
         self._responsivity: float | None = None
@@ -93,32 +83,15 @@ class PM100(Photodetector):
 
     # --- connection -------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Connect, check that a power sensor is plugged in and learn its limits.
-
-        Raises DeviceError if it does not answer or has no sensor that measures power.
-        """
-        self.safe()
+    def _set_up(self) -> None:
+        """Check that a power sensor is plugged in and learn its limits."""
         self._wavelength_m = self._averages = None
-        try:
-            with self._link.talk("open") as line:
-                low_m, high_m = (line.number(f"SENS:CORR:WAV? {end}") / 1e9 for end in ("MIN", "MAX"))
-        except BaseException:
-            self._link.drop()
-            raise
+        with self._link.talk("open") as line:
+            low_m, high_m = (line.number(f"SENS:CORR:WAV? {end}") / 1e9 for end in ("MIN", "MAX"))
         self.restrict("wavelength_m", Limits(minimum=low_m, maximum=high_m))
         self.restrict(
             "integration_s", Limits(minimum=self._sample_s, maximum=round(_MOST_AVERAGES * self._sample_s, 9))
         )
-
-    def close(self) -> None:
-        """Disconnect; a reading that is being taken ends."""
-        self.safe()
-        self._link.drop()
-
-    def safe(self) -> None:
-        """A power meter harms nothing: what is being measured ends, without a word on the line."""
-        self._stop.set()
 
     def identity(self) -> Identity:
         """Console and sensor: a calibration belongs to both."""
@@ -194,21 +167,9 @@ class PM100(Photodetector):
 
     def trace(self, samples: int) -> NDArray[np.float64]:
         """Readings one after another, W; those beyond the range are the range."""
-        if samples < 1:
-            raise LimitError(f"{self.name}.trace: {samples} samples; at least 1 is needed")
+        self._check_samples(samples)
         self._stop.clear()
         return np.array([self._measure("trace").power_w for _ in range(samples)])
-
-    def arm(self, readings: int = 1) -> None:
-        """Refused by LimitError: the console has no trigger input for power; call `measure`."""
-        raise LimitError(
-            f"{self.name}.arm: this power meter has no trigger input (external_trigger is false); call measure, or set "
-            "the sequencer's timing to auto or software"
-        )
-
-    def collect(self) -> list[Reading]:
-        """Refused by DeviceTimeout: it cannot have been armed."""
-        raise DeviceTimeout(f"{self.name}.collect: 0 readings came, since it has no trigger input; call measure")
 
     @operation()
     def zero(self) -> float:
@@ -225,14 +186,13 @@ class PM100(Photodetector):
                 if self._stop.wait(0.05) or time.monotonic() > deadline:
                     line.write("SENS:CORR:COLL:ZERO:ABOR")
                     if self._stop.is_set():
-                        raise DeviceError(f"{self.name}.zero: stopped by safe()")
+                        raise self._stopped("zero")
                     raise DeviceTimeout(f"{self.name}.zero: not done within {_ZEROING_WITHIN_S:g} s; it was aborted")
             line.check(self.name, "zero", "Cover the sensor and try again")
             return line.number("SENS:CORR:COLL:ZERO:MAGN?")
 
     def _measure(self, what: str) -> Reading:
-        if self._stop.is_set():
-            raise DeviceError(f"{self.name}.{what}: stopped by safe()")
+        self._check_going_on(what)
         with self._link.talk(what) as line:
             integration_s = self._integration_s()
             utc_ns, start_ns = time.time_ns(), time.monotonic_ns()
@@ -240,7 +200,7 @@ class PM100(Photodetector):
             # A long reading can be stopped; of what then still comes, nothing is wanted.
             if integration_s > _UNINTERRUPTED_S and self._stop.wait(integration_s - _UNINTERRUPTED_S):
                 self._link.drop()
-                raise DeviceError(f"{self.name}.{what}: stopped by safe()")
+                raise self._stopped(what)
             value = float(line.read(min(integration_s, _UNINTERRUPTED_S)))
             end_ns = time.monotonic_ns()
             blind_ns = max(0, end_ns - start_ns - round(1e9 * (integration_s + _LATENCY_S)))
@@ -250,9 +210,8 @@ class PM100(Photodetector):
             if not math.isfinite(value) or value <= -OVERFLOW / 10 or value > OVERFLOW:
                 raise ValueError(f"MEAS:POW? was answered by {value:g}")
             power_w = self._largest_w(line) if saturated else value
-        self._number += 1
         return Reading(
-            reading_id=self._number - 1,
+            reading_id=self._next_reading_id(),
             power_w=power_w,
             standard_power_w=self._deviation_w(power_w, integration_s),
             start_ns=start_ns + blind_ns,
@@ -314,6 +273,3 @@ class PM100(Photodetector):
     def _read_range_w(self) -> float:
         with self._link.talk("range_w") as line:
             return self._largest_w(line)
-
-    def _read_external_trigger(self) -> bool:
-        return False

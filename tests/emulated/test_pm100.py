@@ -5,69 +5,50 @@ from __future__ import annotations
 import os
 import select
 import socket
-import sys
 import threading
 import time
 import tty
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import pyvisa
-
-sys.path.append(str(Path(__file__).parent.parent / "simulators"))
-
-from prbm_table import parameters
+from detector_behaviour import TIMEOUT_S, DetectorBehaviour, built, opened, powered, speaker, tap_w
 
 from drivers.contract import ConfigurationError, DeviceError, DeviceTimeout, LimitError
 from drivers.thorlabs_pm100 import PM100
 from simulators.emulators.pm100 import PowerMeter, PowerMeterOptions
 from simulators.worlds.prbm import PrbmWorld
 
-TIMEOUT_S = 1.5
-"""Of the driver; a machine that is busy with other things may stall for a second."""
-TAP_W = 0.8e-3
-"""Light at the tap of the small table with its source at full power."""
-
-
-@pytest.fixture
-def world() -> PrbmWorld:
-    made = PrbmWorld(parameters(), PrbmWorld.clock_of_kind("real"))
-    made.source.emission = True
-    made.source.power_fraction = 1.0
-    return made
-
 
 @pytest.fixture
 def meter(world: PrbmWorld) -> Iterator[PowerMeter]:
-    emulator = PowerMeter("meter", world)
-    emulator.start()
-    yield emulator
-    emulator.stop()
+    with powered(PowerMeter("meter", world)) as emulator:
+        yield emulator
 
 
 def driver(meter: PowerMeter, **options: Any) -> PM100:
-    made = PM100.build(
-        "meter",
-        PM100.Options(**{"timeout": f"{TIMEOUT_S} s", **meter.start(), **options}),
-        None,  # type: ignore[arg-type]
-    )
-    assert isinstance(made, PM100)
-    return made
+    return built(PM100, meter, **options)
 
 
 @pytest.fixture
 def pm100(meter: PowerMeter) -> Iterator[PM100]:
-    device = driver(meter)
-    device.open()
-    yield device
-    device.close()
+    with opened(driver(meter)) as device:
+        yield device
 
 
-def tap_w(world: PrbmWorld) -> float:
-    return world.source_power_w() * world.parameters.optics.tap_share
+class TestPM100(DetectorBehaviour):
+    driver = PM100
+    tolerance = 2e-3
+    longest_s = 9.0
+
+    @pytest.fixture
+    def emulator(self, meter: PowerMeter) -> PowerMeter:
+        return meter
+
+    @pytest.fixture
+    def device(self, pm100: PM100) -> PM100:
+        return pm100
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
@@ -121,8 +102,6 @@ def test_readings_scatter_as_they_say(pm100: PM100) -> None:
 
 def test_a_trace_is_readings_in_a_row(pm100: PM100, world: PrbmWorld) -> None:
     np.testing.assert_allclose(pm100.trace(5), tap_w(world), rtol=2e-3)
-    with pytest.raises(LimitError):
-        pm100.trace(0)
 
 
 def test_a_change_of_range_is_blind_for_a_while_and_steps(pm100: PM100, meter: PowerMeter, world: PrbmWorld) -> None:
@@ -199,14 +178,6 @@ def test_without_a_sensor_it_does_not_open(world: PrbmWorld) -> None:
     emulator.stop()
 
 
-def test_it_has_no_trigger_and_says_so(pm100: PM100) -> None:
-    assert pm100.external_trigger is False
-    with pytest.raises(LimitError, match="no trigger input"):
-        pm100.arm(3)
-    with pytest.raises(DeviceTimeout, match="0 readings"):
-        pm100.collect()
-
-
 def test_a_bench_file_without_resource_is_told_what_is_missing() -> None:
     with pytest.raises(ConfigurationError, match="resource"):
         PM100.build("meter", None, None)  # type: ignore[arg-type]
@@ -216,10 +187,7 @@ def test_a_bench_file_without_resource_is_told_what_is_missing() -> None:
 
 
 def test_attenuation_delta_mode_and_units_of_the_last_user_are_undone(meter: PowerMeter, world: PrbmWorld) -> None:
-    visitor = pyvisa.ResourceManager("@py").open_resource(
-        meter.start()["resource"], read_termination="\n", write_termination="\n"
-    )
-    assert isinstance(visitor, pyvisa.resources.MessageBasedResource)
+    visitor = speaker(meter)
     for command in ("SENS:CORR 10", "SENS:POW:REF 1E-3", "SENS:POW:REF:STAT ON", "SENS:POW:UNIT DBM", "NO:SUCH"):
         visitor.write(command)
     visitor.close()
@@ -227,62 +195,6 @@ def test_attenuation_delta_mode_and_units_of_the_last_user_are_undone(meter: Pow
     device.open()
     assert device.measure().power_w == pytest.approx(tap_w(world), rel=2e-3)
     device.close()
-
-
-# --- opening, closing, stopping -------------------------------------------------------------------------------------
-
-
-def test_opening_and_closing_again_leaks_nothing(meter: PowerMeter) -> None:
-    device = driver(meter)
-    device.open()
-    device.measure()
-    device.close()
-    time.sleep(0.1)
-    descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
-    for _ in range(5):
-        device.open()
-        device.open()
-        device.measure()
-        device.close()
-        device.close()
-    time.sleep(0.1)
-    assert len(os.listdir("/proc/self/fd")) <= descriptors
-    assert threading.active_count() <= threads
-
-
-def test_safe_ends_a_long_reading_and_the_next_one_is_right(pm100: PM100, world: PrbmWorld) -> None:
-    pm100.integration_s = 9.0
-    errors: list[str] = []
-
-    def measure() -> None:
-        try:
-            pm100.measure()
-        except DeviceError as error:
-            errors.append(str(error))
-
-    thread = threading.Thread(target=measure)
-    thread.start()
-    time.sleep(0.3)
-    begun = time.monotonic()
-    pm100.safe()
-    thread.join(10)
-    assert time.monotonic() - begun < 5
-    assert "stopped by safe()" in errors[0]
-    pm100.integration_s = 30e-3
-    assert pm100.measure().power_w == pytest.approx(tap_w(world), rel=2e-3)
-
-
-def test_safe_is_harmless_at_any_moment(meter: PowerMeter, world: PrbmWorld) -> None:
-    device = driver(meter)
-    device.safe()
-    device.open()
-    device.safe()
-    device.safe()
-    assert device.measure().power_w == pytest.approx(tap_w(world), rel=2e-3)
-    meter.inject("port-loss")
-    device.safe()
-    device.close()
-    meter.inject(None)
 
 
 # --- a serial line --------------------------------------------------------------------------------------------------
@@ -352,62 +264,10 @@ def test_on_a_serial_line_a_late_answer_is_not_taken_for_the_next_one(
 # --- faults ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["mute", "late", "corrupt-crc", "port-loss"])
-def test_a_fault_is_an_error_in_time_and_heals(pm100: PM100, meter: PowerMeter, world: PrbmWorld, fault: str) -> None:
-    pm100.wavelength_m = 620e-9
-    pm100.integration_s = 30e-3
-    right_w = pm100.measure().power_w
-    meter.inject(fault)
-    for act in (pm100.measure, pm100.identity):
-        begun = time.monotonic()
-        with pytest.raises(DeviceError, match=r"meter\."):
-            act()
-        assert time.monotonic() - begun < TIMEOUT_S + 2.5
-    meter.inject(None)
-    # What was asked before is not answered now, and the settings are as they were.
-    assert pm100.wavelength_m == pytest.approx(620e-9)
-    assert pm100.integration_s == pytest.approx(30e-3)
-    assert pm100.measure().power_w == pytest.approx(right_w, rel=2e-3)
-
-
-def test_mute_is_a_time_out(pm100: PM100, meter: PowerMeter) -> None:
-    meter.inject("mute")
-    with pytest.raises(DeviceTimeout, match="no answer in time"):
-        pm100.measure()
-
-
-def test_settings_survive_a_power_cycle_of_the_console(pm100: PM100, meter: PowerMeter) -> None:
-    pm100.wavelength_m = 700e-9
-    pm100.integration_s = 60e-3
-    meter.stop()
-    with pytest.raises(DeviceError):
-        pm100.measure()
-    meter.start()
-    assert pm100.measure().wavelength_m == pytest.approx(700e-9)
-    assert pm100.wavelength_m == pytest.approx(700e-9)
-    assert pm100.integration_s == pytest.approx(60e-3)
-
-
-def test_over_range_is_told(pm100: PM100, meter: PowerMeter) -> None:
-    meter.inject("over-range")
-    reading = pm100.measure()
-    assert reading.saturated
-    assert reading.power_w == pm100.range_w == pytest.approx(50e-3)
-    meter.inject(None)
-    assert not pm100.measure().saturated
-
-
 def test_another_firmware_s_answers_are_understood(pm100: PM100, meter: PowerMeter, world: PrbmWorld) -> None:
     meter.inject("firmware")
     assert pm100.identity().firmware == "3.1.0"
     assert pm100.measure().power_w == pytest.approx(tap_w(world), rel=2e-3)
-
-
-def test_faults_and_mutations_it_does_not_have_are_refused(meter: PowerMeter) -> None:
-    with pytest.raises(ConfigurationError):
-        meter.inject("interlock-open")
-    with pytest.raises(ConfigurationError):
-        meter.mutate("upside-down")
 
 
 def test_a_new_session_of_the_world_goes_unnoticed(pm100: PM100, world: PrbmWorld) -> None:
@@ -419,18 +279,6 @@ def test_a_new_session_of_the_world_goes_unnoticed(pm100: PM100, world: PrbmWorl
 
 
 # --- mutations: wrong without saying so, and visible through the driver ---------------------------------------------
-
-
-def test_scale_shows(pm100: PM100, meter: PowerMeter, world: PrbmWorld) -> None:
-    meter.mutate("scale")
-    assert pm100.measure().power_w == pytest.approx(1.1 * tap_w(world), rel=3e-3)
-
-
-def test_stale_shows(pm100: PM100, meter: PowerMeter, world: PrbmWorld) -> None:
-    last_w = pm100.measure().power_w
-    meter.mutate("stale")
-    world.source.power_fraction = 0.3
-    assert pm100.measure().power_w == last_w
 
 
 def test_ignored_set_points_show(pm100: PM100, meter: PowerMeter) -> None:
@@ -446,21 +294,6 @@ def test_ignored_set_points_show(pm100: PM100, meter: PowerMeter) -> None:
     assert pm100.measure().power_w == pytest.approx(1.1 * right_w, rel=3e-3)
 
 
-def test_dark_shows(pm100: PM100, meter: PowerMeter) -> None:
-    meter.mutate("dark")
-    assert abs(pm100.measure().power_w) < 1e-3 * TAP_W
-
-
-def test_late_shows(meter: PowerMeter) -> None:
-    device = driver(meter, timeout="3 s")
-    device.open()
-    meter.mutate("late")
-    begun = time.monotonic()
-    device.measure()
-    assert time.monotonic() - begun > 1
-    device.close()
-
-
 # --- a driver that is not ours --------------------------------------------------------------------------------------
 
 
@@ -470,9 +303,7 @@ def test_another_project_s_driver_reads_the_same_from_the_emulator(
     """ThorlabsPM100 1.2.2 (P. Cladé), written against real consoles."""
     from ThorlabsPM100 import ThorlabsPM100  # type: ignore[import-untyped]
 
-    resource = pyvisa.ResourceManager("@py").open_resource(
-        meter.start()["resource"], read_termination="\n", write_termination="\n"
-    )
+    resource = speaker(meter)
     theirs = ThorlabsPM100(inst=resource)
     theirs.sense.correction.wavelength = 620
     theirs.sense.average.count = 7
