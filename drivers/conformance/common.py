@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from drivers.conformance.rig import Broken, Rig, Suite, expect, near, refused, seconds
+from drivers.conformance.rig import Broken, Rig, Suite, expect, in_time, near, refused
 from drivers.errors import DeviceError, LimitError
 from drivers.settings import UNIT_SUFFIX, Limits, SettingInfo
 
@@ -65,8 +65,7 @@ def snapshot_reads_every_setting(rig: Rig) -> None:
 def settings_are_read_in_time(rig: Rig) -> None:
     """No setting takes longer to read than an instrument of its kind."""
     for info in settings_of(rig.subject):
-        taken_s = seconds(lambda info=info: getattr(rig.subject, info.name))  # type: ignore[misc]
-        expect(taken_s < SLOWEST_READ_S, f"{info.name} took {taken_s:.2f} s to read")
+        in_time(f"reading {info.name}", lambda n=info.name: getattr(rig.subject, n), SLOWEST_READ_S)  # type: ignore[misc]
 
 
 @COMMON.check

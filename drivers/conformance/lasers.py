@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from drivers.conformance.common import COMMON, SLOWEST_READ_S, settings_of
-from drivers.conformance.rig import Broken, Rig, Suite, expect, near, refused, seconds
+from drivers.conformance.rig import Broken, Rig, Suite, expect, in_time, near, refused
 from drivers.errors import LimitError
 
 SETTLED_AFTER_S = 8.0
@@ -78,8 +78,7 @@ def power_reads_back(rig: Rig) -> None:
 @LASER.check
 def set_points_are_set_in_time(rig: Rig) -> None:
     """Writing a power takes no longer than an instrument of its kind."""
-    taken_s = seconds(lambda: setattr(rig.subject, _power(rig), _range(rig)[0]))
-    expect(taken_s < 2 * SLOWEST_READ_S, f"setting the power took {taken_s:.2f} s")
+    in_time("setting the power", lambda: setattr(rig.subject, _power(rig), _range(rig)[0]), 2 * SLOWEST_READ_S)
 
 
 @LASER.check

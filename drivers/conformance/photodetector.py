@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from drivers.conformance.common import COMMON, SLOWEST_READ_S
-from drivers.conformance.rig import Rig, Suite, expect, near, seconds
+from drivers.conformance.rig import Rig, Suite, expect, in_time, near
 
 PHOTODETECTOR = Suite("photodetector", based_on=COMMON)
 
@@ -66,8 +66,7 @@ def readings_tell_their_time(rig: Rig) -> None:
 @PHOTODETECTOR.check
 def readings_come_in_time(rig: Rig) -> None:
     """Within integration and what an instrument needs besides."""
-    taken_s = seconds(rig.subject.measure)
-    expect(taken_s < rig.subject.integration_s + SLOWEST_READ_S, f"a reading took {taken_s:.2f} s")
+    in_time("a reading", rig.subject.measure, rig.subject.integration_s + SLOWEST_READ_S)
 
 
 @PHOTODETECTOR.check

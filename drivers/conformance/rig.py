@@ -101,3 +101,13 @@ def seconds(act: Callable[[], object]) -> float:
     begun = time.monotonic()
     act()
     return time.monotonic() - begun
+
+
+def in_time(what: str, act: Callable[[], object], within_s: float) -> None:
+    """Raise Broken unless an act takes no longer than that, at least once in three times: machines stall."""
+    taken_s: list[float] = []
+    while len(taken_s) < 3:
+        taken_s.append(seconds(act))
+        if taken_s[-1] < within_s:
+            return
+    raise Broken(f"{what} took {min(taken_s):.2f} s, {within_s:.2f} s at most are right")

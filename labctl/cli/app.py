@@ -118,11 +118,14 @@ def emulate(
 
 @app.command()
 def conformance(
-    driver: Annotated[str, typer.Argument(help="Name of a driver that has an emulated instrument.")],
+    driver: Annotated[
+        str | None, typer.Argument(help="Name of a driver that has an emulated instrument.", show_default="all of them")
+    ] = None,
     mutate: Annotated[
         str | None,
         typer.Option("--mutate", help="Break the instrument underneath: scale, stale, ignore-setpoint, dark or late."),
     ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write what was found of all drivers here.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Check a driver against the contract, on its simulated and its emulated instrument.
@@ -130,9 +133,9 @@ def conformance(
     Exit status: 0 every check passed, 1 some did not (which is what a mutation must lead to), 2 bad input, or a
     mutation without meaning for the instrument.
     """
-    from labctl.cli.conformance import check_driver
+    from labctl.cli.conformance import check_drivers
 
-    raise typer.Exit(check_driver(driver, mutate, json))
+    raise typer.Exit(check_drivers(driver, mutate, report, json))
 
 
 @app.command()

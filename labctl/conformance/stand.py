@@ -1,15 +1,10 @@
-"""Runs the conformance suite of a kind on a driver: on its simulated and its emulated instrument, near and over ipc.
-
-The suites and what stands around a device under test are found by entry points; here a bench is put together for each
-backend, opened in each layout, and handed to every check.
-"""
+"""The stand on which a device is tried out: a bench with it and what lights it or looks at it, near and over ipc."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +12,8 @@ from typing import Any, Literal
 
 import zmq
 
-from drivers.errors import ConfigurationError, LabError
+from drivers.conformance.rig import Check, Rig
+from drivers.errors import ConfigurationError
 from labctl import registry
 from labctl.bench.client import Bench, open_bench
 from labctl.bench.config import BenchConfig
@@ -65,56 +61,81 @@ backend = "simulated"
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a check found: nothing, if ``broken`` is empty."""
+class Case:
+    """A device to be checked: a driver on its emulated instrument, or the simulated backend of a kind.
 
-    backend: str
-    layout: str
-    check: str
-    broken: str
-    seconds: float
-
-
-def drivers() -> dict[str, str]:
-    """Kinds of the drivers that can be checked, that is of those with an emulated instrument."""
-    return {name: registry.load("labctl.drivers", name).kind for name in registry.names("labctl.emulators")}
-
-
-def run(driver: str, mutation: str | None = None) -> list[Result]:
-    """Every check on every backend and layout; with a mutation, up to the first that finds the broken instrument.
-
-    Raises ConfigurationError if the driver cannot be checked, or the mutation has no meaning for its instrument.
+    subject: name of the driver, or of the kind where ``backend`` is "simulated".
     """
+
+    subject: str
+    kind: str
+    backend: Backend
+    layout: Layout
+
+    @property
+    def suite(self) -> Any:
+        """The checks of its kind."""
+        return registry.load("labctl.conformance", self.kind)
+
+
+def kind_of(driver: str) -> str:
+    """ConfigurationError unless the driver has an emulated instrument."""
     known = registry.names("labctl.emulators")
     if driver not in known:
         hint = registry.suggestion(driver, known)
         raise ConfigurationError(f"{driver!r} has no emulated instrument{hint}; drivers with one: {', '.join(known)}")
-    kind = str(registry.load("labctl.drivers", driver).kind)
-    emulator = registry.load("labctl.emulators", driver)
-    if mutation is not None and mutation not in emulator.mutations:
+    return str(registry.load("labctl.drivers", driver).kind)
+
+
+def mutations_of(driver: str) -> list[str]:
+    """Ways in which the driver's instrument can be wrong without saying so."""
+    kind_of(driver)
+    return sorted(registry.load("labctl.emulators", driver).mutations)
+
+
+def cases(driver: str) -> list[Case]:
+    """The driver's own, after those of its kind's simulated backend."""
+    kind = kind_of(driver)
+    return [Case(kind, kind, "simulated", layout) for layout in LAYOUTS] + [
+        Case(driver, kind, "emulated", layout) for layout in LAYOUTS
+    ]
+
+
+def all_cases() -> list[Case]:
+    """Of every driver that has an emulated instrument, none twice."""
+    return list(dict.fromkeys(case for driver in registry.names("labctl.emulators") for case in cases(driver)))
+
+
+@contextlib.contextmanager
+def standing(case: Case, folder: Path, mutation: str | None = None) -> Iterator[Stand]:
+    """The device on its stand, open. folder: for its bench file; see `own_folders`."""
+    if mutation is not None and mutation not in mutations_of(case.subject):
         raise ConfigurationError(
-            f"{driver}: the mutation {mutation!r} has no meaning for it; it has {', '.join(sorted(emulator.mutations))}"
+            f"{case.subject}: the mutation {mutation!r} has no meaning for it; it has "
+            f"{', '.join(mutations_of(case.subject))}"
         )
-    results = []
-    backends: tuple[Backend, ...] = ("emulated",) if mutation else ("simulated", "emulated")
-    with _own_folders() as folder:
-        for backend in backends:
-            config = _bench(folder, kind, driver, backend, mutation)
-            for layout in LAYOUTS[:1] if mutation else LAYOUTS:
-                with _opened(config, layout) as bench:
-                    results += checked(bench, config, kind, backend, layout, until_broken=mutation is not None)
-    return results
+    config = _bench(folder, case.kind, case.subject, case.backend, mutation)
+    with _opened(config, case.layout) as bench:
+        yield Stand(case, bench, _rig(bench, config, case.kind))
 
 
-def checked(
-    bench: Bench, config: BenchConfig, kind: str, backend: str, layout: str, *, until_broken: bool = False
-) -> list[Result]:
-    """Every check of the kind on ``bench.subject``, or up to the first that finds something."""
-    from drivers.conformance.rig import Rig
+class Stand:
+    """An open device with what stands around it."""
 
-    suite = registry.load("labctl.conformance", kind)
+    def __init__(self, case: Case, bench: Bench, rig: Rig) -> None:
+        self.case = case
+        self._bench = bench
+        self._rig = rig
+
+    def run(self, check: Check) -> None:
+        """One check, under a lease of its own. Raises `drivers.conformance.rig.Broken` or a LabError if it fails."""
+        with self._bench.control("conformance"):
+            check.run(self._rig)
+
+
+def _rig(bench: Bench, config: BenchConfig, kind: str) -> Rig:
     truth: Any = config.world_parameters
-    rig = Rig(
+    return Rig(
         subject=bench.subject,
         source=bench.subject if kind == "supercontinuum" else bench.source,
         meter=bench.meter,
@@ -124,19 +145,6 @@ def checked(
         virtual=config.clock == "virtual",
         camera=bench.camera if kind == "slm" else None,
     )
-    results = []
-    for check in suite.checks:
-        begun = time.monotonic()
-        broken = ""
-        try:
-            with bench.control("conformance"):
-                check.run(rig)
-        except (AssertionError, LabError) as error:
-            broken = f"{type(error).__name__}: {error}"
-        results.append(Result(backend, layout, check.name, broken, time.monotonic() - begun))
-        if broken and until_broken:
-            break
-    return results
 
 
 def _bench(folder: Path, kind: str, driver: str, backend: Backend, mutation: str | None) -> BenchConfig:
@@ -181,7 +189,7 @@ def _opened(config: BenchConfig, layout: Layout) -> Iterator[Bench]:
 
 
 @contextlib.contextmanager
-def _own_folders() -> Iterator[Path]:
+def own_folders() -> Iterator[Path]:
     """Folders of the suite's own, so that no bench of the user's is found or disturbed."""
     names = ("LABCTL_RUNTIME", "LABCTL_LOGS")
     before = {name: os.environ.get(name) for name in (*names, "LABCTL_AT", "LABCTL_SHOW")}
