@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import difflib
 import importlib
+import inspect
 import logging
 import math
+import pkgutil
 import sys
 import threading
 import time
@@ -46,6 +49,8 @@ _SLICE_S = 0.05
 """Longest wait in the vendor's layer; in between, `safe` is heard."""
 _BLOCK_COLUMNS = 16
 """Rows of whole blocks need no padding, which some of pylablib's classes leave in the image or cut off amiss."""
+_CUTS_ROWS = ("pylablib.devices.Andor.AndorSDK3",)
+"""Classes that cut padding off along the wrong axis: no more rows come than the window has columns (pylablib 1.4.5)."""
 _RING_FRAMES = 4
 """Buffers of a sequence whose frames are taken one by one."""
 
@@ -529,7 +534,7 @@ class PylablibCamera(SequenceCamera):
         super().__init__(name, options.timeout, 1 << 32)
         self._options = options
         self._window = ROI(row=0, column=0, rows=0, columns=0)
-        self._unclosed: Any = None
+        self._unclosed: list[Any] = []
 
     @classmethod
     def build(cls, name: str, options: BaseModel | None, site: Any) -> PylablibCamera:
@@ -541,57 +546,93 @@ class PylablibCamera(SequenceCamera):
     def identity(self) -> Identity:
         """As the camera tells, as far as its class tells it."""
         with self._talk("identity") as camera:
-            info = camera.get_device_info()
+            info = camera.get_device_info() if hasattr(camera, "get_device_info") else type(camera).__name__
         fields = dict(zip(info._fields, info, strict=True)) if hasattr(info, "_fields") else {"model": info}
 
         def pick(*words: str) -> str:
-            return next((str(v) for word in words for k, v in fields.items() if word in k), "")
+            told = (str(value) for word in words for key, value in fields.items() if word in key)
+            return next((text for text in told if text.strip()), "not told")
 
         return Identity(model=pick("model", "name"), serial=pick("serial"), firmware=pick("firmware", "version"))
 
     def _make(self) -> Any:
         o = self._options
-        dotted = o.camera if o.camera.startswith("pylablib.") else f"pylablib.devices.{o.camera}"
-        module, _, cls = dotted.rpartition(".")
         if sys.platform != "win32" or o.parameters:
             allow_libraries(self.name, o.library)
             library = pylablib_module(self.name, "pylablib.core.utils.library_parameters").library_parameters
             for key, value in o.parameters.items():
                 library[key] = value
-        found = getattr(pylablib_module(self.name, module), cls, None)
-        if found is None:
-            raise ConfigurationError(f"{self.name}: {module} has no camera {cls!r}")
+        cls = self._class()
         self._close_rest()
-        camera: Any = found.__new__(found)  # so that what a failing constructor leaves open can be closed
+        camera: Any = cls.__new__(cls)  # so that what a failing constructor leaves open can be closed
         try:
             camera.__init__(**o.arguments)
         except TypeError as error:
-            raise ConfigurationError(f"{self.name}: {dotted} does not take {o.arguments} ({error})") from error
+            raise ConfigurationError(
+                f"{self.name}: {o.camera} does not take arguments = {o.arguments} ({error}); it takes "
+                f"{inspect.signature(cls)}"
+            ) from error
         except BaseException:
-            self._unclosed = camera
+            self._unclosed.append(camera)
             self._close_rest()
             raise
         return camera
 
+    def _class(self) -> Any:
+        """The vendor's class. ConfigurationError, naming those that there are, if there is none of that name."""
+        dotted = self._options.camera.removeprefix("pylablib.devices.")
+        vendor, _, rest = dotted.partition(".")
+        devices = pylablib_module(self.name, "pylablib.devices")
+        vendors = {found.name for found in pkgutil.iter_modules(devices.__path__)} - {"interface", "utils"}
+        if vendor not in vendors:
+            near = ", ".join(difflib.get_close_matches(vendor, vendors, cutoff=0.5)) or "Andor, DCAM, uc480, …"
+            raise ConfigurationError(
+                f"{self.name}: camera = {self._options.camera!r}: pylablib has no {vendor!r} among its devices; is it "
+                f"one of {near}?"
+            )
+        inner, _, name = rest.rpartition(".")
+        module = pylablib_module(self.name, ".".join(filter(None, ("pylablib.devices", vendor, inner))))
+        cls = getattr(module, name, None)
+        if not isinstance(cls, type):
+            cameras = sorted(n for n, v in vars(module).items() if isinstance(v, type) and "Camera" in n)
+            raise ConfigurationError(
+                f"{self.name}: camera = {self._options.camera!r}: {module.__name__} has no such class; its cameras are "
+                f"{', '.join(cameras) or 'none'}"
+            )
+        for needed in ("get_exposure", "set_exposure", "start_acquisition", "wait_for_frame", "read_multiple_images"):
+            if not hasattr(cls, needed):
+                raise ConfigurationError(
+                    f"{self.name}: camera = {self._options.camera!r} has no {needed}: it is no camera of pylablib's "
+                    "common interface; name one that is"
+                )
+        return cls
+
     def _disconnect(self, camera: Any) -> None:
         self._running = None
-        self._unclosed = camera
+        self._unclosed.append(camera)
         self._close_rest()
 
     def _close_rest(self) -> None:
         """Close what could not be closed while the line was dead; the vendor's library would call it in use."""
-        camera = self._unclosed
-        if camera is not None:
-            with contextlib.suppress(RuntimeError, OSError, AttributeError):
+        left = []
+        for camera in self._unclosed:
+            try:
                 camera.close()
-                self._unclosed = None
+            except AttributeError:
+                continue  # its constructor did not come so far that anything is open
+            except (RuntimeError, OSError):
+                left.append(camera)
+        self._unclosed = left
 
     def _set_up(self, camera: Any) -> None:
-        for needed in ("get_exposure", "set_exposure", "start_acquisition", "wait_for_frame", "read_multiple_images"):
-            if not hasattr(camera, needed):
-                raise ConfigurationError(f"{self.name}: {self._options.camera} has no {needed}; it is no such camera")
         for attribute, value in self._options.attributes.items():
-            camera.set_attribute_value(attribute, value)
+            try:
+                camera.set_attribute_value(attribute, value)
+            except (RuntimeError, OSError, TypeError, ValueError, AttributeError) as error:
+                raise DeviceError(
+                    f"{self.name}: attribute {attribute} cannot be set to {value!r} ({type(error).__name__}: {error}); "
+                    "correct it in the bench file, or check the camera's cable"
+                ) from error
             if camera.get_attribute_value(attribute) != value:
                 raise DeviceError(
                     f"{self.name}: attribute {attribute} was set to {value!r} and reads back "
@@ -666,7 +707,8 @@ class PylablibCamera(SequenceCamera):
         if hasattr(camera, "set_roi"):
             across, down = camera.get_roi_limits()
             row, height = window_of(roi.row, roi.rows, rows, down)
-            column, width = window_of(roi.column, roi.columns, columns, across, _BLOCK_COLUMNS)
+            least = height if type(camera).__module__ in _CUTS_ROWS else 1
+            column, width = window_of(roi.column, roi.columns, columns, across, least, _BLOCK_COLUMNS)
             asked = (column, column + width, row, row + height)
             left, right, top, bottom, *binning = (int(x) for x in camera.set_roi(*asked))
         window = ROI(row=top, column=left, rows=bottom - top, columns=right - left)
@@ -699,16 +741,16 @@ class PylablibCamera(SequenceCamera):
         return self._options.full_scale_counts or float(2**self._options.bit_depth - 1)
 
 
-def window_of(first: int, count: int, size: int, limits: Any, block: int = 1) -> tuple[int, int]:
+def window_of(first: int, count: int, size: int, limits: Any, least: int = 1, block: int = 1) -> tuple[int, int]:
     """First pixel and length of the smallest range that a camera can read along one axis and that holds the given one.
 
     size: of the sensor. limits: pylablib's ``min``, ``pstep``, ``sstep``: least length, steps of place and of length.
-    block: the length is a multiple of it as well, as far as the sensor reaches.
+    least, block: the length is no less, and a multiple of it as well, as far as the sensor reaches.
     """
-    place = max(int(limits.pstep), 1)
-    for step in (math.lcm(max(int(limits.sstep), 1), block), max(int(limits.sstep), 1)):
+    place, own_step = max(int(limits.pstep), 1), max(int(limits.sstep), 1)
+    for step in (math.lcm(own_step, block), own_step):
         start = first // place * place
-        length = -(-max(first + count - start, int(limits.min)) // step) * step
+        length = -(-max(first + count - start, int(limits.min), min(least, size)) // step) * step
         if start + length > size:
             start = max(size - length, 0) // place * place
         if length <= size and start <= first and first + count <= start + length:

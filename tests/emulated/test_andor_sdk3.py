@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counting_world import TIMEOUT_S, CountingWorld, ends_within, leftovers
 
 from drivers.andor_sdk3 import AndorSDK3, blocks
 from drivers.contract import (
@@ -23,14 +24,11 @@ from drivers.contract import (
     DeviceTimeout,
     LimitError,
 )
-from drivers.pylablib_camera import PylablibCamera
-from simulators.clock import RealClock
 from simulators.emulators import sdk3
 from simulators.emulators.sdk3 import SDK3Camera
 from simulators.worlds.prbm import PrbmParameters, PrbmWorld
 
 ROW_S = 9.24e-6
-TIMEOUT_S = 0.8
 SMALL: dict[str, Any] = {
     "slm": {"rows": 24, "columns": 48},
     "beam": {"waist": "0.3 mm"},
@@ -38,41 +36,6 @@ SMALL: dict[str, Any] = {
     "camera": {"rows": 200, "columns": 300, "axis_row": 90, "axis_column": 140},
 }
 BRIGHT = ROI(row=86, column=130, rows=9, columns=21)
-
-
-class CountingWorld:
-    """A table whose only light is a number: every pixel of a frame shows ``value`` at the moment of its trigger."""
-
-    def __init__(self, rows: int = 40, columns: int = 50) -> None:
-        self.parameters = PrbmParameters.model_validate(
-            {"camera": {"rows": rows, "columns": columns, "axis_row": 1, "axis_column": 1}}
-        )
-        self.clock = RealClock()
-        self.state = np.zeros(1, [("stop", np.uint8, (4,))])
-        self.value = 1
-        self.number = 0
-        self.attached = False
-        self.regions: list[ROI] = []
-
-    def attach(self, device: str, what: str) -> int:
-        self.attached, self.number = True, 0
-        return 0
-
-    def detach(self, device: str) -> None:
-        self.attached = False
-
-    def arm_camera(self, device: str, frames: int, exposure_ns: int, roi: ROI) -> None: ...
-
-    def trigger(self, device: str, exposure_ns: int, roi: ROI, out: Any) -> tuple[int, int, int]:
-        if not self.attached:
-            raise DeviceError(f"{device} is not on the table; open it")
-        start_ns = self.clock.now_ns()
-        out[:] = self.value
-        # Two corners tell that nothing is mirrored, shifted or padded.
-        out[0, 0], out[-1, -1] = 1000 + roi.row, 2000 + roi.column
-        self.regions.append(roi)
-        self.number += 1
-        return self.number - 1, start_ns, 0
 
 
 def camera_on(emulator: SDK3Camera, **options: Any) -> AndorSDK3:
@@ -114,18 +77,6 @@ def counting() -> Iterator[tuple[AndorSDK3, SDK3Camera, CountingWorld]]:
     yield camera, emulator, world
     camera.close()
     emulator.stop()
-
-
-def ends_within(limit_s: float, act: Callable[[], object]) -> BaseException | None:
-    """Call it; the DeviceError it ended in, if one. Fails if it takes longer (and some more on a busy machine)."""
-    began = time.monotonic()
-    error: BaseException | None = None
-    try:
-        act()
-    except DeviceError as found:
-        error = found
-    assert time.monotonic() - began < limit_s + 5
-    return error
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------
@@ -462,22 +413,12 @@ def test_opening_and_closing_leaves_nothing_behind(emulator: SDK3Camera) -> None
     camera.open()
     camera.trigger()
     camera.close()
-    _settle()
-    before = len(os.listdir("/proc/self/fd")), threading.active_count(), _native_threads()
+    before = leftovers()
     for _ in range(3):
         camera.open()
         camera.trigger()
         camera.close()
-    _settle()
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count(), _native_threads()) == before
-
-
-def _settle() -> None:
-    time.sleep(0.3)  # the emulator's side of a closed line ends by itself
-
-
-def _native_threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+    assert leftovers() == before
 
 
 def test_an_emulator_leaves_nothing_behind(world: PrbmWorld) -> None:
@@ -819,93 +760,3 @@ def test_another_process_needs_the_library_only_even_under_a_foreign_name(tmp_pa
     )
     emulator.stop()
     assert done.stdout.split() == ["321", "False"], done.stderr
-
-
-# --- any pylablib camera ------------------------------------------------------------------------------------------
-
-
-def any_camera(emulator: SDK3Camera, **options: Any) -> PylablibCamera:
-    given = emulator.start()
-    keys = {
-        "camera": "Andor.AndorSDK3Camera",
-        "arguments": {"idx": given["index"]},
-        "library": given["library"],
-        "attributes": {"SimplePreAmpGainControl": "16-bit (low noise & high well capacity)"},
-        "pixel_pitch": "6.5 um",
-        "timeout": f"{TIMEOUT_S} s",
-    }
-    return PylablibCamera.build("any", PylablibCamera.Options(**(keys | options)), None)
-
-
-@pytest.fixture
-def any_on() -> Iterator[tuple[PylablibCamera, SDK3Camera, CountingWorld]]:
-    world = CountingWorld()
-    emulator = SDK3Camera("any", world)
-    camera = any_camera(emulator)
-    camera.open()
-    camera.exposure_s = 5e-3
-    yield camera, emulator, world
-    camera.close()
-    emulator.stop()
-
-
-def test_any_pylablib_camera_answers_triggers(any_on: tuple[PylablibCamera, SDK3Camera, CountingWorld]) -> None:
-    camera, emulator, world = any_on
-    camera.roi = ROI(row=2, column=1, rows=20, columns=32)
-    for k in range(20):
-        world.value = 50 + k
-        before_ns = time.monotonic_ns()
-        frame = camera.trigger()
-        assert before_ns <= frame.start_ns
-        assert frame.data.shape == (20, 32)
-        assert frame.data[5, 5] == 50 + k
-    assert camera.identity().serial == emulator.options.serial
-    assert camera.exposure_s == pytest.approx(5e-3, abs=ROW_S)
-    assert camera.snapshot()["readout_s"] == pytest.approx(12 * ROW_S, rel=1e-3)
-
-
-def test_any_pylablib_camera_tells_of_pixels_that_it_cannot_tell_from_padding(
-    any_on: tuple[PylablibCamera, SDK3Camera, CountingWorld],
-) -> None:
-    camera, _, _ = any_on
-    camera.roi = ROI(row=0, column=0, rows=30, columns=9)  # pylablib cuts rows instead of columns
-    with pytest.raises(DeviceError, match="padding"):
-        camera.trigger()
-
-
-def test_any_pylablib_camera_ends_in_errors_and_comes_back(
-    any_on: tuple[PylablibCamera, SDK3Camera, CountingWorld],
-) -> None:
-    camera, emulator, _ = any_on
-    camera.roi = ROI(row=0, column=0, rows=16, columns=32)
-    for fault, lost in (("mute", 1), ("port-loss", 0)):
-        emulator.inject(fault)
-        assert isinstance(ends_within(TIMEOUT_S + 1, camera.trigger), DeviceError)
-        emulator.inject(None)
-        assert camera.trigger().lost_before == lost
-    camera.arm(2)
-    with pytest.raises(DeviceTimeout, match="no trigger line"):
-        camera.collect()
-
-
-def test_a_free_running_pylablib_camera_skips_what_began_before(world: PrbmWorld) -> None:
-    counting = CountingWorld()
-    emulator = SDK3Camera("any", counting)
-    camera = any_camera(emulator, trigger="free")
-    try:
-        camera.open()
-        camera.exposure_s = 10e-3
-        camera.roi = ROI(row=0, column=0, rows=16, columns=32)
-        for k in range(10):
-            counting.value = 200 + k
-            assert camera.trigger().data[5, 5] == 200 + k
-    finally:
-        camera.close()
-        emulator.stop()
-
-
-def test_a_class_that_does_not_exist_is_named() -> None:
-    for wrong in ("Andor.Zyla", "Nobody.Camera"):
-        camera = PylablibCamera("any", PylablibCamera.Options(camera=wrong, pixel_pitch="6.5 um"))
-        with pytest.raises(ConfigurationError, match=r"Zyla|Nobody"):
-            camera.open()
