@@ -33,7 +33,7 @@ class LeaseError(LabError):
 
 
 class InterlockError(LabError):
-    """A safety rule of the bench forbids the call."""
+    """A safety rule of the bench, or the instrument's own interlock, forbids the call."""
 
 
 class CalibrationError(LabError):

@@ -29,6 +29,7 @@ from drivers.contract import (
     ConfigurationError,
     DeviceError,
     Identity,
+    InterlockError,
     LabError,
     LimitError,
     Limits,
@@ -488,7 +489,7 @@ class SuperK(SupercontinuumLaser):
         with self._talk("emission") as bus:
             interlock = bus.laser.read(_INTERLOCK)
             if not _closed(interlock):
-                raise DeviceError(f"{self.name}.emission: refused; {self._report(bus)}")
+                raise InterlockError(f"{self.name}.emission: refused; {self._report(bus)}")
             self._check_power(bus)
             self._not_stopped(stops)
             bus.laser.write(_EMISSION, _ON)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from drivers.contract import DeviceError, Identity, LimitError, SupercontinuumLaser
+from drivers.contract import Identity, InterlockError, LimitError, SupercontinuumLaser
 from drivers.site import Site
 
 
@@ -50,7 +50,9 @@ class SimulatedSupercontinuum(SupercontinuumLaser):
 
     def _write_emission(self, value: bool) -> None:
         if value and self._world.parameters.source.tripped:
-            raise DeviceError(f"{self.name}.emission: the laser reports an open interlock; close it and reset the key")
+            raise InterlockError(
+                f"{self.name}.emission: the laser reports an open interlock; close it and reset the key"
+            )
         self._set("emission", value)
 
     def _read_power_fraction(self) -> float:

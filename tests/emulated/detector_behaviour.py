@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 import pytest
 import pyvisa
+from around import in_a_thread, left_behind
 
-from drivers.contract import ConfigurationError, DeviceError, DeviceTimeout, LabError, LimitError, Limits
+from drivers.contract import ConfigurationError, DeviceError, DeviceTimeout, LimitError, Limits
 from drivers.scpi_detector import ScpiDetector
 from simulators.emulators.scpi import ScpiEmulator
 from simulators.worlds.prbm import PrbmWorld
@@ -94,7 +93,7 @@ class DetectorBehaviour:
         device.measure()
         device.close()
         time.sleep(0.1)
-        descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+        before = left_behind()
         for _ in range(5):
             device.open()
             device.open()
@@ -102,8 +101,7 @@ class DetectorBehaviour:
             device.close()
             device.close()
         time.sleep(0.1)
-        assert len(os.listdir("/proc/self/fd")) <= descriptors
-        assert threading.active_count() <= threads
+        assert left_behind() == before
 
     def test_a_closed_detector_answers_nothing(self, device: ScpiDetector) -> None:
         device.close()
@@ -113,21 +111,12 @@ class DetectorBehaviour:
         assert not device._link.connected
 
     def test_a_call_that_waited_while_it_was_closed_does_not_open_it(self, device: ScpiDetector) -> None:
-        found: list[str] = []
-
-        def look() -> None:
-            try:
-                device.identity()
-            except LabError as error:
-                found.append(str(error))
-
         with device._link.talk("test"):
-            thread = threading.Thread(target=look)
-            thread.start()
+            thread, met = in_a_thread(device.identity)
             time.sleep(0.2)
             device.close()
         thread.join(10)
-        assert "open it" in found[0]
+        assert "open it" in str(met[0])
         assert not device._link.connected
 
     def test_an_instrument_that_does_not_answer_is_not_opened_and_leaks_nothing(self, emulator: ScpiEmulator) -> None:
@@ -138,9 +127,9 @@ class DetectorBehaviour:
                 device.open()
             if opening == 0:
                 time.sleep(0.1)
-                descriptors = len(os.listdir("/proc/self/fd"))
+                before = left_behind()
         time.sleep(0.1)
-        assert len(os.listdir("/proc/self/fd")) <= descriptors
+        assert left_behind() == before
         emulator.inject(None)
 
     def test_safe_ends_a_long_measurement_and_the_next_one_is_right(
@@ -148,24 +137,26 @@ class DetectorBehaviour:
     ) -> None:
         before_s = device.integration_s
         device.integration_s = self.longest_s
-        errors: list[str] = []
-
-        def measure() -> None:
-            try:
-                device.measure()
-            except DeviceError as error:
-                errors.append(str(error))
-
-        thread = threading.Thread(target=measure)
-        thread.start()
+        thread, met = in_a_thread(device.measure)
         time.sleep(0.3)
         begun = time.monotonic()
         device.safe()
         thread.join(10)
         assert time.monotonic() - begun < 5
-        assert "stopped by safe()" in errors[0]
+        assert "stopped by safe()" in str(met[0])
         device.integration_s = before_s
         assert self.reads(device, world)
+
+    def test_closing_ends_a_long_measurement(self, device: ScpiDetector) -> None:
+        device.integration_s = self.longest_s
+        thread, met = in_a_thread(device.measure)
+        time.sleep(0.3)
+        begun = time.monotonic()
+        device.close()
+        thread.join(10)
+        assert time.monotonic() - begun < 5
+        assert "stopped by safe()" in str(met[0])
+        assert not device._link.connected
 
     def test_safe_is_harmless_at_any_moment(self, emulator: ScpiEmulator, world: PrbmWorld) -> None:
         device = self.make(emulator)
@@ -237,12 +228,11 @@ class DetectorBehaviour:
 
         lose()
         time.sleep(0.1)
-        descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+        before = left_behind()
         for _ in range(3):
             lose()
         time.sleep(0.1)
-        assert len(os.listdir("/proc/self/fd")) <= descriptors
-        assert threading.active_count() <= threads
+        assert left_behind() == before
 
     def test_settings_survive_a_power_cycle_of_the_instrument(
         self, device: ScpiDetector, emulator: ScpiEmulator

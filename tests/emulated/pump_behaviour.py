@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import termios
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from around import in_a_thread, left_behind, wait
 
 from drivers.contract import (
     ConfigurationError,
@@ -48,15 +47,6 @@ class Table:
 
     def dark_within(self, seconds: float) -> bool:
         return wait(lambda: not self.state["pump_emission"][0] and self.power_w == 0.0, seconds)
-
-
-def wait(condition: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 class Setup(SimpleNamespace):
@@ -203,22 +193,19 @@ class PumpBehaviour:
             _ = s.device.power_w
 
     def test_opening_and_closing_leaves_nothing_behind(self, s: Setup) -> None:
-        def left() -> tuple[int, int]:
-            return len(os.listdir("/proc/self/fd")), threading.active_count()
-
         s.device.close()
-        before = left()
+        before = left_behind()
         for _ in range(3):
             s.device.open()
             s.device.close()
-        assert left() == before
+        assert left_behind() == before
 
     def test_an_emulator_leaves_nothing_behind(self) -> None:
-        before = len(os.listdir("/proc/self/fd")), threading.active_count()
+        before = left_behind()
         for _ in range(2):
             s = self.make()
             s.emulator.stop()
-        assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+        assert left_behind() == before
 
     def test_an_open_interlock_is_named_and_the_light_stays_off_when_it_closes(self, s: Setup) -> None:
         s.device.power_w = 3 * self.unit_w
@@ -237,8 +224,7 @@ class PumpBehaviour:
         s.device.power_w = 3 * self.unit_w
         s.device.emission = True
         s.emulator.inject("mute")
-        reading = threading.Thread(target=self._read, args=(s.device,))
-        reading.start()
+        reading, _ = in_a_thread(lambda: s.device.power_w)
         time.sleep(0.05)
         began = time.monotonic()
         with contextlib.suppress(DeviceError):
@@ -247,15 +233,10 @@ class PumpBehaviour:
         reading.join()
         assert s.table.dark_within(1.0)
 
-    @staticmethod
-    def _read(device: Any) -> None:
-        with contextlib.suppress(LabError):
-            _ = device.power_w
-
     def test_safe_ends_the_wait_for_light(self, s: Setup) -> None:
         s.device.power_w = 3 * self.unit_w
         s.emulator.mutate("dark")
-        thread, found = self._in_a_thread(lambda: setattr(s.device, "emission", True))
+        thread, found = in_a_thread(lambda: setattr(s.device, "emission", True))
         time.sleep(0.3)
         s.device.safe()
         thread.join(2.0 + SLACK_S)
@@ -266,7 +247,7 @@ class PumpBehaviour:
     def test_light_that_was_asked_for_before_safe_came_stays_off(self, s: Setup) -> None:
         s.device.power_w = 3 * self.unit_w
         with s.device._link.talk("test"):  # so that the other thread waits for its turn
-            thread, found = self._in_a_thread(lambda: setattr(s.device, "emission", True))
+            thread, found = in_a_thread(lambda: setattr(s.device, "emission", True))
             time.sleep(0.2)
             s.device.safe()
         thread.join(2.0 + SLACK_S)
@@ -303,7 +284,7 @@ class PumpBehaviour:
     def test_a_line_lost_while_light_is_awaited_ends_the_wait_in_the_dark(self, s: Setup) -> None:
         s.device.power_w = 3 * self.unit_w
         s.emulator.mutate("dark")
-        thread, found = self._in_a_thread(lambda: setattr(s.device, "emission", True))
+        thread, found = in_a_thread(lambda: setattr(s.device, "emission", True))
         time.sleep(0.3)
         s.device._link.drop()
         thread.join(2.0 + SLACK_S)
@@ -323,26 +304,12 @@ class PumpBehaviour:
 
     def test_a_call_that_waited_while_it_was_closed_does_not_open_it(self, s: Setup) -> None:
         with s.device._link.talk("test"):
-            thread, found = self._in_a_thread(lambda: s.device.power_w)
+            thread, found = in_a_thread(lambda: s.device.power_w)
             time.sleep(0.2)
             s.device.close()
         thread.join(2.0 + SLACK_S)
         assert "open it" in str(found[0])
         assert not s.device._link.connected
-
-    @staticmethod
-    def _in_a_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[BaseException]]:
-        found: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                act()
-            except LabError as error:
-                found.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread, found
 
     # --- faults -----------------------------------------------------------------------------------------------------
 
@@ -369,20 +336,20 @@ class PumpBehaviour:
             _ = s.device.power_w
 
         lose()
-        before = len(os.listdir("/proc/self/fd")), threading.active_count()
+        before = left_behind()
         for _ in range(3):
             lose()
-        assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+        assert left_behind() == before
 
     def test_a_laser_that_does_not_answer_is_not_opened_and_leaks_nothing(self, hasty: Setup) -> None:
         s = hasty
         s.device.close()
-        before = len(os.listdir("/proc/self/fd")), threading.active_count()
+        before = left_behind()
         s.emulator.inject("mute")
         for _ in range(2):
             with pytest.raises(DeviceTimeout):
                 s.device.open()
-        assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+        assert left_behind() == before
         with pytest.raises(DeviceError, match="open it"):
             _ = s.device.power_w
 

@@ -8,17 +8,19 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from around import in_a_thread, left_behind, wait
 
-from drivers.contract import DeviceError, DeviceTimeout, LabError, LimitError, Limits
+from drivers.contract import DeviceError, DeviceTimeout, InterlockError, LabError, LimitError, Limits
 from drivers.nkt_superk import SuperK
 from simulators.emulators.nkt import (
     ACK,
@@ -75,15 +77,6 @@ def superk() -> Iterator[tuple[SuperK, Interbus]]:
 
 def lit(emulator: Interbus) -> bool:
     return bool(emulator.world.state["emission"][0])
-
-
-def eventually(condition: Callable[[], bool], within_s: float) -> bool:
-    until_s = time.monotonic() + within_s
-    while time.monotonic() < until_s:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
 
 
 def raw_exchange(port: str, line: bytes) -> bytes:
@@ -314,7 +307,7 @@ def test_light_comes_up_when_emission_is_on_and_follows_the_power(superk: Any) -
     assert emulator.world.state["power_fraction"][0] == 0.7
     laser.emission = False
     assert not laser.emission
-    assert eventually(lambda: not lit(emulator), 1.0)
+    assert wait(lambda: not lit(emulator), 1.0)
 
 
 def test_a_table_that_is_set_up_anew_still_gets_the_lasers_light(superk: Any) -> None:
@@ -322,7 +315,7 @@ def test_a_table_that_is_set_up_anew_still_gets_the_lasers_light(superk: Any) ->
     laser.power_fraction = 0.3
     laser.emission = True
     emulator.world.begin("another session")
-    assert eventually(lambda: lit(emulator) and emulator.world.state["power_fraction"][0] == 0.3, 1.0)
+    assert wait(lambda: lit(emulator) and emulator.world.state["power_fraction"][0] == 0.3, 1.0)
 
 
 def test_options_say_what_is_wrong_with_them() -> None:
@@ -383,41 +376,23 @@ def test_safe_from_another_thread_ends_a_switching_on_and_the_light_stays_off() 
 
 def test_light_that_was_asked_for_before_safe_came_stays_off(superk: Any) -> None:
     laser, emulator = superk
-    found: list[str] = []
-
-    def light() -> None:
-        try:
-            laser.emission = True
-        except LabError as error:
-            found.append(str(error))
-
     with laser._link.talk("test"):  # so that the other thread waits for its turn
-        thread = threading.Thread(target=light)
-        thread.start()
+        thread, met = in_a_thread(lambda: setattr(laser, "emission", True))
         time.sleep(0.2)
         laser.safe()
     thread.join(5.0)
-    assert "safe()" in found[0]
+    assert "safe()" in str(met[0])
     assert not emulator.emitting
 
 
 def test_a_call_that_waited_while_it_was_closed_does_not_open_it(superk: Any) -> None:
     laser, _ = superk
-    found: list[str] = []
-
-    def look() -> None:
-        try:
-            _ = laser.power_fraction
-        except LabError as error:
-            found.append(str(error))
-
     with laser._link.talk("test"):
-        thread = threading.Thread(target=look)
-        thread.start()
+        thread, met = in_a_thread(lambda: laser.power_fraction)
         time.sleep(0.2)
         laser.close()
     thread.join(5.0)
-    assert "open it" in found[0]
+    assert "open it" in str(met[0])
     assert not laser._link.connected
 
 
@@ -438,25 +413,23 @@ def test_opening_and_closing_again_and_again_leaves_no_file_and_no_thread_behind
     laser.close()
     laser.open()
     laser.close()
-    files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    before = left_behind()
     for _ in range(5):
         laser.open()
         laser.emission = True
         laser.close()
-    assert len(os.listdir("/proc/self/fd")) == files
-    assert threading.active_count() == threads
+    assert left_behind() == before
 
 
 def test_the_emulator_leaves_nothing_behind_either() -> None:
     emulator = Interbus("source", make_world())
-    files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    before = left_behind()
     for _ in range(3):
         port = emulator.start()["port"]
         emulator.stop()
         emulator.stop()
     assert not os.path.lexists(port)
-    assert len(os.listdir("/proc/self/fd")) == files
-    assert threading.active_count() == threads
+    assert left_behind() == before
 
 
 def test_a_port_in_use_by_another_program_is_refused(superk: Any) -> None:
@@ -486,7 +459,7 @@ def test_feeding_ends_when_emission_is_off(superk: Any) -> None:
     laser, emulator = superk
     laser.emission = True
     laser.emission = False
-    assert eventually(lambda: not any(t.name == "source-watchdog" for t in threading.enumerate()), 2.0)
+    assert wait(lambda: not any(t.name == "source-watchdog" for t in threading.enumerate()), 2.0)
     before = emulator._telegrams
     time.sleep(1.2)
     assert emulator._telegrams == before
@@ -576,7 +549,7 @@ def test_a_broken_line_is_a_typed_error_in_time_and_emission_is_not_left_on(faul
             with pytest.raises(DeviceError, match="source"):
                 act()
             assert time.monotonic() - began_s <= TIMEOUT_S + 1.0 + SLACK_S
-        assert eventually(lambda: not emulator.emitting and not lit(emulator), 2.5 + SLACK_S)
+        assert wait(lambda: not emulator.emitting and not lit(emulator), 2.5 + SLACK_S)
         emulator.inject(None)
         time.sleep(0.1)
         assert laser.power_fraction == 0.5
@@ -585,13 +558,31 @@ def test_a_broken_line_is_a_typed_error_in_time_and_emission_is_not_left_on(faul
         assert emulator.emitting
 
 
+def test_a_port_that_takes_no_more_is_an_error_in_time_and_the_watchdog_ends_the_light() -> None:
+    with bench(driver={"timeout": f"{TIMEOUT_S} s"}) as (laser, emulator):
+        laser.emission = True
+        line = emulator._line
+        assert line is not None
+        termios.tcflow(line[1], termios.TCOOFF)
+        try:
+            for act in (lambda: laser.power_fraction, laser.safe):
+                began_s = time.monotonic()
+                with pytest.raises(DeviceError, match="source"):
+                    act()
+                assert time.monotonic() - began_s <= TIMEOUT_S + 1.0 + SLACK_S
+            assert wait(lambda: not emulator.emitting, 2.5 + SLACK_S)
+        finally:
+            termios.tcflow(line[1], termios.TCOON)
+        assert laser.power_fraction == 0.0
+
+
 @pytest.mark.parametrize("fault", ["mute", "late", "corrupt-crc", "port-loss"])
 def test_emission_is_not_left_on_even_if_nobody_looks_while_the_line_is_broken(fault: str) -> None:
     with bench(driver={"watchdog": "1 s", "timeout": "0.4 s"}) as (laser, emulator):
         laser.emission = True
         emulator.inject(fault)
-        assert eventually(lambda: not emulator.emitting, 3.0 + SLACK_S)
-        assert eventually(lambda: not any(t.name == "source-watchdog" for t in threading.enumerate()), 3.0)
+        assert wait(lambda: not emulator.emitting, 3.0 + SLACK_S)
+        assert wait(lambda: not any(t.name == "source-watchdog" for t in threading.enumerate()), 3.0)
         emulator.inject(None)
         time.sleep(0.5)
         assert not laser.emission
@@ -602,12 +593,7 @@ def test_safe_is_in_time_though_others_wait_for_a_mute_laser() -> None:
         laser.emission = True
         emulator.inject("mute")
 
-        def look() -> None:
-            with suppress(LabError):
-                _ = laser.power_fraction
-
-        looking = threading.Thread(target=look)
-        looking.start()
+        looking, _ = in_a_thread(lambda: laser.power_fraction)
         time.sleep(0.05)
         began_s = time.monotonic()
         with pytest.raises(DeviceError):
@@ -647,7 +633,7 @@ def test_an_answer_that_gets_lost_now_and_then_and_a_busy_module_are_asked_again
 def test_an_open_interlock_refuses_emission_with_the_instruments_reason_and_opening_it_turns_the_light_off() -> None:
     with bench() as (laser, emulator):
         emulator.inject("interlock-open")
-        with pytest.raises(DeviceError, match="door switch is open"):
+        with pytest.raises(InterlockError, match="door switch is open"):
             laser.emission = True
         assert not emulator.emitting
         emulator.inject(None)
@@ -664,7 +650,7 @@ def test_an_open_interlock_refuses_emission_with_the_instruments_reason_and_open
 def test_an_interlock_that_waits_for_its_reset_is_said_so(superk: Any) -> None:
     laser, emulator = superk
     emulator._laser._write_interlock(b"\x00")
-    with pytest.raises(DeviceError, match="waiting for its reset"):
+    with pytest.raises(InterlockError, match="waiting for its reset"):
         laser.emission = True
     assert not emulator.emitting
 
@@ -674,7 +660,7 @@ def test_a_tripped_laser_of_the_world_refuses_emission() -> None:
         parameters=SimpleNamespace(source=SimpleNamespace(tripped=True)), state=np.zeros(1, np.dtype(CONTROLS))
     )
     with bench(world) as (laser, emulator):
-        with pytest.raises(DeviceError, match="interlock open"):
+        with pytest.raises(InterlockError, match="interlock open"):
             laser.emission = True
         assert not emulator.emitting
 
@@ -731,10 +717,10 @@ def test_losing_the_port_again_and_again_leaks_nothing(superk: Any) -> None:
         _ = laser.power_fraction
 
     lose()
-    files = len(os.listdir("/proc/self/fd"))
+    before = left_behind()
     for _ in range(5):
         lose()
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert left_behind() == before
 
 
 def test_the_wrong_kind_of_module_is_named() -> None:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from pump_behaviour import TIMEOUT_S, PumpBehaviour, Setup, wait
+from around import wait
+from pump_behaviour import TIMEOUT_S, PumpBehaviour, Setup
 
 from drivers.coherent_obis import Obis
 from drivers.contract import DeviceError, DeviceTimeout, LimitError

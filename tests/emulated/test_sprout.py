@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 import pytest
-from pump_behaviour import PumpBehaviour, Setup, wait
+from around import wait
+from pump_behaviour import PumpBehaviour, Setup
 
 from drivers.contract import ConfigurationError
 from drivers.sprout import Sprout

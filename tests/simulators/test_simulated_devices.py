@@ -11,7 +11,7 @@ import pytest
 from prbm_table import lit_world, on_pulse
 from scipy import stats
 
-from drivers.contract import ROI, DeviceError, DeviceTimeout, LimitError, Limits, Sequence
+from drivers.contract import ROI, DeviceError, DeviceTimeout, InterlockError, LimitError, Limits, Sequence
 from simulators.clock import VirtualClock
 from simulators.devices.camera import SimulatedCamera
 from simulators.devices.photodetector import SimulatedPhotodetector
@@ -654,7 +654,7 @@ def test_a_tripped_laser_refuses_emission() -> None:
     world = lit_world(source={"tripped": True})
     source = SimulatedSupercontinuum("source", world)
     source.open()
-    with pytest.raises(DeviceError, match=r"source\.emission: .*open interlock"):
+    with pytest.raises(InterlockError, match=r"source\.emission: .*open interlock"):
         source.emission = True
     assert not source.emission
 
