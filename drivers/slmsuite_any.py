@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import logging
 import queue
 import threading
@@ -530,7 +531,7 @@ class AnySlmsuiteSLM(SlmsuiteSLM):
 
         def make() -> Line:
             with contextlib.nullcontext() if access is None else pyglet_display(self.name, access):
-                slm = factory(**{"wav_um": self._options.wavelength * 1e6, **self._of.keywords})
+                slm = self._made(factory)
             made.append(Line(hand, slm, timeout_s) if access is None else WindowLine(hand, slm, timeout_s, lock))
             return made[0]
 
@@ -545,6 +546,16 @@ class AnySlmsuiteSLM(SlmsuiteSLM):
         except BaseException:
             hand.end(undo, _CLOSE_S)
             raise
+
+    def _made(self, factory: Any) -> Any:
+        keywords = {"wav_um": self._options.wavelength * 1e6, **self._of.keywords}
+        try:
+            return factory(**keywords)
+        except TypeError as error:
+            raise ConfigurationError(
+                f"{self.name}: {self._of.slm_class} does not take keywords = {self._of.keywords} ({error}); it takes "
+                f"{inspect.signature(factory)}"
+            ) from error
 
     def _factory(self) -> Any:
         module_name, _, class_name = self._of.slm_class.rpartition(".")

@@ -10,56 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from screens import COLUMNS, ROWS, BlankTable, arrives, elsewhere, gray_on_panel, pattern, shown, small_world
 
 from drivers.contract import ConfigurationError, DeviceError, DeviceTimeout, LimitError, Sequence
-from drivers.slmsuite_any import AnySlmsuiteSLM
 from drivers.slmsuite_screen import ScreenSLM
 from drivers.x11 import Display
 from simulators.emulators.screen import Panel, Screen, ScreenOptions
-from simulators.worlds.prbm import PrbmParameters, PrbmWorld
+from simulators.worlds.prbm import PrbmWorld
 
-ROWS, COLUMNS = 24, 48
 CHECKS = ("lock", "size", "panel", "gamma", "window", "pixels")
 SLACK_S = 3.0
 TIMEOUT_S = 4.0
-
-
-def small_world() -> PrbmWorld:
-    """A table whose panel is as small as it can be, in real time."""
-    parameters = PrbmParameters.model_validate(
-        {
-            "slm": {"rows": ROWS, "columns": COLUMNS},
-            "optics": {"first_row": 3, "bands": 6},
-            "camera": {"rows": 200, "columns": 300, "axis_row": 90, "axis_column": 140},
-        }
-    )
-    world = PrbmWorld(parameters, PrbmWorld.clock_of_kind("real"))
-    world.write(np.ones((2, 2), np.uint8), 0, 0)  # compiles what is compiled
-    world.write(np.zeros((2, 2), np.uint8), 0, 0)
-    return world
-
-
-def gray_on_panel(world: PrbmWorld) -> NDArray[np.float64]:
-    """Levels, exact to a rounding error of the phases that the panel keeps."""
-    levels: NDArray[np.float64] = world.panel.phase * (256 / (2 * np.pi))
-    assert np.abs(levels - np.rint(levels)).max() < 1e-9
-    return np.rint(levels)
-
-
-def arrives(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
-    """Whether a condition becomes true."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -110,33 +76,11 @@ def slm(make: Callable[..., ScreenSLM]) -> ScreenSLM:
     return make()
 
 
-def pattern(seed: int, shape: tuple[int, int] = (ROWS, COLUMNS)) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def shown(emulator: Screen) -> NDArray[np.uint8]:
-    """What the X server has in its frame buffer, asked without the driver's code or library."""
-    client = emulator._hand
-    assert client is not None
-    place = client.panel(second=True)
-    assert place is not None
-    green = client.green(place)
-    assert green is not None
-    return green
-
-
 # --- patterns ---------------------------------------------------------------------------------------------------------
 
 
 def test_two_hundred_random_patterns_of_full_size_are_pixel_exact_on_the_second_screen() -> None:
-    parameters = SimpleNamespace(slm=SimpleNamespace(rows=1080, columns=1920, pitch=8e-6))
-    on_table = SimpleNamespace(
-        parameters=parameters,
-        state=np.zeros(1, np.dtype([("stop", np.uint8, (16,))])),
-        attach=lambda device, what: 0,
-        write=lambda gray, row, column: 0,
-    )
-    emulator = Screen("slm", on_table)
+    emulator = Screen("slm", BlankTable(1080, 1920))
     try:
         slm = driver(emulator.start(), timeout="10 s")
         slm.open()
@@ -511,19 +455,6 @@ slm.close()
 """
 
 
-def elsewhere(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A Python program in another process."""
-    root = Path(__file__).resolve().parents[2]
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(root)},
-    )
-
-
 def test_a_second_process_on_the_same_screen_is_refused(slm: ScreenSLM, server: tuple[Screen, dict[str, Any]]) -> None:
     where = (str(server[1]["display"]), server[1]["x_display"], server[1]["x_authority"])
     second = elsewhere(OPENS, *where)
@@ -536,16 +467,14 @@ def test_a_second_process_on_the_same_screen_is_refused(slm: ScreenSLM, server: 
 
 def test_the_process_outlives_its_x_server() -> None:
     program = """
-from types import SimpleNamespace
 import numpy as np
+from screens import BlankTable
 from drivers.contract import DeviceError
 from drivers.slmsuite_screen import ScreenSLM
 from simulators.emulators.screen import Screen
 
-table = SimpleNamespace(parameters=SimpleNamespace(), state=np.zeros(1, np.dtype([("x", np.uint8)])),
-                        attach=lambda device, what: 0, write=lambda gray, row, column: 0)
 for _ in range(2):
-    emulator = Screen("slm", table, Screen.Options(rows=24, columns=48))
+    emulator = Screen("slm", BlankTable())
     slm = ScreenSLM("slm", ScreenSLM.Options(**emulator.start()))
     slm.open()
     slm.write_gray(np.full((24, 48), 9, np.uint8))
@@ -722,12 +651,9 @@ def test_a_stopped_screen_leaves_nothing_behind_and_starts_again(world: PrbmWorl
 def test_the_server_goes_when_the_emulators_process_is_killed() -> None:
     program = """
 import os, signal
-from types import SimpleNamespace
-import numpy as np
+from screens import BlankTable
 from simulators.emulators.screen import Screen
-table = SimpleNamespace(parameters=SimpleNamespace(), state=np.zeros(1, np.dtype([("x", np.uint8)])),
-                        attach=lambda device, what: 0, write=lambda gray, row, column: 0)
-emulator = Screen("slm", table, Screen.Options(rows=24, columns=48))
+emulator = Screen("slm", BlankTable())
 emulator.start()
 print(emulator._server.pid, emulator._folder, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -749,55 +675,3 @@ def test_an_unknown_fault_is_refused(screen: Screen) -> None:
         screen.inject("interlock-open")
     with pytest.raises(ConfigurationError, match="no mutation 'dark'"):
         screen.mutate("dark")
-
-
-# --- any SLM of slmsuite ----------------------------------------------------------------------------------------------
-
-
-def any_slm(slm_class: str, keywords: dict[str, Any], **more: Any) -> AnySlmsuiteSLM:
-    return AnySlmsuiteSLM("slm", AnySlmsuiteSLM.Options(slm_class=slm_class, keywords=keywords, **more))
-
-
-SIMULATED = "slmsuite.hardware.slms.simulated.SimulatedSLM"
-
-
-def test_any_slm_of_slmsuite_is_written_by_the_name_of_its_class() -> None:
-    slm = any_slm(SIMULATED, {"resolution": [COLUMNS, ROWS], "pitch_um": [8, 8]})
-    slm.open()
-    assert (slm.rows, slm.columns, slm.levels) == (ROWS, COLUMNS, 256)
-    assert slm.pixel_pitch_m == pytest.approx(8e-6)
-    slm.write_gray(pattern(38))
-    slm.write(np.full((2, 2), np.pi), 3, 4)
-    expected = pattern(38)
-    expected[3:5, 4:6] = 128
-    assert np.array_equal(slm.read_back(), expected)
-    assert "SimulatedSLM" in slm.identity().model
-    slm.close()
-
-
-def test_an_slm_of_ten_bits_has_its_own_levels() -> None:
-    slm = any_slm(SIMULATED, {"resolution": [COLUMNS, ROWS], "bitdepth": 10})
-    slm.open()
-    assert slm.levels == 1024
-    slm.write(np.full((2, 2), np.pi))
-    assert slm.read_back()[0, 0] == 512
-    slm.close()
-
-
-@pytest.mark.parametrize(
-    ("slm_class", "said"),
-    [
-        ("slmsuite.hardware.slms.nowhere.Nothing", "needed is module and class"),
-        ("slmsuite.hardware.slms.simulated.Nothing", "needed is module and class"),
-        ("Nothing", "needed is module and class"),
-        ("os.path.join", "no SLM of slmsuite"),
-    ],
-)
-def test_a_class_that_is_no_slm_is_a_configuration_error(slm_class: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
-        any_slm(slm_class, {}).open()
-
-
-def test_wrong_keywords_are_an_error_that_repeats_the_vendors() -> None:
-    with pytest.raises(DeviceError, match="resolution"):
-        any_slm(SIMULATED, {"size": [COLUMNS, ROWS]}).open()
