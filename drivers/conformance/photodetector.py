@@ -20,6 +20,12 @@ def _mean_w(rig: Rig, readings: int = 4) -> float:
 
 
 @PHOTODETECTOR.check
+def readings_come_in_time(rig: Rig) -> None:
+    """Within integration and what an instrument needs besides."""
+    in_time("a reading", rig.subject.measure, rig.subject.integration_s + SLOWEST_READ_S)
+
+
+@PHOTODETECTOR.check
 def reads_nothing_in_the_dark(rig: Rig) -> None:
     """Less than a hundredth of what it reads in the light."""
     lit_w = rig.watts_at_meter("supercontinuum", 0.36)
@@ -54,19 +60,14 @@ def readings_are_new(rig: Rig) -> None:
 @PHOTODETECTOR.check
 def readings_tell_their_time(rig: Rig) -> None:
     """They begin before they end, take the integration time, and follow one another."""
-    first, second = rig.subject.measure(), rig.subject.measure()
-    for reading in (first, second):
-        taken_s = (reading.end_ns - reading.start_ns) / 1e9
-        expect(taken_s > 0, f"a reading of {taken_s} s")
-        near("integration", taken_s, rig.subject.integration_s, relative=0.5, absolute=0.02)
-    expect(second.start_ns >= first.start_ns, "a reading began before the one that was taken earlier")
-    expect(abs(first.utc_start_ns - time.time_ns()) < 86_400e9, "utc_start_ns is not today")
-
-
-@PHOTODETECTOR.check
-def readings_come_in_time(rig: Rig) -> None:
-    """Within integration and what an instrument needs besides."""
-    in_time("a reading", rig.subject.measure, rig.subject.integration_s + SLOWEST_READ_S)
+    readings = [rig.subject.measure() for _ in range(5)]
+    taken_s = [(reading.end_ns - reading.start_ns) / 1e9 for reading in readings]
+    expect(min(taken_s) > 0, f"a reading of {min(taken_s)} s")
+    # The shortest: where a busy machine stalls between question and answer, a reading honestly says so.
+    near("integration", min(taken_s), rig.subject.integration_s, relative=0.5, absolute=0.02)
+    starts = [reading.start_ns for reading in readings]
+    expect(starts == sorted(starts), "a reading began before the one that was taken earlier")
+    expect(abs(readings[0].utc_start_ns - time.time_ns()) < 86_400e9, "utc_start_ns is not today")
 
 
 @PHOTODETECTOR.check
