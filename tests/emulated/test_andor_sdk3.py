@@ -291,6 +291,43 @@ def test_a_frame_that_somebody_else_triggered_is_dropped(
     assert camera.trigger().data[20, 20] == 6
 
 
+@pytest.mark.timeout(900)
+def test_no_frame_is_stale_and_every_loss_is_told_in_ten_thousand_with_random_delays() -> None:
+    world = CountingWorld()
+    emulator = SDK3Camera("camera", world)
+    camera = camera_on(emulator, timeout="0.5 s")
+    rng = random.Random(20261126)
+    emulator.delay = lambda: delays.pop()
+    delays: list[float] = []
+    try:
+        camera.open()
+        camera.exposure_s = 1e-3
+        lost = spoiled = failed = came = 0
+        for k in range(10_000):
+            kind = rng.random()
+            late_s = rng.uniform(0.6, 0.8) if kind < 0.003 else rng.uniform(0, 0.03) if kind < 0.05 else 0.0
+            delays[:] = [rng.uniform(0, 0.005) if 0.05 <= kind < 0.3 else late_s]
+            if kind > 0.998:
+                emulator.lose(1)
+            spoiled += late_s > 0.5 or kind > 0.998
+            world.value = 3 + k
+            asked_ns = time.monotonic_ns()
+            try:
+                frame = camera.trigger(pattern_id=k)
+            except DeviceTimeout:
+                lost, failed = lost + 1, failed + 1
+                continue
+            assert frame.data[20, 20] == 3 + k
+            assert frame.start_ns >= asked_ns
+            assert (frame.frame_id, frame.pattern_id, frame.lost_before) == (k, k, lost)
+            lost, came = 0, came + 1
+    finally:
+        camera.close()
+        emulator.stop()
+    assert came + failed == 10_000
+    assert 30 <= spoiled <= failed < 2 * spoiled  # a machine that is busy may be late by itself now and then
+
+
 def test_lost_frames_are_reported_exactly(counting: tuple[AndorSDK3, SDK3Camera, CountingWorld]) -> None:
     camera, emulator, _ = counting
     first = camera.trigger()
