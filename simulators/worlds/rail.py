@@ -82,7 +82,8 @@ class RailWorld(PrbmWorld):
         electrons = np.full((rows, columns), power_w * self._electrons_per_watt(exposure_s))
         if power_w:
             phase = self._panel_phase(start_ns * 1e-9, exposure_s)[row : row + rows, column : column + columns]
-            electrons[: phase.shape[0], : phase.shape[1]] *= (1 + np.cos(phase)) / 2
+            if phase.any():  # few frames of a whole sensor are of a panel that shows something
+                electrons[: phase.shape[0], : phase.shape[1]] *= (1 + np.cos(phase)) / 2
         return electrons
 
     def _panel_phase(self, start_s: float, exposure_s: float) -> NDArray[np.float64]:
