@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from drivers import aravis
-from drivers.aside import Aside
+from drivers.aravis_library import AravisError, library
+from drivers.aravis_line import GRACE_S, Instant, Line, ends, on_steps
 from drivers.contract import ROI, ConfigurationError, DeviceError, Identity, LimitError, Limits
 from drivers.pylablib_camera import Burst, SequenceCamera, Taken
 from drivers.quantity import Metres, Seconds
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class _Format(NamedTuple):
@@ -50,7 +48,7 @@ _FORMATS = {
 }
 """What a pixel is read as without unpacking, the deepest first."""
 
-_AS_THEY_ARE: dict[str, str | int | bool] = {
+_PLAIN: dict[str, str | int | bool] = {
     "BinningHorizontal": 1,
     "BinningVertical": 1,
     "DecimationHorizontal": 1,
@@ -72,144 +70,13 @@ _AS_THEY_ARE: dict[str, str | int | bool] = {
 
 _SLICE_S = 0.05
 """Longest wait in the library; in between, `safe` is heard."""
-_GRACE_S = 0.5
-"""For bringing the camera to a defined state after the time-out."""
 _RING_FRAMES = 4
 _RETRY_S = 0.25
 _DRIFT = 50e-6
 """Most by which a camera's clock runs wrong."""
 _LINK_BYTES_PER_S = 118e6
 """Pixels that gigabit Ethernet carries."""
-_LAST_NUMBER = 0xFFFF
-"""After it, frames are numbered from 1 again."""
 _FEW_COUNTS = 8
-
-
-class _Instant(NamedTuple):
-    """The camera's clock read once: its time, the driver's clock after that, and how long the reading took."""
-
-    clock_ns: int
-    at_ns: int
-    took_ns: int
-
-
-class _Line:
-    """A connection, as `SequenceCamera` sees it: one camera, the thread that speaks to it, at most one stream."""
-
-    def __init__(self, name: str, left_s: Callable[[], float]) -> None:
-        self._aside = Aside(f"{name} Aravis")
-        self._left_s = left_s
-        self._camera: aravis.Camera | None = None
-        self.stream: aravis.Stream | None = None
-        self.source = ""
-        self.has_clock = False
-        self.counts = False
-        self.last_number: int | None = None
-        self.unnumbered = 0
-
-    def open(self, make: Callable[[], aravis.Camera]) -> None:
-        """Connect."""
-
-        def connect() -> None:
-            self._camera = make()
-
-        self._aside.ask(connect, self._left_s())
-
-    def ask(self, act: Callable[[aravis.Camera], T]) -> T:
-        """What a camera answers. Raises TimeoutError, AravisError, ConnectionError."""
-        camera = self._camera
-        if camera is None or not camera.obeys():
-            raise ConnectionError("control of the camera was lost: its heartbeat stayed away")
-        return self._aside.ask(lambda: act(camera), self._left_s())
-
-    def lost(self) -> bool:
-        """Whether the camera is known to be gone."""
-        return self._camera is not None and not self._camera.obeys()
-
-    def leave(self) -> bool:
-        """Disconnect, as soon as the library returns from what it is waiting for; whether that has happened."""
-        self._aside.leave(self._close)
-        return self.left(0.0 if self._aside.hangs else _GRACE_S)
-
-    def left(self, within_s: float) -> bool:
-        """Whether it is disconnected, by then."""
-        return self._aside.left(within_s)
-
-    def _close(self) -> None:
-        with contextlib.suppress(OSError, aravis.AravisError):
-            if self.stream is not None and self._camera is not None and self._camera.obeys():
-                self._camera.stop()
-        self._drop_stream()
-        if self._camera is not None:
-            self._camera.close()
-
-    def _drop_stream(self) -> None:
-        stream, self.stream = self.stream, None
-        if stream is not None:
-            stream.close()
-
-    # --- what SequenceCamera asks -----------------------------------------------------------------------------------
-
-    def get_detector_size(self) -> tuple[int, int]:
-        """Columns and rows of what can be read out."""
-
-        def size(camera: aravis.Camera) -> tuple[int, int]:
-            camera.put_region(aravis.Region(0, 0, 0, 0))  # only the corner: limits of the size depend on it
-            (c_low, c_high, c_step), (r_low, r_high, r_step) = camera.steps("Width"), camera.steps("Height")
-            return c_high - (c_high - c_low) % c_step, r_high - (r_high - r_low) % r_step
-
-        return self.ask(size)
-
-    def get_exposure(self) -> float:
-        """Exposure time, s."""
-        return self.ask(aravis.Camera.exposure_s)
-
-    def set_exposure(self, exposure_s: float) -> None:
-        """Set it, s."""
-        self.ask(lambda camera: camera.put_exposure_s(exposure_s))
-
-    def acquisition_in_progress(self) -> bool:
-        """Whether a trigger would be answered."""
-        return self.stream is not None and not self.lost()
-
-    def stop_acquisition(self) -> None:
-        """Answer no more triggers; the stream's port is closed, so that nothing that is under way can come in."""
-
-        def stop(camera: aravis.Camera) -> None:
-            try:
-                camera.stop()
-            finally:
-                self._drop_stream()
-
-        if self.stream is not None:
-            self.ask(stop)
-
-    # --- frames -----------------------------------------------------------------------------------------------------
-
-    def begin(self, camera: aravis.Camera, source: str, buffers: int, resend: bool, frames: int | None) -> None:
-        """Start a stream whose frames answer this trigger; after so many ``frames``, further triggers do nothing."""
-        if self.source != source:
-            camera.put_trigger(source)
-            self.source = source
-        if self.counts:
-            camera.put("AcquisitionMode", "Continuous" if frames is None else "MultiFrame")
-            if frames is not None:
-                camera.put("AcquisitionFrameCount", frames)
-        self.last_number, self.unnumbered = None, 0
-        self.stream = camera.stream(buffers, resend)
-        camera.start()
-
-    def missing_before(self, buffer: aravis.Buffer) -> int:
-        """Frames that the camera numbered between the last one and this, and of which nothing came."""
-        if not buffer.number:
-            self.unnumbered += 1  # it lost even its leader; the gap that it leaves is not another frame
-            return 0
-        last, self.last_number = self.last_number, buffer.number
-        known, self.unnumbered = self.unnumbered, 0
-        if last is None:
-            return 0
-        gap = (buffer.number - last - 1) % _LAST_NUMBER
-        return max(gap - known, 0) if gap < _LAST_NUMBER // 2 else 0
 
 
 class AravisGigE(SequenceCamera):
@@ -252,8 +119,8 @@ class AravisGigE(SequenceCamera):
         super().__init__(name, options.timeout, options.most_buffer_bytes)
         self._options = options
         self.trigger_line = options.external_trigger
-        self._line: _Line | None = None
-        self._leaving: _Line | None = None
+        self._line: Line | None = None
+        self._leaving: Line | None = None
         self._deadline = 0.0
         self._opening = False
         self._format = _FORMATS["Mono8"]
@@ -261,7 +128,7 @@ class AravisGigE(SequenceCamera):
         self._window = ROI(row=0, column=0, rows=0, columns=0)
         self._pitch_m = 0.0
         self._identity = Identity(model="", serial="", firmware="")
-        self._instant = _Instant(0, 0, 0)
+        self._instant = Instant(0, 0, 0)
         self._armed_at = self._instant
 
     @classmethod
@@ -296,12 +163,12 @@ class AravisGigE(SequenceCamera):
             yield
 
     def _left_s(self) -> float:
-        return max(self._deadline - time.monotonic(), _GRACE_S)
+        return max(self._deadline - time.monotonic(), GRACE_S)
 
     def _make(self) -> Any:
         o = self._options
         try:
-            lib = aravis.library(o.library.expanduser().resolve() if o.library is not None else None)
+            lib = library(o.library.expanduser().resolve() if o.library is not None else None)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.name}: {error}") from error
         if self._leaving is not None and not self._leaving.left(self._left_s()):
@@ -309,13 +176,13 @@ class AravisGigE(SequenceCamera):
         self._leaving = None
         give_up = time.monotonic() + max(self._left_s(), o.heartbeat + _RETRY_S if self._opening else 0.0)
         while True:
-            line = _Line(self.name, self._left_s)
+            line = Line(self.name, self._left_s)
             try:
-                line.open(lambda: aravis.Camera(lib, *_ends(o.address)))
+                line.open(lambda: aravis.Camera(lib, *ends(o.address)))
                 break
             except BaseException as error:
                 self._disconnect(line)
-                denied = isinstance(error, aravis.AravisError) and error.denied
+                denied = isinstance(error, AravisError) and error.denied
                 if not denied or time.monotonic() + _RETRY_S > give_up:
                     raise
             time.sleep(_RETRY_S)
@@ -342,14 +209,14 @@ class AravisGigE(SequenceCamera):
                 f"{wanted!r}; correct the address (arv-tool-0.8 lists all cameras)"
             )
         camera.put_heartbeat_s(self._options.heartbeat)
-        with contextlib.suppress(aravis.AravisError):  # some refuse it while nothing runs
+        with contextlib.suppress(AravisError):  # some refuse it while nothing runs
             camera.stop()
-        for feature, value in _AS_THEY_ARE.items():
+        for feature, value in _PLAIN.items():
             if not camera.has(feature):
                 continue
             try:
                 found = camera.value(feature, value)
-            except aravis.AravisError as error:
+            except AravisError as error:
                 log.warning("%s: whether %s is %s cannot be read (%s)", self.name, feature, value, error)
                 continue
             if found != value:
@@ -360,7 +227,7 @@ class AravisGigE(SequenceCamera):
         try:
             camera.put(feature, value)
             found = camera.value(feature, value)
-        except aravis.AravisError as error:
+        except AravisError as error:
             raise ConfigurationError(
                 f"{self.name}: feature {feature} = {value!r} is refused by the camera ({error}); "
                 f"`arv-tool-0.8 -a {self._options.address} features` lists what it has"
@@ -381,7 +248,7 @@ class AravisGigE(SequenceCamera):
                 "other limits or steps there. Leave packet_size out"
             )
         self._whole_words = False
-        self._instant = _Instant(0, 0, 0)
+        self._instant = Instant(0, 0, 0)
         readings = [line.ask(self._read_clock) for _ in range(4)]
         line.has_clock = readings[-1].clock_ns > readings[0].clock_ns > 0
         self._instant = min(readings, key=lambda i: i.took_ns)
@@ -435,24 +302,24 @@ class AravisGigE(SequenceCamera):
 
         line.ask(begin)
 
-    def _read_clock(self, camera: aravis.Camera) -> _Instant:
+    def _read_clock(self, camera: aravis.Camera) -> Instant:
         before_ns = time.monotonic_ns()
         clock_ns = camera.clock_ns()
         after_ns = time.monotonic_ns()
-        new, old = _Instant(clock_ns, after_ns, after_ns - before_ns), self._instant
+        new, old = Instant(clock_ns, after_ns, after_ns - before_ns), self._instant
         if new.took_ns <= old.took_ns + _DRIFT * (new.at_ns - old.at_ns) or new.clock_ns < old.clock_ns:
             self._instant = new
         return new
 
     def _take(self, line: Any) -> Taken:
-        def expose(camera: aravis.Camera) -> _Instant:
+        def expose(camera: aravis.Camera) -> Instant:
             while (late := line.stream.take(0.0, {})) is not None:
                 self._pass_over(line, late)
-            sent = self._read_clock(camera) if line.has_clock else _Instant(0, time.monotonic_ns(), 0)
+            sent = self._read_clock(camera) if line.has_clock else Instant(0, time.monotonic_ns(), 0)
             camera.trigger()
             return sent
 
-        sent: _Instant = line.ask(expose)
+        sent: Instant = line.ask(expose)
         waited_s = self._patience_s()
         deadline = time.monotonic() + waited_s
         while True:
@@ -645,24 +512,3 @@ def _introduce(camera: aravis.Camera) -> Identity:
         serial=camera.serial(),
         firmware=camera.text(firmware) if firmware else "",
     )
-
-
-def _ends(address: str) -> tuple[str, str]:
-    """Address of the camera and our own on the network that leads to it. Raises OSError."""
-    where = socket.getaddrinfo(address, 3956, socket.AF_INET, socket.SOCK_DGRAM)[0][4]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(where)  # nothing is sent
-        return str(where[0]), str(probe.getsockname()[0])
-
-
-def on_steps(first: int, count: int, sizes: tuple[int, int, int], step: int) -> tuple[int, int] | None:
-    """The smallest range, (first, count), that holds the given one and that a sensor can read; None if there is none.
-
-    sizes: least and largest count, and its step. step: of the place.
-    """
-    least, most, size_step = sizes
-    for begin in range(first - first % step, -1, -step):
-        size = least + max(-(-(first + count - begin - least) // size_step), 0) * size_step
-        if begin + size <= most:
-            return begin, size
-    return None

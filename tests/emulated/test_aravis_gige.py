@@ -22,7 +22,9 @@ import pytest
 from counting_world import TIMEOUT_S, CountingWorld, ends_within, leftovers
 
 from drivers import aravis
-from drivers.aravis_gige import AravisGigE, _Line, on_steps
+from drivers.aravis_gige import AravisGigE
+from drivers.aravis_library import AravisError, library
+from drivers.aravis_line import Line, on_steps
 from drivers.contract import ROI, ConfigurationError, DeviceError, DeviceTimeout, LimitError
 from simulators.emulators.gige import GigECamera, wire
 from simulators.worlds.prbm import PrbmParameters, PrbmWorld
@@ -476,7 +478,7 @@ def test_numbers_of_frames_begin_again_after_65535() -> None:
     def buffer(number: int) -> aravis.Buffer:
         return aravis.Buffer(0, aravis.COMPLETE, number, 0, None, None)
 
-    line = _Line("camera", lambda: 1.0)
+    line = Line("camera", lambda: 1.0)
     found = [line.missing_before(buffer(n)) for n in (65533, 65534, 65535, 1, 2, 5, 0, 7, 0, 0, 11, 11, 10)]
     assert found == [0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0]
     assert line.leave()
@@ -625,8 +627,9 @@ def test_a_camera_has_one_user(emulator: GigECamera, camera: AravisGigE) -> None
 
 _PREDECESSOR = """
 import sys, time
-from drivers import aravis
-camera = aravis.Camera(aravis.library(), sys.argv[1], "127.0.0.1")
+from drivers.aravis import Camera
+from drivers.aravis_library import library
+camera = Camera(library(), sys.argv[1], "127.0.0.1")
 camera.put_heartbeat_s(1.5)
 print("ready", flush=True)
 time.sleep(60)
@@ -804,12 +807,12 @@ def fake_camera(*options: str) -> subprocess.Popen[str]:
     program = shutil.which("arv-fake-gv-camera-0.8")
     assert program is not None, "install the package aravis-tools"
     running = subprocess.Popen([program, "-i", "127.0.0.1", "-s", "FAKE01", *options], text=True)
-    lib = aravis.library()
+    lib = library()
     end = time.monotonic() + 20
     while running.poll() is None:
         try:
             aravis.Camera(lib, "127.0.0.1", "127.0.0.1").close()
-        except (TimeoutError, aravis.AravisError):
+        except (TimeoutError, AravisError):
             assert time.monotonic() < end
             continue
         return running
