@@ -179,6 +179,14 @@ class Camera:
         except AravisError:
             return False
 
+    def offers(self, feature: str, choice: str) -> bool:
+        """Whether an enumeration may be set to this."""
+        names = feature.encode(), choice.encode()
+        try:
+            return bool(self._lib.arv_camera_is_enumeration_entry_available(self._camera, *names))
+        except AravisError:
+            return False
+
     def text(self, feature: str) -> str:
         """Value of a text or of an enumeration."""
         return (self._lib.arv_camera_get_string(self._camera, feature.encode()) or b"").decode(errors="replace")

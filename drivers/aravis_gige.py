@@ -127,7 +127,6 @@ class AravisGigE(SequenceCamera):
         self._whole_words = False
         self._window = ROI(row=0, column=0, rows=0, columns=0)
         self._pitch_m = 0.0
-        self._identity = Identity(model="", serial="", firmware="")
         self._instant = Instant(0, 0, 0)
         self._armed_at = self._instant
 
@@ -254,7 +253,7 @@ class AravisGigE(SequenceCamera):
         self._instant = min(readings, key=lambda i: i.took_ns)
         if not line.has_clock:
             log.warning("%s: the camera's clock cannot be read; frames are told apart by their order only", self.name)
-        line.counts = line.ask(lambda camera: camera.has("AcquisitionFrameCount"))
+        line.most_frames = line.ask(self._check_triggers)
         low_s, high_s = line.ask(aravis.Camera.exposures_s)
         self.restrict("exposure_s", Limits(minimum=low_s, maximum=high_s))
         self._pitch_m = line.ask(self._pitch)
@@ -276,6 +275,18 @@ class AravisGigE(SequenceCamera):
                 f"{self.name}: bit_depth = {bits}, and {wanted} has {self._format.bits}; leave bit_depth out, or "
                 "choose a deeper pixel_format"
             )
+
+    def _check_triggers(self, camera: aravis.Camera) -> int:
+        """Refuse triggers that the camera has not; after how many frames it can stop by itself, 0 if it cannot."""
+        wired = [self._options.trigger_source] if self.trigger_line else []
+        for source in ("Software", *wired):
+            if not camera.offers("TriggerSource", source):
+                raise ConfigurationError(
+                    f"{self.name}: the camera has no trigger source {source!r}"
+                    + ("; choose another trigger_source" if source in wired else ", by which this driver takes frames")
+                )
+        counts = camera.has("AcquisitionFrameCount") and camera.offers("AcquisitionMode", "MultiFrame")
+        return camera.steps("AcquisitionFrameCount")[1] if counts else 0
 
     def _pitch(self, camera: aravis.Camera) -> float:
         if self._options.pixel_pitch is not None:

@@ -67,6 +67,7 @@ _FUNCTIONS: dict[str, _Call] = {
     "arv_device_write_register": _Call(_I, (_P, c_uint64, ctypes.c_uint32), True),
     "arv_camera_new_with_device": _Call(_P, (_P,), True),
     "arv_camera_is_feature_available": _Call(_I, (_P, _S), True),
+    "arv_camera_is_enumeration_entry_available": _Call(_I, (_P, _S, _S), True),
     "arv_camera_get_string": _Call(_S, (_P, _S), True),
     "arv_camera_set_string": _Call(None, (_P, _S, _S), True),
     "arv_camera_get_integer": _Call(c_int64, (_P, _S), True),

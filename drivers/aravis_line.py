@@ -37,7 +37,8 @@ class Line:
         self.stream: aravis.Stream | None = None
         self.source = ""
         self.has_clock = False
-        self.counts = False
+        self.most_frames = 0
+        """After how many frames, at most, the camera can be told to stop by itself; 0 if it cannot."""
         self.last_number: int | None = None
         self.unnumbered = 0
 
@@ -121,13 +122,14 @@ class Line:
     # --- frames -----------------------------------------------------------------------------------------------------
 
     def begin(self, camera: aravis.Camera, source: str, buffers: int, resend: bool, frames: int | None) -> None:
-        """Start a stream whose frames answer this trigger; after so many ``frames``, further triggers do nothing."""
+        """Start a stream whose frames answer this trigger; after ``frames``, more do nothing, if the camera can."""
         if self.source != source:
             camera.put_trigger(source)
             self.source = source
-        if self.counts:
-            camera.put("AcquisitionMode", "Continuous" if frames is None else "MultiFrame")
-            if frames is not None:
+        if self.most_frames:
+            counted = frames is not None and frames <= self.most_frames
+            camera.put("AcquisitionMode", "MultiFrame" if counted else "Continuous")
+            if frames is not None and counted:
                 camera.put("AcquisitionFrameCount", frames)
         self.last_number, self.unnumbered = None, 0
         self.stream = camera.stream(buffers, resend)

@@ -558,6 +558,14 @@ def test_without_a_trigger_line_a_burst_cannot_come(emulator: GigECamera) -> Non
     camera.close()
 
 
+def test_an_input_that_the_camera_does_not_have_is_named(emulator: GigECamera) -> None:
+    with pytest.raises(ConfigurationError, match="'Line7'"):
+        camera_on(emulator, trigger_source="Line7").open()
+    camera = camera_on(emulator, trigger_source="Line7", external_trigger=False)
+    camera.open()
+    camera.close()
+
+
 def test_a_burst_that_does_not_fit_the_memory_is_refused(emulator: GigECamera) -> None:
     camera = camera_on(emulator, most_buffer_bytes=1_000_000)
     camera.open()
