@@ -136,6 +136,9 @@ class Children:
         if self._spare is not None:
             self._spare.kill()
             self._spare.wait()
+            for pipe in (self._spare.stdin, self._spare.stdout):
+                assert pipe is not None
+                pipe.close()
 
     def _spare_or_new(self) -> subprocess.Popen[bytes]:
         spare, self._spare = self._spare, None
@@ -151,7 +154,7 @@ class Children:
     def _listen(self, child: Child, process: subprocess.Popen[bytes]) -> None:
         """What a process says, line by line, and at last nothing: it closed its end, so it died or is about to."""
         assert process.stdout is not None
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), process.stdout:
             for line in process.stdout:
                 child.heard = time.monotonic()
                 if line.strip():

@@ -130,6 +130,7 @@ class Supervisor:
                 child.tell_to_end()
             for child in group:
                 child.wait_or_kill()
+                child.forget()
         runtime.withdraw(self.record)
         segments.sweep()
 

@@ -5,6 +5,8 @@ What `labctl conformance` runs, near and over ipc. The suites check numbers; not
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from drivers.conformance.rig import Check
@@ -17,6 +19,6 @@ def name_of(value: Case | Check) -> str:
     return value.name if isinstance(value, Check) else f"{value.subject} {value.backend} {value.layout}"
 
 
-@pytest.mark.parametrize(("stand", "check"), PROMISES, ids=name_of, indirect=["stand"], scope="module")
-def test_it_keeps_its_promise(stand: Stand, check: Check) -> None:
-    stand.run(check)
+@pytest.mark.parametrize(("case", "check"), PROMISES, ids=name_of)
+def test_it_keeps_its_promise(stand_of: Callable[[Case], Stand], case: Case, check: Check) -> None:
+    stand_of(case).run(check)
