@@ -1,5 +1,5 @@
 #!/bin/sh
-# System packages that the tests need; with "hil", also those of emulated instruments.
+# System packages that the tests need, emulated instruments included; with "hil", also those of `make hil`.
 # Installed if we may, else the one command to run is printed.
 # Does nothing where nothing is missing.
 set -eu
@@ -25,9 +25,8 @@ library() {
 find_missing() {
     missing=""
     check python3-venv environment_possible
-    [ "$purpose" = hil ] || return 0
     # What instruments are emulated with: a compiler for a camera's library, screens for an SLM. Aravis is what a GigE
-    # Vision camera is driven by, and its tools have a fake one.
+    # Vision camera is driven by.
     check gcc command -v gcc
     check libc6-dev test -e /usr/include/stdio.h
     check xserver-xorg-core command -v Xorg
@@ -37,6 +36,7 @@ find_missing() {
     check libxrandr2 library libXrandr.so.2
     check libgl1-mesa-dri library dri
     check libaravis-0.8-0 library libaravis-0.8.so.0
+    [ "$purpose" = hil ] || return 0
     check aravis-tools command -v arv-fake-gv-camera-0.8
 }
 
