@@ -68,6 +68,15 @@ class Sensor:
         self._flag = self._world.attach(self._emulator.name, "camera")
         self._burst = _Burst()
 
+    def enter(self) -> bool:
+        """The same, for a user that opens the camera; False if the world does not answer."""
+
+        def enter() -> bool:
+            self.attach()
+            return True
+
+        return self._ask(enter) or False
+
     def detach(self) -> None:
         """Leave the table."""
         with contextlib.suppress(LabError):

@@ -109,7 +109,7 @@ class GigECamera(Emulator):
         self._number = 0
         self._busy_until_ns = 0
         self._pending = False
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._way: queue.SimpleQueue[_Exposed | None] = queue.SimpleQueue()
         self._kept: collections.deque[_Exposed] = collections.deque(maxlen=_KEPT_FRAMES)
         self._wake, self._asleep = socket.socketpair()
@@ -280,7 +280,7 @@ class GigECamera(Emulator):
         match self._registers.write(at, data):
             case Act.CONTROL if self._registers.controlled:
                 if self._master is None:
-                    self._jobs.put(self._sensor.attach)  # exposures are counted from here
+                    self._jobs.put(self._sensor.enter)  # exposures are counted from here
                 self._master, self._heard_s = sender, time.monotonic()
             case Act.CONTROL:
                 self._release()

@@ -8,7 +8,6 @@ needs to load the library only once, whatever cameras come and go.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import logging
@@ -30,9 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from drivers.contract import ROI, ConfigurationError, DeviceError, LabError
+from drivers.contract import ROI, ConfigurationError
 from drivers.quantity import Seconds
 from simulators.emulators.base import Emulator, EmulatorOptions
+from simulators.emulators.sensor import Sensor
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,6 @@ _LIBRARY_FAULTS = {"corrupt-crc": 3, "port-loss": 5, "firmware": 6}
 _LIBRARY_MUTATIONS = {"ignore-setpoint": 4}
 
 _NOMINAL_ELECTRONS_PER_COUNT = 0.45
-_MOST_BURST_BYTES = 1 << 30
-_IDLE_S = 0.3
-"""Frames of a burst that falls short are given out when no pulse has come for so long."""
 _LATE_S = 1.0
 """By how much the mutation "late" misses the specification."""
 
@@ -130,17 +127,14 @@ class SDK3Camera(Emulator):
         made = library()
         self._folder = made.parent / "cameras"
         self._index, self._claim = self._free_index()
-        self._attach()
+        self._sensor = Sensor(self)
         self._map()
-        self._zero_ns = self._clock_zero()
         path = self._folder / f"{self._index}.sock"
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen()
         self._wake, self._asleep = socket.socketpair()
-        self._burst = _Burst()
-        self._last: NDArray[np.uint16] | None = None
         self._on = True
         self._thread = threading.Thread(target=self._listen, name=f"{self.name} SDK3", daemon=True)
         self._thread.start()
@@ -166,8 +160,7 @@ class SDK3Camera(Emulator):
         self._pixels = np.empty(0, np.uint16)
         self._memory.close()
         self._claim.close()
-        with contextlib.suppress(LabError):
-            self.world.detach(self.name)
+        self._sensor.detach()
 
     def _free_index(self) -> tuple[int, BinaryIO]:
         for index in range(_MOST_CAMERAS):
@@ -190,14 +183,12 @@ class SDK3Camera(Emulator):
             file.truncate(size)
             self._memory = mmap.mmap(file.fileno(), size)
         self._pixels = np.frombuffer(self._memory, np.uint16, c.rows * c.columns, _PIXELS_AT)
-        self._baseline = 0 if c.ideal else round(c.offset)
-        self._most = 2**c.bit_depth - 1
         self._memory[: _HEAD.size] = _HEAD.pack(
             b"SDK3EMU1",
             1,
             _LIBRARY_FAULTS.get(self.fault or "", 0),
             _LIBRARY_MUTATIONS.get(self.mutation or "", 0),
-            self._baseline,
+            self._sensor.baseline,
             row_ns,
             int(c.max_exposure * 1e9) // row_ns,
             time.monotonic_ns(),
@@ -216,17 +207,6 @@ class SDK3Camera(Emulator):
     def _store(self, where: int, value: int) -> None:
         # One aligned store: the library reads it at any moment.
         np.frombuffer(self._memory, np.int32, 1, where)[0] = value
-
-    def _clock_zero(self) -> int:
-        """Monotonic time of bench time zero, late rather than early: a frame never seems to begin too soon."""
-        found = []
-        for _ in range(20):
-            now_ns = self.world.clock.now_ns()
-            found.append(time.monotonic_ns() - now_ns)
-        return int(min(found))
-
-    def _attach(self) -> None:
-        self._flag = self.world.attach(self.name, "camera")
 
     # --- faults -----------------------------------------------------------------------------------------------------
 
@@ -284,7 +264,6 @@ class SDK3Camera(Emulator):
             answer: tuple[int, ...] = (_IN_USE,)
             if what == _OPEN and (user is None or _has_left(user)):
                 user = line
-                self._burst = _Burst()
                 answer = self._answer(what, numbers)
             elif user is line:
                 answer = self._answer(what, numbers)
@@ -297,126 +276,42 @@ class SDK3Camera(Emulator):
         return user, True
 
     def _answer(self, what: int, numbers: list[int]) -> tuple[int, ...]:
-        for again in (True, False):
-            try:
-                return self._act(what, numbers)
-            except DeviceError as error:  # a new session may have begun on the table
-                if not again:
-                    log.warning("%s: the world does not answer: %s", self.name, error)
-                    break
-                with contextlib.suppress(LabError):
-                    self._attach()
-            except Exception:
-                log.exception("%s: the world failed", self.name)
-                break
-        return (_COMM,)
-
-    def _act(self, what: int, numbers: list[int]) -> tuple[int, ...]:
+        sensor = self._sensor
         match what:
             case 1:  # OPEN
-                self._attach()  # exposures are counted from power-on, as those of any device that is opened
-                return (_SUCCESS,)
+                return (_SUCCESS if sensor.enter() else _COMM,)
             case 2:  # EXPOSE
                 return self._expose(*numbers[:5])
             case 3:  # ARM
-                return self._arm(numbers)
+                exposure_ns, top, left, rows, columns, frames = numbers[:6]
+                roi = ROI(row=top, column=left, rows=rows, columns=columns)
+                return (_SUCCESS if sensor.arm(frames, exposure_ns, roi) else _COMM,)
             case 4:  # POLL
-                return _SUCCESS, self._poll(numbers[0])
+                return _SUCCESS, sensor.came(numbers[0])
             case 5:  # FETCH
-                data, start_ns = self._burst.frames.pop(0)
-                return self._hand_over(data, start_ns)
+                return self._hand_over(*sensor.fetch())
             case 6:  # DISARM
-                if self._burst.exposure_ns:
-                    roi = self._burst.roi
-                    self.world.arm_camera(self.name, 0, self._burst.exposure_ns, roi)
-                self._burst = _Burst()
+                sensor.disarm()
                 return (_SUCCESS,)
         return (_COMM,)
 
     def _expose(self, exposure_ns: int, top: int, left: int, rows: int, columns: int) -> tuple[int, ...]:
         if self.fault == "mute":
             return _SUCCESS, 0, time.monotonic_ns(), 0
-        roi = ROI(row=top, column=left, rows=rows, columns=columns)
-        out: NDArray[Any] = np.empty((rows, columns), self._dtype())
-        self.await_panel()
-        _, start_ns, _ = self.world.trigger(self.name, exposure_ns, roi, out)
-        return self._hand_over(out, start_ns)
+        exposed = self._sensor.expose(exposure_ns, ROI(row=top, column=left, rows=rows, columns=columns))
+        return (_COMM,) if exposed is None else self._hand_over(*exposed)
 
-    def _dtype(self) -> type[np.generic]:
-        return np.float64 if self.world.parameters.camera.ideal else np.uint16
-
-    def _hand_over(self, data: NDArray[Any], start_ns: int) -> tuple[int, ...]:
-        monotonic_ns = start_ns + self._zero_ns
+    def _hand_over(self, counts: NDArray[np.uint16], start_ns: int) -> tuple[int, ...]:
         with self._lock:
             lost = self._to_lose > 0
             self._to_lose -= lost
         if lost or self.fault == "mute":
-            return _SUCCESS, 0, monotonic_ns, 0
-        counts = self._wrong(self._counts(data))
+            return _SUCCESS, 0, start_ns, 0
         self._pixels[: counts.size] = counts.ravel()
         delay_s = self.delay() if self.delay is not None else 0.0
         delay_s += self.options.late if self.fault == "late" else 0.0
         delay_s += _LATE_S if self.mutation == "late" else 0.0
-        return _SUCCESS, 1, monotonic_ns, round(delay_s * 1e9)
-
-    def _counts(self, data: NDArray[Any]) -> NDArray[np.uint16]:
-        if data.dtype == np.uint16:
-            return data
-        counts: NDArray[np.uint16] = np.clip(np.rint(data), 0, self._most).astype(np.uint16)
-        return counts
-
-    def _wrong(self, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """As the fault or mutation in force makes it."""
-        if self.fault == "over-range":
-            return np.full_like(counts, self._most)
-        if self.mutation == "stale" and self._last is not None and self._last.shape == counts.shape:
-            return self._last
-        self._last = counts
-        if self.mutation == "scale":
-            counts = np.minimum(np.rint(counts * 1.1), self._most).astype(np.uint16)
-        elif self.mutation == "dark":
-            counts = (max(self._baseline, 2) - 2 + counts % 5).astype(np.uint16)  # some noise, no light
-        return counts
-
-    # --- trigger line -----------------------------------------------------------------------------------------------
-
-    def _arm(self, numbers: list[int]) -> tuple[int, ...]:
-        exposure_ns, top, left, rows, columns, frames = numbers[:6]
-        roi = ROI(row=top, column=left, rows=rows, columns=columns)
-        self._burst = _Burst(exposure_ns, roi)
-        self._arm_world(frames)
-        return (_SUCCESS,)
-
-    def _arm_world(self, frames: int) -> None:
-        burst = self._burst
-        each = burst.roi.rows * burst.roi.columns * np.dtype(self._dtype()).itemsize
-        burst.armed = min(frames, max(_MOST_BURST_BYTES // each, 1))
-        if "stop" in (self.world.state.dtype.names or ()):
-            self.world.state["stop"][0, self._flag] = 0
-        self.world.arm_camera(self.name, burst.armed, burst.exposure_ns, burst.roi)
-        burst.left, burst.since = burst.armed, time.monotonic()
-
-    def _poll(self, wanted: int) -> int:
-        """Frames ready. The world gives them all at once: when the burst is complete, or when pulses stay away."""
-        burst = self._burst
-        if burst.frames or not burst.exposure_ns:
-            return len(burst.frames)
-        if not burst.armed:
-            self._arm_world(wanted)
-            return 0
-        left = self.world.armed(self.name)
-        now = time.monotonic()
-        if left != burst.left:
-            burst.left, burst.since = left, now
-        if left == burst.armed or (left and now - burst.since < _IDLE_S):
-            return 0
-        out: NDArray[Any] = np.empty((burst.armed - left, burst.roi.rows, burst.roi.columns), self._dtype())
-        numbers, start_ns, _ = self.world.collect_frames(self.name, out)
-        burst.armed = 0
-        if wanted > len(numbers):
-            self._arm_world(wanted - len(numbers))
-        burst.frames = [(out[k], int(start_ns[k])) for k in range(len(numbers))]
-        return len(burst.frames)
+        return _SUCCESS, 1, start_ns, round(delay_s * 1e9)
 
 
 def _has_left(user: socket.socket) -> bool:
@@ -427,15 +322,3 @@ def _has_left(user: socket.socket) -> bool:
         return False
     except OSError:
         return True
-
-
-class _Burst:
-    """What the camera is armed for on the trigger line, and the frames that came."""
-
-    def __init__(self, exposure_ns: int = 0, roi: ROI | None = None) -> None:
-        self.exposure_ns = exposure_ns
-        self.roi = roi or ROI(row=0, column=0, rows=0, columns=0)
-        self.armed = 0
-        self.left = 0
-        self.since = 0.0
-        self.frames: list[tuple[NDArray[Any], int]] = []
