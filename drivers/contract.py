@@ -23,6 +23,27 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pydantic import BaseModel
 
+from drivers.correction import (
+    CorrectedFrame,
+    Correction,
+    Dark,
+    Flat,
+    FrameCorrection,
+    HotPixels,
+    LevelFinder,
+    PhaseTable,
+    PowerCurve,
+    calibration,
+    check_dark,
+    check_flat,
+    check_hot_pixels,
+    check_phase_table,
+    check_power_curve,
+    correct,
+    emitted_at,
+    frame_correction,
+    set_point_for,
+)
 from drivers.errors import (
     BusError,
     CalibrationError,
@@ -34,6 +55,7 @@ from drivers.errors import (
     LeaseError,
     LimitError,
 )
+from drivers.phase import gray_levels
 from drivers.settings import (
     Configurable,
     DeviceDescription,
@@ -53,20 +75,29 @@ __all__ = [
     "CalibrationError",
     "Camera",
     "ConfigurationError",
+    "CorrectedFrame",
+    "Correction",
+    "Dark",
     "Device",
     "DeviceDescription",
     "DeviceError",
     "DeviceTimeout",
+    "Flat",
     "Frame",
+    "FrameCorrection",
     "FrameStack",
+    "HotPixels",
     "Identity",
     "InterlockError",
     "LabError",
+    "Laser",
     "LeaseError",
     "LimitError",
     "Limits",
     "OperationInfo",
+    "PhaseTable",
     "Photodetector",
+    "PowerCurve",
     "PumpLaser",
     "Reading",
     "Sequence",
@@ -76,6 +107,8 @@ __all__ = [
     "SettingInfo",
     "SupercontinuumLaser",
     "Value",
+    "calibration",
+    "correct",
     "operation",
     "setting",
 ]
@@ -248,8 +281,12 @@ class Device(Configurable):
     composite: ClassVar[bool] = False
     """Whether it is made of other devices of the bench, which must exist before it."""
 
+    calibration_ids = setting(dict, read_only=True, doc="Ids of the calibrations in force on the device, by kind.")
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
+        self.corrections_held: dict[str, Correction | str] = {}
+        """What the device's `calibration`s hold, by kind: a correction, or why one is refused."""
         self.allocate: Callable[[tuple[int, ...], DTypeLike], NDArray[Any]] = np.empty
         """Memory for an array that will be returned: shape, dtype. The device server sets it to its shared-memory
         ring, so that a driver writes frames where the client reads them; every call gives a fresh array."""
@@ -274,9 +311,29 @@ class Device(Configurable):
     def safe(self) -> None:
         """Emission off, shutters closed, acquisition stopped. Idempotent, from any thread, at any moment."""
 
+    # --- calibrations, which the device server sets; see `drivers.correction` ---
+
+    @classmethod
+    def declared_calibrations(cls) -> dict[str, calibration[Any]]:
+        """What the kind takes, by name, which is the calibration's kind."""
+        found = {n: v for base in reversed(cls.__mro__) for n, v in vars(base).items() if isinstance(v, calibration)}
+        return dict(found)
+
+    def refuse_calibration(self, kind: str, reason: str) -> None:
+        """From now on, until it is set anew, whatever needs this calibration raises CalibrationError."""
+        setattr(self, kind, None)
+        self.corrections_held[kind] = reason
+
+    def _read_calibration_ids(self) -> dict[str, str]:
+        return {kind: c.calibration_id for kind, c in self.corrections_held.items() if isinstance(c, Correction)}
+
 
 class SLM(Device):
-    """A phase modulator. It owns the conversion from radians to its gray levels."""
+    """A phase modulator. It owns the conversion from radians to its gray levels.
+
+    With a phase table in force it shows, of every pixel, the level whose measured phase is nearest, modulo 2 pi. A
+    driver's `write` and `load` take their levels from `gray_for` and `gray_for_patches`.
+    """
 
     kind = "slm"
 
@@ -287,6 +344,35 @@ class SLM(Device):
     settle_s = setting(float, unit="s", minimum=0, maximum=10, doc="Wait after a local change until it is stable.")
     base_settle_s = setting(float, unit="s", minimum=0, maximum=10, doc="Wait after a whole new pattern.")
     sequence_memory = setting(int, read_only=True, doc="Patterns the device can step through by itself; 0 for none.")
+
+    phase_table = calibration(PhaseTable, doc="Phase that each gray level gives, by row band and column tile.")
+
+    _level_finder: LevelFinder | None = None
+
+    def _check_phase_table(self, table: PhaseTable) -> None:
+        check_phase_table(self, table)
+
+    def _changed_phase_table(self, table: PhaseTable | None) -> None:
+        self._level_finder = None if table is None else LevelFinder(table)
+
+    def gray_for(self, phase: NDArray[np.floating[Any]], row: int, column: int) -> NDArray[Any]:
+        """Gray levels that show ``phase`` (rows, columns; rad) with its corner at (row, column), where it must fit.
+
+        Raises CalibrationError if the phase table in force is refused.
+        """
+        if self.phase_table is None or self._level_finder is None:
+            return self._nominal_gray(phase)
+        return self._level_finder.levels(phase, row, column)
+
+    def gray_for_patches(self, patches: NDArray[np.floating[Any]], origins: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        """The same of patches (n, rows, columns; rad) with their corners at origins (n, 2)."""
+        if self.phase_table is None or self._level_finder is None:
+            return self._nominal_gray(patches)
+        return self._level_finder.levels_of_patches(patches, origins)
+
+    def _nominal_gray(self, phase: NDArray[np.floating[Any]]) -> NDArray[Any]:
+        """Levels as the panel was delivered; a driver that knows better says so."""
+        return gray_levels(phase, self.levels)
 
     @operation()
     @abstractmethod
@@ -333,7 +419,11 @@ class SLM(Device):
 
 
 class Camera(Device):
-    """A camera that stays armed. Frames answer triggers; a frame older than its trigger is never returned."""
+    """A camera that stays armed. Frames answer triggers; a frame older than its trigger is never returned.
+
+    Frames are what the camera read, also with calibrations in force: who wants corrected ones asks for `correction`
+    and applies it, ``correct(frame, camera.correction())``.
+    """
 
     kind = "camera"
 
@@ -347,6 +437,28 @@ class Camera(Device):
     electrons_per_count = setting(float, read_only=True, doc="Nominal conversion gain, electrons per count.")
     full_scale_counts = setting(float, read_only=True, doc="Largest count; inf for an ideal detector.")
     external_trigger = setting(bool, read_only=True, doc="Whether the SLM's trigger output starts exposures.")
+
+    dark = calibration(Dark, doc="Counts without light, by pixel.")
+    flat = calibration(Flat, doc="Response of each pixel relative to the mean.")
+    hot_pixels = calibration(HotPixels, doc="Pixels that no map corrects.")
+
+    def _check_dark(self, dark: Dark) -> None:
+        check_dark(f"{self.name}.dark", dark, self.rows, self.columns)
+
+    def _check_flat(self, flat: Flat) -> None:
+        check_flat(f"{self.name}.flat", flat, self.rows, self.columns)
+
+    def _check_hot_pixels(self, hot: HotPixels) -> None:
+        check_hot_pixels(f"{self.name}.hot_pixels", hot, self.rows, self.columns)
+
+    @operation(observes=True)
+    def correction(self) -> FrameCorrection:
+        """What corrects frames of the present region of interest: dark, flat and hot pixels in force, cut to it.
+
+        `drivers.correction.correct` applies it: (raw - dark) / flat, saturated and hot pixels marked. Ask once per
+        region. Raises CalibrationError if no dark is in force, one is refused, or a map does not cover the region.
+        """
+        return frame_correction(self.name, self.roi, self.full_scale_counts, self.dark, self.flat, self.hot_pixels)
 
     @operation()
     @abstractmethod
@@ -372,10 +484,39 @@ class Camera(Device):
         """
 
 
-class SupercontinuumLaser(Device):
+class Laser(Device):
+    """What all lasers share: a set-point, and the power that it gives."""
+
+    set_point_setting: ClassVar[str]
+    """Name of the setting that is the set-point."""
+
+    power_curve = calibration(PowerCurve, doc="Power emitted at each set-point.")
+
+    def _check_power_curve(self, curve: PowerCurve) -> None:
+        check_power_curve(f"{self.name}.power_curve", curve)
+
+    @operation(observes=True)
+    def emitted_w(self) -> float:
+        """Power that the present set-point gives while emission is on, W, by the power curve in force.
+
+        Raises CalibrationError if there is none, LimitError if the set-point lies outside it.
+        """
+        return emitted_at(self.name, self.power_curve, float(getattr(self, self.set_point_setting)))
+
+    @operation(observes=True)
+    def set_point_for(self, emitted_w: float) -> float:
+        """Set-point at which so many watts are emitted, by the power curve in force; errors as `emitted_w`.
+
+        Setting it is the caller's act: limits are on set-points, and those stay what they say.
+        """
+        return set_point_for(self.name, self.power_curve, emitted_w)
+
+
+class SupercontinuumLaser(Laser):
     """A white-light fibre laser, with or without a wavelength selector."""
 
     kind = "supercontinuum"
+    set_point_setting = "power_fraction"
 
     emission = setting(bool, needs_lease=True, doc="Light on or off.")
     power_fraction = setting(float, unit="1", minimum=0, maximum=1, doc="Power set-point, fraction of the maximum.")
@@ -384,10 +525,11 @@ class SupercontinuumLaser(Device):
     pulse_picker = setting(int, minimum=1, maximum=40, doc="Every how many pulses one is let through.")
 
 
-class PumpLaser(Device):
+class PumpLaser(Laser):
     """A single-wavelength pump."""
 
     kind = "pump"
+    set_point_setting = "power_w"
 
     emission = setting(bool, needs_lease=True, doc="Light on or off.")
     power_w = setting(float, unit="W", minimum=0, doc="Power set-point.")

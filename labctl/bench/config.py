@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from drivers.settings import Configurable, Limits
 from labctl.bench.lines import key_lines, line_of
-from labctl.bench.schema import NetworkTable
+from labctl.bench.schema import CalibrationsTable, NetworkTable
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class BenchConfig:
 
     text and overlay_text: the files as read (the overlay is "" if there is none). world_name and
     world_parameters are None on a bench without a world. lease_s: how long a lease lives unless renewed.
-    servers: device names by server. network: how other machines reach it, None if they cannot. overrides: what was
-    set on top of the files, by dotted key.
+    servers: device names by server. network: how other machines reach it, None if they cannot. calibrations: where
+    they are kept, and what is accepted of them. overrides: what was set on top of the files, by dotted key.
     """
 
     name: str
@@ -70,6 +70,7 @@ class BenchConfig:
     servers: dict[str, tuple[str, ...]]
     alignment: dict[str, BaseModel]
     network: NetworkTable | None = None
+    calibrations: CalibrationsTable = field(default_factory=CalibrationsTable)
     overrides: dict[str, object] = field(default_factory=dict)
     overlay_text: str = ""
 
@@ -80,6 +81,16 @@ class BenchConfig:
             return f"--set {key}"
         line = line_of(key_lines(self.text), path)
         return f"{self.path}{f':{line}' if line else ''}: {key}"
+
+    @property
+    def calibrations_folder(self) -> Path:
+        """Where this bench's calibrations lie; absolute."""
+        from labctl.store.folder import store_folder  # with it comes HDF5, which a check of the file does not need
+
+        given = self.calibrations.folder
+        if given is None or "calibrations.folder" in self.overrides:
+            return store_folder(given)
+        return store_folder(self.path.absolute().parent / given)
 
     @property
     def emulated(self) -> tuple[DeviceConfig, ...]:
@@ -113,6 +124,7 @@ class BenchConfig:
             },
             "servers": {name: sorted(devices) for name, devices in self.servers.items()},
             "alignment": self.alignment,
+            "calibrations": self.calibrations,
         }
         return hashlib.sha256(json.dumps(_plain(effective), sort_keys=True).encode()).hexdigest()[:16]
 

@@ -18,12 +18,13 @@ from labctl.bench.schema import (
     DEVICE_NAME,
     SECTIONS,
     BenchTable,
+    CalibrationsTable,
     NetworkTable,
     ServerTable,
     registered,
     validated,
 )
-from labctl.bench.sources import is_there, read_sources
+from labctl.bench.sources import is_there, read_sources, shown_path
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -54,8 +55,9 @@ def load_bench(
     servers = _servers(tables["servers"], list(tables["devices"]), findings)
     alignment = _alignment(tables["alignment"], findings)
     network = validated(NetworkTable, tables["network"], ("network",), findings) if "network" in sources.data else None
+    calibrations = validated(CalibrationsTable, tables["calibrations"], ("calibrations",), findings)
     problems = sources.in_order([*sources.problems, *(sources.located(finding) for finding in findings)])
-    if problems or bench is None:
+    if problems or bench is None or calibrations is None:
         raise BenchFileError(problems)
     return BenchConfig(
         name=bench.name,
@@ -70,6 +72,7 @@ def load_bench(
         servers=servers,
         alignment=alignment,
         network=network,
+        calibrations=calibrations,
         overrides=dict(overrides),
     )
 
@@ -82,6 +85,13 @@ def packaged_benches() -> dict[str, Path]:
         if folder.is_dir():
             return {p.stem: p for p in sorted(folder.glob("*.toml")) if not p.name.endswith(".local.toml")}
     return {}
+
+
+def bench_argument(config: BenchConfig) -> str:
+    """How ``--bench`` names a bench, for messages."""
+    if packaged_benches().get(config.path.stem) == config.path:
+        return config.path.stem
+    return shown_path(config.path)
 
 
 def _find(source: str | Path) -> Path:

@@ -19,7 +19,7 @@ from labctl.bench.problems import Finding, KeyPath, show, unknown_key
 
 M = TypeVar("M", bound=BaseModel)
 
-SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network")
+SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network", "calibrations")
 
 BACKENDS = ("simulated", "emulated", "real")
 """Backends that can be made; the file's language also has "replay"."""
@@ -54,6 +54,17 @@ class NetworkTable(_Table):
     port: Annotated[int, Field(ge=0, le=65535)] = 5570
     advertise: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_\[\]-]+$")] | None = None
     keys: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")] = "server"
+
+
+class CalibrationsTable(_Table):
+    """``[calibrations]``: where they are kept, and what is used though it would be refused.
+
+    folder: relative to the bench file; else ``LABCTL_CALIBRATIONS``, else ``calibrations`` in the working directory.
+    accept: "stale" for calibrations whose time is over, "foreign" for those of a device with another serial number.
+    """
+
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f]+$")] | None = None
+    accept: tuple[Literal["stale", "foreign"], ...] = ()
 
 
 class DeviceTable(_Table):

@@ -69,7 +69,7 @@ class SimulatedSLM(SLM):
     def write(self, phase: NDArray[np.floating[Any]], row: int = 0, column: int = 0, whole: bool = True) -> int:
         """Send a pattern; see the contract."""
         check_pattern(self.name, phase, row, column, self.rows, self.columns)
-        return self._send(gray_levels(phase, self.levels), row, column, whole)
+        return self._send(self.gray_for(phase, row, column), row, column, whole)
 
     def write_gray(self, gray: NDArray[np.integer[Any]], row: int = 0, column: int = 0, whole: bool = True) -> int:
         """Send gray levels as they are; see the contract."""
@@ -111,9 +111,9 @@ class SimulatedSLM(SLM):
         if len(sequence) > MEMORY_PATTERNS:
             raise LimitError(f"{self.name}.load: {len(sequence)} patterns, the memory holds {MEMORY_PATTERNS}")
         slides = _Slides(
-            gray_levels(sequence.base, self.levels),
+            self.gray_for(sequence.base, *sequence.base_origin),
             sequence.base_origin,
-            gray_levels(sequence.patches, self.levels),
+            self.gray_for_patches(sequence.patches, sequence.patch_origins),
             # Copies: what came over the bus may lie in memory that is used again.
             np.array(sequence.patch_origins, np.int32),
             np.array(sequence.offsets, np.int32),

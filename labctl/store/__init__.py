@@ -1,0 +1,16 @@
+"""The store of calibrations: append-only, content-addressed files, and a log of which of them are in force.
+
+    store = Store("calibrations")
+    id = store.add(Calibration(kind="dark", routine="camera.dark", bench="table-1", role="camera", devices=..., ...))
+    store.use(id)
+    offset = store.in_force("table-1", "camera", "dark")["offset_counts"]
+
+Nothing in it is changed or removed: a new measurement is a new file, and what it replaces stays.
+"""
+
+from labctl.store.calibration import Calibration, Check, Measured, Record, RunFile
+from labctl.store.folder import store_folder
+from labctl.store.log import Use
+from labctl.store.store import InForce, Store
+
+__all__ = ["Calibration", "Check", "InForce", "Measured", "Record", "RunFile", "Store", "Use", "store_folder"]

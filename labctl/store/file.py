@@ -1,0 +1,140 @@
+"""A calibration as the bytes of one HDF5 file, and back. The id is the SHA-256 of these bytes.
+
+Layout: attribute ``labctl_calibration`` (version of the layout), dataset ``header`` (JSON: everything but arrays),
+``values/NAME`` with the attribute ``unit``, ``uncertainties/NAME`` where one is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import h5py
+import numpy as np
+
+from drivers.contract import Identity
+from drivers.errors import CalibrationError, LabError
+from labctl.store.calibration import Calibration, Check, Measured, Record, RunFile
+
+LAYOUT = 1
+CURE = "restore it from a backup or an export, or take it out of the folder and measure again"
+
+
+def id_of(data: bytes) -> str:
+    """The id of the calibration whose file holds ``data``."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode(calibration: Calibration) -> bytes:
+    """The file's bytes. Equal calibrations give equal bytes with the same version of HDF5."""
+    # In memory: what is hashed is what is written, and no file is half made.
+    with h5py.File("calibration", "w", driver="core", backing_store=False) as file:
+        file.attrs["NX_class"] = "NXroot"
+        file.attrs["labctl_calibration"] = LAYOUT
+        header = json.dumps(header_of(calibration), sort_keys=True, ensure_ascii=False)
+        file.create_dataset("header", data=header, dtype=h5py.string_dtype())
+        values, errors = file.create_group("values"), file.create_group("uncertainties")
+        for name, measured in calibration.values.items():
+            values.create_dataset(name, data=measured.value).attrs["unit"] = measured.unit
+            if measured.uncertainty is not None:
+                errors.create_dataset(name, data=measured.uncertainty)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
+
+
+def decode(data: bytes, wanted_id: str, where: str) -> Calibration:
+    """The calibration in ``data``, after checking that it is the one asked for.
+
+    where: file or archive, for the error. Raises CalibrationError if it was truncated, edited or is something else.
+    """
+    found = id_of(data)
+    if found != wanted_id:
+        raise CalibrationError(
+            f"{where} is not what was stored: {len(data)} bytes with SHA-256 {found[:12]}, it must be "
+            f"{wanted_id[:12]}. The file was truncated or edited; {CURE}"
+        )
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            layout = int(file.attrs["labctl_calibration"])
+            if layout != LAYOUT:
+                raise CalibrationError(
+                    f"{where} has layout {layout}, this version of labctl reads {LAYOUT}; use the version that wrote it"
+                )
+            header = json.loads(file["header"].asstr()[()])
+            errors = file["uncertainties"]
+            values = {
+                name: Measured(
+                    dataset[()], str(dataset.attrs["unit"]), errors[name][()] if name in errors else None
+                )
+                for name, dataset in file["values"].items()
+            }  # fmt: skip
+        return Calibration(values=values, **record_fields(header), id=wanted_id)
+    except CalibrationError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, LabError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise CalibrationError(f"{where} is no calibration of labctl ({what}); {CURE}") from None
+
+
+# --- the header ---------------------------------------------------------------------------------------------------
+
+
+def header_of(record: Record) -> dict[str, Any]:
+    """Everything but arrays and the id, in JSON's types."""
+    return {
+        "kind": record.kind,
+        "routine": record.routine,
+        "bench": record.bench,
+        "role": record.role,
+        "devices": {
+            role: {"model": who.model, "serial": who.serial, "firmware": who.firmware}
+            for role, who in record.devices.items()
+        },
+        "conditions": {name: _number(c) for name, c in record.conditions.items()},
+        "made": record.made.isoformat(),
+        "valid_until": record.valid_until.isoformat() if record.valid_until else None,
+        "run": {"path": record.run.path, "sha256": record.run.sha256} if record.run else None,
+        "parents": list(record.parents),
+        "checks": [
+            {"name": c.name, "value": float(c.value), "unit": c.unit, "low": float(c.low), "high": float(c.high)}
+            for c in record.checks
+        ],
+        "software": dict(record.software),
+        "git": dict(record.git),
+    }
+
+
+def _number(condition: Measured) -> dict[str, Any]:
+    error = condition.uncertainty
+    return {
+        "value": condition.number,
+        "unit": condition.unit,
+        "uncertainty": None if error is None else float(np.reshape(error, ())),
+    }
+
+
+def record_fields(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `Record` from a header. Raises KeyError, TypeError, ValueError or LimitError on what is none."""
+    run, end = header["run"], header["valid_until"]
+    return {
+        "kind": header["kind"],
+        "routine": header["routine"],
+        "bench": header["bench"],
+        "role": header["role"],
+        "devices": {role: Identity(**who) for role, who in header["devices"].items()},
+        "conditions": {
+            name: Measured(c["value"], c["unit"], c["uncertainty"]) for name, c in header["conditions"].items()
+        },
+        "made": datetime.fromisoformat(header["made"]),
+        "valid_until": datetime.fromisoformat(end) if end else None,
+        "run": RunFile(**run) if run else None,
+        "parents": tuple(header["parents"]),
+        "checks": tuple(Check(**check) for check in header["checks"]),
+        "software": dict(header["software"]),
+        "git": dict(header["git"]),
+    }

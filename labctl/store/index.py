@@ -1,0 +1,172 @@
+"""The index: what `Store.list` and `Store.in_force` look into instead of opening every file.
+
+It holds nothing that is not in the files. Every opening compares it with the two folders and catches up, so a file that
+another process has just put there is found, and a lost or spoilt index is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from drivers.errors import CalibrationError
+from labctl.store import file, log
+from labctl.store.calibration import Record
+
+FILES, USES = "files", "uses"
+_PATIENCE_S = 30.0
+_NAME = "index-1.sqlite"  # another layout gets another name: two versions of labctl may share a folder
+_TABLES = """
+CREATE TABLE seen (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, damage TEXT);
+CREATE TABLE calibrations (
+    path TEXT PRIMARY KEY, id TEXT, kind TEXT, bench TEXT, role TEXT, made TEXT, header TEXT);
+CREATE TABLE uses (
+    path TEXT PRIMARY KEY, bench TEXT, role TEXT, kind TEXT, id TEXT, who TEXT, utc_ns INTEGER, note TEXT);
+CREATE INDEX by_use ON uses (bench, role, kind, utc_ns);
+"""
+
+
+class Index:
+    """The index of one store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / _NAME
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[sqlite3.Connection]:
+        """The index as it is now, for reading. Of a folder that cannot be written it is made in memory."""
+        connection = self._current()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _current(self) -> sqlite3.Connection:
+        for _ in range(3):
+            try:
+                return self._caught_up(self._on_disk)
+            except sqlite3.OperationalError:
+                break  # it cannot be written here, or is locked by somebody who hangs
+            except sqlite3.DatabaseError:
+                self._set_aside()
+        return self._caught_up(_in_memory)
+
+    def _caught_up(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+        connection = connect()
+        try:
+            _catch_up(connection, self._folder)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _on_disk(self) -> sqlite3.Connection:
+        if not self._path.exists():
+            self._make()
+        return sqlite3.connect(self._path, timeout=_PATIENCE_S, isolation_level=None)
+
+    def _make(self) -> None:
+        """Under a name of its own, then linked: nobody opens it half made, or while its journal is being chosen."""
+        if not self._folder.is_dir():
+            raise sqlite3.OperationalError("no folder, no index")
+        own = self._path.with_name(f".{_NAME}.{secrets.token_hex(8)}")
+        try:
+            connection = sqlite3.connect(own, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_TABLES)
+            finally:
+                connection.close()
+            with contextlib.suppress(FileExistsError):
+                os.link(own, self._path)
+        except OSError as error:
+            raise sqlite3.OperationalError(str(error)) from error
+        finally:
+            own.unlink(missing_ok=True)
+
+    def _set_aside(self) -> None:
+        """An index that is none: kept under another name for whoever wonders, and made again."""
+        with contextlib.suppress(OSError):
+            os.replace(self._path, self._path.with_name(f"{_NAME}.damaged-{secrets.token_hex(4)}"))
+            for journal in ("-wal", "-shm"):
+                self._path.with_name(_NAME + journal).unlink(missing_ok=True)
+
+
+def _in_memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(_TABLES)
+    return connection
+
+
+def _catch_up(connection: sqlite3.Connection, folder: Path) -> None:
+    there = _files_there(folder)
+    known = {path: (size, mtime) for path, size, mtime in connection.execute("SELECT path, size, mtime_ns FROM seen")}
+    if there == known:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for path in known.keys() - there.keys():
+            _forget(connection, path)
+        for path in sorted(there.keys() - known.keys()) + [p for p in known if p in there and there[p] != known[p]]:
+            _forget(connection, path)
+            _read(connection, folder, path, *there[path])
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _files_there(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {}
+    for part, suffix in ((FILES, ".h5"), (USES, ".json")):
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder / part) as entries:
+            for entry in entries:
+                if entry.name.endswith(suffix):
+                    told = entry.stat()
+                    found[f"{part}/{entry.name}"] = (told.st_size, told.st_mtime_ns)
+    return found
+
+
+def _forget(connection: sqlite3.Connection, path: str) -> None:
+    for table in ("seen", "calibrations", "uses"):
+        connection.execute(f"DELETE FROM {table} WHERE path = ?", (path,))
+
+
+def _read(connection: sqlite3.Connection, folder: Path, path: str, size: int, mtime_ns: int) -> None:
+    part, _, name = path.partition("/")
+    damage = None
+    try:
+        data = (folder / path).read_bytes()
+        if part == FILES:
+            c = file.decode(data, name.removesuffix(".h5"), str(folder / path))
+            header = json.dumps(file.header_of(c))
+            row = (path, c.id, c.kind, c.bench, c.role, c.made.isoformat(), header)
+            connection.execute("INSERT INTO calibrations VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        else:
+            u = log.decode(name, data, str(folder / path))
+            connection.execute(
+                "INSERT INTO uses VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (path, u.bench, u.role, u.kind, u.id, u.who, u.utc_ns, u.note),
+            )
+    except CalibrationError as error:
+        damage = str(error)
+    except OSError as error:
+        damage = f"{folder / path} cannot be read: {error}"
+    connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (path, size, mtime_ns, damage))
+
+
+def record_of(calibration_id: str, header: str) -> Record:
+    """A row's record."""
+    return Record(**file.record_fields(json.loads(header)), id=calibration_id)
+
+
+def use_of(row: tuple[str, str, str, str, str, int, str]) -> log.Use:
+    """A row's use: bench, role, kind, id, who, utc_ns, note."""
+    bench, role, kind, calibration_id, who, utc_ns, note = row
+    return log.Use(bench=bench, role=role, kind=kind, id=calibration_id, who=who, utc_ns=utc_ns, note=note)

@@ -1,0 +1,68 @@
+"""Whether a calibration still holds: its time is not over, and the devices are the ones it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from drivers.contract import Identity
+from labctl.store.calibration import Record
+
+Objection = Literal["stale", "foreign"]
+
+
+def objections(
+    record: Record, devices: Mapping[str, Identity], now: datetime | None = None, role: str = ""
+) -> dict[Objection, str]:
+    """What speaks against using a calibration, empty if nothing does.
+
+    devices: identities by role; those not given are not judged. role: what the device it is about is called now, if
+    that has changed.
+    """
+    found: dict[Objection, str] = {}
+    now = now or datetime.now(UTC)
+    if record.valid_until is not None and now > record.valid_until:
+        age = _duration((now - record.valid_until).total_seconds())
+        found["stale"] = f"was valid until {record.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {age} ago"
+    for measured_role, then in record.devices.items():
+        name = (role or measured_role) if measured_role == record.role else measured_role
+        today = devices.get(name)
+        if today is not None and not same_device(then, today):
+            found["foreign"] = (
+                f"was measured with {name} = {_who(then)}, and the bench has {_who(today)}; another device has another "
+                "calibration"
+            )
+    return found
+
+
+def refusal(found: Mapping[Objection, str], accept: Collection[str]) -> str:
+    """The objections that the bench file does not accept, as one sentence; "" if none is left."""
+    left = {what: why for what, why in found.items() if what not in accept}
+    return " and ".join(f"is {what}: it {why}" for what, why in left.items())
+
+
+def cure(routine: str, bench: str, refused: Collection[str] = ()) -> str:
+    """What to do about a calibration that is missing or refused. bench: as `--bench` takes it."""
+    accept = ", ".join(f'"{what}"' for what in refused)
+    other = f", or set accept = [{accept}] in [calibrations] of the bench file" if accept else ""
+    return f"measure it: `labctl calibrate {routine} --bench {bench}`{other}"
+
+
+def same_device(then: Identity, today: Identity) -> bool:
+    """Whether two identities are of one device: equal serial numbers, and models where neither tells a number."""
+    if then.serial != today.serial:
+        return False
+    nameless = then.serial.strip() in ("", "not told")
+    return not nameless or then.model == today.model
+
+
+def _who(identity: Identity) -> str:
+    return f"{identity.model} (serial {identity.serial or 'not told'})"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
