@@ -20,7 +20,8 @@ from drivers.site import Site
 from drivers.visa import Line, open_line, to_number
 
 _MOST_LINES = 20
-_QUIET_S = 0.25
+_QUIET_S = 0.2
+_DRAIN_S = 0.3
 _WARM_UP, _EXTERNAL, _INTERLOCK = 1 << 8, 1 << 10, 1 << 26
 _FAULTS = {
     0: "base plate temperature",
@@ -103,11 +104,13 @@ class _Talk:
         return "; ".join(found)
 
     def drain(self) -> None:
-        """Drop what still comes, until nothing comes for a while."""
+        """Drop what still comes, until nothing comes for a while, or for long enough."""
+        deadline_s, until_s = self.deadline_s, time.monotonic() + _DRAIN_S
         with contextlib.suppress(TimeoutError):
-            for _ in range(_MOST_LINES):
+            while time.monotonic() < until_s:
                 self.deadline_s = time.monotonic() + _QUIET_S
                 self.read()
+        self.deadline_s = deadline_s
 
     def settle_handshake(self, wanted: bool) -> None:
         """Whatever was said before, and whether or not handshaking was on: from here on it is as wanted."""
@@ -196,7 +199,6 @@ class Obis(PumpOnALine[_Talk]):
         laser.write(self.off[0])  # its answer, if any, is read with the next one's
         if self._doubts:
             laser.drain()
-            laser.deadline_s = self._deadline_s()
         laser.settle_handshake(self._options.handshake)
 
     def _introduce(self, laser: _Talk) -> tuple[Identity, Limits]:

@@ -58,6 +58,9 @@ _SHORT_WAVE_PASS, _LONG_WAVE_PASS = 0x33, 0x34
 _ON, _OFF = b"\x03", b"\x00"
 _EMITS, _FILTERS_MOVE = 0x0001, 0x7000
 
+_MOST_PULSES_UNTOLD = 0xFFFE
+"""An EXTREME does not tell; a register full of ones is no ratio."""
+
 _FIRST_HOST, _HOSTS = 0xA1, 64
 _ATTEMPTS = 4
 _BETWEEN_ATTEMPTS_S = 0.01
@@ -267,6 +270,7 @@ class SuperK(SupercontinuumLaser):
         self._opened = False
         self._fianium = False
         self._has_picker = False
+        self._most_pulses = _MOST_PULSES_UNTOLD
         self._link: Link[_Bus] | None = None
         self._state = threading.Lock()
         self._stops = 0
@@ -323,11 +327,18 @@ class SuperK(SupercontinuumLaser):
         return Identity(model=model, serial=", ".join(serials), firmware=", ".join(firmware))
 
     def safe(self) -> None:
-        """Emission off, read back. Raises DeviceError if that could not be made sure of; the watchdog then sees to it.
+        """Emission off, read back. Raises DeviceError, which says that emission may still be on, if it could not be
+        made sure that it is off; the watchdog then sees to it.
 
         Takes at most the time-out and a second, also while another thread waits for the instrument.
         """
-        self._off(self._timeout_s + _SAFE_MARGIN_S)
+        try:
+            self._off(self._timeout_s + _SAFE_MARGIN_S)
+        except LabError as error:
+            raise type(error)(
+                f"{error}. Emission may still be on; the laser's watchdog ends it {self._watchdog_s} s after the last "
+                "telegram that reached it. To be sure, turn its key"
+            ) from error
 
     def _off(self, within_s: float) -> None:
         """Emission off within about so long, also if the lock must be waited for or no answer comes."""
@@ -436,7 +447,8 @@ class SuperK(SupercontinuumLaser):
         if self._fianium and self._has_picker:
             most = bus.laser.optional(_MOST_PULSES)
             if most is not None and int.from_bytes(most, "little") >= 1:
-                self.restrict("pulse_picker", Limits(minimum=1, maximum=int.from_bytes(most, "little")))
+                self._most_pulses = int.from_bytes(most, "little")
+                self.restrict("pulse_picker", Limits(minimum=1, maximum=self._most_pulses))
         if self._varia_address is not None:
             bus.varia = _Module(bus, self._varia_address)
             try:
@@ -622,7 +634,13 @@ class SuperK(SupercontinuumLaser):
         if not self._has_picker:
             return 1
         with self._talk("pulse_picker") as bus:
-            return bus.laser.number(_PULSE_PICKER)  # one byte below 256, two above
+            found = bus.laser.number(_PULSE_PICKER)  # one byte below 256, two above
+        if not 1 <= found <= self._most_pulses:
+            raise DeviceError(
+                f"{self.name}.pulse_picker: the instrument shows {found}, which it cannot have; set it again, and if "
+                "that does not help switch the laser off and on"
+            )
+        return found
 
     def _write_pulse_picker(self, value: int) -> None:
         if not self._has_picker:

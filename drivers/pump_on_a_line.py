@@ -19,10 +19,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-from drivers.contract import DeviceError, Identity, LimitError, Limits, PumpLaser, setting
+from drivers.contract import DeviceError, Identity, LabError, LimitError, Limits, PumpLaser, setting
 from drivers.link import Garbled, Link
 
-_PROBE_S = 0.4
+_PROBE_S = 0.3
 _UNHEARD_S = 0.1
 _LEAST_S = 0.05
 _POLL_S = 0.05
@@ -150,18 +150,32 @@ class PumpOnALine(PumpLaser, Generic[L]):
             self._link.close()
 
     def identity(self) -> Identity:
-        """As the laser told when it was opened."""
-        if self._identity is None:
-            raise DeviceError(f"{self.name}: not known before the device was opened; open it")
-        return self._identity
+        """As the laser tells it now."""
+        with self._talk("identity") as laser:
+            found, _ = self._introduce(laser)
+            return found
 
     def safe(self) -> None:
-        """Emission off, read back. Waits at most one time-out for a conversation that is going on."""
+        """Emission off, read back. Waits at most one time-out for a conversation that is going on.
+
+        Raises DeviceError, which says that emission may still be on, if it could not be made sure that it is off.
+        """
         self._last_stop = object()
         if self._link.closed:
             return
-        with self._talk("safe", self._deadline_s()) as laser:  # waiting for another conversation counts
+        with self._unless_lit(), self._talk("safe", self._deadline_s()) as laser:  # waiting for its turn counts
             self._make_dark(laser)
+
+    @contextlib.contextmanager
+    def _unless_lit(self) -> Iterator[None]:
+        """Whoever wants it dark is told if it may not be."""
+        try:
+            yield
+        except LabError as error:
+            raise type(error)(
+                f"{error}. Emission may still be on, and the laser has no watchdog; it is turned off once the line "
+                "is back. Until then turn its key, or open its interlock"
+            ) from error
 
     def _make_dark(self, laser: L) -> None:
         try:
@@ -186,7 +200,7 @@ class PumpOnALine(PumpLaser, Generic[L]):
     def _write_emission(self, value: bool) -> None:
         if not value:
             self._last_stop = object()
-            with self._talk("emission") as laser:
+            with self._unless_lit(), self._talk("emission") as laser:
                 self._make_dark(laser)
             return
         stop = self._last_stop
