@@ -188,7 +188,7 @@ class Oscilloscope(ScpiDetector):
         )
 
     def trace(self, samples: int) -> NDArray[np.float64]:
-        """One gapless record of ``samples`` readings in a row, each over integration_s, W.
+        """One gapless record of ``samples`` readings in a row, each over integration_s, W; what is beyond is the range.
 
         Raises LimitError if the instrument has no record so long or so many points, else as `measure`.
         """
@@ -205,7 +205,8 @@ class Oscilloscope(ScpiDetector):
             raise LimitError(f"{self.name}.trace: the instrument's records have {n} points, {samples} were asked for")
         first = np.arange(samples) * n // samples
         sums = np.add.reduceat(record.volts, first)
-        return np.asarray(sums / np.diff([*first, n]) / self._volts_per_watt())
+        power_w = sums / np.diff([*first, n]) / self._volts_per_watt()
+        return np.asarray(np.minimum(power_w, self._full_scale_w) if record.clipped else power_w)
 
     def _scaled(self, what: str, duration_s: float, points: int) -> _Record:
         """A record that uses the screen well, taken again with another vertical scale where it did not."""

@@ -107,7 +107,7 @@ class ScpiScope(ScpiEmulator):
     def identify(self) -> str:
         """As the firmware of 2.50 tells it, or another's."""
         if self.fault == "firmware":
-            return "AGILENT TECHNOLOGIES,DSO-X 3054A,MY51350042,02.65.2021030741"
+            return "AGILENT TECHNOLOGIES,DSO-X 3054T,MY57230417,02.65.2021030741"
         return "KEYSIGHT TECHNOLOGIES,DSO-X 3054T,MY57230417,07.50.2021102830"
 
     def reset(self) -> None:

@@ -234,7 +234,7 @@ def test_another_firmware_s_answers_are_understood(
     scope: Oscilloscope, instrument: ScpiScope, world: PrbmWorld
 ) -> None:
     instrument.inject("firmware")
-    assert scope.identity().model == "DSO-X 3054A"
+    assert scope.identity().firmware == "02.65.2021030741"
     assert scope.measure().power_w == pytest.approx(tap_w(world), rel=5e-3)
 
 
