@@ -6,7 +6,16 @@ surface between an experiment and the machinery below it.
 
 from __future__ import annotations
 
-from drivers.contract import ROI, Frame, Reading, Sequence, SequenceResult
+from drivers.contract import (
+    ROI,
+    CorrectedFrame,
+    Frame,
+    FrameCorrection,
+    Reading,
+    Sequence,
+    SequenceResult,
+    correct,
+)
 from drivers.errors import (
     BusError,
     CalibrationError,
@@ -21,28 +30,38 @@ from drivers.errors import (
 from labctl.bench.client import Bench, open_bench
 from labctl.experiments.experiment import Figure, Parameters, Protocol
 from labctl.experiments.recorder import Recorder, Step, open_run
+from labctl.experiments.routine import Finding, Routine
+from labctl.store import Calibration, Check, Measured
 
 __all__ = [
     "ROI",
     "Bench",
     "BusError",
+    "Calibration",
     "CalibrationError",
+    "Check",
     "ConfigurationError",
+    "CorrectedFrame",
     "DeviceError",
     "DeviceTimeout",
     "Figure",
+    "Finding",
     "Frame",
+    "FrameCorrection",
     "InterlockError",
     "LabError",
     "LeaseError",
     "LimitError",
+    "Measured",
     "Parameters",
     "Protocol",
     "Reading",
     "Recorder",
+    "Routine",
     "Sequence",
     "SequenceResult",
     "Step",
+    "correct",
     "open_bench",
     "open_run",
 ]

@@ -27,6 +27,7 @@ def _own_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             place = Path(folder, name)
             place.mkdir(mode=0o700)
             monkeypatch.setenv(variable, str(place))
+        monkeypatch.setenv("LABCTL_CALIBRATIONS", str(Path(folder, "calibrations")))  # made by whoever has some
         for variable in _OF_THE_USER:
             monkeypatch.delenv(variable, raising=False)
         yield

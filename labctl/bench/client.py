@@ -18,10 +18,11 @@ import zmq
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from drivers.contract import ROI
+from drivers.contract import ROI, Identity
 from drivers.errors import BusError, ConfigurationError, LabError, LeaseError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
+from labctl.bench.shelf import Shelf, fetch, must_hold, shelf_of
 from labctl.bus import security
 from labctl.bus.connection import Pending
 from labctl.bus.proxy import DeviceProxy
@@ -34,6 +35,7 @@ from labctl.server.apart import served_apart
 from labctl.server.directory import find_remote, find_up
 from labctl.server.emergency import within_script
 from labctl.server.lane import end_context
+from labctl.store.calibration import Calibration
 
 _RENEWALS_PER_LEASE = 4
 _CONTROL_TIMEOUT_S = 2.0
@@ -71,6 +73,7 @@ class Bench:
         self.arena = Arena()
         self._lease = ""
         self._held: dict[str, list[str]] = {}
+        self._fetched: dict[str, Calibration] = {}
         self._renew_due_ns = 0
         self._renewing = threading.Lock()
         self._thread = 0
@@ -134,6 +137,28 @@ class Bench:
             )
         return self._config.alignment[name]
 
+    def calibration(self, need: str) -> Calibration:
+        """The calibration in force for ``KIND`` ("slm-camera"), or ``ROLE.KIND`` where several devices have one.
+
+        Raises CalibrationError, which names the command to run, if there is none, or it is stale or of another device
+        and the bench file does not accept that.
+        """
+        chosen = self.calibrations().find(need, self.name)
+        found = must_hold(chosen, need, self._config, self.name, self._identity_of)
+        if found.id not in self._fetched:
+            self._fetched[found.id] = fetch(self._ask, found.id)
+        return self._fetched[found.id]
+
+    def calibrations(self) -> Shelf:
+        """What is in force on this bench, without the arrays; it may be stale, or of other devices."""
+        return shelf_of(self._ask, self.name)
+
+    def _identity_of(self, role: str) -> Identity | None:
+        return self._devices[role].identity() if role in self._devices else None
+
+    def _ask(self, verb: str, arguments: Any) -> Any:
+        return next(iter(self._servers.values())).calls.request("", verb, arguments=arguments)
+
     def _stream(
         self,
         device: str,
@@ -162,6 +187,7 @@ class Bench:
         *,
         run: str = "",
         lease_s: float | None = None,
+        calibrating: bool = False,
     ) -> Iterator[Bench]:
         """Exclusive control of the whole bench, or of some devices with what they are made of.
 
@@ -170,7 +196,9 @@ class Bench:
         safe.
 
         run: name of the run it is taken for, kept with the lease and in the log. lease_s: time-to-live, else the bench
-        file's. Raises LeaseError if somebody else has control of one of them.
+        file's. calibrating: calibrations that would be refused are left out instead, since they are to be measured
+        anew. Raises LeaseError if somebody else has control of one of them, CalibrationError if a calibration in force
+        on one of them is stale, or of another device.
         """
         if self._lease:
             raise LeaseError("this bench object has control already; leave the first `with bench.control():` before")
@@ -182,7 +210,7 @@ class Bench:
             for name, server in sorted(self._servers.items())  # one order for all, so that two never wait in a circle
             if any(d in wanted for d in server.record.devices)
         }
-        self._acquire(purpose, held, run, lease_s, whole=devices is None)
+        self._acquire(purpose, held, run, lease_s, whole=devices is None, calibrating=calibrating)
         try:
             yield self
         except BaseException as error:
@@ -194,7 +222,14 @@ class Bench:
         self._release()
 
     def _acquire(
-        self, purpose: str, held: dict[str, list[str]], run: str, lease_s: float | None, *, whole: bool
+        self,
+        purpose: str,
+        held: dict[str, list[str]],
+        run: str,
+        lease_s: float | None,
+        *,
+        whole: bool,
+        calibrating: bool = False,
     ) -> None:
         holder = f"{purpose} ({getpass.getuser()}@{socket.gethostname()}, pid {os.getpid()})"
         for name, names in held.items():  # asked first, where nobody is ever busy
@@ -207,7 +242,7 @@ class Bench:
             for name, names in held.items():
                 arguments = {
                     "token": self._lease, "holder": holder, "run": run, "devices": names, "whole": whole,
-                    "ttl_s": lease_s,
+                    "ttl_s": lease_s, "calibrating": calibrating,
                 }  # fmt: skip
                 # It must begin soon, and then takes as long as the devices take.
                 self._servers[name].calls.request("", "acquire", arguments=arguments)
@@ -238,9 +273,9 @@ class Bench:
             finally:
                 server.set_lease("")
 
-        told = together({name: functools.partial(release, self._servers[name]) for name in held})
+        results = together({name: functools.partial(release, self._servers[name]) for name in held})
         self._set_patience(self._record.lease_s / _RENEWALS_PER_LEASE)
-        _raise_first(told)
+        _raise_first(results)
 
     def _set_patience(self, patience_s: float) -> None:
         self.patience_s = patience_s

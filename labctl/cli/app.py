@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import keys
+from labctl.cli import calibrations, keys
 
 app = typer.Typer(
     name="labctl",
@@ -80,6 +80,43 @@ def figure(
         print("labctl figure: give a NAME, or --list", file=sys.stderr)  # noqa: T201
         raise typer.Exit(2)
     raise typer.Exit(run_figure(name, bench, set_ or [], seed, out, json, at))
+
+
+@app.command()
+def calibrate(
+    routine: Annotated[str | None, typer.Argument(help="Name of a routine.")] = None,
+    bench: BenchOption = None,
+    set_: SetOption = None,
+    seed: SeedOption = 0,
+    out: OutOption = Path("runs"),
+    all_: Annotated[bool, typer.Option("--all", help="All that the bench needs, in order, but what is valid.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="With --all: also what is still valid.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure and keep nothing; with --all, say what would be measured.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="With --all: HTML file to write.", show_default="in --out")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the routines.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a calibration routine on a bench, keep what it finds, and put that in force.
+
+    Exit status: 0 kept and in force, 1 a measurement failed and what was in force stays, 2 bad input.
+    """
+    from labctl.cli.calibrate import calibrate_bench, calibrate_one, list_routines
+
+    if list_:
+        raise typer.Exit(list_routines(json))
+    if all_ == (routine is not None):
+        print("labctl calibrate: give the NAME of a routine, or --all, or --list", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(2)
+    if routine is not None:
+        if again or report is not None:
+            print("labctl calibrate: --again and --report go with --all", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(2)
+        raise typer.Exit(calibrate_one(routine, bench, set_ or [], seed, out, dry_run, json))
+    raise typer.Exit(calibrate_bench(bench, set_ or [], seed, out, again, dry_run, report, json))
 
 
 @app.command()
@@ -177,6 +214,7 @@ def logs(
     raise typer.Exit(show_logs(bench, device, run, process, json, follow))
 
 
+app.add_typer(calibrations.app, name="calibrations")
 app.add_typer(keys.app, name="keys")
 
 

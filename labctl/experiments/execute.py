@@ -5,27 +5,34 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from drivers.contract import Identity
 from drivers.errors import ConfigurationError
 from labctl import registry
-from labctl.bench.client import open_bench
+from labctl.bench.client import Bench, open_bench
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.experiments.console import Console
 from labctl.experiments.experiment import Figure, Protocol, meets
 from labctl.experiments.recorder import Recorder
+from labctl.experiments.routine import Routine
 
-BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.")
+BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Results of a finished run and where its file is."""
+    """Results of a finished run and where its file is.
+
+    devices: who was there, by role. stands_on: ids of the calibrations that it needed. calibrations_folder: where the
+    bench keeps its calibrations, on the machine it runs on.
+    """
 
     name: str
     values: dict[str, Any]
@@ -34,6 +41,20 @@ class Outcome:
     seconds: float
     bench_seconds: float
     run_file: Path
+    devices: dict[str, Identity] = field(default_factory=dict)
+    stands_on: tuple[str, ...] = ()
+    calibrations_folder: Path = Path()
+
+
+@dataclass(frozen=True)
+class Job:
+    """An experiment with its parameters, and the bench that it is for. bench_given: ``--set`` values of the bench."""
+
+    name: str
+    experiment: Protocol
+    parameters: Any
+    config: BenchConfig
+    bench_given: Mapping[str, object]
 
 
 def execute(
@@ -52,15 +73,33 @@ def execute(
     experiment's parameters. at: a bench on another machine, as for `open_bench`. Raises ConfigurationError for bad
     input, any LabError from the bench.
     """
-    console = console or Console(quiet=True)
-    started = time.monotonic()
+    job = job_of(group, name, bench, assignments or {})
+    return perform(job, open_bench(job.config, at=at), seed, out, console)
+
+
+def job_of(group: registry.Group, name: str, bench: str | Path | None, assignments: Mapping[str, object]) -> Job:
+    """What is to be run. Raises ConfigurationError that lists every problem of its kind."""
     experiment = registry.load(group, name)()
     if not isinstance(experiment, Protocol):
         raise ConfigurationError(f"{name} is registered under {group}, but is no Protocol")
-    given = dict(assignments or {})
+    given = dict(assignments)
     bench_given = {k: given.pop(k) for k in list(given) if k.startswith(BENCH_KEYS)}
     parameters = check_parameters(name, experiment.Parameters, given)
     config = load_bench(bench or experiment.bench, {**experiment.bench_overrides(parameters), **bench_given})
+    return Job(name, experiment, parameters, config, bench_given)
+
+
+def perform(
+    job: Job,
+    opening: AbstractContextManager[Bench],
+    seed: int = 0,
+    out: Path = Path("runs"),
+    console: Console | None = None,
+) -> Outcome:
+    """Run a job on the bench that is opened here, so that a failure to open it is in the run file, too."""
+    console = console or Console(quiet=True)
+    started = time.monotonic()
+    name, experiment, parameters, config = job.name, job.experiment, job.parameters, job.config
     with Recorder(name, out, seed, console) as record:
         record.setup(
             bench_file=config.text,
@@ -71,17 +110,21 @@ def execute(
             fingerprint=config.fingerprint,
             parameters=parameters,
         )
-        with open_bench(config, at=at) as table:
+        with opening as table:
             # What the bench lacks is told before anything is trained.
             for role in experiment.roles:
                 table[role]
             for alignment in experiment.alignments:
                 table.alignment(alignment)
+            stands_on = tuple(dict.fromkeys(table.calibration(need).id for need in experiment.needs()))
             experiment.prepare(parameters, record)
-            with table.control(name, run=record.path.stem):
+            with table.control(name, run=record.path.stem, calibrating=isinstance(experiment, Routine)):
+                devices = {role: device.identity() for role, device in table.devices.items()}
+                shelf = table.calibrations()
                 record.setup(
                     settings=table.snapshot(),
-                    devices={role: device.identity() for role, device in table.devices.items()},
+                    devices=devices,
+                    calibrations={f"{f.use.role}.{f.use.kind}": f.use.id for f in shelf.in_force},
                 )
                 begun_s = table.time_s()
                 results = experiment.run(table, parameters, record)
@@ -89,7 +132,7 @@ def execute(
         values = experiment.conclude(results, parameters, record)
         record.finish({**values, "bench_time_s": bench_seconds})
     targets = None
-    if isinstance(experiment, Figure) and _as_published(experiment, parameters, config, bench_given):
+    if isinstance(experiment, Figure) and _as_published(experiment, parameters, config, job.bench_given):
         targets = experiment.targets(parameters)
     return Outcome(
         name=name,
@@ -99,6 +142,9 @@ def execute(
         seconds=time.monotonic() - started,
         bench_seconds=bench_seconds,
         run_file=record.path,
+        devices=devices,
+        stands_on=stands_on,
+        calibrations_folder=shelf.folder,
     )
 
 

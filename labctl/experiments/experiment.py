@@ -32,10 +32,17 @@ class Protocol(ABC):
     """Devices it cannot do without."""
     alignments: ClassVar[tuple[str, ...]] = ()
     """``[alignment.NAME]`` tables it cannot do without."""
+    calibrations: ClassVar[tuple[str, ...]] = ()
+    """Calibrations it cannot do without: ``KIND``, or ``ROLE.KIND`` where several devices may have one. They are in
+    force, not stale and of these devices before it begins; ``bench.calibration(KIND)`` gives their values."""
 
     def bench_overrides(self, parameters: Any) -> Mapping[str, object]:
         """Changes of the bench file that the parameters ask for, such as an ideal world."""
         return {}
+
+    def needs(self) -> tuple[str, ...]:
+        """Calibrations that must hold before it begins."""
+        return self.calibrations
 
     def prepare(self, parameters: Any, record: Recorder) -> None:  # noqa: B027 - many need nothing
         """What can be done before the light is on: read files, train. What it makes is kept in ``self``."""

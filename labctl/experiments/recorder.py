@@ -61,6 +61,7 @@ class Recorder:
         self._finished = False
         self._series: dict[str, h5py.Dataset] = {}
         self._late: dict[str, Any] = {}
+        self._pictures: list[str] = []
         self._steps = 0
         self._started = time.time()
         with self._change() as file:
@@ -106,8 +107,11 @@ class Recorder:
                 advance()
 
     def picture(self, name: str) -> Path:
-        """Where to put a picture of this run."""
-        return self.path.with_name(f"{self.path.stem}-{name}.png")
+        """Where to put a picture of this run; the run file will name it."""
+        path = self.path.with_name(f"{self.path.stem}-{name}.png")
+        if path.name not in self._pictures:
+            self._pictures.append(path.name)
+        return path
 
     def _append(self, values: Mapping[str, Any]) -> None:
         arrays = {name: np.asarray(value) for name, value in values.items()}
@@ -149,6 +153,7 @@ class Recorder:
                 else:
                     group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
             file.attrs["status"] = status
+            file.attrs["pictures"] = json.dumps(self._pictures)
             file.attrs["duration_s"] = time.time() - self._started
 
     def __enter__(self) -> Recorder:
@@ -178,6 +183,16 @@ def open_run(path: str | Path) -> h5py.File:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read as a run file: {error}") from None
     return file
+
+
+def pictures_of(path: Path) -> list[Path]:
+    """The pictures of a run that are still there, beside its file; none if it is no longer a readable run file."""
+    try:
+        with open_run(path) as file:
+            names: list[str] = json.loads(file.attrs.get("pictures", "[]"))
+    except (ConfigurationError, ValueError):
+        return []
+    return [picture for name in names if (picture := path.with_name(Path(name).name)).is_file()]
 
 
 def plain(value: Any) -> Any:

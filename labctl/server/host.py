@@ -22,6 +22,7 @@ from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
 from labctl.bus.records import LANES, BenchRecord, ServerRecord
 from labctl.bus.ring import Arena
+from labctl.server.feeding import Feeder
 from labctl.server.lane import end_context
 from labctl.server.server import DeviceServer, Place
 from labctl.server.world import RemoteWorld
@@ -71,6 +72,7 @@ class Host:
         self._closing = False
         self._reaches: dict[str, Reach] = {}
         self._devices: dict[str, Device] = {}
+        self._feeder = Feeder(config)
         self._server_of = {device: server for server, names in config.servers.items() for device in names}
         self.servers = {
             name: DeviceServer(
@@ -81,6 +83,7 @@ class Host:
                 pid=os.getpid(),
                 lease_s=config.lease_s,
                 begin=self._begin,
+                feeder=self._feeder,
                 time_ns=self.time_ns,
             )
             for name, place in places.items()
@@ -186,6 +189,8 @@ class Host:
         made.open()
         made.safe()
         self._apply_settings(device, made)
+        # What is refused is told when it is needed: the bench must come up, so that it can be measured anew.
+        self._feeder.feed([made], "mark")
         server.devices[device.name] = made
 
     def _apply_settings(self, device: DeviceConfig, made: Device) -> None:
@@ -257,11 +262,12 @@ class Host:
 
     # --- sessions ---------------------------------------------------------------------------------------------------
 
-    def _begin(self, server: DeviceServer, names: Iterable[str], session: str) -> None:
-        """A session starts from the bench file's state.
+    def _begin(self, server: DeviceServer, names: Iterable[str], session: str, calibrating: bool) -> None:
+        """A session starts from the bench file's state, and with the calibrations in force.
 
         One that has the whole bench, named by ``session``, also starts a table in virtual time anew, so runs repeat.
-        Every server of the bench is told, between two calls; the world starts once per session.
+        Every server of the bench is told, between two calls; the world starts once per session. Raises CalibrationError
+        if a calibration is refused, unless the session is there for ``calibrating``.
         """
         server.make_safe(names)
         chosen = {n: d for n, d in server.devices.items() if n in names}
@@ -274,6 +280,7 @@ class Host:
             if fresh:
                 device.open()
             self._apply_settings(self.config.devices[name], device)
+        self._feeder.feed(chosen.values(), "leave out" if calibrating else "raise")
 
 
 class _Site:

@@ -21,6 +21,7 @@ from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
 from labctl.bus.server_side import ServerSide, Sessions, reclaim
 from labctl.server.arguments import check_arguments
+from labctl.server.feeding import Feeder
 from labctl.server.lane import ANONYMOUS, Lane, start_all
 from labctl.server.leases import LONGEST_LEASE_S, LeaseBook, Watchdog
 from labctl.server.publisher import Publisher
@@ -44,7 +45,8 @@ class Place:
 class DeviceServer:
     """Serves some devices of a bench: calls one at a time, control and emergency stop at any moment.
 
-    begin: brings the devices to the state of the bench file for a new session. time_ns: bench time.
+    begin: brings the devices to the state of the bench file for a new session. feeder: has the bench's calibrations.
+    time_ns: bench time.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class DeviceServer:
         *,
         pid: int,
         lease_s: float,
-        begin: Callable[[DeviceServer, Iterable[str], str], None],
+        begin: Callable[[DeviceServer, Iterable[str], str, bool], None],
+        feeder: Feeder,
         time_ns: Callable[[], int],
     ) -> None:
         self.name = name
@@ -76,6 +79,7 @@ class DeviceServer:
         self._pid = pid
         self._lease_s = lease_s
         self._begin = begin
+        self._feeder = feeder
         self._time_ns = time_ns
         self._started_ns = time.monotonic_ns()
         self._stopped: list[str] = []
@@ -230,7 +234,8 @@ class DeviceServer:
         # To begin may take longer than the lease lives: it is counted from the end.
         self.book.acquire(token, holder, run, devices, LONGEST_LEASE_S)
         try:
-            self._begin(self, devices, token if arguments.get("whole") else "")
+            whole, calibrating = bool(arguments.get("whole")), bool(arguments.get("calibrating"))
+            self._begin(self, devices, token if whole else "", calibrating)
             self.book.start(token, float(ttl_s))
         except BaseException:
             self.book.release(token)
@@ -319,6 +324,10 @@ class DeviceServer:
                 caller.must_be(Role.OPERATOR, "control of devices")
                 with self.lock:
                     return self._acquire(request.arguments, caller)
+            case "", "calibrations":
+                return self._feeder.told()
+            case "", "calibration":
+                return self._feeder.file(str(request.arguments))
             case "", "bye":
                 return None  # what it gave back came with the message
         return self._device(request.device)

@@ -37,7 +37,7 @@ def encode(calibration: Calibration) -> bytes:
         file.attrs["labctl_calibration"] = LAYOUT
         header = json.dumps(header_of(calibration), sort_keys=True, ensure_ascii=False)
         file.create_dataset("header", data=header, dtype=h5py.string_dtype())
-        values, errors = file.create_group("values"), file.create_group("uncertainties")
+        values, errors = file.create_group("values", track_order=True), file.create_group("uncertainties")
         for name, measured in calibration.values.items():
             values.create_dataset(name, data=measured.value).attrs["unit"] = measured.unit
             if measured.uncertainty is not None:

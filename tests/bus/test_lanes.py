@@ -216,7 +216,7 @@ def test_a_device_that_cannot_be_described_does_not_leave_the_client_hanging(
 
 def test_a_proxy_lists_settings_and_operations(bench: Bench) -> None:
     assert set(dir(bench.lamp)) == {
-        "emission", "power_w", "roi", "hours", "echo", "slow", "look", "fail",
+        "emission", "power_w", "roi", "hours", "calibration_ids", "echo", "slow", "look", "fail",
         "identity", "snapshot", "safe", "allocate", "submit_get", "stream",
     }  # fmt: skip
 

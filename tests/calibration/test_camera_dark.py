@@ -9,16 +9,42 @@ import pytest
 
 from calibration.exposure import metered_exposure_s
 from calibration.prbm_reference import measure_reference
-from labctl.client import CalibrationError
-from labctl.experiments.execute import execute
+from labctl.client import CalibrationError, ConfigurationError
+from labctl.experiments.calibrate import calibrate
 
 
 def test_dark_frames_give_the_offset_and_read_noise_of_the_world(tmp_path: Path) -> None:
-    values = execute("labctl.calibrations", "camera.dark", out=tmp_path).values
+    found = calibrate("camera.dark", out=tmp_path, dry_run=True).calibrations[0]
     # 64 frames of 128 x 128 pixels: standard errors below 0.2 %; the pixels' own log-normal draw adds 0.7 % to the rms.
-    assert values["offset_counts"] == pytest.approx(100.0, abs=6 * values["offset_error_counts"] + 0.01)
-    assert values["read_noise_median_e"] == pytest.approx(1.45, rel=0.02)
-    assert values["read_noise_rms_e"] == pytest.approx(1.45 * 1.3, rel=0.04)
+    offset = found.values["offset_mean_counts"]
+    assert offset.number == pytest.approx(100.0, abs=6 * float(offset.uncertainty or 0) + 0.01)
+    assert found.number("read_noise_median_e") == pytest.approx(1.45, rel=0.02)
+    assert found.number("read_noise_rms_e") == pytest.approx(1.45 * 1.3, rel=0.04)
+    # 0.019 electrons a second are 0.042 counts; the mean over 16384 pixels is good to 1.3 / 128.
+    assert found["rate_counts_per_s"].mean() == pytest.approx(0.042, abs=6 * 1.3 / 128)
+
+
+def test_stated_uncertainties_are_those_of_the_pixels(tmp_path: Path) -> None:
+    small = {"rows": 32, "columns": 32, "frames": 16}
+    first, second = (
+        calibrate("camera.dark", None, {**small, "world.seed": seed}, out=tmp_path, dry_run=True).calibrations[0]
+        for seed in (7, 8)
+    )
+    # Offset and dark current are the same for every pixel of this world, so two tables differ by noise alone.
+    for name in ("offset_counts", "rate_counts_per_s"):
+        error = np.hypot(first.uncertainty(name), second.uncertainty(name))
+        z = (first[name] - second[name]) / error
+        assert np.sqrt(np.median(z**2) / 0.4549) == pytest.approx(1.0, abs=0.15)  # 1024 pixels: 0.03
+
+
+def test_light_in_the_dark_is_told_and_kept_out(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="saturate in the dark"):
+        calibrate("camera.dark", None, {"world.camera.offset": 10000, "world.camera.bit_depth": 12}, out=tmp_path)
+
+
+def test_exposures_must_tell_the_dark_current(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="10 times as long"):
+        calibrate("camera.dark", None, {"long_exposure_s": 2e-3}, out=tmp_path)
 
 
 def test_metering_reaches_the_wanted_fill() -> None:
