@@ -49,7 +49,7 @@ class _Instant(NamedTuple):
 
 
 class AndorSDK3(SequenceCamera):
-    """A Zyla or its relatives, kept armed; rolling or global shutter, binning 1, one gain mode for the whole session.
+    """A Zyla or its relatives, kept armed; rolling or global shutter, one gain mode for the whole session.
 
     ``exposure_s`` is rounded to whole row times. Frames tell when their exposure began by the camera's own clock, which
     is read again and again; the error is the time that takes, and the beginning comes out late rather than early. The
@@ -257,15 +257,13 @@ class AndorSDK3(SequenceCamera):
             next_frame += 1
             if ticks >= sent.ticks:  # else it began before the trigger: somebody else's, or one that had been lost
                 break
-        data = self.allocate(image.shape, image.dtype)
-        data[:] = image
-        return Taken(data, self._start_ns(ticks))
+        return Taken(*self._delivered(image), self._start_ns(ticks))
 
     def _start_ns(self, ticks: int) -> int:
         known = self._instant
         return known.at_ns + (ticks - known.ticks) * 1_000_000_000 // self._ticks_per_s
 
-    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         came = self._acquired(camera)
         while came < burst.frames:  # a frame may take its time as long as frames come
             if not self._await(camera, came + 1, time.monotonic() + self._patience_s(), "collect"):
@@ -275,17 +273,17 @@ class AndorSDK3(SequenceCamera):
             self._lost += burst.frames - came
             raise self._missing(came, burst.frames - came)
         self._read_clock(camera)
-        data: NDArray[Any] = self.allocate((burst.frames, burst.roi.rows, burst.roi.columns), np.uint16)
-        start_ns = np.empty(burst.frames, np.int64)
+        data = self._room_for(burst, np.uint16)
+        saturated, start_ns = np.empty((2, burst.frames), np.int64)
         for k in range(burst.frames):
             image, ticks = self._buffer(camera, k)
             if ticks < self._armed_at.ticks:
                 raise DeviceError(
                     f"{self.name}.collect: frame {k} is older than the burst, which was dropped; arm again"
                 )
-            data[k] = image
+            saturated[k] = self._put_into(data[k], image, burst.binning)
             start_ns[k] = self._start_ns(ticks)
-        return data, start_ns
+        return data, saturated, start_ns
 
     def _buffer(self, camera: Any, number: int) -> tuple[NDArray[np.uint16], int]:
         """Pixels (rows, columns) of a frame of the sequence, in the SDK's memory, and the tick when it began."""
@@ -353,7 +351,7 @@ class AndorSDK3(SequenceCamera):
     def _read_electrons_per_count(self) -> float:
         return self._options.electrons_per_count or _GAINS[self._options.gain][1]
 
-    def _read_full_scale_counts(self) -> float:
+    def _pixel_full_scale_counts(self) -> float:
         well = math.floor(self._baseline + self._options.full_well_electrons / self.electrons_per_count)
         return float(min(2**self._bits - 1, well))
 

@@ -80,7 +80,7 @@ _FEW_COUNTS = 8
 
 
 class AravisGigE(SequenceCamera):
-    """A GigE Vision camera, kept armed; binning 1, every automatic off.
+    """A GigE Vision camera, kept armed; every automatic off.
 
     ``exposure_s`` is what the camera reads back. Frames tell when their exposure began by the camera's own clock, which
     is read before every trigger; of a camera whose clock cannot be read it is when the trigger was sent. Frames of
@@ -342,12 +342,10 @@ class AravisGigE(SequenceCamera):
                 continue
             self._lost += line.missing_before(buffer)
             try:
-                pixels = self._pixels(line, buffer, "trigger")
-                data = self.allocate(pixels.shape, pixels.dtype)
-                data[:] = pixels
+                data, saturated = self._delivered(self._pixels(line, buffer, "trigger"))
             finally:
                 line.stream.give_back(buffer)
-            return Taken(data, self._start_ns(buffer) if line.has_clock else sent.at_ns)
+            return Taken(data, saturated, self._start_ns(buffer) if line.has_clock else sent.at_ns)
 
     def _pass_over(self, line: Any, buffer: aravis.Buffer) -> None:
         self._lost += line.missing_before(buffer) + (buffer.status != aravis.COMPLETE)
@@ -373,7 +371,7 @@ class AravisGigE(SequenceCamera):
     def _start_ns(self, buffer: aravis.Buffer) -> int:
         return self._instant.at_ns + self._began_ns(buffer) - self._instant.clock_ns
 
-    def _collect(self, line: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    def _collect(self, line: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         buffers: list[aravis.Buffer] = []
         try:
             return self._collected(line, burst, buffers)
@@ -383,7 +381,7 @@ class AravisGigE(SequenceCamera):
 
     def _collected(
         self, line: Any, burst: Burst, buffers: list[aravis.Buffer]
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         gone = 0
         while self._running == "burst" and len(buffers) + gone < burst.frames:
             # A frame may take its time as long as frames come.
@@ -400,16 +398,16 @@ class AravisGigE(SequenceCamera):
             raise self._missing(len(buffers), burst.frames - len(buffers))
         if line.has_clock:
             line.ask(self._read_clock)
-        data: NDArray[Any] = self.allocate((burst.frames, burst.roi.rows, burst.roi.columns), self._format.dtype)
-        start_ns = np.empty(burst.frames, np.int64)
+        data = self._room_for(burst, self._format.dtype)
+        saturated, start_ns = np.empty((2, burst.frames), np.int64)
         for k, buffer in enumerate(buffers):
             if line.has_clock and self._began_ns(buffer) < self._armed_at.clock_ns:
                 raise DeviceError(
                     f"{self.name}.collect: frame {k} is older than the burst, which was dropped; arm again"
                 )
-            data[k] = self._pixels(line, buffer, "collect")
+            saturated[k] = self._put_into(data[k], self._pixels(line, buffer, "collect"), burst.binning)
             start_ns[k] = self._start_ns(buffer) if line.has_clock else self._armed_at.at_ns
-        return data, start_ns
+        return data, saturated, start_ns
 
     def _pixels(self, line: Any, buffer: aravis.Buffer, what: str) -> NDArray[Any]:
         """Counts (rows, columns) of the region, in the library's memory unless they had to be shifted."""
@@ -505,7 +503,7 @@ class AravisGigE(SequenceCamera):
     def _read_electrons_per_count(self) -> float:
         return self._options.electrons_per_count
 
-    def _read_full_scale_counts(self) -> float:
+    def _pixel_full_scale_counts(self) -> float:
         most = float(2**self.bit_depth - 1)
         return min(self._options.full_scale_counts or most, most)
 

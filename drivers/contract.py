@@ -140,9 +140,10 @@ class ROI(Value, frozen=True):
 class Frame(Value, frozen=True):
     """One exposure and everything needed to trust it.
 
-    data: (rows, columns) camera counts. start_ns, end_ns: monotonic bench time of the exposure; utc_start_ns: its
-    UTC. saturated: pixels at the end of the converter or of the well. lost_before: frames lost since the last one.
-    pattern_id: what the SLM showed, `UNKNOWN_PATTERN` if the trigger did not say.
+    data: (roi.rows / binning, roi.columns / binning) camera counts; with ``binning`` n each is the sum of n x n pixels
+    of the sensor. start_ns, end_ns: monotonic bench time of the exposure; utc_start_ns: its UTC. saturated: pixels of
+    the data in which one of the sensor came to the end of the converter or of the well. lost_before: frames lost since
+    the last one. pattern_id: what the SLM showed, `UNKNOWN_PATTERN` if the trigger did not say.
     """
 
     data: NDArray[Any]
@@ -157,10 +158,11 @@ class Frame(Value, frozen=True):
     saturated: int
     lost_before: int
     pattern_id: int
+    binning: int = 1
 
 
 class FrameStack(Value, frozen=True):
-    """Frames of one armed burst: data (n, rows, columns), the rest one entry per frame as in `Frame`."""
+    """Frames of one armed burst: data (n, rows, columns), the rest one entry per frame, or for all, as in `Frame`."""
 
     data: NDArray[Any]
     frame_ids: NDArray[np.int64]
@@ -173,6 +175,7 @@ class FrameStack(Value, frozen=True):
     bit_depth: int
     saturated: NDArray[np.int64]
     lost_before: NDArray[np.int64]
+    binning: int = 1
 
 
 class Reading(Value, frozen=True):
@@ -421,6 +424,14 @@ class SLM(Device):
 class Camera(Device):
     """A camera that stays armed. Frames answer triggers; a frame older than its trigger is never returned.
 
+    A binned frame is exactly the block sums of what an unbinned one of the same exposure would have been: block (i, j)
+    holds the ``binning`` x ``binning`` sensor pixels from row ``roi.row + i * binning``, column ``roi.column + j *
+    binning`` on. Sums of 8-bit pixels are uint16, those of 16-bit pixels uint32, so none overflows. Offset, dark counts
+    and ``full_scale_counts`` are binning^2 times those of a pixel; ``electrons_per_count`` and ``bit_depth`` stay.
+    Rows and columns of ``roi``, which counts pixels of the sensor whatever the binning, must be multiples of
+    ``binning``: a region or a binning that does not fit the other is refused. Where both change, set ``binning = 1``
+    first, then ``roi``, then the new binning.
+
     Frames are what the camera read, also with calibrations in force: who wants corrected ones asks for `correction`
     and applies it, ``correct(frame, camera.correction())``.
     """
@@ -431,11 +442,14 @@ class Camera(Device):
     columns = setting(int, read_only=True, doc="Sensor columns.")
     pixel_pitch_m = setting(float, unit="m", read_only=True, doc="Distance of neighbouring pixels.")
     exposure_s = setting(float, unit="s", doc="Exposure time; read back as the instrument rounded it.")
-    roi = setting(ROI, doc="Rows and columns of the sensor that are read out.")
+    roi = setting(ROI, doc="Rows and columns of the sensor that are read out, in its pixels whatever the binning.")
+    binning = setting(
+        int, minimum=1, maximum=16, doc="Pixels summed along rows and along columns; the ROI's are multiples of it."
+    )
     readout_s = setting(float, unit="s", read_only=True, doc="Time from the end of an exposure to the next trigger.")
     bit_depth = setting(int, read_only=True, doc="Bits of the converter.")
     electrons_per_count = setting(float, read_only=True, doc="Nominal conversion gain, electrons per count.")
-    full_scale_counts = setting(float, read_only=True, doc="Largest count; inf for an ideal detector.")
+    full_scale_counts = setting(float, read_only=True, doc="Largest count of a frame; inf for an ideal detector.")
     external_trigger = setting(bool, read_only=True, doc="Whether the SLM's trigger output starts exposures.")
 
     dark = calibration(Dark, doc="Counts without light, by pixel.")
@@ -459,6 +473,15 @@ class Camera(Device):
         region. Raises CalibrationError if no dark is in force, one is refused, or a map does not cover the region.
         """
         return frame_correction(self.name, self.roi, self.full_scale_counts, self.dark, self.flat, self.hot_pixels)
+
+    def _read_binning(self) -> int:
+        return 1  # a driver that has more says so; `drivers.binning` does the work
+
+    def _write_binning(self, value: int) -> None:
+        if value != 1:
+            raise LimitError(
+                f"{self.name}.binning = {value}: this driver has 1 only; nothing was changed. Sum the pixels yourself"
+            )
 
     @operation()
     @abstractmethod
@@ -606,7 +629,8 @@ class Sequencer(Device):
 
         Parameters
         ----------
-        windows: regions of the camera's ROI (relative to it) whose counts are summed; empty means the whole ROI.
+        windows: regions of the frames as they come (their first pixel is row 0, column 0; with binning they have fewer
+            pixels than the camera's ROI) whose counts are summed; empty means all of it.
         readout: "camera", or the role name of a photodetector the sequencer was given.
         frames: return the frames as well.
 

@@ -306,7 +306,15 @@ def _cropped(camera: str, kind: str, whole: NDArray[Any], row: int, column: int,
 
 
 def correct(frame: Frame | FrameStack, correction: FrameCorrection) -> CorrectedFrame:
-    """(raw - dark at the frame's exposure) / response. LimitError if the correction is of another region."""
+    """(raw - dark at the frame's exposure) / response.
+
+    LimitError if the correction is of another region, or the frame is binned: maps are of single pixels.
+    """
+    if frame.binning != 1:
+        raise LimitError(
+            f"a frame of binning {frame.binning}: what is corrected is each pixel, and sums of pixels cannot be; take "
+            "frames with binning = 1, and sum the corrected ones"
+        )
     roi, (rows, columns) = frame.roi, correction.hot.shape
     if (roi.row, roi.column, roi.rows, roi.columns) != (correction.row, correction.column, rows, columns):
         raise LimitError(

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from drivers.binning import binned_shape, check_fits, saturated_blocks, sum_blocks, sum_dtype
 from drivers.contract import (
     ROI,
     UNKNOWN_PATTERN,
@@ -56,9 +57,10 @@ _RING_FRAMES = 4
 
 
 class Taken(NamedTuple):
-    """A frame as it came: counts (rows, columns) in memory of the caller, exposure begin in the driver's clock."""
+    """A frame for the caller: counts (rows, columns), how many are saturated, exposure begin in the driver's clock."""
 
     data: NDArray[Any]
+    saturated: int
     start_ns: int
 
 
@@ -68,12 +70,14 @@ class Burst(NamedTuple):
     frames: int
     exposure_ns: int
     roi: ROI
+    binning: int
 
 
 class SequenceCamera(Camera):
     """What pylablib's cameras have in common: one line, one running sequence, frames counted.
 
-    Subclasses say how the vendor's object is made and set up, and how a frame is fetched.
+    Subclasses say how the vendor's object is made and set up, and how a frame is fetched. The instrument reads single
+    pixels; they are binned on their way into the caller's memory.
     """
 
     trigger_line = False
@@ -98,6 +102,7 @@ class SequenceCamera(Camera):
         self._exposure_ns = 0
         self._readout_ns = 0
         self._roi = ROI(row=0, column=0, rows=0, columns=0)
+        self._binning = 1
         self._size = (0, 0)
         self._running: Any = None
         self._burst: Burst | None = None
@@ -212,8 +217,8 @@ class SequenceCamera(Camera):
         """
 
     @abstractmethod
-    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """All frames of a burst (frames, rows, columns) and when they began, ns."""
+    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+        """All frames of a burst (frames, rows, columns); of each, how many are saturated and when it began (ns)."""
 
     @abstractmethod
     def _frame_bytes(self, camera: Any) -> int:
@@ -241,7 +246,7 @@ class SequenceCamera(Camera):
                 self._running = "burst"
             else:
                 self._ensure_software(camera)
-            self._burst = Burst(frames, self._exposure_ns, self._roi)
+            self._burst = Burst(frames, self._exposure_ns, self._roi, self._binning)
 
     def _ensure_software(self, camera: Any) -> None:
         if self._running == "software" and camera.acquisition_in_progress():
@@ -275,9 +280,10 @@ class SequenceCamera(Camera):
                 roi=self._roi,
                 electrons_per_count=self.electrons_per_count,
                 bit_depth=self.bit_depth,
-                saturated=self._saturated(taken.data),
+                saturated=taken.saturated,
                 lost_before=lost,
                 pattern_id=pattern_id,
+                binning=self._binning,
             )
 
     def _rearm(self, camera: Any) -> None:
@@ -299,7 +305,7 @@ class SequenceCamera(Camera):
                     "that no trigger line is wired. Use trigger, or wire it and set external_trigger = true"
                 )
             try:
-                data, start_ns = self._collect(camera, burst)
+                data, saturated, start_ns = self._collect(camera, burst)
             except LabError:
                 self._halt(camera)
                 raise
@@ -318,8 +324,9 @@ class SequenceCamera(Camera):
                 roi=burst.roi,
                 electrons_per_count=self.electrons_per_count,
                 bit_depth=self.bit_depth,
-                saturated=np.array([self._saturated(frame) for frame in data], np.int64),
+                saturated=saturated,
                 lost_before=lost_before,
+                binning=burst.binning,
             )
 
     def _missing(self, came: int, missing: int) -> DeviceTimeout:
@@ -328,8 +335,21 @@ class SequenceCamera(Camera):
             "dropped. Check the trigger line and arm again"
         )
 
-    def _saturated(self, data: NDArray[Any]) -> int:
-        return int(np.count_nonzero(data >= math.floor(self.full_scale_counts)))
+    def _delivered(self, pixels: NDArray[Any]) -> tuple[NDArray[Any], int]:
+        """The pixels (rows, columns) of the region, binned, in memory of the caller; how many are saturated."""
+        n = self._binning
+        data = self.allocate(binned_shape(self._roi, n), sum_dtype(pixels.dtype, n))
+        return data, self._put_into(data, pixels, n)
+
+    def _room_for(self, burst: Burst, pixel: DTypeLike) -> NDArray[Any]:
+        """Memory of the caller for the frames of a burst."""
+        n = burst.binning
+        return self.allocate((burst.frames, *binned_shape(burst.roi, n)), sum_dtype(pixel, n))
+
+    def _put_into(self, data: NDArray[Any], pixels: NDArray[Any], binning: int) -> int:
+        """Sum the region's pixels into ``data``; how many of it are saturated."""
+        sum_blocks(pixels, binning, data)
+        return saturated_blocks(pixels, self._pixel_full_scale_counts(), binning)
 
     def _await(self, camera: Any, frames: int, deadline: float, what: str = "trigger") -> bool:
         """Wait until the sequence has acquired so many frames; False if it has not by then (time.monotonic).
@@ -441,6 +461,7 @@ class SequenceCamera(Camera):
                 f"has {rows}x{columns} pixels; nothing was changed"
             )
         with self._talk("roi") as camera:
+            check_fits(f"{self.name}.roi", value, self._binning)
             self._not_armed("roi")
             if value == self._roi and self._holds_roi(camera):
                 return
@@ -454,6 +475,22 @@ class SequenceCamera(Camera):
                 self._put_roi(camera, before)
                 raise
             self._wanted_roi = value
+
+    def _read_binning(self) -> int:
+        return self._binning
+
+    def _write_binning(self, value: int) -> None:
+        with self._talk("binning"):
+            check_fits(f"{self.name}.binning = {value}", self._roi, value)
+            self._not_armed("binning")
+            self._binning = value
+
+    @abstractmethod
+    def _pixel_full_scale_counts(self) -> float:
+        """Largest count of a single pixel."""
+
+    def _read_full_scale_counts(self) -> float:
+        return self._pixel_full_scale_counts() * self._binning**2
 
     def _read_readout_s(self) -> float:
         return self._readout_ns / 1e9
@@ -681,7 +718,7 @@ class PylablibCamera(SequenceCamera):
         start_ns = sent_ns
         if self._options.trigger == "free":
             start_ns = max(arrived_ns - self._readout_ns - self._exposure_ns, sent_ns)
-        return Taken(self._cropped(images[0]), start_ns)
+        return Taken(*self._delivered(self._cropped(images[0])), start_ns)
 
     def _cropped(self, image: NDArray[Any]) -> NDArray[Any]:
         """The region's pixels; columns beyond the window that was read are padding that pylablib left."""
@@ -693,11 +730,9 @@ class PylablibCamera(SequenceCamera):
                 "memory, or the driver of this camera"
             )
         row, column = roi.row - window.row, roi.column - window.column
-        data = self.allocate((roi.rows, roi.columns), image.dtype)
-        data[:] = image[row : row + roi.rows, column : column + roi.columns]
-        return data
+        return image[row : row + roi.rows, column : column + roi.columns]
 
-    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         raise NotImplementedError  # there is no trigger line
 
     def _put_roi(self, camera: Any, roi: ROI) -> None:
@@ -737,7 +772,7 @@ class PylablibCamera(SequenceCamera):
     def _read_electrons_per_count(self) -> float:
         return self._options.electrons_per_count
 
-    def _read_full_scale_counts(self) -> float:
+    def _pixel_full_scale_counts(self) -> float:
         return self._options.full_scale_counts or float(2**self._options.bit_depth - 1)
 
 

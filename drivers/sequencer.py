@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from drivers.binning import binned_shape
 from drivers.contract import (
     ROI,
     SLM,
@@ -117,16 +118,17 @@ class SoftwareSequencer(Sequencer):
     def _play_on_camera(self, sequence: Sequence, windows: list[ROI], keep_frames: bool) -> SequenceResult:
         camera = self._camera
         roi = camera.roi
+        rows, columns = binned_shape(roi, camera.binning)
         for window in windows:
             if (
                 window.row < 0
                 or window.column < 0
                 or window.rows < 1
                 or window.columns < 1
-                or window.row + window.rows > roi.rows
-                or window.column + window.columns > roi.columns
+                or window.row + window.rows > rows
+                or window.column + window.columns > columns
             ):
-                raise LimitError(f"{self.name}.play: window {window} does not fit the ROI of {roi.rows}x{roi.columns}")
+                raise LimitError(f"{self.name}.play: window {window} does not fit the frames of {rows}x{columns}")
         dwell_s = camera.exposure_s + camera.readout_s
         if self._hardware_timed(sequence, camera.external_trigger):
             camera.arm(len(sequence))
@@ -137,7 +139,7 @@ class SoftwareSequencer(Sequencer):
         self._check_not_stopped(len(sequence), len(sequence))
         self._check_fresh(stack.start_ns, stable_ns)
         data = stack.data
-        whole = [ROI(row=0, column=0, rows=roi.rows, columns=roi.columns)]
+        whole = [ROI(row=0, column=0, rows=rows, columns=columns)]
         sums = [
             data[:, w.row : w.row + w.rows, w.column : w.column + w.columns].sum(axis=(1, 2), dtype=np.float64)
             for w in windows or whole
@@ -177,6 +179,7 @@ class SoftwareSequencer(Sequencer):
             bit_depth=first.bit_depth,
             saturated=np.array([f.saturated for f in taken], np.int64),
             lost_before=np.array([f.lost_before for f in taken], np.int64),
+            binning=first.binning,
         )
         return np.array(ids, np.int64), np.array(stable, np.int64), stack
 

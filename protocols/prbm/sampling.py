@@ -155,6 +155,7 @@ class Table:
         bench, p, alignment = self._bench, self._p, self._alignment
         if p.readout == "camera":
             camera, spot = bench.camera, alignment.zeroth_order
+            camera.binning = 1  # first: any region is made of whole blocks of it
             camera.roi = ROI(
                 row=spot.row - p.slit // 2, column=spot.column - p.slit_width // 2, rows=p.slit, columns=p.slit_width
             )

@@ -6,9 +6,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 from pydantic import BaseModel
 
+from drivers.binning import binned_shape, check_fits, sum_blocks, sum_dtype, touched_blocks
 from drivers.contract import (
     ROI,
     UNKNOWN_PATTERN,
@@ -34,6 +35,7 @@ class _Burst(NamedTuple):
     frames: int
     exposure_ns: int
     roi: ROI
+    binning: int
 
 
 class SimulatedCamera(Camera):
@@ -62,6 +64,7 @@ class SimulatedCamera(Camera):
         )
         self._exposure_ns: int = round(16.7e-3 * 1e9 / self._row_ns) * self._row_ns
         self._roi = ROI(row=0, column=0, rows=c.rows, columns=c.columns)
+        self._binning = 1
         self._burst: _Burst | None = None
 
     def open(self) -> None:
@@ -89,13 +92,17 @@ class SimulatedCamera(Camera):
         self._burst = None
         self._stop.clear()
         self._world.arm_camera(self.name, frames, self._exposure_ns, self._roi)
-        self._burst = _Burst(frames, self._exposure_ns, self._roi)
+        self._burst = _Burst(frames, self._exposure_ns, self._roi, self._binning)
 
     def trigger(self, pattern_id: int = UNKNOWN_PATTERN) -> Frame:
         """Expose once by software trigger; see the contract."""
-        roi, exposure_ns = self._roi, self._exposure_ns
-        data = self.allocate((roi.rows, roi.columns), self._dtype())
-        number, start_ns, saturated = self._world.trigger(self.name, exposure_ns, roi, data)
+        roi, exposure_ns, binning = self._roi, self._exposure_ns, self._binning
+        data = self.allocate(binned_shape(roi, binning), sum_dtype(self._dtype(), binning))
+        pixels = data if binning == 1 else self.allocate((roi.rows, roi.columns), self._dtype())
+        number, start_ns, saturated = self._world.trigger(self.name, exposure_ns, roi, pixels)
+        if binning > 1:
+            sum_blocks(pixels, binning, data)
+            saturated = _saturated_blocks(pixels, saturated, binning)
         end_ns = start_ns + exposure_ns
         self._world.clock.sleep_until(end_ns + self._readout_ns())
         return Frame(
@@ -111,6 +118,7 @@ class SimulatedCamera(Camera):
             saturated=saturated,
             lost_before=0,
             pattern_id=pattern_id,
+            binning=binning,
         )
 
     def collect(self) -> FrameStack:
@@ -118,12 +126,18 @@ class SimulatedCamera(Camera):
         burst, self._burst = self._burst, None
         if burst is None:
             raise self._missing(0, 1)
-        roi = burst.roi
-        data = self.allocate((burst.frames, roi.rows, roi.columns), self._dtype())
-        numbers, start_ns, saturated = self._world.collect_frames(self.name, data)
+        roi, n, binning = burst.roi, burst.frames, burst.binning
+        data = self.allocate((n, *binned_shape(roi, binning)), sum_dtype(self._dtype(), binning))
+        pixels = data if binning == 1 else np.empty((n, roi.rows, roi.columns), self._dtype())
+        numbers, start_ns, saturated = self._world.collect_frames(self.name, pixels)
         came = len(numbers)
         if came < burst.frames:
             raise self._missing(came, burst.frames - came)
+        if binning > 1:
+            for single, sums in zip(pixels, data, strict=True):
+                sum_blocks(single, binning, sums)
+            blocks = [_saturated_blocks(p, int(k), binning) for p, k in zip(pixels, saturated, strict=True)]
+            saturated = np.array(blocks, np.int64)
         return FrameStack(
             data=data,
             frame_ids=numbers,
@@ -136,6 +150,7 @@ class SimulatedCamera(Camera):
             bit_depth=self.bit_depth,
             saturated=saturated,
             lost_before=np.zeros(came, np.int64),
+            binning=binning,
         )
 
     def _missing(self, came: int, missing: int) -> DeviceTimeout:
@@ -179,9 +194,21 @@ class SimulatedCamera(Camera):
                 f"{self.name}.roi = rows {value.row}+{value.rows}, columns {value.column}+{value.columns}: the sensor "
                 f"has {rows}x{columns} pixels; nothing was changed"
             )
-        if self._burst is not None and self._world.armed(self.name):
-            raise DeviceError(f"{self.name}.roi: the camera is armed; collect the burst first")
+        check_fits(f"{self.name}.roi", value, self._binning)
+        self._not_armed("roi")
         self._roi = value
+
+    def _read_binning(self) -> int:
+        return self._binning
+
+    def _write_binning(self, value: int) -> None:
+        check_fits(f"{self.name}.binning = {value}", self._roi, value)
+        self._not_armed("binning")
+        self._binning = value
+
+    def _not_armed(self, setting_name: str) -> None:
+        if self._burst is not None and self._world.armed(self.name):
+            raise DeviceError(f"{self.name}.{setting_name}: the camera is armed; collect the burst first")
 
     def _read_readout_s(self) -> float:
         return self._readout_ns() * 1e-9
@@ -197,7 +224,16 @@ class SimulatedCamera(Camera):
         c = self._world.parameters.camera
         if c.ideal:
             return math.inf
-        return float(min(2**c.bit_depth - 1, c.offset + c.full_well / c.electrons_per_count))
+        return float(min(2**c.bit_depth - 1, c.offset + c.full_well / c.electrons_per_count) * self._binning**2)
 
     def _read_external_trigger(self) -> bool:
         return True
+
+
+def _saturated_blocks(pixels: NDArray[Any], saturated: int, binning: int) -> int:
+    """Blocks of ``pixels`` (rows, columns) with one of the ``saturated`` in it; those are the brightest."""
+    if not saturated:
+        return 0
+    # The count of a full well is not one number: its read noise is added. So the world's own number decides.
+    least = np.partition(pixels, -saturated, axis=None)[-saturated]
+    return touched_blocks(pixels >= least, binning)

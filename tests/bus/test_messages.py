@@ -136,7 +136,28 @@ def test_a_frame_comes_back_with_its_pixels_and_region() -> None:
     )
     back = there_and_back(frame)
     assert isinstance(back, Frame)
-    assert back.roi == frame.roi
+    assert (back.roi, back.binning) == (frame.roi, 1)
+    assert same(frame.data, back.data)
+
+
+def test_a_binned_frame_comes_back_with_its_sums() -> None:
+    frame = Frame(
+        data=np.array([[4 * 65535, 7]], np.uint32),
+        frame_id=1,
+        start_ns=2,
+        end_ns=3,
+        utc_start_ns=4,
+        exposure_s=0.1,
+        roi=ROI(row=1, column=2, rows=2, columns=4),
+        electrons_per_count=0.45,
+        bit_depth=16,
+        saturated=1,
+        lost_before=0,
+        pattern_id=7,
+        binning=2,
+    )
+    back = there_and_back(frame)
+    assert back.binning == 2
     assert same(frame.data, back.data)
 
 

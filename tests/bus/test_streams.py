@@ -190,10 +190,11 @@ def test_an_observer_sees_what_the_one_in_control_measures(table: tuple[Lab, Ben
         assert first_item(stream, bench).value.data.shape == (ROWS, COLUMNS)
 
 
-@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f4"])
 @pytest.mark.parametrize("shape", [(6, 8), (3, 6, 8)], ids=["frame", "stack"])
 def test_reductions_of_frames_and_stacks(dtype: str, shape: tuple[int, ...]) -> None:
-    data = (np.random.default_rng(2).random(shape) * 200).astype(dtype)
+    most = 16 * 65535 if dtype == "u4" else 200  # u4: frames of a camera that bins
+    data = (np.random.default_rng(2).random(shape) * most).astype(dtype)
     value = frame(data, 1)
     sums = reduced(value, Reduction("windows", ((1, 2, 3, 4), (0, 0, 6, 8)))).data
     expected = np.stack([data[..., 1:4, 2:6].sum((-2, -1), np.float64), data.sum((-2, -1), np.float64)], -1)

@@ -326,6 +326,31 @@ def test_both_timings_count_the_same_after_other_detectors_and_other_light() -> 
         assert_same(hardware, software)
 
 
+@pytest.mark.parametrize("timing", ["hardware", "software"])
+def test_binned_frames_are_reduced_as_they_come(timing: str) -> None:
+    results = []
+    for n in (1, 3):
+        table = Table(slm=QUICK)
+        table.sequencer.timing = timing
+        table.camera.roi = ROI(row=34, column=57, rows=30, columns=9)
+        table.camera.binning = n
+        windows = [ROI(row=9 // n, column=3 // n, rows=12 // n, columns=6 // n)]
+        results.append(table.sequencer.play(patterns(), windows, frames=True))
+    single, binned = results
+    assert single.frames is not None
+    assert binned.frames is not None
+    np.testing.assert_array_equal(binned.frames, single.frames.reshape(-1, 10, 3, 3, 3).sum(axis=(2, 4)))
+    np.testing.assert_array_equal(binned.signal, single.signal)
+    np.testing.assert_array_equal(binned.peak, binned.frames.max(axis=(1, 2)))
+
+
+def test_a_window_beyond_the_binned_frame_is_refused(table: Table) -> None:
+    table.camera.roi = ROI(row=34, column=57, rows=30, columns=9)
+    table.camera.binning = 3
+    with pytest.raises(LimitError, match=r"does not fit the frames of 10x3"):
+        table.sequencer.play(patterns(3), [ROI(row=0, column=3, rows=10, columns=1)])
+
+
 def test_no_windows_means_the_whole_region(table: Table) -> None:
     result = table.sequencer.play(patterns(3), [], frames=True)
     assert result.frames is not None
@@ -348,7 +373,7 @@ def test_frames_are_returned_only_when_asked_for(table: Table) -> None:
     ],
 )
 def test_a_window_beyond_the_region_is_refused_before_anything_is_shown(table: Table, window: ROI) -> None:
-    with pytest.raises(LimitError, match=r"sequencer\.play: window ROI.* does not fit the ROI of 31x7"):
+    with pytest.raises(LimitError, match=r"sequencer\.play: window ROI.* does not fit the frames of 31x7"):
         table.sequencer.play(patterns(3), [WINDOWS[0], window])
     assert (table.slm.read_back() == 0).all()
 

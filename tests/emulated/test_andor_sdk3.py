@@ -420,6 +420,60 @@ def test_a_burst_that_does_not_fit_the_memory_is_refused(emulator: SDK3Camera) -
     camera.close()
 
 
+# --- binning ------------------------------------------------------------------------------------------------------
+
+EVEN = ROI(row=79, column=131, rows=24, columns=12)
+
+
+@pytest.fixture
+def still() -> Iterator[tuple[AndorSDK3, PrbmWorld]]:
+    """A camera on a table without noise, so that all its frames are alike."""
+    world = PrbmWorld(PrbmParameters.model_validate(SMALL | {"noise": False}), PrbmWorld.clock_of_kind("real"))
+    world.warm_up()
+    world.source.emission = True
+    world.source.power_fraction = 0.02
+    emulator = SDK3Camera("camera", world)
+    camera = camera_on(emulator)
+    camera.open()
+    camera.exposure_s = 1e-3
+    camera.roi = EVEN
+    yield camera, world
+    camera.close()
+    emulator.stop()
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_a_binned_frame_is_the_block_sums_of_the_unbinned_one(still: tuple[AndorSDK3, PrbmWorld], n: int) -> None:
+    camera, world = still
+    single = camera.trigger()
+    sums = single.data.reshape(24 // n, n, 12 // n, n).sum(axis=(1, 3), dtype=np.uint32)
+    assert single.saturated == 0
+    assert np.ptp(sums) > 1000
+    camera.binning = n
+    frame = camera.trigger()
+    np.testing.assert_array_equal(frame.data, sums)
+    assert (frame.data.dtype, frame.binning, frame.roi) == (np.uint32, n, EVEN)
+    assert camera.full_scale_counts == 65535 * n * n
+    camera.arm(2)
+    pulse(world, 2, 0.015)
+    stack = camera.collect()
+    assert (stack.data.dtype, stack.binning) == (np.uint32, n)
+    np.testing.assert_array_equal(stack.data, [sums, sums])
+
+
+def test_region_and_binning_must_fit_one_another(still: tuple[AndorSDK3, PrbmWorld]) -> None:
+    camera, _ = still
+    with pytest.raises(LimitError, match=r"camera\.binning = 5: a region of 24x12 .* nothing was changed"):
+        camera.binning = 5
+    camera.binning = 4
+    with pytest.raises(LimitError, match=r"camera\.roi: a region of 24x10 .* blocks of 4x4"):
+        camera.roi = ROI(row=0, column=0, rows=24, columns=10)
+    assert (camera.roi, camera.binning) == (EVEN, 4)
+    camera.arm(1)
+    with pytest.raises(DeviceError, match=r"camera\.binning: the camera is armed"):
+        camera.binning = 2
+
+
 # --- safety and life ----------------------------------------------------------------------------------------------
 
 

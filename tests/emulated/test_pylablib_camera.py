@@ -260,6 +260,21 @@ def test_frames_that_come_after_the_time_out_are_never_taken_for_the_next(
     assert came == 4
 
 
+def test_a_binned_frame_is_the_block_sums_of_the_unbinned_one(camera: PylablibCamera, counting: CountingWorld) -> None:
+    camera.roi = REGION
+    counting.value = 60_000
+    single = camera.trigger().data
+    for n in (2, 4):
+        camera.binning = n
+        frame = camera.trigger()
+        sums = single.reshape(REGION.rows // n, n, REGION.columns // n, n).sum(axis=(1, 3), dtype=np.uint32)
+        assert sums.max() == 60_000 * n * n
+        np.testing.assert_array_equal(frame.data, sums)
+        assert (frame.binning, camera.full_scale_counts) == (n, 65535 * n * n)
+    with pytest.raises(LimitError, match=r"any\.binning = 3: a region of 20x32"):
+        camera.binning = 3
+
+
 def test_lost_frames_are_reported_exactly(camera: PylablibCamera, emulator: SDK3ByName) -> None:
     first = camera.trigger()
     emulator.lose(2)

@@ -290,6 +290,93 @@ def test_the_region_cannot_change_while_armed(camera: SimulatedCamera) -> None:
         camera.roi = ROI(row=0, column=0, rows=1, columns=1)
 
 
+# --- camera: binning --------------------------------------------------------------------------------------------------
+
+
+def blocks_of(pixels: np.ndarray, n: int) -> np.ndarray:
+    """Sums over blocks of n x n, of one frame or of several."""
+    *frames, rows, columns = pixels.shape
+    return pixels.reshape(*frames, rows // n, n, columns // n, n).sum(axis=(-3, -1), dtype=np.int64)
+
+
+def exposed(binning: int, roi: ROI, triggers: int = 0, **camera: Any) -> Any:
+    """The first frame, or burst, of a table set up anew."""
+    optics = {"first_row": 3, "bands": 6, "dispersion": 3e3, "camera_attenuation": "0.002 %"}
+    world = lit_world(camera=camera, optics=optics)
+    device = SimulatedCamera("camera", world)
+    device.open()
+    device.exposure_s = 1e-3
+    device.roi = roi
+    device.binning = binning
+    if not triggers:
+        return device.trigger()
+    device.arm(triggers)
+    for k in range(triggers):
+        world.clock.sleep_until(50_000_000 * k)
+        world.fire_trigger()
+    return device.collect()
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+@pytest.mark.parametrize("triggers", [0, 3])
+def test_a_binned_frame_is_the_block_sums_of_the_unbinned_one(n: int, triggers: int) -> None:
+    roi = ROI(row=79, column=131, rows=24, columns=12)
+    single, binned = (exposed(k, roi, triggers) for k in (1, n))
+    assert binned.data.dtype == np.uint32
+    np.testing.assert_array_equal(binned.data, blocks_of(single.data, n))
+    assert (binned.binning, binned.roi, binned.electrons_per_count) == (n, roi, single.electrons_per_count)
+
+
+@pytest.mark.parametrize("triggers", [0, 3])
+def test_saturated_blocks_are_those_with_a_saturated_pixel(triggers: int) -> None:
+    roi = ROI(row=79, column=131, rows=24, columns=36)
+    single, binned = (exposed(k, roi, triggers, bit_depth=13) for k in (1, 3))
+    full = blocks_of(single.data >= 8191, 3)
+    found = np.count_nonzero(full, axis=(-2, -1))
+    assert 0 < found.max() < 8 * 12  # some blocks, and not all
+    np.testing.assert_array_equal(binned.saturated, found)
+
+
+def test_ideal_frames_are_summed_as_they_are() -> None:
+    roi = ROI(row=79, column=131, rows=24, columns=12)
+    single, binned = (exposed(k, roi, ideal=True) for k in (1, 4))
+    np.testing.assert_allclose(binned.data, single.data.reshape(6, 4, 3, 4).sum(axis=(1, 3)), rtol=1e-12)
+
+
+def test_full_scale_and_offset_grow_with_the_pixels_of_a_block(world: PrbmWorld, camera: SimulatedCamera) -> None:
+    world.source.emission = False
+    camera.roi = ROI(row=0, column=0, rows=80, columns=160)
+    camera.binning = 8
+    assert camera.full_scale_counts == 64 * 65_535
+    assert camera.trigger().data.mean() == pytest.approx(6400, abs=30)
+
+
+def test_a_binning_that_does_not_fit_the_region_is_refused(camera: SimulatedCamera) -> None:
+    with pytest.raises(LimitError, match=r"camera\.binning = 2: a region of 31x4 .* nothing was changed"):
+        camera.binning = 2
+    with pytest.raises(LimitError, match=r"camera\.binning = 17 is outside 1 to 16"):
+        camera.binning = 17
+    assert camera.binning == 1
+
+
+def test_a_region_that_does_not_fit_the_binning_is_refused(camera: SimulatedCamera) -> None:
+    camera.roi = fits = ROI(row=3, column=5, rows=12, columns=8)
+    camera.binning = 4
+    with pytest.raises(LimitError, match=r"camera\.roi: a region of 12x9 .* nothing was changed"):
+        camera.roi = ROI(row=3, column=5, rows=12, columns=9)
+    assert camera.roi == fits
+
+
+def test_the_binning_cannot_change_while_armed_and_is_1_when_opened(camera: SimulatedCamera) -> None:
+    camera.roi = ROI(row=3, column=5, rows=12, columns=8)
+    camera.binning = 4
+    camera.arm(1)
+    with pytest.raises(DeviceError, match=r"camera\.binning: the camera is armed"):
+        camera.binning = 2
+    camera.open()
+    assert camera.binning == 1
+
+
 def test_a_software_trigger_uses_up_what_the_camera_was_armed_for(camera: SimulatedCamera) -> None:
     # A sequence paced by software arms once and triggers; the camera must be free afterwards.
     camera.arm(1)
