@@ -44,10 +44,11 @@ from drivers.slmsuite_window import (
     close_window,
     is_window,
     no_hidden_window,
+    other_side,
     pyglet_display,
     window_lives,
 )
-from drivers.x11 import Access, X11Error
+from drivers.x11 import Access, Display, Rectangle, X11Error
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,6 @@ NOT_TOLD = "not told"
 """In an identity, where neither the instrument nor the bench file says."""
 
 _CLOSE_S = 5.0
-_OPEN_S = 15.0
 _TABLE_PHASES = 1 << 14
 
 
@@ -152,7 +152,7 @@ class SlmsuiteOptions(BaseModel):
     it is, where the SLM does not tell. pitch: distance of pixels; None is what slmsuite says. wavelength: of the
     light, which only slmsuite's own messages make use of. gray_levels: how many make a turn of 2 pi, if they rise
     linearly; None is all that there are. lut: file with the phase (rad) of the levels from 0 up, one a line, in place
-    of a linear rise. timeout: for one pattern.
+    of a linear rise. timeout: for one pattern. open_within: for opening it, as windows and libraries take their time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -164,6 +164,7 @@ class SlmsuiteOptions(BaseModel):
     gray_levels: int | None = Field(None, ge=2, le=65536)
     lut: Path | None = None
     timeout: Seconds = Field(5.0, gt=0, le=60)
+    open_within: Seconds = Field(15.0, gt=0, le=300)
 
 
 class WindowOptions(SlmsuiteOptions):
@@ -245,7 +246,7 @@ class SlmsuiteSLM(SLM):
         raise OSError(f"{self.name}: the call into slmsuite has not returned")
 
     def _connect_anew(self) -> Line:
-        if self._hanging is not None and not self._hanging.ended(_CLOSE_S / 5):
+        if self._hanging is not None and not self._hanging.ended(min(_CLOSE_S / 5, self._options.timeout)):
             raise DeviceError(
                 f"{self.name}: an earlier call into slmsuite still hangs. Check the SLM, its cable and its driver "
                 "(for a screen, the X11 server); restart the device server if that does not help"
@@ -479,19 +480,34 @@ def quiet_slmsuite(device: str) -> None:
 
 
 class WindowLine(Line):
-    """An SLM that is a window on a screen, and the lock by which the screen is this process's."""
+    """An SLM that is a window on a screen, and the lock by which the screen is this process's.
 
-    def __init__(self, hand: Hand, slm: Any, timeout_s: float, lock: ScreenLock | None) -> None:
+    side: the other side of that screen, None where it cannot be looked at. area: where it lay when the window was
+    opened.
+    """
+
+    def __init__(
+        self,
+        hand: Hand,
+        slm: Any,
+        timeout_s: float,
+        lock: ScreenLock | None,
+        side: Display | None = None,
+        area: Rectangle | None = None,
+    ) -> None:
         super().__init__(hand, slm, timeout_s)
         self.lock = lock
+        self.side = side
+        self.area = area
 
     def release(self) -> None:
-        """Close the window and give the screen up."""
-        try:
-            close_window(self.slm)
-        finally:
+        """Close the window, stop looking at it, and give the screen up."""
+        with contextlib.ExitStack() as stack:
             if self.lock is not None:
-                self.lock.release()
+                stack.callback(self.lock.release)
+            if self.side is not None:
+                stack.callback(self.side.close)
+            close_window(self.slm)
 
 
 class AnySlmsuiteSLM(SlmsuiteSLM):
@@ -530,10 +546,15 @@ class AnySlmsuiteSLM(SlmsuiteSLM):
         made: list[Line] = []
 
         def make() -> Line:
-            with contextlib.nullcontext() if access is None else pyglet_display(self.name, access):
-                slm = self._made(factory)
-            made.append(Line(hand, slm, timeout_s) if access is None else WindowLine(hand, slm, timeout_s, lock))
-            return made[0]
+            if access is None:
+                made.append(Line(hand, self._made(factory), timeout_s))
+                return made[0]
+            with pyglet_display(self.name, access):
+                line = WindowLine(hand, self._made(factory), timeout_s, lock)
+            made.append(line)
+            line.side, _ = other_side(access)
+            line.area = self._area(line.side)
+            return line
 
         def undo() -> None:
             if made:
@@ -542,7 +563,7 @@ class AnySlmsuiteSLM(SlmsuiteSLM):
                 lock.release()
 
         try:
-            return hand.call(make, max(timeout_s, _OPEN_S))
+            return hand.call(make, self._options.open_within)
         except BaseException:
             hand.end(undo, _CLOSE_S)
             raise
@@ -572,10 +593,26 @@ class AnySlmsuiteSLM(SlmsuiteSLM):
             raise ConfigurationError(f"{self.name}: slm_class = {self._of.slm_class!r} is no SLM of slmsuite")
         return found
 
+    def _area(self, side: Display | None) -> Rectangle | None:
+        """Where the screen lies that the keywords name; None if it is off, or nobody knows."""
+        number = self._of.keywords.get("display_number")
+        if side is None or not isinstance(number, int):
+            return None
+        screens = side.screens()
+        return screens[number].area if 0 <= number < len(screens) else None
+
     def _check(self, line: Line, frame: NDArray[Any]) -> None:
-        if isinstance(line, WindowLine) and not window_lives(line.slm):
-            line.lost = True
+        if not isinstance(line, WindowLine):
+            return
+        line.lost = True
+        if not window_lives(line.slm):
             raise DeviceError(
                 f"{self.name}: the X11 server of its screen has gone; the window is opened anew at the next pattern. "
                 "Start the server, and leave it running"
             )
+        if self._area(line.side) != line.area:
+            raise DeviceError(
+                f"{self.name}: its screen is off, or has another size or place than when the window was opened; it "
+                "is opened anew at the next pattern. Switch the SLM on, check its cable and xrandr"
+            )
+        line.lost = False

@@ -28,14 +28,13 @@ from drivers.slmsuite_any import (
     quiet_slmsuite,
     version,
 )
-from drivers.slmsuite_window import ScreenLock, close_window, pyglet_display
-from drivers.x11 import Access, Display, Rectangle, Screen, X11Error, libraries
+from drivers.slmsuite_window import ScreenLock, close_window, no_hidden_window, other_side, pyglet_display
+from drivers.x11 import Access, Display, Rectangle, Screen, X11Error
 
 log = logging.getLogger(__name__)
 
-_OPEN_S = 15.0
 _APPEARS_S = 0.5
-"""A swap of buffers returns before the screen shows it."""
+"""A swap of buffers returns before the screen shows it; half the time-out if that is less."""
 
 
 class ScreenOptions(WindowOptions):
@@ -51,8 +50,7 @@ class ScreenOptions(WindowOptions):
 
 
 class ScreenLine(WindowLine):
-    """The window, and the other side of the screen it is on. side: None where it cannot be looked at,
-    and ``why_not``. area: where the screen lay when the window was opened."""
+    """The window, and the other side of the screen it is on. why_not: why that cannot be looked at."""
 
     def __init__(
         self,
@@ -64,20 +62,10 @@ class ScreenLine(WindowLine):
         area: Rectangle | None,
         why_not: str,
     ) -> None:
-        super().__init__(hand, slm, timeout_s, lock)
+        super().__init__(hand, slm, timeout_s, lock, side, area)
         self.lock: ScreenLock = lock
-        self.side = side
-        self.area = area
         self.why_not = why_not
         self.looked_at = False
-
-    def release(self) -> None:
-        """Close the window, stop looking at it, and give the screen up."""
-        try:
-            super().release()
-        finally:
-            if self.side is not None:
-                self.side.close()
 
 
 class ScreenSLM(SlmsuiteSLM):
@@ -102,9 +90,20 @@ class ScreenSLM(SlmsuiteSLM):
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
+    def _vendor(self) -> Any:
+        """slmsuite's class; imported before the time for opening runs, which is the screen's and not Python's."""
+        no_hidden_window()
+        try:
+            return importlib.import_module("slmsuite.hardware.slms.screenmirrored").ScreenMirrored
+        except ImportError as error:
+            raise ConfigurationError(
+                f"{self.name}: slmsuite's window cannot be used ({error}); install it: pip install 'labctl[hardware]'"
+            ) from error
+
     def _connect(self) -> ScreenLine:
         o = self._screen_options
         quiet_slmsuite(self.name)
+        screen_mirrored = self._vendor()
         access = Access(o.x_display, o.x_authority)
         lock = ScreenLock(self.name, access.name, o.display)
         hand = Hand(self.name)
@@ -112,12 +111,12 @@ class ScreenSLM(SlmsuiteSLM):
         sides: list[Display] = []
 
         def make() -> ScreenLine:
-            side, why_not = self._other_side(access)
+            side, why_not = other_side(access)
             area = None
             if side is not None:
                 sides.append(side)
                 area = self._check_size(side).area
-            windows.append(self._open_window(access))
+            windows.append(self._open_window(access, screen_mirrored))
             return ScreenLine(hand, windows[0], o.timeout, lock, side, area, why_not)
 
         def undo() -> None:
@@ -130,27 +129,14 @@ class ScreenSLM(SlmsuiteSLM):
                 lock.release()
 
         try:
-            return hand.call(make, max(o.timeout, _OPEN_S))
+            return hand.call(make, o.open_within)
         except BaseException:
             hand.end(undo, o.timeout)
             raise
 
-    def _other_side(self, access: Access) -> tuple[Display | None, str]:
-        """A connection that sees the screen, or why there is none."""
-        try:
-            libraries()
-        except X11Error as error:
-            return None, str(error)
-        side = Display(access)
-        if side.behind_wayland():
-            side.close()
-            return None, "a Wayland compositor draws the screen; what it shows cannot be read"
-        return side, ""
-
-    def _open_window(self, access: Access) -> Any:
+    def _open_window(self, access: Access, screen_mirrored: Any) -> Any:
         o = self._screen_options
         with pyglet_display(self.name, access):
-            screen_mirrored = importlib.import_module("slmsuite.hardware.slms.screenmirrored").ScreenMirrored
             slm = screen_mirrored(
                 o.display,
                 bitdepth=8,
@@ -266,7 +252,7 @@ class ScreenSLM(SlmsuiteSLM):
 
     def _check_pixels(self, side: Display, screen: Screen, frame: NDArray[Any]) -> None:
         expected = frame.astype(np.uint32) * np.uint32(0x010101)
-        deadline = time.monotonic() + _APPEARS_S
+        deadline = time.monotonic() + min(_APPEARS_S, self._options.timeout / 2)
         while True:
             differs = side.pixels(screen.area) != expected
             if not differs.any():

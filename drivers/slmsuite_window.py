@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.contract import ConfigurationError, DeviceError
-from drivers.x11 import Access, Survivor, X11Error, libraries
+from drivers.x11 import Access, Display, Survivor, X11Error, libraries
 
 _OWN_S = 2.0
 
@@ -161,6 +161,19 @@ def _lives(display: Any, survivor: Survivor) -> bool:
     if not survivor.lost:
         libraries().x.XSync(_pointer(display), 0)
     return not survivor.lost
+
+
+def other_side(access: Access) -> tuple[Display | None, str]:
+    """A connection that sees the screens, or why there is none."""
+    try:
+        libraries()
+    except X11Error as error:
+        return None, str(error)
+    side = Display(access)
+    if side.behind_wayland():
+        side.close()
+        return None, "a Wayland compositor draws the screen; what it shows cannot be read"
+    return side, ""
 
 
 def no_hidden_window() -> None:
