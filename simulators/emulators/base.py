@@ -14,10 +14,15 @@ from pydantic import BaseModel, ConfigDict
 
 from drivers.errors import ConfigurationError
 
-Fault = Literal["mute", "late", "corrupt-crc", "interlock-open", "over-range", "port-loss", "firmware"]
+CommonFault = Literal["mute", "late", "corrupt-crc", "interlock-open", "over-range", "port-loss", "firmware"]
 """mute: no answer. late: answers after the driver's time-out. corrupt-crc: answers with a wrong check sum, or else
 garbled. interlock-open: emission is refused and goes off. over-range: a value beyond what the instrument takes or
 shows. port-loss: the line is cut, and comes back when the fault is cleared. firmware: another firmware's answers."""
+
+ScreenFault = Literal["gamma", "window", "wrong-size", "frozen"]
+"""Of a screen only; see `simulators.emulators.screen`."""
+
+Fault = CommonFault | ScreenFault
 
 Mutation = Literal["scale", "stale", "ignore-setpoint", "dark", "late"]
 """Ways in which an instrument is wrong without saying so; a conformance suite must notice. scale: 10 % off. stale: the
