@@ -8,9 +8,21 @@
 Nothing in it is changed or removed: a new measurement is a new file, and what it replaces stays.
 """
 
+from labctl.store import archive
 from labctl.store.calibration import Calibration, Check, Measured, Record, RunFile
 from labctl.store.folder import store_folder
 from labctl.store.log import Use
 from labctl.store.store import InForce, Store
 
-__all__ = ["Calibration", "Check", "InForce", "Measured", "Record", "RunFile", "Store", "Use", "store_folder"]
+__all__ = [
+    "Calibration",
+    "Check",
+    "InForce",
+    "Measured",
+    "Record",
+    "RunFile",
+    "Store",
+    "Use",
+    "archive",
+    "store_folder",
+]

@@ -51,9 +51,10 @@ class Index:
         for _ in range(3):
             try:
                 return self._caught_up(self._on_disk)
-            except sqlite3.OperationalError:
-                break  # it cannot be written here, or is locked by somebody who hangs
-            except sqlite3.DatabaseError:
+            except sqlite3.DatabaseError as error:
+                spoilt = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+                if getattr(error, "sqlite_errorcode", None) not in spoilt:
+                    break  # it cannot be written here, or is locked by somebody who hangs
                 self._set_aside()
         return self._caught_up(_in_memory)
 
