@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,23 +20,53 @@ CAMERA = Suite("camera", based_on=COMMON)
 
 _REGION = ROI(row=64, column=96, rows=48, columns=64)
 _POWER = 0.2
+_BRIGHT = 0.36
 _EXPOSURES_S = (0.004, 0.008, 0.016)
 _WITHIN = 0.03
 _MARGIN_S = 0.6
 
+_ODD_REGIONS = (
+    ROI(row=63, column=97, rows=31, columns=45),
+    ROI(row=1, column=3, rows=33, columns=17),
+    ROI(row=130, column=210, rows=20, columns=50),
+)
+_BINNINGS = (1, 2, 3, 4, 8)
+_DIVISIBLE = ROI(row=65, column=97, rows=48, columns=96)
+"""At odd places, and in whole blocks of every binning above."""
 
-def _frame(rig: Rig, exposure_s: float = 0.008, region: ROI = _REGION) -> Any:
+
+def _frame(rig: Rig, exposure_s: float = 0.008, region: ROI = _REGION, binning: int = 1) -> Any:
+    rig.subject.binning = 1
     rig.subject.roi = region
     rig.subject.exposure_s = exposure_s
-    return rig.subject.trigger(7)
+    if binning == 1:
+        return rig.subject.trigger(7)
+    rig.subject.binning = binning
+    try:
+        return rig.subject.trigger(7)
+    finally:
+        rig.subject.binning = 1
 
 
 def _signal(rig: Rig, frame: Any) -> float:
-    return float(np.asarray(frame.data, float).mean()) - rig.offset_counts
+    return float(np.asarray(frame.data, float).mean() - rig.offset_counts * frame.binning**2)
 
 
 def _wanted(rig: Rig, power: float, exposure_s: float) -> float:
     return rig.counts_per_second(power) * exposure_s
+
+
+@contextmanager
+def _darkened(rig: Rig, dark: NDArray[np.bool_], row: int = 0, column: int = 0) -> Iterator[None]:
+    """With these pixels of the sensor dark, and all others lit as they are: by half a turn of the panel."""
+    half = np.where(dark, rig.panel.levels // 2, 0).astype(np.uint8)
+    try:
+        rig.panel.write_gray(half, row, column)
+        rig.panel.settle()
+        yield
+    finally:
+        rig.panel.write_gray(np.zeros_like(half), row, column)
+        rig.panel.settle()
 
 
 @CAMERA.check
@@ -68,6 +100,102 @@ def a_region_beyond_the_sensor_is_refused(rig: Rig) -> None:
     ):
         refused(LimitError, lambda w=wrong: setattr(rig.subject, "roi", w), f"roi = {wrong}")  # type: ignore[misc]
         expect(rig.subject.roi == _REGION, f"the region changed to {rig.subject.roi} though it was refused")
+
+
+@CAMERA.check
+def a_region_is_where_it_was_asked_for(rig: Rig) -> None:
+    """At odd places, each pixel sees what the panel shows in front of it; one that is shifted sees something else."""
+    dark = np.random.default_rng(20261127).integers(0, 2, (192, 320)).astype(bool)
+    with _darkened(rig, dark), rig.lit(_POWER):
+        for region in _ODD_REGIONS:
+            frame = _frame(rig, region=region)
+            light = (np.asarray(frame.data, float) - rig.offset_counts) / _wanted(rig, _POWER, frame.exposure_s)
+            there = dark[region.row : region.row + region.rows, region.column : region.column + region.columns]
+            expect(light.shape == there.shape, f"{region} came as {light.shape}")
+            wrong = int(np.count_nonzero((light < 0.5) != there))
+            expect(wrong == 0, f"{wrong} of {light.size} pixels of {region} see other pixels of the panel")
+
+
+@CAMERA.check
+def binning_reads_back(rig: Rig) -> None:
+    """In the setting and in the frame; the region stays in pixels of the sensor."""
+    single = _frame(rig, region=_DIVISIBLE)
+    full_scale, gain = rig.subject.full_scale_counts, rig.subject.electrons_per_count
+    for n in _BINNINGS:
+        rig.subject.binning = n
+        try:
+            frame = rig.subject.trigger()
+            expect(rig.subject.binning == frame.binning == n, f"binning {n} is told as {frame.binning}")
+            shape = (_DIVISIBLE.rows // n, _DIVISIBLE.columns // n)
+            expect(frame.data.shape == shape, f"binning {n} of {_DIVISIBLE} came as {frame.data.shape}")
+            expect(frame.roi == rig.subject.roi == _DIVISIBLE, f"binning {n} changed the region to {frame.roi}")
+            expect(frame.data.dtype.kind == single.data.dtype.kind, f"binning {n} came as {frame.data.dtype}")
+            near(f"full scale with binning {n}", rig.subject.full_scale_counts, n * n * full_scale, relative=1e-9)
+            near(f"gain with binning {n}", frame.electrons_per_count, gain, relative=1e-9)
+        finally:
+            rig.subject.binning = 1
+
+
+@CAMERA.check
+def a_binning_that_does_not_fit_is_refused(rig: Rig) -> None:
+    """Nor a region that is not made of whole blocks; and nothing is changed."""
+    rig.subject.binning = 1
+    rig.subject.roi = _DIVISIBLE
+    refused(LimitError, lambda: setattr(rig.subject, "binning", 5), "binning = 5 of 48x96 pixels")
+    refused(LimitError, lambda: setattr(rig.subject, "binning", 0), "binning = 0")
+    expect(rig.subject.binning == 1, f"binning changed to {rig.subject.binning} though it was refused")
+    rig.subject.binning = 8
+    try:
+        for wrong in (ROI(row=0, column=0, rows=12, columns=16), ROI(row=0, column=0, rows=16, columns=20)):
+            refused(LimitError, lambda w=wrong: setattr(rig.subject, "roi", w), f"{wrong} with binning 8")  # type: ignore[misc]
+            expect(rig.subject.roi == _DIVISIBLE, f"the region changed to {rig.subject.roi} though it was refused")
+        rig.subject.roi = ROI(row=3, column=5, rows=8, columns=16)
+        expect(rig.subject.trigger().data.shape == (1, 2), "one row of two blocks is something else")
+    finally:
+        rig.subject.binning = 1
+
+
+@CAMERA.check
+def binned_pixels_are_the_sums_of_their_blocks(rig: Rig) -> None:
+    """Counted in full pixels: lit ones saturate, dark ones do not, so each sum tells a wrong pixel or a clipped end."""
+    full = int(rig.subject.full_scale_counts / rig.subject.binning**2)
+    exposure_s = 2 * full / rig.counts_per_second(_BRIGHT)
+    for n in (2, 3, 8):
+        dice = np.random.default_rng([20261127, n])
+        shape = (_DIVISIBLE.rows // n, _DIVISIBLE.columns // n)
+        share = np.kron(dice.choice([0.0, 0.5, 1.0], shape), np.ones((n, n)))
+        lit = dice.random((_DIVISIBLE.rows, _DIVISIBLE.columns)) < share
+        with _darkened(rig, ~lit, _DIVISIBLE.row, _DIVISIBLE.column), rig.lit(_BRIGHT):
+            frame = _frame(rig, exposure_s, _DIVISIBLE, n)
+        data = np.asarray(frame.data, float)
+        expect(data.shape == shape, f"binning {n} came as {data.shape}")
+        lit_pixels = lit.reshape(shape[0], n, shape[1], n).sum(axis=(1, 3))
+        wanted = lit_pixels * full + (n * n - lit_pixels) * rig.offset_counts
+        worst = float(np.abs(data - wanted).max())
+        expect(worst < full / 4, f"binning {n}: a sum is {worst:.0f} counts off, a pixel's full scale is {full}")
+        exact = data[lit_pixels == n * n]
+        expect(bool(np.all(exact == n * n * full)), f"binning {n}: {n * n} full pixels are {exact.min():.0f} counts")
+        near(f"saturated blocks with binning {n}", frame.saturated, int(np.count_nonzero(lit_pixels)))
+
+
+@CAMERA.check
+def binning_sums_offset_light_and_noise(rig: Rig) -> None:
+    """Offset and light n^2 of a pixel's, and the same gain, from variances (EMVA 1288; false alarm below 1e-6)."""
+    n, region = 2, ROI(row=65, column=97, rows=192, columns=192)  # 9,216 sums: their variance is known to 1.5 %
+
+    def two() -> tuple[NDArray[Any], NDArray[Any], float]:
+        frames = [_frame(rig, 0.016, region, n) for _ in range(2)]
+        one, other = (np.asarray(frame.data, float) for frame in frames)
+        return one, other, frames[0].exposure_s
+
+    with rig.lit(_POWER):
+        one, other, exposure_s = two()
+    dark_one, dark_other, _ = two()
+    near("counts in the dark", float(dark_one.mean()), n * n * rig.offset_counts, absolute=2.0 * n * n)
+    signal = (one.mean() + other.mean() - dark_one.mean() - dark_other.mean()) / 2
+    near("counts of sums", float(signal), n * n * _wanted(rig, _POWER, exposure_s), relative=_WITHIN)
+    variance = np.var(one - other) / 2 - np.var(dark_one - dark_other) / 2
+    near("electrons per count", float(signal / variance), rig.subject.electrons_per_count, relative=0.1)
 
 
 @CAMERA.check
@@ -178,7 +306,7 @@ def an_exposure_takes_its_time(rig: Rig) -> None:
 @CAMERA.check
 def saturation_is_told(rig: Rig) -> None:
     """Pixels at the end of the well or of the converter are counted."""
-    with rig.lit(0.36):
+    with rig.lit(_BRIGHT):
         frame = _frame(rig, 1.0)
     expect(frame.saturated == frame.data.size, f"{frame.saturated} of {frame.data.size} pixels told as saturated")
     expect(_frame(rig).saturated == 0, "saturated pixels in the dark")

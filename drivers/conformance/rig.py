@@ -25,7 +25,8 @@ class Rig:
     subject if it is one) for what a laser is set to: (kind of laser, power setting) -> W. counts_per_second: mean
     counts above the offset that a camera collects in a second, for a power fraction of the source. offset_counts: of
     the camera in the dark. virtual: whether time is, so that nothing waits. camera: one that looks at the panel of an
-    SLM under test through polarisers, pixel on pixel, and sees (1 + cos(phase)) / 2 of the light; else None.
+    SLM under test through polarisers, pixel on pixel, and sees (1 + cos(phase)) / 2 of the light; else None. panel: an
+    SLM in front of a camera under test, seen in the same way, sensor pixel (0, 0) on panel pixel (0, 0); else None.
     """
 
     subject: Any
@@ -36,6 +37,7 @@ class Rig:
     offset_counts: float
     virtual: bool
     camera: Any = None
+    panel: Any = None
 
     @contextmanager
     def lit(self, power_fraction: float) -> Iterator[None]:

@@ -53,6 +53,12 @@ kind = "camera"
 backend = "simulated"
 """
 
+_PANEL = """
+[devices.panel]
+kind = "slm"
+backend = "simulated"
+"""
+
 _SOURCE = """
 [devices.source]
 kind = "supercontinuum"
@@ -144,6 +150,7 @@ def _rig(bench: Bench, config: BenchConfig, kind: str) -> Rig:
         offset_counts=truth.camera.offset,
         virtual=config.clock == "virtual",
         camera=bench.camera if kind == "slm" else None,
+        panel=bench.panel if kind == "camera" else None,
     )
 
 
@@ -156,7 +163,8 @@ def _bench(folder: Path, kind: str, driver: str, backend: Backend, mutation: str
     text = _AROUND.format(kind=kind, subject=subject, clock="virtual" if backend == "simulated" else "real",
                           range="2 W" if kind == "pump" else "1 mW")  # fmt: skip
     path = folder / f"{backend}.toml"
-    text += ("" if kind == "supercontinuum" else _SOURCE) + (_CAMERA if kind == "slm" else "")
+    text += "" if kind == "supercontinuum" else _SOURCE
+    text += {"slm": _CAMERA, "camera": _PANEL}.get(kind, "")
     path.write_text(text, encoding="utf-8")
     return load_bench(path)
 
