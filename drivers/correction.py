@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Correction")
 
-PHASE_POINTS = 1 << 13
-"""Phases around the circle for which the nearest level is looked up: a level is at most 0.4 mrad from being nearest."""
+PHASE_POINTS = 1 << 14
+"""Phases around the circle for which the nearest level is looked up: to 0.2 mrad of the middle between two levels."""
 
 
 class Correction(Value, frozen=True, kw_only=True):
@@ -163,39 +163,38 @@ class LevelFinder:
     def levels(self, phase: NDArray[np.floating[Any]], row: int, column: int) -> NDArray[Any]:
         """Levels of a pattern (rows, columns; rad) whose corner is at (row, column); it must fit the panel."""
         if self._one:
-            return _taken(self._levels[0], _points(phase))
+            return look_up(self._levels[0], phase)
         rows, columns = phase.shape
         bands = self._band_of_row[row : row + rows]
         tiles = self._tile_of_column[column : column + columns]
-        return _taken(self._levels, self._table_of_cell[bands[:, None], tiles[None, :]], _points(phase))
+        return look_up(self._levels, phase, self._table_of_cell[bands[:, None], tiles[None, :]])
 
     def levels_of_patches(self, patches: NDArray[np.floating[Any]], origins: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Levels of patches (n, rows, columns; rad) with their corners at origins (n, 2)."""
         if self._one:
-            return _taken(self._levels[0], _points(patches))
+            return look_up(self._levels[0], patches)
         _, rows, columns = patches.shape
         bands = self._band_of_row[origins[:, 0, None] + np.arange(rows)]
         tiles = self._tile_of_column[origins[:, 1, None] + np.arange(columns)]
-        return _taken(self._levels, self._table_of_cell[bands[:, :, None], tiles[:, None, :]], _points(patches))
+        return look_up(self._levels, patches, self._table_of_cell[bands[:, :, None], tiles[:, None, :]])
 
 
-def _taken(levels: NDArray[Any], *places: NDArray[np.intp]) -> NDArray[Any]:
-    found: NDArray[Any] = levels[places]
+def look_up(
+    nearest: NDArray[Any], phase: NDArray[np.floating[Any]], which: NDArray[np.intp] | None = None
+) -> NDArray[Any]:
+    """Levels of phases (any shape; rad) in a table of `nearest_levels`, or of several the one that ``which`` names."""
+    points = np.rint(phase * (PHASE_POINTS / (2 * math.pi))).astype(np.int64) & (PHASE_POINTS - 1)
+    found: NDArray[Any] = nearest[points] if which is None else nearest[which, points]
     return found
 
 
-def _points(phase: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    points: NDArray[np.int64] = np.rint(phase * (PHASE_POINTS / (2 * math.pi))).astype(np.int64) & (PHASE_POINTS - 1)
-    return points
-
-
-def nearest_levels(phase_rad: NDArray[np.float64], points: int = PHASE_POINTS) -> NDArray[Any]:
-    """For ``points`` phases around the circle, the level whose phase (levels,) is nearest on the circle."""
+def nearest_levels(phase_rad: NDArray[np.float64]) -> NDArray[Any]:
+    """For `PHASE_POINTS` phases around the circle, the level whose phase (levels,) is nearest on the circle."""
     turns = np.mod(phase_rad / (2 * math.pi), 1.0)
     order = np.argsort(turns, kind="stable")
     around = np.concatenate([turns[order][-1:] - 1, turns[order], turns[order][:1] + 1])
     middles = (around[:-1] + around[1:]) / 2
-    wanted = np.arange(points) / points
+    wanted = np.arange(PHASE_POINTS) / PHASE_POINTS
     found: NDArray[Any] = order[(np.searchsorted(middles, wanted, side="right") - 1) % len(order)]
     return found.astype(np.uint8 if len(phase_rad) <= 256 else np.uint16)
 

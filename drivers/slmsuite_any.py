@@ -35,8 +35,9 @@ from drivers.contract import (
     Sequence,
     SequenceTimes,
 )
+from drivers.correction import look_up, nearest_levels
 from drivers.link import Link
-from drivers.phase import check_pattern, gray_levels
+from drivers.phase import check_pattern
 from drivers.quantity import Metres, Seconds
 from drivers.site import Site
 from drivers.slmsuite_window import (
@@ -63,7 +64,6 @@ NOT_TOLD = "not told"
 """In an identity, where neither the instrument nor the bench file says."""
 
 _CLOSE_S = 5.0
-_TABLE_PHASES = 1 << 14
 
 
 class Stuck(Exception):
@@ -325,7 +325,7 @@ class SlmsuiteSLM(SLM):
         with self._turn:
             self._must_be_open("write")
             check_pattern(self.name, phase, row, column, *self._shape)
-            return self._send(self._gray(phase), row, column, whole, "write")
+            return self._send(self.gray_for(phase, row, column), row, column, whole, "write")
 
     def write_gray(self, gray: NDArray[np.integer[Any]], row: int = 0, column: int = 0, whole: bool = True) -> int:
         """Show gray levels as they are; see the contract."""
@@ -334,12 +334,8 @@ class SlmsuiteSLM(SLM):
             self._check_gray(gray, row, column)
             return self._send(gray, row, column, whole, "write_gray")
 
-    def _gray(self, phase: NDArray[np.floating[Any]]) -> NDArray[Any]:
-        if self._table is None:
-            return gray_levels(phase, self._read_levels())
-        place = np.rint(phase * (_TABLE_PHASES / (2 * np.pi))).astype(np.int64)
-        found: NDArray[Any] = self._table[place & (_TABLE_PHASES - 1)]
-        return found
+    def _nominal_gray(self, phase: NDArray[np.floating[Any]]) -> NDArray[Any]:
+        return super()._nominal_gray(phase) if self._table is None else look_up(self._table, phase)
 
     def _check_gray(self, gray: NDArray[np.integer[Any]], row: int, column: int) -> None:
         what = f"{self.name}.write_gray"
@@ -450,17 +446,6 @@ def _read_levels(device: str, path: Path) -> NDArray[Any]:
     if table.ndim != 1 or not 2 <= len(table) <= 65536 or not np.isfinite(table).all():
         raise ConfigurationError(f"{device}: lut = {path}: needed are 2 to 65536 finite phases in rad, one a line")
     return nearest_levels(table)
-
-
-def nearest_levels(table: NDArray[np.float64]) -> NDArray[Any]:
-    """For each of 16384 phases around the circle, the level whose phase (``table``, rad) is nearest on the circle."""
-    turns = np.mod(table / (2 * np.pi), 1.0)
-    order = np.argsort(turns, kind="stable")
-    around = np.concatenate([turns[order][-1:] - 1, turns[order], turns[order][:1] + 1])
-    middles = (around[:-1] + around[1:]) / 2
-    wanted = np.arange(_TABLE_PHASES) / _TABLE_PHASES
-    found: NDArray[Any] = order[(np.searchsorted(middles, wanted, side="right") - 1) % len(order)]
-    return found.astype(np.uint8 if len(table) <= 256 else np.uint16)
 
 
 def version() -> str:
