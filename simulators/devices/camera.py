@@ -23,6 +23,7 @@ from drivers.contract import (
     Limits,
 )
 from drivers.site import Site
+from simulators.devices.serial import serial_number
 from simulators.devices.stop_flag import StopFlag
 
 _LEAST_EXPOSURE_ROWS = 3
@@ -79,7 +80,7 @@ class SimulatedCamera(Camera):
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
-        return Identity(model="simulated Zyla 5.5", serial="sim-camera", firmware="labctl")
+        return Identity(model="simulated Zyla 5.5", serial=serial_number("camera", self._world), firmware="labctl")
 
     def safe(self) -> None:
         """Acquisition stopped."""

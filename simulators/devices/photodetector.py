@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from drivers.contract import DeviceTimeout, Identity, LimitError, Photodetector, Reading
 from drivers.site import Site
+from simulators.devices.serial import serial_number
 from simulators.devices.stop_flag import StopFlag
 
 
@@ -64,7 +65,8 @@ class SimulatedPhotodetector(Photodetector):
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
-        return Identity(model=f"simulated photodiode ({self._port})", serial=f"sim-{self._port}", firmware="labctl")
+        serial = serial_number(self._port, self._world)
+        return Identity(model=f"simulated photodiode ({self._port})", serial=serial, firmware="labctl")
 
     def safe(self) -> None:
         """A detector harms nothing; pending triggers are dropped."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from drivers.contract import Identity, LimitError, Limits, PumpLaser
 from drivers.site import Site
+from simulators.devices.serial import serial_number
 
 HIGHEST_W = 18.0
 """Of a Sprout-G (data sheet)."""
@@ -40,7 +41,7 @@ class SimulatedPump(PumpLaser):
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
-        return Identity(model="simulated pump", serial="sim-pump", firmware="labctl")
+        return Identity(model="simulated pump", serial=serial_number("pump", self._world), firmware="labctl")
 
     def safe(self) -> None:
         """Emission off. A store into shared memory: it never waits for what the world is doing."""

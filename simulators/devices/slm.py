@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from drivers.contract import SLM, DeviceError, Identity, LimitError, Sequence, SequenceTimes
 from drivers.phase import check_pattern, gray_levels
 from drivers.site import Site
+from simulators.devices.serial import serial_number
 from simulators.devices.stop_flag import StopFlag
 from simulators.slide_show import Pace, play
 
@@ -60,7 +61,7 @@ class SimulatedSLM(SLM):
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
-        return Identity(model="simulated PLUTO-NIR-011", serial="sim-slm", firmware="labctl")
+        return Identity(model="simulated PLUTO-NIR-011", serial=serial_number("slm", self._world), firmware="labctl")
 
     def safe(self) -> None:
         """A phase pattern harms nothing; a running sequence is stopped."""

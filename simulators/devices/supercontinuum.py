@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from drivers.contract import Identity, InterlockError, LimitError, SupercontinuumLaser
 from drivers.site import Site
+from simulators.devices.serial import serial_number
 
 
 class SimulatedSupercontinuum(SupercontinuumLaser):
@@ -31,7 +32,9 @@ class SimulatedSupercontinuum(SupercontinuumLaser):
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
-        return Identity(model="simulated supercontinuum", serial="sim-source", firmware="labctl")
+        return Identity(
+            model="simulated supercontinuum", serial=serial_number("source", self._world), firmware="labctl"
+        )
 
     def safe(self) -> None:
         """Emission off. A store into shared memory: it never waits for what the world is doing."""
