@@ -78,7 +78,9 @@ class RailWorld(PrbmWorld):
     ) -> NDArray[np.float64]:
         """Photoelectrons (rows, columns) expected in an exposure."""
         p = self.parameters
-        power_w = 0.0 if p.beam.blocked else p.camera_share * self.source_only_w() + p.pump_share * self.pump_power_w()
+        power_w = 0.0
+        if not p.beam.blocked:
+            power_w = p.camera_share * self.source_only_w(start_ns, exposure_s) + p.pump_share * self.pump_power_w()
         electrons = np.full((rows, columns), power_w * self._electrons_per_watt(exposure_s))
         if power_w:
             phase = self._panel_phase(start_ns * 1e-9, exposure_s)[row : row + rows, column : column + columns]
@@ -91,16 +93,16 @@ class RailWorld(PrbmWorld):
         self.panel.rest(start_s)
         return self.panel.phase_image(start_s + exposure_s / 2) if self.panel.moving else self.panel.phase
 
-    def source_only_w(self) -> float:
-        """Power the supercontinuum emits in its band now."""
-        return super().source_power_w()
+    def source_only_w(self, start_ns: int | None = None, duration_s: float = 0.0) -> float:
+        """Power the supercontinuum emits in its band: set now, or its mean in an exposure."""
+        return super().source_power_w(start_ns, duration_s)
 
-    def source_power_w(self) -> float:
+    def source_power_w(self, start_ns: int | None = None, duration_s: float = 0.0) -> float:
         """Power at the taps' beam splitter: of both lasers."""
-        return self.source_only_w() + self.pump_power_w()
+        return self.source_only_w(start_ns, duration_s) + self.pump_power_w()
 
     def slit_power(self, device: str, number: int, start_ns: int, duration_s: float) -> tuple[float, float, bool]:
         """A photodiode behind the camera's attenuation."""
         d, o = self.parameters.detector, self.parameters.optics
-        power_w = self.source_power_w() * o.tap_share * 1e-6
+        power_w = self.source_power_w(start_ns, duration_s) * o.tap_share * 1e-6
         return self._reading(device, number, power_w, duration_s, d.slit_nep, d.slit_range, d.ideal)

@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from simulators.clock import VirtualClock
 from simulators.worlds.prbm import PrbmParameters, PrbmWorld
+from simulators.worlds.prbm.gray_table import TiledGrayTable
+from simulators.worlds.prbm.lab_probe import LabProbe
+from simulators.worlds.prbm.optics import OpticsInTime, Window
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.probe import Aperture, Illumination, Probe
+from simulators.worlds.prbm.truth import hidden_table
 
 # The dispersion is low, so that wavelengths differ from band to band by more than on the real table.
 SMALL: dict[str, dict[str, Any]] = {
@@ -81,3 +85,24 @@ class Bay:
         fast = self.probe.power(start_s, duration_s, shares)
         reference = self.probe.reference(start_s, duration_s, shares)
         np.testing.assert_allclose(fast, reference, rtol=1e-9, atol=1e-12 * reference.max())
+
+
+class LabBay:
+    """A panel with its hidden imperfections and one window of the focal plane, without camera or clock around them."""
+
+    def __init__(self, p: PrbmParameters, x_m: Any = (3e-6,), y_m: Any = (0.0,), point: bool = False) -> None:
+        self.p = p
+        self.truth = hidden_table(p)
+        self.panel = Panel(p.slm, TiledGrayTable(p, self.truth.panel))
+        self.optics = OpticsInTime(p).at(0.0)
+        x, y = np.meshgrid(np.asarray(x_m, float), np.asarray(y_m, float))
+        pitch = p.camera.pitch
+        self.window = Window(x, y, pitch, pitch**2, point)
+        self.probe = LabProbe(self.optics, self.truth.panel, self.panel, self.window)
+        self.full = np.ones(len(self.optics.samples_m))
+        self.even = np.ones(p.optics.bands)
+
+    def power(self, start_s: float = 0.0, duration_s: float = 1e-3, shares: Any = None) -> NDArray[np.float64]:
+        """By the reference road, in one exposure."""
+        self.panel.rest(start_s)
+        return self.probe.reference(start_s, duration_s, self.full if shares is None else shares, self.even)

@@ -5,16 +5,19 @@ Statistical tests have fixed seeds and a false-alarm rate of 1e-6 unless they sa
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from prbm_table import lit_world
+from prbm_table import lit_world, parameters
 from scipy import stats
 
 from simulators.physics.counter_random import noise_key
 from simulators.physics.scmos import digitise
+from simulators.worlds.prbm.sensor import CameraSensor
+from simulators.worlds.prbm.truth import hidden_table
 
 FALSE_ALARM = 1e-6
 GAIN = 1 / 0.45  # counts per electron
@@ -215,3 +218,114 @@ def test_without_noise_counts_are_the_rounded_mean() -> None:
     counts, saturated, peak = read_out(mean_e, noise=False)
     np.testing.assert_array_equal(counts, np.minimum(np.rint(100 + mean_e / 0.45), 65_535))
     assert (saturated, peak) == (1, counts.max())
+
+
+# --- pixels that differ -----------------------------------------------------------------------------------------------
+
+
+def uneven_camera(**hidden: Any) -> Any:
+    """A camera's sensor of 400 x 500 pixels, and what is planted in it."""
+    p = parameters(camera={"rows": 400, "columns": 500}, hidden=hidden)
+    return CameraSensor(p), hidden_table(p).sensor
+
+
+def frames_of(sensor: CameraSensor, mean_e: float, frames: int, exposure_s: float = 1e-3) -> NDArray[np.float64]:
+    """(frames, rows, columns) electrons above the offset, evenly lit."""
+    light = np.full((400, 500), mean_e)
+    stack = [sensor.expose("camera", k, exposure_s, (0, 0, 400, 500), light.copy())[0] for k in range(frames)]
+    return (np.array(stack, float) - 100) * 0.45
+
+
+def test_the_response_of_the_pixels_varies_as_planted() -> None:
+    sensor, _ = uneven_camera(prnu="0.5 %")
+    even, _ = uneven_camera()
+    mean = frames_of(sensor, 20_000.0, 12).mean(axis=0)
+    shot = frames_of(even, 20_000.0, 12).mean(axis=0).var()
+    assert math.sqrt(mean.var() - shot) / mean.mean() == pytest.approx(0.005, rel=0.02)
+
+
+def test_offsets_vary_from_pixel_to_pixel_and_from_column_to_column() -> None:
+    sensor, _ = uneven_camera(dsnu=1.0, dsnu_columns=0.3)
+    mean = frames_of(sensor, 0.0, 15).mean(axis=0)
+    columns = mean.mean(axis=0)
+    assert columns.std() == pytest.approx(0.3, rel=0.15)  # 500 columns, 1 e / sqrt(400) on top
+    noise = frames_of(uneven_camera(nonlinearity=1e-9)[0], 0.0, 15).mean(axis=0).var()
+    assert math.sqrt((mean - columns).var() - noise) == pytest.approx(1.0, rel=0.02)
+
+
+def test_hot_pixels_are_where_they_were_planted() -> None:
+    sensor, truth = uneven_camera(hot_pixels=1e-4)
+    assert len(truth.hot) == 20
+    mean = frames_of(sensor, 0.0, 20, exposure_s=1.0).mean(axis=0)
+    hot = {(int(r), int(c)) for r, c, _ in truth.hot}
+    # 60 e per second is below the least of them, 100, and above what 200,000 pixels' read noise reaches.
+    assert {tuple(place) for place in np.argwhere(mean > 60.0)} == hot
+    for row, column, rate in truth.hot:
+        assert mean[int(row), int(column)] == pytest.approx(min(rate, 29_400), rel=0.15, abs=5)
+
+
+def test_pixels_that_blink_jump_between_two_levels() -> None:
+    sensor, truth = uneven_camera(blinking=1e-4)
+    row, column, jump, share = truth.blinking[truth.blinking[:, 2].argmax()]
+    stack = [
+        (sensor.expose("camera", k, 1e-3, (int(row), int(column), 1, 1), np.zeros((1, 1)))[0].item() - 100) * 0.45
+        for k in range(200)
+    ]
+    pixel = np.array(stack)
+    up = pixel > jump / 2
+    assert up.mean() == pytest.approx(share, abs=0.17)  # 5 sigma of 200 throws
+    assert pixel[up].mean() - pixel[~up].mean() == pytest.approx(jump, rel=0.2)
+
+
+def test_the_photon_transfer_curve_has_gain_kink_and_clip() -> None:
+    # tables.md, check 4: slope 1/0.45 below the kink, steeper by the kink above it, nothing at full well.
+    sensor, truth = uneven_camera(gain_kink="5 %")
+    levels = np.array([100.0, 400.0, 800.0, 1200.0, 4_000.0, 8_000.0, 16_000.0, 24_000.0, 40_000.0])
+    pairs = [frames_of(sensor, level, 2) / 0.45 for level in levels]
+    mean = np.array([pair.mean() for pair in pairs])
+    variance = np.array([(pair[0] - pair[1]).var() / 2 for pair in pairs])
+    low = np.polyfit(mean[:4], variance[:4], 1)[0]
+    high = np.polyfit(mean[4:8], variance[4:8], 1)[0]
+    assert low == pytest.approx(1 / 0.45, rel=0.02)
+    assert high == pytest.approx((1 + truth.kink) / 0.45, rel=0.01)
+    slope = np.diff(mean) / np.diff(levels)
+    assert slope[4] / slope[0] == pytest.approx(1 + truth.kink, rel=1e-3)
+    assert variance[8] < 0.1 * variance[7]
+
+
+def test_the_response_bends_by_the_planted_share_at_full_well() -> None:
+    sensor, truth = uneven_camera(nonlinearity="1 %")
+    for level in (1_000.0, 10_000.0, 25_000.0):
+        mean = frames_of(sensor, level, 4).mean()
+        assert mean / level == pytest.approx(1 + truth.nonlinearity * level / 30_000, abs=1e-4)
+    assert 0.005 <= abs(truth.nonlinearity) <= 0.01
+
+
+def test_dust_shades_a_few_pixels() -> None:
+    sensor, truth = uneven_camera(dust=20)
+    mean = frames_of(sensor, 20_000.0, 4).mean(axis=0)
+    for row, column, _, through in truth.dust:
+        if 0 <= row < 399 and 0 <= column < 499:
+            assert mean[round(row), round(column)] < 20_000 * (through + 0.1)
+    assert (mean < 19_000).mean() < 0.05
+
+
+def test_a_smaller_region_of_an_uneven_sensor_reads_the_same_counts() -> None:
+    sensor, _ = uneven_camera(preset="typical")
+    whole, _, _ = sensor.expose("camera", 3, 0.5, (0, 0, 400, 500), np.full((400, 500), 500.0))
+    part, _, _ = sensor.expose("camera", 3, 0.5, (100, 200, 150, 160), np.full((150, 160), 500.0))
+    np.testing.assert_array_equal(part, whole[100:250, 200:360])
+
+
+def test_every_camera_has_pixels_of_its_own() -> None:
+    sensor, _ = uneven_camera(dsnu=5.0)
+    one, other = (sensor.uneven(name, (0, 0, 50, 50)).offsets_e for name in ("one", "other"))
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.1
+
+
+def test_without_noise_what_is_planted_stays_and_nothing_blinks() -> None:
+    p = parameters(camera={"rows": 400, "columns": 500}, hidden="typical", noise=False)
+    sensor = CameraSensor(p)
+    one, other = (sensor.expose("camera", k, 0.1, (0, 0, 400, 500), np.full((400, 500), 500.0))[0] for k in (1, 2))
+    np.testing.assert_array_equal(one, other)
+    assert np.unique(one).size > 10

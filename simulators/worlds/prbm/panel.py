@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simulators.physics.compiled import kernel
 from simulators.physics.fourier_plane import set_patches
 from simulators.physics.liquid_crystal import draw_moving, drop_settled, fastest_motion, set_targets
+from simulators.worlds.prbm.gray_table import GrayTable
 from simulators.worlds.prbm.parameters import SlmParameters
 
 NOTICEABLE_RAD = 0.02
@@ -130,14 +131,15 @@ class Panel:
     """State of the liquid crystal.
 
     Everything it knows it was told as gray levels (rows, columns): integers of 0 to levels - 1, or real numbers of
-    0 to 256 for a continuous panel. A full turn of 2 pi is ``levels`` (256).
+    0 to 256 for a continuous panel. ``table`` says which phases these are.
     """
 
-    def __init__(self, parameters: SlmParameters) -> None:
+    def __init__(self, parameters: SlmParameters, table: GrayTable | None = None) -> None:
         self._p = parameters
-        self._turn = parameters.levels or 256
+        self._table = table or GrayTable(parameters)
         self.phase = np.zeros((parameters.rows, parameters.columns))
-        self.phasors = np.exp(1j * self.radians(np.arange(parameters.levels or 0)))
+        levels = np.arange(parameters.levels or 0)[None, :]
+        self.phasors = np.exp(1j * GrayTable(parameters).phases(levels, 0, 0))[0]
         self._slots = np.full((parameters.rows, parameters.columns), -1, np.int32)
         self.places = np.empty((4096, 2), np.int32)
         self.motions = np.empty((4096, 6))
@@ -149,14 +151,14 @@ class Panel:
     def _instant(self) -> bool:
         return self._p.rise_time == 0 and self._p.fall_time == 0
 
-    def radians(self, gray: NDArray[Any]) -> NDArray[np.float64]:
-        """Phase of gray levels, rad."""
-        return np.asarray(gray, dtype=np.float64) * (2 * math.pi / self._turn)
+    def radians(self, gray: NDArray[Any], row: int = 0, column: int = 0) -> NDArray[np.float64]:
+        """Phase (rows, columns) of gray levels with their corner at (row, column), rad."""
+        return self._table.phases(gray, row, column)
 
     def write(self, gray: NDArray[Any], row: int, column: int, time_ns: int) -> None:
         """Gray levels (rows, columns) arrive at the panel's input at ``time_ns``, corner at (row, column)."""
         self._sequence = None
-        self._write_phase(self.radians(gray), row, column, time_ns)
+        self._write_phase(self.radians(gray, row, column), row, column, time_ns)
 
     def _write_phase(self, new: NDArray[np.float64], row: int, column: int, time_ns: int) -> None:
         if self._p.stuck:
@@ -181,9 +183,9 @@ class Panel:
     ) -> None:
         """Keep a base and patches of gray levels, to be stepped through by `step`."""
         self._sequence = _LoadedSequence(
-            self.radians(base),
+            self.radians(base, *base_origin),
             base_origin,
-            self.radians(patches),
+            self._table.patch_phases(patches, origins),
             np.array(origins, np.int32),
         )
 

@@ -21,6 +21,7 @@ from drivers.quantity import (
     WattsPerMetre,
     WattsPerRootHertz,
 )
+from simulators.worlds.prbm.hidden import HiddenParameters
 
 
 class _Section(BaseModel):
@@ -136,8 +137,8 @@ class PrbmParameters(_Section):
     """The whole table.
 
     ``noise`` off leaves everything as on the table but for random numbers. ``ideal`` is the table of the equations:
-    uniform light, on-axis point detection, no noise, unrounded, instant response. It decides these keys whatever else
-    is given for them; the number of gray levels stays as given.
+    uniform light, on-axis point detection, no noise, unrounded, instant response, nothing hidden. It decides these keys
+    whatever else is given for them; the number of gray levels stays as given.
     """
 
     seed: int = Field(7, ge=0, le=2**63 - 1)
@@ -151,6 +152,9 @@ class PrbmParameters(_Section):
     optics: OpticsParameters = OpticsParameters()
     camera: CameraParameters = CameraParameters()
     detector: DetectorParameters = DetectorParameters()
+    hidden: HiddenParameters = Field(
+        HiddenParameters(), description="imperfections that calibration must find: none, typical, or one by one"
+    )
 
     ideal: bool = False
 
@@ -179,6 +183,7 @@ class PrbmParameters(_Section):
             given = data.get(section, {})
             if isinstance(given, dict):
                 merged[section] = given | values
+        merged["hidden"] = "none"
         return merged
 
     @model_validator(mode="after")

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,20 +14,22 @@ from numpy.typing import NDArray
 
 from drivers.contract import ROI, DeviceError
 from simulators.clock import RealClock, VirtualClock, make_clock
-from simulators.physics.counter_random import noise_key, normal_map, standard_normal
-from simulators.physics.scmos import digitise
+from simulators.physics.counter_random import noise_key, standard_normal
 from simulators.slide_show import Pace, play
 from simulators.worlds.operations import world_operation
 from simulators.worlds.ports import FLAGS, STOP_FLAGS, CameraPort, DetectorPort, Exposed, PhotodetectorPort, Port
 from simulators.worlds.prbm.burst import Sensor, play_burst
+from simulators.worlds.prbm.gray_table import GrayTable, TiledGrayTable
+from simulators.worlds.prbm.light import PlainLight, light_of
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.parameters import PrbmParameters
-from simulators.worlds.prbm.probe import Aperture, Illumination, Probe, exposure_instants
-from simulators.worlds.prbm.source import CONTROLS, Source
+from simulators.worlds.prbm.probe import Illumination, exposure_instants
+from simulators.worlds.prbm.sensor import CameraSensor
+from simulators.worlds.prbm.source import CONTROLS, Source, SourceInTime
+from simulators.worlds.prbm.truth import hidden_table
 
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
-_MOST_PROBES = 4
 
 AnyPort = TypeVar("AnyPort", bound=Port)
 
@@ -63,16 +63,17 @@ class PrbmWorld:
         p = self.parameters
         self.light = Illumination.of(p)
         self.mean_wavelength_m = p.mean_wavelength_m
-        self.panel = Panel(p.slm)
+        self.panel = Panel(p.slm, _gray_table(p))
+        self._light = light_of(p, self.panel)
+        self._in_time = SourceInTime(p)
+        self._sensor = CameraSensor(p)
         self.source.reset()
         self.state["stop"] = 0
         self._written_ns = 0
         self._shares_for: tuple[float, ...] = ()
-        self._shares = np.zeros(p.optics.bands)
+        self._shares = np.zeros(len(self._light.samples_m))
         self._ports: dict[str, Port] = {}
         self._slides: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
-        self._probes: OrderedDict[Any, Probe] = OrderedDict()
-        self._read_noise: dict[Any, NDArray[np.float64]] = {}
 
     def warm_up(self) -> None:
         """Have everything compiled that an exposure needs, on a table that nobody uses yet; it is set up anew.
@@ -289,30 +290,9 @@ class PrbmWorld:
 
         The counts are written into ``out`` if it is given: uint16, float64 of an ideal camera.
         """
-        c = self.parameters.camera
-        electrons = self.mean_electrons(start_ns, exposure_s, row, column, rows, columns)
-        if c.ideal:
-            if out is not None:
-                out[:] = electrons
-            return electrons, 0, float(electrons.max())
-        electrons += c.dark_current * exposure_s
-        counts = np.empty((rows, columns), np.uint16) if out is None else out
-        saturated, peak = digitise(
-            electrons,
-            self._read_noise_map(device, row, column, rows, columns),
-            row,
-            column,
-            number,
-            noise_key(self.parameters.seed, device, "shot"),
-            noise_key(self.parameters.seed, device, "read"),
-            c.electrons_per_count,
-            c.offset,
-            c.full_well,
-            2**c.bit_depth - 1,
-            self.parameters.noise,
-            counts,
-        )
-        return counts, saturated, float(peak)
+        region = (row, column, rows, columns)
+        electrons = self.mean_electrons(start_ns, exposure_s, *region)
+        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
 
     def mean_electrons(
         self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
@@ -320,9 +300,8 @@ class PrbmWorld:
         """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise."""
         if not self._lit():
             return np.zeros((rows, columns))
-        region = (row, column, rows, columns)
-        probe = self._probe(("camera", *region), lambda: self._camera_aperture(*region))
-        power_w = self._power(probe, start_ns, exposure_s)
+        lit = self._shares_now(), self._gains(start_ns, exposure_s)
+        power_w = self._light.on_camera((row, column, rows, columns), start_ns * 1e-9, exposure_s, *lit)
         electrons: NDArray[np.float64] = power_w * self._electrons_per_watt(exposure_s)
         return electrons
 
@@ -331,26 +310,6 @@ class PrbmWorld:
         c, o = self.parameters.camera, self.parameters.optics
         per_joule = c.quantum_efficiency * self.mean_wavelength_m / (PLANCK_J_S * LIGHT_M_S)
         return o.camera_attenuation * exposure_s * per_joule
-
-    def _camera_aperture(self, row: int, column: int, rows: int, columns: int) -> Aperture:
-        c = self.parameters.camera
-        return Aperture(
-            columns_m=(np.arange(column, column + columns) - c.axis_column) * c.pitch,
-            rows_m=(np.arange(row, row + rows) - c.axis_row) * c.pitch,
-            width_m=c.pitch,
-            area_m2=c.pitch**2,
-            point=c.ideal,
-        )
-
-    def _read_noise_map(self, device: str, row: int, column: int, rows: int, columns: int) -> NDArray[np.float64]:
-        c = self.parameters.camera
-        key = (device, row, column, rows, columns)
-        if key not in self._read_noise:
-            if len(self._read_noise) >= _MOST_PROBES:
-                self._read_noise.clear()
-            z = normal_map(noise_key(self.parameters.seed, device, "read noise map"), row, column, rows, columns)
-            self._read_noise[key] = c.read_noise * np.exp(c.read_noise_spread * z)
-        return self._read_noise[key]
 
     def _play_burst(self, stop: NDArray[np.uint8], pace: Pace, stable_ns: NDArray[np.int64]) -> int:
         """Patterns 1 and following of the loaded sequence, each exposed once, in one compiled loop.
@@ -365,16 +324,18 @@ class PrbmWorld:
         patterns = self.panel.patterns(*self._slides)
         if c.ideal or p.slm.stuck or patterns is None:
             return 1
+        if not isinstance(self._light, PlainLight) or p.hidden.sensor or not self._in_time.steady:
+            return 1
         region = (port.roi.row, port.roi.column, port.roi.rows, port.roi.columns)
-        probe = self._probe(("camera", *region), lambda: self._camera_aperture(*region))
+        probe = self._light.camera(region)
         if not probe.fast or self.panel.listeners != [probe]:
             return 1
         before = port.taken - 1  # frame 0 of the burst is there already
         self.panel.moving, now_ns, shown = play_burst(
             patterns,
             self.panel.crystal(patterns.patches.size),
-            probe.running_sums(self._band_shares()),
-            self._sensor(port),
+            probe.running_sums(self._shares_now()),
+            self._burst_sensor(port),
             self.panel.moving,
             1,
             self.clock.now_ns(),
@@ -401,7 +362,7 @@ class PrbmWorld:
         armed = [d for d in self._ports.values() if isinstance(d, DetectorPort) and self._armed(d)]
         return armed[0] if len(armed) == 1 and isinstance(armed[0], CameraPort) and armed[0].taken else None
 
-    def _sensor(self, port: CameraPort) -> Sensor:
+    def _burst_sensor(self, port: CameraPort) -> Sensor:
         p, c, roi = self.parameters, self.parameters.camera, port.roi
         exposure_s = port.exposure_ns * 1e-9
         fast_s, slow_s = sorted((p.slm.rise_time, p.slm.fall_time))
@@ -414,7 +375,7 @@ class PrbmWorld:
             emission=self.state["emission"],
             first_row=roi.row,
             first_column=roi.column,
-            read_noise_e=self._read_noise_map(port.device, roi.row, roi.column, roi.rows, roi.columns),
+            read_noise_e=self._sensor.read_noise(port.device, (roi.row, roi.column, roi.rows, roi.columns)),
             shot_key=noise_key(p.seed, port.device, "shot"),
             read_key=noise_key(p.seed, port.device, "read"),
             electrons_per_count=c.electrons_per_count,
@@ -457,29 +418,16 @@ class PrbmWorld:
         d, c, o = self.parameters.detector, self.parameters.camera, self.parameters.optics
         power_w = 0.0
         if self._lit():
-            probe = self._probe(("slit",), self._slit_aperture)
-            power_w = o.slit_share * float(self._power(probe, start_ns, duration_s).sum())
+            lit = self._shares_now(), self._gains(start_ns, duration_s)
+            power_w = o.slit_share * float(self._light.on_slit(start_ns * 1e-9, duration_s, *lit).sum())
         ideal = d.ideal or c.ideal
         return self._reading(device, number, power_w, duration_s, 0.0 if ideal else d.slit_nep, d.slit_range, ideal)
 
     def tap_power(self, device: str, number: int, start_ns: int, duration_s: float) -> tuple[float, float, bool]:
         """Power at the tap behind the source: reading, its standard deviation (W), whether out of range."""
         d = self.parameters.detector
-        power_w = self.source_power_w() * self.parameters.optics.tap_share
+        power_w = self.source_power_w(start_ns, duration_s) * self.parameters.optics.tap_share
         return self._reading(device, number, power_w, duration_s, d.tap_nep, d.tap_range, d.ideal)
-
-    def _slit_aperture(self) -> Aperture:
-        d, c = self.parameters.detector, self.parameters.camera
-        rows = d.slit_rows
-        if c.ideal or d.ideal:
-            return Aperture(np.zeros(1), np.zeros(1), c.pitch, c.pitch**2, point=True)
-        columns = np.arange(d.slit_columns) - (d.slit_columns - 1) / 2
-        return Aperture(
-            columns_m=columns * c.pitch,
-            rows_m=(np.arange(rows) - (rows - 1) / 2) * c.pitch,
-            width_m=c.pitch,
-            area_m2=c.pitch**2,
-        )
 
     def _reading(
         self, device: str, number: int, power_w: float, duration_s: float, nep: float, range_w: float, ideal: bool
@@ -496,34 +444,31 @@ class PrbmWorld:
 
     # --- light ------------------------------------------------------------------------------------------------------
 
-    def source_power_w(self) -> float:
-        """Power leaving the source within the band that reaches the table."""
+    def source_power_w(self, start_ns: int | None = None, duration_s: float = 0.0) -> float:
+        """Power leaving the source within the band that reaches the table: set now, or its mean in an exposure."""
         if not self.source.emission:
             return 0.0
-        p = self.parameters
-        return float(p.source.density * p.band_width_m * self._band_shares().sum())
+        watts = self._light.samples_w * self._shares_now()
+        gains = None if start_ns is None else self._gains(start_ns, duration_s)
+        return float(watts.sum() if gains is None else watts @ gains[self._light.slices])
 
     def _lit(self) -> bool:
         return self.source.emission and not self.parameters.beam.blocked
 
-    def _power(self, probe: Probe, start_ns: int, duration_s: float) -> NDArray[np.float64]:
-        start_s = start_ns * 1e-9
-        self.panel.rest(start_s)
-        return probe.power(start_s, duration_s, self._band_shares())
-
-    def _band_shares(self) -> NDArray[np.float64]:
-        """Power of each band relative to full power; worked out again only when a control of the source was moved."""
+    def _shares_now(self) -> NDArray[np.float64]:
+        """Power at each wavelength of the light relative to full power; new only when a control was moved."""
         controls = self.source.controls()
         if controls != self._shares_for:
-            self._shares_for, self._shares = controls, self.source.shares(self.light.wavelengths_m)
+            self._shares_for, self._shares = controls, self.source.shares(self._light.samples_m)
+            if not self._in_time.steady and self.source.power_fraction > 0:
+                self._shares *= self._in_time.emitted(self.source.power_fraction) / self.source.power_fraction
         return self._shares
 
-    def _probe(self, key: Any, aperture: Callable[[], Aperture]) -> Probe:
-        if key in self._probes:
-            self._probes.move_to_end(key)
-            return self._probes[key]
-        probe = Probe(self.parameters, self.light, self.panel, aperture())
-        self._probes[key] = probe
-        if len(self._probes) > _MOST_PROBES:
-            self._probes.popitem(last=False)[1].close()
-        return probe
+    def _gains(self, start_ns: int, duration_s: float) -> NDArray[np.float64] | None:
+        """Power of each band in an exposure relative to `_shares_now`; None where it is always 1."""
+        return None if self._in_time.steady else self._in_time.gains(start_ns, duration_s)
+
+
+def _gray_table(p: PrbmParameters) -> GrayTable:
+    wrong = p.hidden.lut_error or p.hidden.lut_tile_error
+    return TiledGrayTable(p, hidden_table(p).panel) if wrong else GrayTable(p.slm)

@@ -1,0 +1,199 @@
+"""What a real table has and its equations have not: how much of each imperfection, from which a seed draws the truth.
+
+Only amplitudes stand here; what was drawn is `simulators.worlds.prbm.truth`. Numbers are those of the component tables
+of the house plan. (T) marks what is typical there and not sourced; the others carry their source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from drivers.quantity import parse_quantity
+
+
+def _amount(unit: str) -> Any:
+    def read(value: object) -> float:
+        # Nothing has no unit, so 0 and false switch an imperfection off whatever it is measured in.
+        off = value is False or value is None or (isinstance(value, (int, float)) and value == 0)
+        return 0.0 if off else parse_quantity(value, unit)
+
+    return Annotated[float, BeforeValidator(read), WithJsonSchema({"type": "string", "unit": unit})]
+
+
+if TYPE_CHECKING:
+    Share = float
+    Number = float
+    Angle = float
+    Length = float
+    Duration = float
+    Temperature = float
+else:
+    Share = _amount("1")
+    Number = _amount("")
+    Angle = _amount("rad")
+    Length = _amount("m")
+    Duration = _amount("s")
+    Temperature = _amount("K")
+
+
+class HiddenParameters(BaseModel):
+    """Amplitudes of the table's imperfections. 0 or false switches one off.
+
+    ``preset`` decides those that are not given: "none" has none of them, "typical" all, with the numbers below. The
+    word alone may stand in place of the section.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: Literal["none", "typical"] = "none"
+
+    # --- the panel
+    lut_error: Share = Field(
+        0.05, ge=0, le=0.2, description="phase of the gray levels: gain, and a smooth bend of so much of a turn (T)"
+    )
+    lut_tile_error: Share = Field(0.01, ge=0, le=0.2, description="gain of each tile beside the panel's, rms (T)")
+    lut_wavelength: Length = Field(
+        600e-9, ge=0, le=2e-6, description="at which 256 gray levels are a turn; the phase falls with the wavelength"
+    )
+    flicker: Angle = Field(
+        0.05, ge=0, le=0.5, description="rms at a phase of pi, proportional to phase, one tone of 60 to 300 Hz (T)"
+    )
+    crosstalk: Number = Field(
+        0.17,
+        ge=0,
+        le=0.3,
+        description="fringing fields: sigma of the blur of the wrapped phase, SLM pixels; x and y differ by up to a "
+        "third (T; Persson OE 20, 22334; Moser OE 27, 25046)",
+    )
+    aberration: Angle = Field(1.0, ge=0, le=10, description="focus and astigmatism over the lit rows, rms (T)")
+    dead_area: Share = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="reflectance of the gaps between the pixels, relative to the pixels'; with a phase of their own. "
+        "5 % of a fill factor of 93 % sends up to 15 macro-pixels of 2 columns to the axis (T)",
+    )
+    front_face: Share = Field(0.005, ge=0, le=0.1, description="reflectance of the panel's glass (T)")
+    front_wedge: Angle = Field(1e-3, ge=0, le=0.02, description="between glass and pixels: up to so much (T)")
+    front_coherence: Share = Field(
+        0.57, ge=0, le=1, description="of light from the glass with the rest: 3 mm delay, 4 mm coherence length (T)"
+    )
+    axis_error: Angle = Field(
+        0.01745, ge=0, le=0.5, description="of the polariser: 1 deg leaves 3e-4 of the light unmodulated (T)"
+    )
+    dust: Number = Field(20, ge=0, le=200, description="most spots, a quarter of them at least (T)")
+
+    # --- where things are
+    camera_shift: Number = Field(20, ge=0, le=500, description="of the zeroth order: up to so many camera pixels (T)")
+    camera_rotation: Angle = Field(0.01745, ge=0, le=0.2, description="up to so much either way; 1 deg (T)")
+    camera_scale: Share = Field(0.02, ge=0, le=0.2, description="up to so much either way (T)")
+    camera_flip: bool = Field(False, description="the sensor sees columns mirrored")
+    beam_shift: Number = Field(
+        20, ge=0, le=500, description="of the beam across the panel: up to so many SLM pixels (T)"
+    )
+
+    # --- wavelengths on the panel
+    row_offset: Number = Field(3, ge=0, le=50, description="of the middle wavelength: up to so many rows (T)")
+    row_slope: Share = Field(0.01, ge=0, le=0.1, description="of rows per wavelength: up to so much (T)")
+    spectrum: Share = Field(0.3, ge=0, le=0.9, description="largest deviation of the spectrum from flat (T)")
+    coupling: Share = Field(
+        0.25,
+        ge=0,
+        le=0.6,
+        description="G of neighbouring bands of two rows relative to a band's own: the spectrum is continuous and a "
+        "wavelength's spot wider than a row (1/e^2 diameter 13.5 um; arXiv 2508.20472). 0: bands of one wavelength",
+    )
+    coupling_spread: Share = Field(0.3, ge=0, le=0.8, description="of that, at either end of the spectrum (T)")
+
+    # --- the source
+    pulse_noise: Share = Field(
+        1.3e-3,
+        ge=0,
+        le=0.1,
+        description="of a slice of one band in 16.7 ms, falling with the root of the exposure: 0.37 per chaotic pulse, "
+        "5 MHz (Rao LSA 2021; 78 MHz has 3e-4)",
+    )
+    slow_noise: Share = Field(0.002, ge=0, le=0.1, description="of the whole power, rms, 0.1 to 10 Hz (T)")
+    power_curve: Share = Field(0.05, ge=0, le=0.5, description="bend of the emitted power over the set-point (T)")
+    power_drift: Share = Field(0.005, ge=0, le=0.2, description="per hour: half of that at least (T)")
+    warm_up: Share = Field(0.03, ge=0, le=0.5, description="power that is missing when the table is set up (T)")
+    warm_up_time: Duration = Field(1800.0, ge=0, le=86400, description="until a twentieth of that is left (T)")
+    spectrum_drift: Share = Field(0.01, ge=0, le=0.2, description="tilt of the spectrum per hour (T)")
+
+    # --- temperature
+    temperature_drift: Temperature = Field(0.5, ge=0, le=10, description="per hour: half of that at least (T)")
+    phase_per_kelvin: Share = Field(0.003, ge=0, le=0.1, description="by which every phase of the panel falls (T)")
+    pointing_per_kelvin: Angle = Field(
+        5e-6, ge=0, le=1e-3, description="of the light behind the panel: up to so much (T)"
+    )
+    rows_per_kelvin: Number = Field(1.0, ge=0, le=20, description="of the wavelengths: a fifth of that at least (T)")
+
+    # --- the camera
+    prnu: Share = Field(0.005, ge=0, le=0.2, description="spread of the pixels' response (T)")
+    dsnu: Number = Field(1.0, ge=0, le=100, description="spread of the pixels' offsets, electrons (T)")
+    dsnu_columns: Number = Field(0.3, ge=0, le=100, description="spread of the columns' offsets, electrons (T)")
+    hot_pixels: Share = Field(1e-4, ge=0, le=0.01, description="share of pixels with 100 to 10,000 e/s in the dark (T)")
+    blinking: Share = Field(1e-3, ge=0, le=0.01, description="share of pixels that jump by 5 to 30 electrons (T)")
+    nonlinearity: Share = Field(0.002, ge=0, le=0.1, description="at full well, of a response that bends (T)")
+    gain_kink: Share = Field(0.005, ge=0, le=0.1, description="change of gain where the amplifiers switch (T)")
+    kink_electrons: Number = Field(1500, ge=0, description="where that is (T)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: Any) -> Any:
+        if data is None or data is False:
+            data = "none"
+        if isinstance(data, str):
+            data = {"preset": data}
+        if isinstance(data, Mapping) and data.get("preset", "none") == "none":
+            nothing = {name: 0 for name in cls.model_fields if name not in _ALWAYS}
+            return nothing | dict(data)
+        return data
+
+    @property
+    def panel(self) -> bool:
+        """Whether light on its way to the detectors is not that of the plain table."""
+        return any(getattr(self, name) for name in _OF_LIGHT)
+
+    @property
+    def sensor(self) -> bool:
+        """Whether the camera is not the plain one."""
+        return any(getattr(self, name) for name in _OF_SENSOR)
+
+    @property
+    def source(self) -> bool:
+        """Whether the source's power is not exactly what it is set to."""
+        return any(getattr(self, name) for name in _OF_SOURCE)
+
+
+_ALWAYS = ("preset", "camera_flip", "warm_up_time", "kink_electrons", "front_wedge", "front_coherence")
+_OF_LIGHT = (
+    "lut_error",
+    "lut_tile_error",
+    "lut_wavelength",
+    "flicker",
+    "crosstalk",
+    "aberration",
+    "dead_area",
+    "front_face",
+    "axis_error",
+    "dust",
+    "camera_shift",
+    "camera_rotation",
+    "camera_scale",
+    "camera_flip",
+    "beam_shift",
+    "row_offset",
+    "row_slope",
+    "spectrum",
+    "coupling",
+    "spectrum_drift",
+    "phase_per_kelvin",
+    "pointing_per_kelvin",
+    "rows_per_kelvin",
+)
+_OF_SENSOR = ("prnu", "dsnu", "dsnu_columns", "hot_pixels", "blinking", "nonlinearity", "gain_kink", "dust")
+_OF_SOURCE = ("pulse_noise", "slow_noise", "power_curve", "power_drift", "warm_up")
