@@ -46,7 +46,9 @@ class PhaseTable(Correction, frozen=True, kw_only=True):
     column tiles, since panels are not even.
 
     row_edges: (bands + 1,) rows where bands begin, and the number of rows. column_edges: (tiles + 1,) likewise.
-    phase_rad: (bands, tiles, levels) at the wavelength that lights the cell; any multiple of 2 pi.
+    phase_rad: (bands, tiles, levels) at the wavelength that lights the cell; any multiple of 2 pi. nan for a level that
+    is not to be used: on a panel that reaches more than one turn, leave one turn, or neighbours that ask for nearly the
+    same phase may get levels a whole turn apart, with all the fringing between them.
     """
 
     row_edges: NDArray[np.integer[Any]]
@@ -155,7 +157,9 @@ class LevelFinder:
         self._tile_of_column = np.repeat(np.arange(tiles), np.diff(table.column_edges))
         cells = np.asarray(table.phase_rad, dtype=np.float64).reshape(-1, levels)
         # Cells of equal phases, as in a panel measured as a whole and split for the wavelengths, share their table.
-        distinct, self._table_of_cell = np.unique(cells, axis=0, return_inverse=True)
+        # Among levels that are left out nan would differ from nan.
+        marked = np.where(np.isnan(cells), np.inf, cells)
+        distinct, self._table_of_cell = np.unique(marked, axis=0, return_inverse=True)
         self._table_of_cell = self._table_of_cell.reshape(bands, tiles)
         self._levels = np.stack([nearest_levels(cell) for cell in distinct])
         self._one = len(distinct) == 1
@@ -189,10 +193,14 @@ def look_up(
 
 
 def nearest_levels(phase_rad: NDArray[np.float64]) -> NDArray[Any]:
-    """For `PHASE_POINTS` phases around the circle, the level whose phase (levels,) is nearest on the circle."""
-    turns = np.mod(phase_rad / (2 * math.pi), 1.0)
-    order = np.argsort(turns, kind="stable")
-    around = np.concatenate([turns[order][-1:] - 1, turns[order], turns[order][:1] + 1])
+    """For `PHASE_POINTS` phases around the circle, the level whose phase (levels,) is nearest on the circle.
+
+    Levels whose phase is nan are left out; one or more must be left.
+    """
+    usable = np.flatnonzero(np.isfinite(phase_rad))
+    turns, first = np.unique(np.mod(phase_rad[usable] / (2 * math.pi), 1.0), return_index=True)
+    order = usable[first]  # of levels with the same phase the lowest
+    around = np.concatenate([turns[-1:] - 1, turns, turns[:1] + 1])
     middles = (around[:-1] + around[1:]) / 2
     wanted = np.arange(PHASE_POINTS) / PHASE_POINTS
     found: NDArray[Any] = order[(np.searchsorted(middles, wanted, side="right") - 1) % len(order)]
@@ -215,8 +223,9 @@ def check_phase_table(slm: SLM, table: PhaseTable) -> None:
     ):
         if edges[0] != 0 or edges[-1] != size or np.any(np.diff(edges) < 1):
             raise CalibrationError(f"{what}: {words} must rise from 0 to {size}, the size of the panel")
-    if not np.isfinite(table.phase_rad).all():
-        raise CalibrationError(f"{what}: a phase is not finite")
+    usable = np.isfinite(table.phase_rad)
+    if np.isinf(table.phase_rad).any() or usable.sum(axis=2).min() < 2:
+        raise CalibrationError(f"{what}: in every cell two levels or more need a finite phase; nan marks the others")
 
 
 # --- camera: from raw to corrected counts -------------------------------------------------------------------------

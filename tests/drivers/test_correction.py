@@ -155,6 +155,26 @@ def test_without_a_table_levels_are_nominal_and_gray_is_never_touched(slm: Simul
     np.testing.assert_array_equal(slm.read_back(), gray_levels(wanted, LEVELS))
 
 
+def test_levels_without_a_phase_are_never_shown(slm: SimulatedSLM) -> None:
+    t = table(span_turns=2.5)
+    phase = np.where(np.arange(LEVELS) % 3 == 0, np.nan, t.phase_rad)
+    slm.phase_table = PhaseTable(row_edges=t.row_edges, column_edges=t.column_edges, phase_rad=phase)
+    wanted = np.random.default_rng(8).uniform(-20, 20, (ROWS, COLUMNS))
+    slm.write(wanted)
+    shown = slm.read_back().astype(int)
+    assert not (shown % 3 == 0).any()
+    off = distance(cell_phases(PhaseTable(row_edges=t.row_edges, column_edges=t.column_edges, phase_rad=phase)),
+                   wanted[..., None])  # fmt: skip
+    np.testing.assert_allclose(
+        np.take_along_axis(off, shown[..., None], axis=2)[..., 0], np.nanmin(off, axis=2), atol=4e-4
+    )
+
+
+def test_of_levels_with_the_same_phase_the_lowest_is_shown() -> None:
+    found = nearest_levels(np.arange(8) * (2 * math.pi / 4))  # two turns in eight levels
+    assert set(found.tolist()) == {0, 1, 2, 3}
+
+
 def test_levels_of_sixteen_bits_are_found_too() -> None:
     phase = np.linspace(0, 4 * math.pi, 1024, endpoint=False)
     found = nearest_levels(phase)
@@ -169,7 +189,8 @@ def test_levels_of_sixteen_bits_are_found_too() -> None:
         ({"row_edges": np.array([0, 20, ROWS + 1])}, "row_edges must rise from 0 to 40"),
         ({"column_edges": np.array([1, COLUMNS])}, "column_edges must rise from 0 to 60"),
         ({"phase_rad": np.zeros((2, 1, 128))}, r"phases of shape \(2, 1, 128\)"),
-        ({"phase_rad": np.full((2, 1, LEVELS), np.nan)}, "not finite"),
+        ({"phase_rad": np.full((2, 1, LEVELS), np.nan)}, "two levels or more need a finite phase"),
+        ({"phase_rad": np.full((2, 1, LEVELS), np.inf)}, "two levels or more need a finite phase"),
     ],
 )
 def test_a_table_that_does_not_fit_the_panel_is_refused(slm: SimulatedSLM, wrong: dict[str, Any], told: str) -> None:
