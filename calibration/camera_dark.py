@@ -137,8 +137,8 @@ def _draw(record: Recorder, offset: Any, noise_e: Any) -> None:
 
     drawing = Drawing(figsize=(9, 3.2), layout="constrained")
     left, right = drawing.subplots(1, 2)
-    left.hist(offset.ravel(), bins=80)
+    left.hist(offset.ravel(), bins=80, histtype="stepfilled")
     left.set(xlabel="offset (counts)", ylabel="pixels", yscale="log")
-    right.hist(noise_e.ravel(), bins=80)
+    right.hist(noise_e.ravel(), bins=80, histtype="stepfilled")
     right.set(xlabel="read noise (e)", ylabel="pixels", yscale="log")
     drawing.savefig(record.picture("dark"), dpi=110)

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema, field_validator
 
 from drivers.errors import ConfigurationError, LabError
 from drivers.quantity import Seconds
@@ -65,6 +65,15 @@ class CalibrationsTable(_Table):
 
     folder: Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f]+$")] | None = None
     accept: tuple[Literal["stale", "foreign"], ...] = ()
+
+    @field_validator("accept", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [value]
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f'{show(value)} is no list; write ["stale"], ["foreign"] or ["stale", "foreign"]')
+        return value
 
 
 class DeviceTable(_Table):

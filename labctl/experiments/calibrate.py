@@ -19,6 +19,7 @@ from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bench.shelf import Shelf
 from labctl.experiments.console import Console
+from labctl.experiments.environment import git_state, versions
 from labctl.experiments.execute import BENCH_KEYS, Job, Outcome, check_parameters, job_of, perform
 from labctl.experiments.routine import Routine, routine
 from labctl.store import Calibration, RunFile, Store
@@ -77,6 +78,7 @@ def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:
     valid_for = job.experiment.valid_for
     run = RunFile(path=str(outcome.run_file.absolute()), sha256=_hash(outcome.run_file))
     measured_with = {job.experiment.role, *job.experiment.roles}
+    software, git = versions(), git_state()
     found = [
         Calibration(
             kind=finding.kind,
@@ -91,6 +93,8 @@ def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:
             valid_until=None if valid_for is None else made + valid_for,
             run=run,
             parents=outcome.stands_on,
+            software=software,
+            git=git,
         )
         for finding in job.experiment.found
     ]

@@ -33,11 +33,6 @@ Put = Callable[[Calibration], str]
 
 
 @pytest.fixture
-def bench_file(tmp_path: Path) -> Path:
-    return write_bench(tmp_path)
-
-
-@pytest.fixture
 def put(bench_file: Path) -> Put:
     """Keeps a calibration and puts it in force."""
 
