@@ -201,9 +201,10 @@ def nearest_levels(phase_rad: NDArray[np.float64]) -> NDArray[Any]:
     turns, first = np.unique(np.mod(phase_rad[usable] / (2 * math.pi), 1.0), return_index=True)
     order = usable[first]  # of levels with the same phase the lowest
     around = np.concatenate([turns[-1:] - 1, turns, turns[:1] + 1])
-    middles = (around[:-1] + around[1:]) / 2
-    wanted = np.arange(PHASE_POINTS) / PHASE_POINTS
-    found: NDArray[Any] = order[(np.searchsorted(middles, wanted, side="right") - 1) % len(order)]
+    # From each middle between two levels on, up to the next, the upper one is nearest; at the ends the circle closes.
+    edges = np.clip(np.ceil((around[:-1] + around[1:]) / 2 * PHASE_POINTS), 0, PHASE_POINTS).astype(np.int64)
+    counts = np.diff(edges, prepend=0, append=PHASE_POINTS)
+    found: NDArray[Any] = np.repeat(np.concatenate([order[-1:], order, order[:1]]), counts)
     return found.astype(np.uint8 if len(phase_rad) <= 256 else np.uint16)
 
 
