@@ -624,6 +624,7 @@ class Sequencer(Device):
         windows: list[ROI],
         readout: str = "camera",
         frames: bool = False,
+        corrected: bool = False,
     ) -> SequenceResult:
         """Show each pattern, let it settle, expose, and reduce.
 
@@ -633,7 +634,9 @@ class Sequencer(Device):
             pixels than the camera's ROI) whose counts are summed; empty means all of it.
         readout: "camera", or the role name of a photodetector the sequencer was given.
         frames: return the frames as well.
+        corrected: sum, and return, counts corrected by `Camera.correction`, hot pixels filled with the mean of their
+            neighbours; a frame with saturated pixels is told by ``saturated``, as without.
 
-        Raises LimitError if a pattern or a window does not fit, DeviceTimeout if an exposure is missing, DeviceError
-        if a frame began before its pattern was stable.
+        Raises CalibrationError if frames cannot be corrected, LimitError if a pattern or a window does not fit,
+        DeviceTimeout if an exposure is missing, DeviceError if a frame began before its pattern was stable.
         """

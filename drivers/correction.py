@@ -339,6 +339,28 @@ def correct(frame: Frame | FrameStack, correction: FrameCorrection) -> Corrected
     )
 
 
+def filled(frame: CorrectedFrame) -> NDArray[np.float64]:
+    """Corrected counts with each hot pixel replaced by the mean of its up to 8 neighbours that are not: for sums.
+
+    Raises CalibrationError if one has no such neighbour.
+    """
+    counts, hot = frame.counts, frame.hot
+    places = np.argwhere(hot)
+    if not len(places):
+        return counts
+    counts = counts.copy()
+    rows, columns = hot.shape
+    for row, column in places:
+        around = np.s_[max(row - 1, 0) : min(row + 2, rows), max(column - 1, 0) : min(column + 2, columns)]
+        good = ~hot[around]
+        if not good.any():
+            raise CalibrationError(
+                f"pixel {row}, {column} of the region and all its neighbours are hot; choose another region of interest"
+            )
+        counts[..., row, column] = frame.counts[(..., *around)][..., good].mean(axis=-1)
+    return counts
+
+
 def check_map(what: str, values: NDArray[Any], row: int, column: int, rows: int, columns: int) -> None:
     """Raise CalibrationError unless a map (rows, columns) is finite and lies on a sensor of so many pixels."""
     fits = values.ndim == 2 and row >= 0 and column >= 0

@@ -29,6 +29,7 @@ from drivers.contract import (
     Sequencer,
     SequenceResult,
 )
+from drivers.correction import correct, filled
 from drivers.site import Site
 
 
@@ -90,13 +91,18 @@ class SoftwareSequencer(Sequencer):
         self._timing = value
 
     def play(
-        self, sequence: Sequence, windows: list[ROI], readout: str = "camera", frames: bool = False
+        self,
+        sequence: Sequence,
+        windows: list[ROI],
+        readout: str = "camera",
+        frames: bool = False,
+        corrected: bool = False,
     ) -> SequenceResult:
         """Show each pattern, let it settle, expose, and reduce; see `drivers.contract.Sequencer.play`."""
         self._stop.clear()
         sequence.validate(self._slm.rows, self._slm.columns)
         try:
-            return self._play(sequence, windows, readout, frames)
+            return self._play(sequence, windows, readout, frames, corrected)
         except BaseException:
             # An armed detector would refuse its settings and answer somebody else's triggers.
             self._camera.safe()
@@ -104,19 +110,26 @@ class SoftwareSequencer(Sequencer):
                 self._photodetector.safe()
             raise
 
-    def _play(self, sequence: Sequence, windows: list[ROI], readout: str, frames: bool) -> SequenceResult:
+    def _play(
+        self, sequence: Sequence, windows: list[ROI], readout: str, frames: bool, corrected: bool
+    ) -> SequenceResult:
         self._check_patches_on_base(sequence)
         if readout == "camera":
-            return self._play_on_camera(sequence, windows, frames)
+            return self._play_on_camera(sequence, windows, frames, corrected)
         if self._photodetector is None or readout not in ("photodetector", self._photodetector.name):
             known = ["camera"] + (["photodetector"] if self._photodetector else [])
             raise LimitError(f"{self.name}.play: readout {readout!r} is none of {', '.join(known)}")
+        if corrected:
+            raise LimitError(f"{self.name}.play: corrected = True is for frames of the camera, not for {readout!r}")
         return self._play_on_photodetector(sequence, self._photodetector)
 
     # --- camera -----------------------------------------------------------------------------------------------------
 
-    def _play_on_camera(self, sequence: Sequence, windows: list[ROI], keep_frames: bool) -> SequenceResult:
+    def _play_on_camera(
+        self, sequence: Sequence, windows: list[ROI], keep_frames: bool, corrected: bool
+    ) -> SequenceResult:
         camera = self._camera
+        correction = camera.correction() if corrected else None  # what is missing is told before anything is shown
         roi = camera.roi
         rows, columns = binned_shape(roi, camera.binning)
         for window in windows:
@@ -138,7 +151,7 @@ class SoftwareSequencer(Sequencer):
             ids, stable_ns, stack = self._step_camera(sequence)
         self._check_not_stopped(len(sequence), len(sequence))
         self._check_fresh(stack.start_ns, stable_ns)
-        data = stack.data
+        data = stack.data if correction is None else filled(correct(stack, correction))
         whole = [ROI(row=0, column=0, rows=rows, columns=columns)]
         sums = [
             data[:, w.row : w.row + w.rows, w.column : w.column + w.columns].sum(axis=(1, 2), dtype=np.float64)

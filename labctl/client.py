@@ -16,6 +16,7 @@ from drivers.contract import (
     SequenceResult,
     correct,
 )
+from drivers.correction import filled
 from drivers.errors import (
     BusError,
     CalibrationError,
@@ -62,6 +63,7 @@ __all__ = [
     "SequenceResult",
     "Step",
     "correct",
+    "filled",
     "open_bench",
     "open_run",
 ]

@@ -11,6 +11,7 @@ import pytest
 from drivers.contract import ROI, Frame
 from drivers.correction import (
     PHASE_POINTS,
+    CorrectedFrame,
     Dark,
     Flat,
     FrameCorrection,
@@ -19,6 +20,7 @@ from drivers.correction import (
     PhaseTable,
     PowerCurve,
     correct,
+    filled,
     nearest_levels,
 )
 from drivers.errors import CalibrationError, LimitError
@@ -308,6 +310,21 @@ def test_a_stack_is_corrected_frame_by_frame(camera: SimulatedCamera) -> None:
                          data=np.full((2, 30, 50), 900.0)), camera.correction())  # fmt: skip
     assert both.counts.shape == both.saturated.shape == (2, 30, 50)
     np.testing.assert_array_equal(both.counts[1], correct(one, camera.correction()).counts)
+
+
+def test_hot_pixels_are_filled_from_their_neighbours_for_sums() -> None:
+    rng = np.random.default_rng(9)
+    counts = rng.uniform(0, 100, (3, 5, 6))
+    hot = np.zeros((5, 6), np.bool_)
+    hot[0, 0] = hot[2, 3] = hot[2, 4] = True
+    none = np.zeros((3, 5, 6), np.bool_)
+    done = filled(CorrectedFrame(counts=counts, saturated=none, hot=hot, calibration_ids={}))
+    np.testing.assert_array_equal(done[:, ~hot], counts[:, ~hot])
+    np.testing.assert_allclose(done[:, 0, 0], (counts[:, 0, 1] + counts[:, 1, 0] + counts[:, 1, 1]) / 3)
+    around = counts[:, 1:4, 2:5].reshape(3, 9)[:, [0, 1, 2, 3, 6, 7, 8]]  # without itself and its hot neighbour
+    np.testing.assert_allclose(done[:, 2, 3], around.mean(axis=1))
+    with pytest.raises(CalibrationError, match="all its neighbours are hot"):
+        filled(CorrectedFrame(counts=counts, saturated=none, hot=np.ones((5, 6), np.bool_), calibration_ids={}))
 
 
 def test_a_correction_says_what_is_missing(camera: SimulatedCamera) -> None:

@@ -97,6 +97,41 @@ def test_a_sequence_is_played_with_the_table_in_force(bench_file: Path, put: Put
     assert (shown[0] == 64).sum() == ROWS * COLUMNS - 6
 
 
+def test_a_sequence_is_summed_in_corrected_counts_where_that_is_asked_for(bench_file: Path, put: Put) -> None:
+    from labctl.client import Sequence
+
+    sequence = Sequence(
+        base=HALF_TURN, base_origin=(0, 0), patches=np.zeros((1, 2, 3)), offsets=np.array([0, 0, 1], np.int32),
+        patch_origins=np.array([[4, 5]], np.int32), indices=np.array([0], np.int32),
+    )  # fmt: skip
+    windows = [ROI(row=0, column=0, rows=4, columns=4), ROI(row=10, column=20, rows=3, columns=5)]
+    with open_bench(bench_file) as bench:
+        with bench.control(), pytest.raises(CalibrationError, match="no dark is in force"):
+            bench.sequencer.play(sequence, windows, corrected=True)
+        put(dark())
+        put(flat())
+        put(calibration("hot_pixels", "camera", CAMERA, {"pixels": Measured(np.array([[11, 22]]), "px")}))
+        played = {}
+        for timing in ("hardware", "software"):
+            for corrected in (False, True):
+                with bench.control():
+                    bench.sequencer.timing = timing
+                    played[timing, corrected] = bench.sequencer.play(sequence, windows, "camera", True, corrected)
+                    maps = bench.camera.correction()
+        raw, done = played["hardware", False], played["hardware", True]
+        counts = (np.asarray(raw.frames) - 100.0) / 2.0
+        hole = counts[:, 10:13, 21:24].reshape(2, 9)
+        counts[:, 11, 22] = np.delete(hole, 4, axis=1).mean(axis=1)
+        np.testing.assert_allclose(done.frames, counts)
+        np.testing.assert_allclose(done.signal[:, 1], counts[:, 10:13, 20:25].sum(axis=(1, 2)))
+        np.testing.assert_allclose(played["software", True].signal, done.signal)
+        assert maps.calibration_ids.keys() == {"dark", "flat", "hot_pixels"}
+        with bench.control():
+            bench.camera.binning = 2
+            with pytest.raises(LimitError, match="binning = 1"):
+                bench.sequencer.play(sequence, windows, corrected=True)
+
+
 def test_a_session_begins_with_what_is_in_force_then(bench_file: Path, put: Put) -> None:
     with open_bench(bench_file) as bench:
         with bench.control():
