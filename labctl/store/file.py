@@ -47,17 +47,19 @@ def encode(calibration: Calibration) -> bytes:
     return image
 
 
-def decode(data: bytes, wanted_id: str, where: str) -> Calibration:
-    """The calibration in ``data``, after checking that it is the one asked for.
-
-    where: file or archive, for the error. Raises CalibrationError if it was truncated, edited or is something else.
-    """
+def check(data: bytes, wanted_id: str, where: str) -> None:
+    """Raise CalibrationError unless ``data`` is the file of this calibration. where: file or archive, for the error."""
     found = id_of(data)
     if found != wanted_id:
         raise CalibrationError(
             f"{where} is not what was stored: {len(data)} bytes with SHA-256 {found[:12]}, it must be "
             f"{wanted_id[:12]}. The file was truncated or edited; {CURE}"
         )
+
+
+def decode(data: bytes, wanted_id: str, where: str) -> Calibration:
+    """The calibration in ``data``, after `check`. Raises CalibrationError also if it is something else."""
+    check(data, wanted_id, where)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             layout = int(file.attrs["labctl_calibration"])

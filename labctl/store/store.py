@@ -79,7 +79,7 @@ class Store:
         """Its file, after the same check. FileNotFoundError if there is none."""
         path = self._file(calibration_id)
         data = path.read_bytes()
-        file.decode(data, calibration_id, str(path))
+        file.check(data, calibration_id, str(path))
         return data
 
     def find(self, text: str) -> str:
