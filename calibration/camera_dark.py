@@ -53,6 +53,7 @@ class CameraDark(Routine):
         p, camera = parameters, bench.camera
         rows, columns = min(p.rows or camera.rows, camera.rows), min(p.columns or camera.columns, camera.columns)
         roi = ROI(row=(camera.rows - rows) // 2, column=(camera.columns - columns) // 2, rows=rows, columns=columns)
+        camera.binning = 1
         camera.roi = roi
         exposures_s, halves, squares = [], np.zeros((2, 2, rows, columns)), np.zeros((2, rows, columns))
         series = [(k, n % 2) for k in range(2) for n in range(p.frames)]
