@@ -55,6 +55,10 @@ _CUTS_ROWS = ("pylablib.devices.Andor.AndorSDK3",)
 _RING_FRAMES = 4
 """Buffers of a sequence whose frames are taken one by one."""
 
+_unclosed: dict[str, list[Any]] = {}
+"""By camera: vendor's objects that could not be closed, since their line was dead. Of the process, not of one driver:
+the vendor's library calls such a camera in use, whoever opens it next."""
+
 
 class Taken(NamedTuple):
     """A frame for the caller: counts (rows, columns), how many are saturated, exposure begin in the driver's clock."""
@@ -571,7 +575,7 @@ class PylablibCamera(SequenceCamera):
         super().__init__(name, options.timeout, 1 << 32)
         self._options = options
         self._window = ROI(row=0, column=0, rows=0, columns=0)
-        self._unclosed: list[Any] = []
+        self._unclosed = _unclosed.setdefault(f"{options.camera} {options.arguments}", [])
 
     @classmethod
     def build(cls, name: str, options: BaseModel | None, site: Any) -> PylablibCamera:
@@ -651,15 +655,14 @@ class PylablibCamera(SequenceCamera):
 
     def _close_rest(self) -> None:
         """Close what could not be closed while the line was dead; the vendor's library would call it in use."""
-        left = []
-        for camera in self._unclosed:
+        for camera in list(self._unclosed):
             try:
                 camera.close()
             except AttributeError:
-                continue  # its constructor did not come so far that anything is open
+                pass  # its constructor did not come so far that anything is open
             except (RuntimeError, OSError):
-                left.append(camera)
-        self._unclosed = left
+                continue
+            self._unclosed.remove(camera)
 
     def _set_up(self, camera: Any) -> None:
         for attribute, value in self._options.attributes.items():
