@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labctl.client import CalibrationError, DeviceError, LabError, open_bench
+from labctl.client import CalibrationError, DeviceError, InterlockError, LabError, open_bench
 from labctl.experiments.execute import execute
 from protocols.prbm.figures.local_fields import Case
 from protocols.prbm.model import RBM
@@ -93,7 +93,7 @@ def test_hidden_spin_on_the_axis_costs_less_than_at_the_end(tmp_path: Path) -> N
 )
 @pytest.mark.parametrize("readout", ["camera", "photodetector"])
 def test_sabotaged_tables_end_in_an_error(tmp_path: Path, sabotage: dict[str, Any], readout: str) -> None:
-    with pytest.raises((CalibrationError, DeviceError)):
+    with pytest.raises((CalibrationError, DeviceError, InterlockError)):
         figure(tmp_path, N=40, readout=readout, **sabotage)
 
 
