@@ -29,6 +29,7 @@ from drivers.errors import (
     LimitError,
 )
 from labctl.bench.client import Bench, open_bench
+from labctl.experiments.calibrate import Calibrated, calibrate_on
 from labctl.experiments.experiment import Figure, Parameters, Protocol
 from labctl.experiments.recorder import Recorder, Step, open_run
 from labctl.experiments.routine import Finding, Routine
@@ -38,6 +39,7 @@ __all__ = [
     "ROI",
     "Bench",
     "BusError",
+    "Calibrated",
     "Calibration",
     "CalibrationError",
     "Check",
@@ -62,6 +64,7 @@ __all__ = [
     "Sequence",
     "SequenceResult",
     "Step",
+    "calibrate_on",
     "correct",
     "filled",
     "open_bench",

@@ -119,6 +119,13 @@ class Bench:
         return self._record.bench
 
     @property
+    def config(self) -> BenchConfig:
+        """The bench file; ConfigurationError if the bench was opened without it."""
+        if self._config is None:
+            raise ConfigurationError(f"bench {self.name} was opened without its file; open it with the bench file")
+        return self._config
+
+    @property
     def devices(self) -> Mapping[str, DeviceProxy]:
         """All devices by role."""
         return self._devices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 import sys
 import time
@@ -110,6 +111,8 @@ def _emit(value: dict[str, Any], compact: bool) -> None:
 
 
 def _duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "not known"
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -77,7 +77,6 @@ def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:
     made = datetime.now(UTC)
     valid_for = job.experiment.valid_for
     run = RunFile(path=str(outcome.run_file.absolute()), sha256=_hash(outcome.run_file))
-    measured_with = {job.experiment.role, *job.experiment.roles}
     software, git = versions(), git_state()
     found = [
         Calibration(
@@ -85,7 +84,7 @@ def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:
             routine=job.name,
             bench=job.config.name,
             role=finding.role or job.experiment.role,
-            devices={r: w for r, w in outcome.devices.items() if r in measured_with | {finding.role}},
+            devices=_of(job.name, outcome.devices, (finding.role or job.experiment.role, *finding.devices)),
             values=finding.values,
             conditions=finding.conditions,
             checks=finding.checks,
@@ -105,6 +104,13 @@ def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:
     for calibration_id in ids:
         store.use(calibration_id, note=f"labctl calibrate {job.name}")
     return Calibrated(job.name, "made", tuple(store.get(i) for i in ids), outcome=outcome)
+
+
+def _of(name: str, devices: Mapping[str, Identity], roles: Sequence[str]) -> dict[str, Identity]:
+    missing = [role for role in roles if role not in devices]
+    if missing:
+        raise ConfigurationError(f"{name} found something of {', '.join(missing)}, which the bench has not; correct it")
+    return {role: devices[role] for role in roles}
 
 
 def _must_be_here() -> None:
@@ -142,30 +148,46 @@ def calibrate_all(
     bench_given = {k: given.pop(k) for k in list(given) if k.startswith(BENCH_KEYS)}
     config = load_bench(bench, bench_given)
     _must_be_here()
+    _parameters(needed_by(config), given)  # bad input is told before the bench is opened
+    with open_bench(config) as table:
+        yield from calibrate_on(table, given, seed, out, console, again=again, only_plan=only_plan)
+
+
+def calibrate_on(
+    table: Bench,
+    assignments: Mapping[str, object] | None = None,
+    seed: int = 0,
+    out: Path = Path("runs"),
+    console: Console | None = None,
+    *,
+    again: bool = False,
+    only_plan: bool = False,
+) -> Iterator[Calibrated]:
+    """`calibrate_all` on a bench that is open, and that nobody controls: each routine takes control for itself."""
+    config = table.config
     order = needed_by(config)
-    parameters = _parameters(order, given)
+    parameters = _parameters(order, assignments or {})
     console = console or Console(quiet=True)
     lost: dict[str, str] = {}
     planned: set[str] = set()
-    with open_bench(config) as table:
-        for name in order:
-            wanted = [r for r in routine(name).requires if r in lost]
-            shelf = table.calibrations()
-            valid = None if again else _valid(name, shelf, table)
-            if wanted:
-                lost[name] = f"it stands on {', '.join(wanted)}"
-                yield Calibrated(name, "waiting", why=lost[name])
-            elif valid is not None and not planned & set(routine(name).requires):
-                yield Calibrated(name, "valid", valid, "still valid")
-            elif only_plan:
-                planned.add(name)
-                yield Calibrated(name, "waiting", why="would be measured")
-            else:
-                job = Job(name, routine(name)(), parameters[name], config, bench_given)
-                result = _attempt(job, table, seed, out, console)
-                if result.state == "failed":
-                    lost[name] = result.why
-                yield result
+    for name in order:
+        missing = [r for r in routine(name).requires if r in lost]
+        shelf = table.calibrations()
+        valid = None if again else _valid(name, shelf, table)
+        if missing:
+            lost[name] = f"it stands on {', '.join(missing)}"
+            yield Calibrated(name, "waiting", why=lost[name])
+        elif valid is not None and not planned & set(routine(name).requires):
+            yield Calibrated(name, "valid", valid, "still valid")
+        elif only_plan:
+            planned.add(name)
+            yield Calibrated(name, "waiting", why="would be measured")
+        else:
+            job = Job(name, routine(name)(), parameters[name], config, {})
+            result = _attempt(job, table, seed, out, console)
+            if result.state == "failed":
+                lost[name] = result.why
+            yield result
 
 
 def _attempt(job: Job, table: Bench, seed: int, out: Path, console: Console) -> Calibrated:

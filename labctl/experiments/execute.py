@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibra
 class Outcome:
     """Results of a finished run and where its file is.
 
-    devices: who was there, by role. stands_on: ids of the calibrations that it needed. calibrations_folder: where the
-    bench keeps its calibrations, on the machine it runs on.
+    bench_seconds: nan where the experiment took control by itself. devices: who was there, by role. stands_on: ids of
+    the calibrations that it needed. calibrations_folder: where the bench keeps its calibrations, on the machine it
+    runs on.
     """
 
     name: str
@@ -118,7 +120,8 @@ def perform(
                 table.alignment(alignment)
             stands_on = tuple(dict.fromkeys(table.calibration(need).id for need in experiment.needs()))
             experiment.prepare(parameters, record)
-            with table.control(name, run=record.path.stem, calibrating=isinstance(experiment, Routine)):
+            control = table.control(name, run=record.path.stem, calibrating=isinstance(experiment, Routine))
+            with nullcontext() if experiment.takes_control else control:
                 devices = {role: device.identity() for role, device in table.devices.items()}
                 shelf = table.calibrations()
                 record.setup(
@@ -128,7 +131,8 @@ def perform(
                 )
                 begun_s = table.time_s()
                 results = experiment.run(table, parameters, record)
-                bench_seconds = table.time_s() - begun_s
+                # A table in virtual time begins anew with every session.
+                bench_seconds = math.nan if experiment.takes_control else table.time_s() - begun_s
         values = experiment.conclude(results, parameters, record)
         record.finish({**values, "bench_time_s": bench_seconds})
     targets = None

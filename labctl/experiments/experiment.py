@@ -36,6 +36,10 @@ class Protocol(ABC):
     """Calibrations it cannot do without: ``KIND``, or ``ROLE.KIND`` where several devices may have one. They are in
     force, not stale and of these devices before it begins; ``bench.calibration(KIND)`` gives their values."""
 
+    takes_control: ClassVar[bool] = False
+    """Whether `run` takes control of the bench by itself, as often as it needs: what calibrates in between does, since
+    calibrations act from the beginning of a session on."""
+
     def bench_overrides(self, parameters: Any) -> Mapping[str, object]:
         """Changes of the bench file that the parameters ask for, such as an ideal world."""
         return {}

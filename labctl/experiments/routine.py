@@ -5,7 +5,7 @@
 
         Parameters = RampParameters
         role = "source"                          # the device it is about
-        roles = ("source", "power_tap")          # devices it cannot do without; their serial numbers are kept
+        roles = ("source", "power_tap")          # devices it cannot do without
         kinds = ("power_curve",)                 # what it finds: a device takes the kinds named in `drivers.contract`
         requires = ("power-meter",)              # routines it stands on; without theirs in force it does not begin
         valid_for = timedelta(days=7)
@@ -58,7 +58,8 @@ class Finding:
 
     kind: one of the routine's ``kinds``. values: by name, with unit and standard uncertainty. conditions: numbers
     under which it was measured. checks: how the routine judged it; one that fails is a CalibrationError, and nothing
-    is kept. role: the device it is about, if not the routine's.
+    is kept. role: the device it is about, if not the routine's. devices: other devices it holds for; if one of them is
+    replaced it is foreign. Not those it was merely measured with, which are in the run file.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Finding:
     conditions: Mapping[str, Measured] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     role: str = ""
+    devices: tuple[str, ...] = ()
 
 
 class Routine(Protocol):

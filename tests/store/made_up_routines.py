@@ -25,6 +25,7 @@ from labctl.client import (
     Protocol,
     Recorder,
     Routine,
+    calibrate_on,
 )
 
 _POINTS = """[labctl.calibrations]
@@ -35,6 +36,7 @@ t.elsewhere = made_up_routines:Elsewhere
 
 [labctl.protocols]
 t.needs = made_up_routines:Needs
+t.around = made_up_routines:Around
 """
 
 
@@ -72,6 +74,7 @@ class Gain(Routine):
         return [
             Finding(
                 kind="other" if parameters.wrong == "kinds" else "gain",
+                devices=("telescope",) if parameters.wrong == "devices" else (),
                 values={
                     "gain": Measured(parameters.gain, "e", 0.002),
                     "curve": Measured(np.arange(12.0).reshape(3, 4), "counts"),
@@ -119,7 +122,7 @@ class Map(Routine):
     def findings(self, results: dict[str, Any], parameters: Parameters, record: Recorder) -> Sequence[Finding]:
         offset = np.full((results["rows"], results["columns"]), 90.0)
         return [
-            Finding(kind="slm-camera", values={"matrix": Measured(np.eye(3), "px", 0.1)}),
+            Finding(kind="slm-camera", values={"matrix": Measured(np.eye(3), "px", 0.1)}, devices=("camera",)),
             Finding(
                 kind="dark",
                 role="camera",
@@ -143,6 +146,22 @@ class Elsewhere(Routine):
 
     def findings(self, results: dict[str, Any], parameters: Parameters, record: Recorder) -> Sequence[Finding]:
         return []
+
+
+class Around(Protocol):
+    """What calibrating changes: takes control before and after it."""
+
+    roles = ("camera",)
+    takes_control = True
+
+    def run(self, bench: Bench, parameters: Parameters, record: Recorder) -> dict[str, Any]:
+        told = {}
+        for when in ("before", "after"):
+            with bench.control(when):
+                told[when] = dict(bench.camera.calibration_ids)
+            if when == "before":
+                told["states"] = [r.state for r in calibrate_on(bench, {"t.gain.gain": 0.5}, out=record.directory)]
+        return told
 
 
 class Needs(Protocol):
