@@ -1,0 +1,65 @@
+"""Light for a routine: the source on at a set-point within the bench's limits, and off again whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from labctl.client import Bench, CalibrationError, InterlockError
+
+LEAST_POWER = 0.005
+"""Fraction of full power below which a supercontinuum need not emit at all."""
+
+
+def most_power(bench: Bench) -> float:
+    """Largest set-point that the bench file and the laser allow, as a fraction."""
+    return limits(bench, "source", "power_fraction")[1]
+
+
+def limits(bench: Bench, role: str, setting: str) -> tuple[float, float]:
+    """Limits of a setting in force, in its unit; 0 and infinity where there are none."""
+    for info in bench[role].description.settings:
+        if info.name == setting:
+            least, most = info.limits.minimum, info.limits.maximum
+            return (0.0 if least is None else float(least), float("inf") if most is None else float(most))
+    raise AttributeError(f"{role} has no setting {setting!r}")
+
+
+@contextmanager
+def light(bench: Bench, power_fraction: float) -> Iterator[None]:
+    """The source on at a set-point (cut to the bench's limit) inside the block; afterwards off, at its old set-point.
+
+    Raises CalibrationError if the laser refuses, or is found to be off at the end of the block: what was measured in
+    between was then not all measured with light.
+    """
+    source = bench.source
+    before = float(source.power_fraction)
+    try:
+        set_power(bench, power_fraction)
+        try:
+            source.emission = True
+        except InterlockError as error:
+            raise CalibrationError(
+                f"the source does not emit, so there is nothing to calibrate with: {error}"
+            ) from error
+        yield
+        must_emit(bench)
+    finally:
+        source.emission = False
+        source.power_fraction = before
+
+
+def set_power(bench: Bench, power_fraction: float) -> float:
+    """Set the source's power, cut to the bench's limit, and return what it is set to."""
+    source = bench.source
+    source.power_fraction = min(max(power_fraction, LEAST_POWER), most_power(bench))
+    return float(source.power_fraction)
+
+
+def must_emit(bench: Bench) -> None:
+    """CalibrationError if the source is off."""
+    if not bench.source.emission:
+        raise CalibrationError(
+            "the source went off during the measurement: look at its interlock, its shutter and its error state, and "
+            "measure again"
+        )

@@ -1,0 +1,151 @@
+"""Whether a routine knows how sure it is: its results on N hidden tables, each with the truth it does not see.
+
+    def compare(table: Table) -> list[Quantity]:
+        found = table.found["power_curve"]
+        truth = table.hidden.source ...
+        return [Quantity("power at half", found["emitted_w"][3], found.uncertainty("emitted_w")[3], truth)]
+
+    measured = measured_on_hidden_tables("laser-power", compare, tmp_path, given=SMALL)
+    measured.must_cover()
+    assert measured.median_relative_error("power at half") < 0.01
+
+A table is the bench with world.seed k, in this process; the routine is run as `labctl calibrate` runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from labctl.bench.load import load_bench
+from labctl.client import Calibration
+from labctl.experiments.calibrate import Calibrated, calibrate
+from labctl.experiments.execute import BENCH_KEYS
+from simulators.worlds.prbm import PrbmParameters
+from simulators.worlds.prbm.truth import HiddenTable, hidden_table
+
+TABLES, SOAK_TABLES = 20, 100
+WITHIN = float(stats.norm.ppf(0.975))
+"""Standard uncertainties to either side of an interval that covers 95 %."""
+
+FALSE_ALARM = 0.003
+"""Chance that a right routine covers fewer of the tables than `least_covered`."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One hidden table and what was found on it. found: calibrations by kind. hidden: what was planted."""
+
+    seed: int
+    parameters: PrbmParameters
+    hidden: HiddenTable
+    done: Calibrated
+
+    @property
+    def found(self) -> dict[str, Calibration]:
+        """Calibrations by kind."""
+        return {c.kind: c for c in self.done.calibrations}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A value with its stated standard uncertainty, beside its truth."""
+
+    name: str
+    value: float
+    uncertainty: float
+    truth: float
+
+    @property
+    def covered(self) -> bool:
+        """Whether the truth lies in the stated 95 % interval."""
+        return bool(abs(self.value - self.truth) <= WITHIN * self.uncertainty)
+
+
+@dataclass
+class Measured:
+    """What was measured on all tables: by quantity, one entry per table."""
+
+    routine: str
+    quantities: dict[str, list[Quantity]] = field(default_factory=dict)
+
+    def add(self, found: Iterable[Quantity]) -> None:
+        """One table's."""
+        for quantity in found:
+            self.quantities.setdefault(quantity.name, []).append(quantity)
+
+    def covered(self, name: str) -> int:
+        """Tables on which the truth lies in the stated interval."""
+        return sum(q.covered for q in self.quantities[name])
+
+    def median_error(self, name: str) -> float:
+        """Median over the tables of |value - truth|."""
+        return float(np.median([abs(q.value - q.truth) for q in self.quantities[name]]))
+
+    def median_relative_error(self, name: str) -> float:
+        """The same relative to the truth."""
+        return float(np.median([abs(q.value / q.truth - 1) for q in self.quantities[name]]))
+
+    def must_cover(self) -> None:
+        """Assert that every quantity is covered on as many tables as a right routine covers."""
+        poor = [
+            f"{name}: {self.covered(name)} of {len(found)}, {least_covered(len(found))} are needed; deviations in "
+            f"standard uncertainties {', '.join(f'{_deviation(q):.1f}' for q in found)}"
+            for name, found in self.quantities.items()
+            if self.covered(name) < least_covered(len(found))
+        ]
+        assert not poor, f"{self.routine} is surer than it may be. " + "; ".join(poor)
+
+    def report(self) -> str:
+        """One line per quantity."""
+        width = max(len(name) for name in self.quantities)
+        return "\n".join(
+            f"{self.routine}: {name:{width}}  covered {self.covered(name)} of {len(found)}, median error "
+            f"{self.median_error(name):.3g}, median uncertainty {np.median([q.uncertainty for q in found]):.3g}"
+            for name, found in self.quantities.items()
+        )
+
+
+def least_covered(tables: int) -> int:
+    """Of so many tables, below which a 95 % interval is no longer believed: 16 of 20."""
+    return int(stats.binom.ppf(FALSE_ALARM, tables, 0.95))
+
+
+def measured_on_hidden_tables(
+    routine: str,
+    compare: Callable[[Table], Iterable[Quantity]],
+    out: Path,
+    *,
+    bench: str = "prbm-sim",
+    given: Mapping[str, object] | None = None,
+    tables: int = TABLES,
+    first_seed: int = 100,
+) -> Measured:
+    """Run a routine, keeping nothing, on tables of the seeds from ``first_seed`` on.
+
+    given: ``--set`` values of the routine and of the bench, as a rule a reduced one. Run files go to ``out``.
+    """
+    measured = Measured(routine)
+    for seed in range(first_seed, first_seed + tables):
+        measured.add(compare(one_hidden_table(routine, out, seed, bench=bench, given=given)))
+    return measured
+
+
+def one_hidden_table(
+    routine: str, out: Path, seed: int, *, bench: str = "prbm-sim", given: Mapping[str, object] | None = None
+) -> Table:
+    """Run a routine, keeping nothing, on the table of one seed."""
+    assignments = {**(given or {}), "world.seed": seed}
+    config = load_bench(bench, {k: v for k, v in assignments.items() if k.startswith(BENCH_KEYS)})
+    parameters = config.world_parameters
+    assert isinstance(parameters, PrbmParameters)
+    done = calibrate(routine, bench, assignments, out=out, dry_run=True)
+    return Table(seed, parameters, hidden_table(parameters), done)
+
+
+def _deviation(q: Quantity) -> float:
+    return (q.value - q.truth) / q.uncertainty if q.uncertainty > 0 else float("inf")
