@@ -1,0 +1,374 @@
+"""Where the camera sees the photonic RBM's zeroth order, which slit suits it, and what one macro-pixel is worth there.
+
+The strip's left and right halves are shown in signs (`calibration.prbm_patterns`), and a profile of the camera is
+read: their interference alone, 8 Re(A B*), is
+
+    C(X) = C0 cos(k (X - X0)) [sin(k (X - X0) / 2) / (k (X - X0) / 2)]^2
+
+for halves that are evenly lit, k being 2 pi / (lambda f) times half the width of the strip. It is even about the zeroth
+order X0 for any symmetric illumination. Three such scans at three heights of the line give its row and its tilt.
+
+At the slit then found, the middle macro-pixel takes the part of the output spin and N others of the inputs. The
+difference of contrasts for inputs at + and - is the unit of all intensities; their mean is what light that no sign
+reaches (dead area, front face, leakage of the dark pattern) adds to every local field:
+
+    unit = [dI(v) - dI(-v)] / (8 N),   bias = [dI(v) + dI(-v)] / (8 unit),   dI = I(h = +1) - I(h = -1)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence as Many
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.optimize import curve_fit
+
+from calibration.exposure import metered_exposure_s
+from calibration.prbm_patterns import PRODUCT, dark_stripes, two_part_cycle
+from labctl.client import (
+    ROI,
+    Bench,
+    CalibrationError,
+    Check,
+    ConfigurationError,
+    Finding,
+    Measured,
+    Parameters,
+    Recorder,
+    Routine,
+    Sequence,
+)
+
+SLIT_SHARE = 0.15
+"""Of the distance from the zeroth order to its first null that a slit may be wide (1 pixel of 38 um: r = 0.996)."""
+
+WAVEFRONT_PX = 0.05
+"""Standard uncertainty of the column by the wavefront, camera pixels.
+
+Oblique astigmatism tilts the wavefront from band to band, by 0.3 pixels at the ends of the spectrum for 1 rad rms; an
+uneven spectrum weighs the two ends differently, by up to 30 %.
+"""
+
+PANEL_RAD = 0.03
+"""The same by the phase between the halves: a look-up table that is off by 1 % from one part of the panel to another
+turns the mean of levels 0 and pi by so much (root of two times pi / 2 times 1 %, and a little for the wavefront)."""
+
+WAVEFRONT_ROW_PX = 8.0
+"""The same across: the line is as high as the diffraction of one row, 900 pixels, and unevenly lit by 1 %."""
+
+_WORST_FIT = 0.25
+"""Share of the profile's power that the fit may leave."""
+
+
+class PrbmWindowParameters(Parameters):
+    """Where to look, and how often."""
+
+    N: int = Field(196, ge=2, le=958, description="input spins of the strip that is shown")
+    pixels_per_spin: int = Field(2, ge=1, le=64, description="SLM columns of a macro-pixel")
+    reach: int = Field(31, ge=4, le=500, description="camera columns to either side of the plan's that are searched")
+    piece: int = Field(21, ge=5, le=2001, description="camera columns read at a time; odd")
+    scan_rows: int = Field(5, ge=1, le=201, description="camera rows summed in a scan; odd")
+    height: int = Field(400, ge=10, le=1000, description="camera rows from the middle scan to the outer ones")
+    slit: int = Field(31, ge=1, le=501, description="camera rows of the slit, along the line; odd")
+    scan_bands: int = Field(12, ge=1, le=259, description="bands lit in the scans: all of them would saturate")
+    repeats: int = Field(8, ge=2, le=1000, description="cycles of four patterns in a scan")
+    lit: int = Field(20, ge=1, le=958, description="input spins lit when the unit is measured")
+    cycles: int = Field(32, ge=4, le=1000, description="of four patterns, for unit and bias")
+
+
+class _Profile(NamedTuple):
+    """Interference C (columns,) per second and its standard error at camera columns."""
+
+    columns: NDArray[np.float64]
+    c: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+class PrbmWindow(Routine):
+    """Zeroth order, slit, unit of intensity and bias of the photonic RBM."""
+
+    Parameters = PrbmWindowParameters
+    role = "camera"
+    roles = ("camera", "slm", "source", "sequencer")
+    alignments = ("prbm",)
+    kinds = ("prbm-window",)
+    valid_for = timedelta(days=1)
+
+    def run(self, bench: Bench, parameters: PrbmWindowParameters, record: Recorder) -> dict[str, Any]:
+        """Meter, scan, and measure unit and bias at the slit found."""
+        p = parameters
+        for name in ("piece", "scan_rows", "slit"):
+            if getattr(p, name) % 2 == 0:
+                raise ConfigurationError(f"{name} = {getattr(p, name)}: an odd number of pixels is needed")
+        look = _Look(bench, p)
+        middle = look.row
+        coarse = look.search()
+        record.console.say(f"zeroth order near column {coarse:.0f}")
+        scans, fits = [], []
+        rows = [r for r in (middle - p.height, middle, middle + p.height) if look.on_sensor(r, p.scan_rows)]
+        for step in record.steps(len(rows), "scans of the zeroth order"):
+            scan = look.profile(rows[step.index], coarse, p.scan_rows, p.repeats)
+            step.save(row=rows[step.index], columns=scan.columns, interference=scan.c, error=scan.error)
+            scans.append(scan)
+            fits.append(_fit(scan, look.plan_k))
+        place = _place(rows, fits, middle)
+        column, k = fits[rows.index(middle)][0][1], fits[rows.index(middle)][0][2]
+        width = max(1, 2 * math.floor((SLIT_SHARE * math.pi / k + 1) / 2) - 1)
+        signal = look.cycles(place["row_px"], round(column), width, p)
+        return {
+            "rows": rows,
+            "columns": [s.columns for s in scans],
+            "interference": [s.c for s in scans],
+            "interference_error": [s.error for s in scans],
+            "fits": [f[0] for f in fits],
+            "column": column,
+            "column_error": fits[rows.index(middle)][1][1],
+            "k": k,
+            "slit_width": width,
+            **place,
+            **signal,
+        }
+
+    def findings(self, results: dict[str, Any], parameters: PrbmWindowParameters, record: Recorder) -> Many[Finding]:
+        """Window, unit and bias."""
+        p, r = parameters, results
+        contrast = r["signal"][:, :, 0] - r["signal"][:, :, 1]  # (cycles, v = + or -)
+        lit = r["lit"]
+        half_difference = 0.5 * (contrast[:, 0] - contrast[:, 1])
+        half_sum = 0.5 * (contrast[:, 0] + contrast[:, 1])
+        n = math.sqrt(len(contrast))
+        per_input = half_difference / (4.0 * lit * r["bands"] * r["exposure_s"])
+        unit, unit_error = float(per_input.mean()), float(per_input.std(ddof=1)) / n
+        if not unit > 5 * unit_error:
+            raise CalibrationError(
+                f"flipping the middle macro-pixel changes the light by {unit:.3g} counts/s per macro-pixel, with a "
+                f"standard error of {unit_error:.2g}: is light of another source on the camera, or the strip not lit?"
+            )
+        scale = 4.0 * unit * r["bands"] * r["exposure_s"]
+        bias, bias_error = float(half_sum.mean()) / scale, float(half_sum.std(ddof=1)) / scale / n
+        left = [
+            float(((c - _model(x, *f)) ** 2).sum() / (c**2).sum())
+            for x, c, f in zip(r["columns"], r["interference"], r["fits"], strict=True)
+        ]
+        _draw(record, r)
+        brightness = unit * r["bands"] * (p.N + 2.0) ** 2
+        return [
+            Finding(
+                kind="prbm-window",
+                values={
+                    "row": Measured(r["row"], "px", r["row_error"]),
+                    "column": Measured(
+                        r["column"], "px", math.hypot(r["column_error"], WAVEFRONT_PX, PANEL_RAD / r["k"])
+                    ),
+                    "tilt": Measured(r["tilt"], "rad", r["tilt_error"]),
+                    "slit_rows": Measured(p.slit, "px"),
+                    "slit_columns": Measured(r["slit_width"], "px"),
+                    "unit_counts_per_s": Measured(unit, "counts/s", unit_error),
+                    "i0_counts_per_s": Measured(brightness, "counts/s", brightness * unit_error / unit),
+                    "bias": Measured(bias, "1", bias_error),
+                },
+                conditions={
+                    "spins": Measured(p.N),
+                    "pixels_per_spin": Measured(p.pixels_per_spin, "px"),
+                    "exposure": Measured(r["exposure_s"], "s"),
+                },
+                checks=(
+                    Check(name="share of the profiles that the fit leaves", value=max(left), high=_WORST_FIT),
+                    Check(name="fringe period over the plan's", value=float(r["plan_k"] / r["k"]), low=0.8, high=1.25),
+                ),
+            )
+        ]
+
+
+class _Look:
+    """The bench set up for the scans."""
+
+    def __init__(self, bench: Bench, p: PrbmWindowParameters) -> None:
+        self._bench, self._p = bench, p
+        a: Any = bench.alignment("prbm")
+        slm, camera = bench.slm, bench.camera
+        lit = (p.N + 2) * p.pixels_per_spin // 2 * 2
+        first = a.centre_column - lit // 2
+        if first < 0 or first + lit > slm.columns:
+            raise ConfigurationError(f"N = {p.N}: a strip of {lit} SLM columns does not fit around the optical axis")
+        self.row, self._plan_column = int(a.zeroth_order.row), int(a.zeroth_order.column)
+        self._panel, self._height = (int(slm.rows), int(slm.columns)), int(a.rows_per_band)
+        self._first_row, self._all_bands = int(a.first_row), int(a.bands)
+        chosen = np.unique(np.linspace(0, self._all_bands - 1, min(p.scan_bands, self._all_bands)).round().astype(int))
+        half = lit // 2
+        self._halves = (self._cells(chosen, [first]), self._cells(chosen, [first + half]), (self._height, half))
+        # The output spin in the middle, inputs evenly to both sides of it.
+        middle = (p.N + 2) // 2
+        places = np.delete(np.arange(p.N + 2), middle)
+        inputs = places[np.linspace(0, p.N, min(p.lit, p.N + 1)).round().astype(int)]
+        self._lit, every = len(inputs), np.arange(self._all_bands)
+        columns = [int(first + k * p.pixels_per_spin) for k in inputs]
+        self._spins = (
+            self._cells(every, columns),
+            self._cells(every, [first + middle * p.pixels_per_spin]),
+            (self._height, p.pixels_per_spin),
+        )
+        wavelength_m = 1e-9 * (a.wavelength_first + a.wavelength_per_band * self._all_bands / 2)
+        # A first guess only: 8 um of panel, 6.5 um of camera and 200 mm of lens (arXiv 2508.20472, supplement).
+        self.plan_k = 2 * math.pi / (wavelength_m * 0.2) * (lit / 2 * 8e-6) * 6.5e-6
+        camera.binning = 1
+        self._full = float(camera.full_scale_counts)
+        limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+        self._range_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
+        slm.write(dark_stripes(slm.rows, slm.columns))
+        slm.settle()
+        slm.settle_s = max(slm.settle_s, slm.base_settle_s)  # half of the strip changes from pattern to pattern
+        camera.roi = ROI(row=self.row - p.slit // 2, column=self._plan_column, rows=p.slit, columns=1)
+        self._dark = float(camera.trigger().data.max())
+        bench.source.emission = True
+        if not bench.source.emission:
+            raise CalibrationError("the source was told to emit and reads back off: check its interlock and key switch")
+
+    def on_sensor(self, row: int, rows: int) -> bool:
+        """Whether a region around a row lies on the camera."""
+        return row - rows // 2 >= 0 and row + rows // 2 < int(self._bench.camera.rows)
+
+    def search(self) -> float:
+        """Column of the largest interference within reach of the plan's."""
+        p, best = self._p, (-math.inf, 0.0)
+        pieces = math.ceil((2 * p.reach + 1) / p.piece)
+        for k in range(pieces):
+            at = self._plan_column + round((k - (pieces - 1) / 2) * p.piece)
+            found = self.profile(self.row, at, p.scan_rows, 2)
+            peak = int(np.argmax(found.c))
+            best = max(best, (float(found.c[peak] / max(found.error.mean(), 1e-12)), float(found.columns[peak])))
+        if best[0] < 10:
+            raise CalibrationError(
+                f"no zeroth order within {p.reach} columns of camera column {self._plan_column}: the halves of the "
+                f"strip interfere nowhere (best {best[0]:.1f} standard errors). Check that the beam is not blocked, "
+                "the SLM shows what it is sent, and [alignment.prbm] zeroth_order, or widen reach"
+            )
+        return best[1]
+
+    def profile(self, row: int, column: float, rows: int, repeats: int) -> _Profile:
+        """Interference of the halves in a piece of columns around one."""
+        p, camera = self._p, self._bench.camera
+        first = min(max(round(column) - p.piece // 2, 0), int(camera.columns) - p.piece)
+        region = ROI(row=row - rows // 2, column=first, rows=rows, columns=p.piece)
+        exposure_s = self._meter(two_part_cycle(self._panel, *self._halves, 1), region)
+        many = two_part_cycle(self._panel, *self._halves, repeats)
+        windows = [ROI(row=0, column=c, rows=rows, columns=1) for c in range(p.piece)]
+        signal = self._play(many, windows).reshape(repeats, 4, p.piece)
+        c = np.einsum("rfc,f->rc", signal, PRODUCT) / exposure_s
+        error = c.std(axis=0, ddof=1) / math.sqrt(repeats)
+        # Few repeats know their own scatter badly; neighbouring columns have the same.
+        return _Profile(first + np.arange(float(p.piece)), c.mean(axis=0), np.full(p.piece, np.sqrt((error**2).mean())))
+
+    def cycles(self, row: float, column: int, width: int, p: PrbmWindowParameters) -> dict[str, Any]:
+        """Signal (cycles, v = + or -, h = + or -) of the slit."""
+        region = ROI(row=round(row) - p.slit // 2, column=column - width // 2, rows=p.slit, columns=width)
+        exposure_s = self._meter(two_part_cycle(self._panel, *self._spins, 1), region)
+        signal = self._play(two_part_cycle(self._panel, *self._spins, p.cycles), []).sum(axis=1)
+        return {
+            "signal": signal.reshape(p.cycles, 2, 2),
+            "exposure_s": exposure_s,
+            "bands": self._all_bands,
+            "lit": self._lit,
+            "plan_k": self.plan_k,
+        }
+
+    def _cells(self, bands: NDArray[Any], columns: list[int]) -> list[tuple[int, int]]:
+        return [(self._first_row + int(band) * self._height, column) for band in bands for column in columns]
+
+    def _meter(self, cycle: Sequence, region: ROI) -> float:
+        camera = self._bench.camera
+        camera.roi = region
+
+        def peak_at(exposure_s: float) -> tuple[float, bool]:
+            camera.exposure_s = exposure_s
+            result = self._bench.sequencer.play(cycle, [], "camera")
+            return float(result.peak.max()) - self._dark, bool(result.saturated.any())
+
+        camera.exposure_s = metered_exposure_s(peak_at, self._full, float(camera.exposure_s), *self._range_s)
+        return float(camera.exposure_s)
+
+    def _play(self, sequence: Sequence, windows: list[ROI]) -> NDArray[np.float64]:
+        result = self._bench.sequencer.play(sequence, windows, "camera")
+        if result.saturated.any():
+            raise CalibrationError("the camera saturates while it is being scanned: lower the source's power")
+        return np.asarray(result.signal, np.float64)
+
+
+def _model(x: Any, c0: float, x0: float, k: float) -> Any:
+    """Interference of two evenly lit halves."""
+    u = k * (np.asarray(x) - x0)
+    return c0 * np.cos(u) * np.sinc(u / (2 * math.pi)) ** 2
+
+
+def _fit(scan: _Profile, plan_k: float) -> tuple[list[float], list[float]]:
+    """Parameters of `_model` and their standard errors, scaled up where the profile scatters more than it should."""
+    peak = int(np.argmax(scan.c))
+    start = [float(scan.c[peak]), float(scan.columns[peak]), plan_k]
+    # Where the model is trusted: the main lobe. The side lobes are those of the illumination's edges.
+    near = np.abs(scan.columns - start[1]) < 2.2 / plan_k
+    if np.count_nonzero(near) < 4:
+        near = np.abs(scan.columns - start[1]) < 3
+    try:
+        fit, covariance = curve_fit(
+            _model, scan.columns[near], scan.c[near], start, sigma=scan.error[near], absolute_sigma=True
+        )
+    except RuntimeError:
+        raise CalibrationError(
+            "the zeroth order's profile has not the shape of two interfering halves: is the SLM's image sharp on the "
+            "grating, and the lens of the bench the plan's?"
+        ) from None
+    left = (scan.c[near] - _model(scan.columns[near], *fit)) / scan.error[near]
+    stretch = math.sqrt(max(1.0, float((left**2).sum()) / max(len(left) - 3, 1)))
+    return [float(v) for v in fit], [float(e) for e in stretch * np.sqrt(np.diag(covariance))]
+
+
+def _place(rows: list[int], fits: list[tuple[list[float], list[float]]], middle: int) -> dict[str, float]:
+    """Row of the line's brightest point and its tilt, from fits at three heights; the plan's row with fewer."""
+    if len(rows) < 3:
+        return {"row": float(middle), "row_px": float(middle), "row_error": 30.0, "tilt": 0.0, "tilt_error": 0.02}
+    c = np.array([f[0][0] for f in fits])
+    relative = np.array([f[1][0] for f in fits]) / np.abs(c)
+    height = float(rows[1] - rows[0])
+    if (c <= 0).any():
+        raise CalibrationError("the zeroth order is seen at one height of the camera only: is something in the beam?")
+    log = np.log(c)
+    slope, bend = (log[2] - log[0]) / (2 * height), (log[2] - 2 * log[1] + log[0]) / height**2
+    if bend >= 0:
+        raise CalibrationError("the zeroth order's line is no brighter in its middle: is something in the beam?")
+    row = middle - slope / bend
+    error = math.hypot(math.hypot(relative[0], relative[2]) / (2 * height) / -bend, WAVEFRONT_ROW_PX)
+    shift, errors = fits[2][0][1] - fits[0][0][1], math.hypot(fits[2][1][1], fits[0][1][1])
+    inside = min(max(row, middle - 60.0), middle + 60.0)
+    return {
+        "row": row,
+        "row_px": inside,
+        "row_error": error,
+        "tilt": -shift / (2 * height),
+        "tilt_error": math.hypot(errors, WAVEFRONT_PX) / (2 * height),
+    }
+
+
+def _draw(record: Recorder, r: dict[str, Any]) -> None:
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(9, 3.4), layout="constrained")
+    left, right = drawing.subplots(1, 2)
+    for row, x, c, f in zip(r["rows"], r["columns"], r["interference"], r["fits"], strict=True):
+        line = left.plot(x, c, ".", label=f"row {row}")[0]
+        fine = np.linspace(x[0], x[-1], 300)
+        left.plot(fine, _model(fine, *f), color=line.get_color(), linewidth=1)
+    left.axvline(r["column"], color="0.6", linewidth=1)
+    left.set(xlabel="camera column", ylabel="interference of the halves (counts/s)")
+    left.set_title(f"zeroth order at column {r['column']:.2f}")
+    left.legend(frameon=False)
+    contrast = r["signal"][:, :, 0] - r["signal"][:, :, 1]
+    right.plot(contrast[:, 0], "o", label="dI(v)")
+    right.plot(-contrast[:, 1], "s", label="-dI(-v)")
+    right.set(xlabel="cycle", ylabel="contrast (counts)")
+    right.set_title("symmetric difference")
+    right.legend(frameon=False)
+    drawing.savefig(record.picture("window"), dpi=110)
