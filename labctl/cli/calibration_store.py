@@ -16,7 +16,7 @@ from labctl.cli.guard import FAILED
 from labctl.experiments.recorder import plain
 from labctl.experiments.routine import summary
 from labctl.registry import suggestion
-from labctl.store import Calibration, Record, Store, Use, archive, store_folder
+from labctl.store import Calibration, Record, Store, Use, store_folder
 from labctl.store.compare import Difference, compare
 from labctl.store.file import header_of
 
@@ -168,7 +168,7 @@ def export(folder: Path | None, bench: str | None, path: Path, ids: list[str], e
         )
     records = store.list(bench=config.name if config else None) if everything else ()
     wanted = [r.id for r in records] if everything else [store.find(text) for text in ids]
-    written = archive.export(store, wanted, path)
+    written = store.export(wanted, path)
     _say({"file": str(path), "ids": list(written)}, f"{len(written)} calibrations in {path}", as_json)
     return 0
 
@@ -176,7 +176,7 @@ def export(folder: Path | None, bench: str | None, path: Path, ids: list[str], e
 def import_(folder: Path | None, bench: str | None, path: Path, as_json: bool) -> int:
     """Out of one file."""
     store, _ = _opened(folder, bench)
-    kept = archive.import_(store, path)
+    kept = store.import_(path)
     _say(
         {"store": str(store.path), "ids": list(kept)},
         f"{len(kept)} calibrations of {path} are in {store.path}; `labctl calibrations use ID` puts one in force",

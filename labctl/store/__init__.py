@@ -8,7 +8,6 @@
 Nothing in it is changed or removed: a new measurement is a new file, and what it replaces stays.
 """
 
-from labctl.store import archive
 from labctl.store.calibration import Calibration, Check, Measured, Record, RunFile
 from labctl.store.folder import store_folder
 from labctl.store.log import Use
@@ -23,6 +22,5 @@ __all__ = [
     "RunFile",
     "Store",
     "Use",
-    "archive",
     "store_folder",
 ]

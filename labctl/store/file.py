@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import h5py
 import numpy as np
 
 from drivers.contract import Identity
@@ -31,6 +30,8 @@ def id_of(data: bytes) -> str:
 
 def encode(calibration: Calibration) -> bytes:
     """The file's bytes. Equal calibrations give equal bytes with the same version of HDF5."""
+    import h5py  # heavy: only where there are calibrations
+
     # In memory: what is hashed is what is written, and no file is half made.
     with h5py.File("calibration", "w", driver="core", backing_store=False) as file:
         file.attrs["NX_class"] = "NXroot"
@@ -59,6 +60,8 @@ def check(data: bytes, wanted_id: str, where: str) -> None:
 
 def decode(data: bytes, wanted_id: str, where: str) -> Calibration:
     """The calibration in ``data``, after `check`. Raises CalibrationError also if it is something else."""
+    import h5py
+
     check(data, wanted_id, where)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:

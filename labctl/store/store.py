@@ -12,7 +12,7 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,6 +173,20 @@ class Store:
             where, values = _condition(bench=bench)
             rows = index.execute(f"SELECT {_USE_COLUMNS} FROM uses{where} ORDER BY utc_ns, path", values).fetchall()
         return tuple(use_of(row) for row in rows)
+
+    # --- archives ---------------------------------------------------------------------------------------------------
+
+    def export(self, ids: Iterable[str], path: str | Path) -> tuple[str, ...]:
+        """Write calibrations, and all that they stand on, into one new file; see `labctl.store.archive`."""
+        from labctl.store import archive
+
+        return archive.export(self, ids, path)
+
+    def import_(self, path: str | Path) -> tuple[str, ...]:
+        """Check and keep all calibrations of an archive; see `labctl.store.archive`."""
+        from labctl.store import archive
+
+        return archive.import_(self, path)
 
     # --- files ------------------------------------------------------------------------------------------------------
 
