@@ -95,6 +95,7 @@ class LayerEncoding:
         self.scale = scale
         inputs, auxiliary, output = macro_pixel_places(self.n_inputs, strip.macro_pixels, output_at)
         self._inputs = inputs
+        self._auxiliary = auxiliary
         self._output_column = strip.first_column + output * strip.pixels_per_spin
         self.passes = [
             _Pass(range(first, min(first + alignment.bands, self.n_outputs)))
@@ -118,10 +119,14 @@ class LayerEncoding:
         shape = (alignment.rows_per_band, strip.pixels_per_spin)
         self._flipped = np.full((1, *shape), -HALF_PI)
 
-    def sequence(self, part: _Pass, spins: NDArray[np.int8], flips: Flips) -> Sequence:
-        """Patterns of one pass: the base has every output spin at +1, the flips turn some of them."""
+    def sequence(self, part: _Pass, spins: NDArray[np.int8], flips: Flips, sign: int = 1) -> Sequence:
+        """Patterns of one pass: the base has every output spin at +1, the flips turn some of them.
+
+        sign: -1 turns all input spins and the auxiliary spin, and with them every local field.
+        """
         columns = np.full(self._strip.macro_pixels, HALF_PI)
-        columns[self._inputs] = HALF_PI * spins
+        columns[self._inputs] = HALF_PI * sign * spins
+        columns[self._auxiliary] = HALF_PI * sign
         outputs = len(part.outputs)
         lit = outputs * self._alignment.rows_per_band
         base = np.empty_like(part.angles)

@@ -29,9 +29,12 @@ from labctl.client import (
 from protocols.prbm.alignment import PrbmAlignment
 from protocols.prbm.encoding import Flips, LayerEncoding, Strip, dark_panel, reference_sequence
 from protocols.prbm.model import RBM
+from protocols.prbm.window import signed_reference, signed_sequence, spot_in_force
 from simulators.physics.rbm import local_fields, sample_spins
 
 _MOST_REPLAYS = 8
+_SIGNED_SPINS = 20
+"""Macro-pixels shown in signs when the unit is measured at a calibrated window."""
 
 
 TABLE_ROLES = ("slm", "camera", "source", "sequencer")
@@ -81,7 +84,10 @@ class Table:
         if p.slit % 2 == 0 or p.slit_width % 2 == 0:
             raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels are needed")
         alignment.check_on({"slm": bench.slm, "camera": bench.camera})
-        spot, camera = alignment.zeroth_order, bench.camera
+        found = spot_in_force(bench)
+        self._symmetric = found is not None
+        self._spot = found or alignment.zeroth_order
+        spot, camera = self._spot, bench.camera
         for name, at, size, width in (
             ("slit", spot.row, camera.rows, p.slit),
             ("slit_width", spot.column, camera.columns, p.slit_width),
@@ -121,10 +127,16 @@ class Table:
         ids: list[int] = []
         for k, (part, code) in enumerate(zip(encoding.passes, flips, strict=True)):
             result, exposure_s = self._play(encoding.sequence(part, spins, code), (encoding, k))
+            opposite = None
+            if self._symmetric:
+                turned = encoding.sequence(part, spins, code, sign=-1)
+                opposite = self._contrasts(*self._play(turned, (encoding, k)), code)
             intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
             chosen = slice(part.outputs.start, part.outputs.stop)
             contrasts[chosen] = code.contrasts(intensities) / self._gains[: len(part.outputs)]
             self._check_light(intensities[0], contrasts[chosen])
+            if opposite is not None:
+                contrasts[chosen] = 0.5 * (contrasts[chosen] - opposite)
             fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
             total += float(intensities[0])
             if self._p.readout == "camera":
@@ -132,9 +144,16 @@ class Table:
                 unit_e = self.reference.unit * exposure_s * self._electrons_per_count
                 dark_e = self.reference.dark_noise * self._electrons_per_count
                 noise[chosen] = encoding.scale * code.predicted_noise(collected_e, unit_e, dark_e)
+                if opposite is not None:
+                    noise[chosen] /= math.sqrt(2)  # the mean of two measurements
                 electrons = float(collected_e.mean())
             ids += [int(result.pattern_ids[0]), int(result.pattern_ids[-1])]
         return Measurement(fields, total, contrasts, noise, electrons, exposure_s, (ids[0], ids[-1]))
+
+    def _contrasts(self, result: SequenceResult, exposure_s: float, code: Flips) -> NDArray[np.float64]:
+        intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
+        contrasts = code.contrasts(intensities)
+        return np.asarray(contrasts / self._gains[: len(contrasts)])
 
     def _check_light(self, total: float, contrasts: NDArray[np.float64]) -> None:
         """The contrasts say how bright the unflipped pattern must be: the sum over bands of (contrast / 4 + 1)^2.
@@ -154,7 +173,7 @@ class Table:
     def _prepare(self) -> None:
         bench, p, alignment = self._bench, self._p, self._alignment
         if p.readout == "camera":
-            camera, spot = bench.camera, alignment.zeroth_order
+            camera, spot = bench.camera, self._spot
             camera.binning = 1  # first: any region is made of whole blocks of it
             camera.roi = ROI(
                 row=spot.row - p.slit // 2, column=spot.column - p.slit_width // 2, rows=p.slit, columns=p.slit_width
@@ -166,6 +185,10 @@ class Table:
             self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
         bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns))
         bench.slm.settle()
+        if self._symmetric and p.readout == "camera":
+            frames = [bench.camera.trigger().data for _ in range(p.reference_repeats)]
+            self._unlit_peak = float(frames[0].max())
+            self._unlit = np.array([frame.sum(dtype=np.float64) for frame in frames])
         if p.emission == "on":
             bench.source.emission = True
             if not bench.source.emission:
@@ -173,6 +196,8 @@ class Table:
 
     def _measure_reference(self, n_inputs: int, outputs: int) -> Reference:
         p, slm = self._p, self._bench.slm
+        if self._symmetric and p.readout == "camera":
+            return self._measure_signed_reference(n_inputs, outputs)
         lit = min(p.reference_spins, n_inputs + 1)
         arguments = (self._alignment, self._strip, outputs, lit, n_inputs, p.output_at)
         settle_s = slm.settle_s
@@ -192,11 +217,29 @@ class Table:
         signal = result.signal.sum(axis=1)
         return measure_reference(signal[0::3], signal[1::3], signal[2::3], outputs, lit, exposure_s)
 
+    def _measure_signed_reference(self, n_inputs: int, outputs: int) -> Reference:
+        p, slm = self._p, self._bench.slm
+        lit = min(_SIGNED_SPINS, n_inputs + 1)
+        panel = int(slm.rows), int(slm.columns)
+        arguments = (panel, self._alignment, self._strip, outputs, lit, n_inputs, p.output_at)
+        settle_s = slm.settle_s
+        slm.settle_s = max(settle_s, slm.base_settle_s)
+        try:
+            self._expose_for(self._meter(signed_sequence(*arguments, 1)))
+            result = self._sequencer_play(signed_sequence(*arguments, 2 * p.reference_repeats))
+        finally:
+            slm.settle_s = settle_s
+        if result.saturated.any():
+            raise CalibrationError("the reference patterns saturate the detector: lower the source's power")
+        return signed_reference(result.signal.sum(axis=1), outputs, lit, self._exposure_now_s, self._unlit)
+
     def _meter(self, sequence: Sequence) -> float:
         def peak_at(exposure_s: float) -> tuple[float, bool]:
             self._expose_for(exposure_s)
             result = self._sequencer_play(sequence)
-            return float(result.peak.max() - result.peak.min()), bool(result.saturated.any())
+            # Light that no pattern reaches is in every frame; once the window is calibrated, darkness is known.
+            dark = self._unlit_peak if self._symmetric else result.peak.min()
+            return float(result.peak.max() - dark), bool(result.saturated.any())
 
         exposure_s = metered_exposure_s(
             peak_at, self._full_scale, self._exposure_now_s, self._shortest_s, self._longest_s
