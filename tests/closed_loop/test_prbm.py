@@ -97,7 +97,7 @@ def test_with_noise_measured_fields_have_the_statistics_of_the_simulated_bench(t
 @pytest.mark.hil
 @pytest.mark.timeout(3600)
 def test_at_full_size_the_spins_equal_those_of_the_simulated_bench_bit_for_bit(tmp_path: Path) -> None:
-    given = {"images": 1, "world__noise": False}
+    given = {"images": 1, "iterations": 3, "world__noise": False}
     simulated = generated(SIMULATED, tmp_path, 1, **given)
     emulated = generated(EMULATED, tmp_path, 1, **given)
     assert_same_run(simulated, emulated)
