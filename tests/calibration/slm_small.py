@@ -15,6 +15,7 @@ BENCH = Path(__file__).resolve().parents[2] / "benches" / "prbm-lab.toml"
 # Flicker, fringing fields and dust are off: they multiply the time of an exposure. Aberrations and shifts are smaller,
 # since the lit part is: the same wavefront would be a hundred times steeper. All lit rows lie in one row of tiles.
 SMALL: dict[str, Any] = {
+    "bench.lease": "60 s",
     "world.slm.rows": 24,
     "world.slm.columns": 48,
     "world.beam.waist": "0.4 mm",
