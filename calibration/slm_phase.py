@@ -84,7 +84,7 @@ class SlmPhase(Routine):
             slm.settle()
 
         wavelengths = [self._wavelength(plan, *np.clip(row_edges[i : i + 2], *lit)) for i, _ in cells]
-        window = _Window(camera, p, plan, slm.pixel_pitch_m)
+        window = FirstOrder(camera, p, plan, slm.pixel_pitch_m)
         window.measure_dark()
         bench.source.power_fraction = p.power_fraction
         bench.source.emission = True
@@ -166,7 +166,7 @@ class SlmPhase(Routine):
         ]
 
 
-class _Window:
+class FirstOrder:
     """The camera pixels around the first order of the gratings."""
 
     def __init__(self, camera: Any, p: SlmPhaseParameters, plan: Any, pitch_m: float) -> None:

@@ -1,0 +1,183 @@
+"""Which rows of the panel each wavelength lights, how neighbouring bands overlap, and the spectrum's power.
+
+A coarse grating on some rows, with a grating of half the period on all others, sends light of those rows alone to its
+first order. With one narrow band of the source, row by row, that gives the band's rows and power. Two bands of rows
+with the same grating (+), and with one of the two shifted by half a period (-), interfere by their overlap alone:
+
+    [I(+) - I(-)] / [I(+) + I(-)] = 2 G_AB / (G_AA + G_BB)
+
+Each pattern is taken with its levels exchanged, too: in the mean, interference with all other light drops out.
+Fringing fields are not accounted for: they reach from row to row where two of (-) meet, and so raise the overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from calibration.slm_phase import FirstOrder, SlmPhaseParameters
+from labctl.client import Bench, CalibrationError, Check, Finding, Measured, Recorder, Routine
+
+ROW_ERROR = 0.04
+"""Standard uncertainty of a band's centre from its rows: amplitude is even within a row, the spot is not."""
+
+POWER_ERROR = 0.015
+"""The same of its power, relative: the depth of the gratings differs with look-up table, tile and dust."""
+
+
+class SpectralRowsParameters(SlmPhaseParameters):
+    """Bands, rows and gratings; lens and window as in slm-phase."""
+
+    probes: int = Field(7, ge=3, le=200, description="narrow bands over the spectrum")
+    probe_nm: float = Field(0.2, gt=0, le=10, description="width of each")
+    reach_rows: int = Field(9, ge=2, le=100, description="rows looked at either way of where the plan has the band")
+    overlaps: int = Field(5, ge=1, le=100, description="pairs of neighbouring bands, over the spectrum")
+    repeats: int = Field(4, ge=2, le=1000, description="of each pair")
+
+
+class SpectralRows(Routine):
+    """Row by row for narrow bands of the source; in and out of phase for pairs of bands of rows."""
+
+    Parameters = SpectralRowsParameters
+    role = "slm"
+    roles = ("slm", "camera", "source")
+    alignments = ("prbm",)
+    kinds = ("spectral-rows",)
+    valid_for = timedelta(days=7)
+
+    def run(self, bench: Bench, parameters: SpectralRowsParameters, record: Recorder) -> dict[str, Any]:
+        """Light of each row in each band, and of pairs of bands."""
+        p, slm, camera, source = parameters, bench.slm, bench.camera, bench.source
+        plan: Any = bench.alignment("prbm")
+        window = FirstOrder(camera, p, plan, slm.pixel_pitch_m)
+        window.measure_dark()
+        per_row = plan.wavelength_per_band / plan.rows_per_band
+        span = plan.bands * plan.wavelength_per_band
+        centres = plan.wavelength_first + span * (np.arange(p.probes) + 0.5) / p.probes
+        coarse = math.pi * (np.arange(slm.columns) % p.period < p.period // 2)
+        fine = math.pi * (np.arange(slm.columns) % (p.period // 2) < p.period // 4)
+        slm.write(np.tile(fine, (slm.rows, 1)))
+        slm.settle()
+
+        def show(rows: Sequence[int], signs: Sequence[int]) -> None:
+            """Gratings on some rows, shifted by half a period where the sign is -1; 0 takes them away."""
+            lines = [fine if s == 0 else coarse if s > 0 else math.pi - coarse for s in signs]
+            slm.write(np.stack(lines), row=min(rows))
+            slm.settle()
+
+        def light(rows: Sequence[int], signs: Sequence[int]) -> float:
+            taken = []
+            for turn in (1, -1):
+                show(rows, [turn * s for s in signs])
+                taken.append(window.light())
+            show(rows, [0] * len(signs))
+            return (taken[0] + taken[1]) / 2 - window.light()
+
+        def rows_around(nm: float) -> list[int]:
+            middle = plan.first_row + (nm - plan.wavelength_first) / per_row
+            rows = np.arange(round(middle) - p.reach_rows, round(middle) + p.reach_rows)
+            return [int(r) for r in rows if 0 <= r < slm.rows]
+
+        source.power_fraction = p.power_fraction
+        source.emission = True
+        middle_m = float(centres[len(centres) // 2]) * 1e-9
+        looked, profiles = [], []
+        for step in record.steps(p.probes, "bands"):
+            nm = float(centres[step.index])
+            source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9
+            source.wavelength_max_m = (nm + p.probe_nm / 2) * 1e-9
+            source.wavelength_min_m = (nm - p.probe_nm / 2) * 1e-9
+            rows = rows_around(nm)
+            show(rows, [1] * len(rows))
+            window.find(nm * 1e-9)
+            show(rows, [0] * len(rows))
+            looked.append(np.array(rows))
+            profiles.append(np.array([light([r], [1]) for r in rows]))
+            step.note(f"{nm:.2f} nm")
+        source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9
+        pairs = np.unique(np.linspace(0, plan.bands - 2, p.overlaps).round().astype(int))
+        overlaps = np.zeros((len(pairs), p.repeats))
+        for k, j in enumerate(pairs):
+            n = plan.rows_per_band
+            rows = [int(plan.first_row + j * n + i) for i in range(2 * n)]
+            show(rows, [1] * (2 * n))
+            window.find(middle_m)
+            for repeat in range(p.repeats):
+                same, opposite = light(rows, [1] * 2 * n), light(rows, [1] * n + [-1] * n)
+                overlaps[k, repeat] = (same - opposite) / (same + opposite)
+        return {
+            "wavelength_nm": centres,
+            "rows": looked,
+            "profiles": profiles,
+            "pairs": pairs,
+            "overlaps": overlaps,
+            "probe_rows": p.probe_nm / per_row,
+            "planned_row": plan.first_row + (centres - plan.wavelength_first) / per_row,
+        }
+
+    def findings(
+        self, results: dict[str, Any], parameters: SpectralRowsParameters, record: Recorder
+    ) -> Sequence[Finding]:
+        """Centres, a line through them, powers and overlaps."""
+        r = results
+        centre, power = np.zeros(len(r["rows"])), np.zeros(len(r["rows"]))
+        for k, (rows, profile) in enumerate(zip(r["rows"], r["profiles"], strict=True)):
+            power[k] = profile.sum()
+            centre[k] = float(((rows + 0.5) * profile).sum() / power[k])
+            edge = max(abs(profile[0]), abs(profile[-1])) / profile.max()
+            if power[k] <= 0 or edge > 0.2:
+                raise CalibrationError(
+                    f"light of {r['wavelength_nm'][k]:.2f} nm is not on rows {rows[0]} to {rows[-1]}, where [alignment."
+                    "prbm] has it: mend first_row, or raise reach_rows; or the SLM does not show its patterns"
+                )
+        nm = r["wavelength_nm"]
+        # Where power rises within a probe, its light lies off the probe's middle by slope x width^2 / 12.
+        centre -= np.gradient(np.log(power), centre) * r["probe_rows"] ** 2 / 12
+        middle = float(nm.mean())
+        slope, at_middle = np.polyfit(nm - middle, centre, 1)
+        residuals = centre - at_middle - slope * (nm - middle)
+        scatter = math.hypot(math.sqrt(float((residuals**2).sum()) / max(len(nm) - 2, 1)), ROW_ERROR)
+        relative = power * nm**2
+        relative /= relative.mean()
+        overlap = r["overlaps"].mean(axis=1)
+        n = r["overlaps"].shape[1]
+        overlap_error = np.hypot(r["overlaps"].std(axis=1, ddof=1) / math.sqrt(n), 0.005)
+        _draw(record, r, centre, residuals)
+        return [
+            Finding(
+                kind="spectral-rows",
+                values={
+                    "wavelength_m": Measured(nm * 1e-9, "m"),
+                    "row": Measured(centre, "px", scatter),
+                    "row_middle": Measured(float(at_middle), "px", scatter / math.sqrt(len(nm))),
+                    "wavelength_middle_m": Measured(middle * 1e-9, "m"),
+                    "rows_per_nm": Measured(
+                        float(slope), "1/nm", scatter / math.sqrt(float(((nm - middle) ** 2).sum()))
+                    ),
+                    "power": Measured(relative, "1", POWER_ERROR * relative),
+                    "pairs": Measured(r["pairs"]),
+                    "overlap": Measured(overlap, "1", overlap_error),
+                },
+                checks=(
+                    Check(name="rms distance of rows from a line", value=float(residuals.std()), unit="px", high=0.2),
+                ),
+            )
+        ]
+
+
+def _draw(record: Recorder, r: dict[str, Any], centre: Any, residuals: Any) -> None:
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(9, 3.4), layout="constrained")
+    profile, rest = drawing.subplots(1, 2)
+    for rows, light, planned in zip(r["rows"], r["profiles"], r["planned_row"], strict=True):
+        profile.plot(rows + 0.5 - planned, light / light.max(), ".-", lw=0.6)
+    profile.set(xlabel="row less planned row", ylabel="light of a band (1)")
+    rest.plot(r["wavelength_nm"], residuals, "o")
+    rest.set(xlabel="wavelength (nm)", ylabel="row less line (rows)")
+    drawing.savefig(record.picture("rows"), dpi=110)
