@@ -48,6 +48,11 @@ class CameraDark(Routine):
     kinds = ("dark",)
     valid_for = timedelta(days=30)
 
+    @classmethod
+    def suits(cls, config: Any) -> bool:
+        """Where there is light to measure with, the routine `camera` finds this and more."""
+        return super().suits(config) and not {"slm", "source"} <= config.devices.keys()
+
     def run(self, bench: Bench, parameters: CameraDarkParameters, record: Recorder) -> dict[str, Any]:
         """Take the frames: sums of each half, so that the halves can judge each other."""
         p, camera = parameters, bench.camera

@@ -18,10 +18,12 @@ def metered_exposure_s(
     shortest_s: float,
     longest_s: float,
     target_fill: float = TARGET_FILL,
+    where: str = "at the zeroth order",
 ) -> float:
     """Exposure at which ``peak_at`` reaches ``target_fill`` of full scale.
 
     peak_at: exposes for so many seconds and returns the largest count above dark and whether anything saturated.
+    where: is looked at, for messages.
 
     Raises CalibrationError if there is no light, or too much at the shortest exposure.
     """
@@ -42,7 +44,7 @@ def metered_exposure_s(
         if fill < 1e-3:
             if exposure_s >= longest_s:
                 raise CalibrationError(
-                    f"no light at the zeroth order in an exposure of {exposure_s:.3g} s (peak {peak:.1f} counts above "
+                    f"no light {where} in an exposure of {exposure_s:.3g} s (peak {peak:.1f} counts above "
                     "dark): check emission, shutters and beam blocks, and [alignment.prbm] zeroth_order"
                 )
             exposure_s = min(exposure_s * 20, longest_s)
