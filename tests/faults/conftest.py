@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fault_bench import Bench
 from fault_page import Ledger
+from fault_trials import Keeper
 
 _HERE = Path(__file__).parent
 
@@ -46,3 +47,11 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def keeper(bench: Bench) -> Iterator[Keeper]:
+    """Of a device on that instrument."""
+    made = Keeper(bench)
+    yield made
+    made.let_go()

@@ -44,8 +44,11 @@ backend = "emulated"
 driver = "%s"
 """
 
-_QUICK = {"settle": "50 ms"}
-"""Keys of emulated lasers, where they have them."""
+LATE_S = 1.5
+"""How late answers are under that fault, at most."""
+
+_QUICK = {"settle": "50 ms", "late": "1 s", "lateness": "1 s"}
+"""Keys of emulated instruments, where they have them."""
 
 
 def wait(condition: Callable[[], bool], within_s: float) -> bool:

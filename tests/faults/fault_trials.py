@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,6 +108,7 @@ class Trial:
         self.arguments: dict[str, tuple[Any, ...]] = {}
         self.fault: str | None = None
         self.notes = Notes()
+        self.may_be: dict[str, list[Any]] = {}
 
     def prepare(self, recovery: Recovery) -> None:
         """Bring an open device, in health, to where its values are known."""
@@ -173,12 +173,16 @@ class Trial:
                 assert _near(found, self.before[name]), f"{name} = {self.before[name]!r} reads back {found!r}"
         found = recovery.call(self.device.identity)
         assert found == self.who, f"{found} answers, it was {self.who}"
-        self.works(recovery)
         self.may_be = {name: [value] for name, value in self.before.items()}
+        self.works(recovery)
         return recovery
 
     def works(self, recovery: Recovery) -> None:
-        """What the kind is for is done, and the numbers are right."""
+        """What the kind is for is done, and the numbers are right. Each time they are others."""
+        raise NotImplementedError
+
+    def ask(self) -> None:
+        """One thing that cannot be told without the instrument."""
         raise NotImplementedError
 
 
@@ -202,7 +206,7 @@ class LaserTrial(Trial):
         raise NotImplementedError
 
     def prepare(self, recovery: Recovery) -> None:
-        """At a third of its power, dark."""
+        """At some power, dark."""
         self.set_power(recovery)
         super().prepare(recovery)
         self.others[self.power] = self.part(0.5)
@@ -214,10 +218,11 @@ class LaserTrial(Trial):
         low = limits.minimum or 0.0
         return float(round(low + of_all * (limits.maximum - low), 3))
 
-    def set_power(self, recovery: Recovery) -> None:
-        """A third."""
-        self.share = self.part(0.3)
+    def set_power(self, recovery: Recovery, of_all: float = 0.3) -> None:
+        """So much of it."""
+        self.of_all, self.share = of_all, self.part(of_all)
         recovery.call(lambda: setattr(self.device, self.power, self.share))
+        self.may_be[self.power] = [self.share]
 
     def shines(self) -> bool:
         """Whether light of the power that was set leaves it, within the time that it takes."""
@@ -242,10 +247,16 @@ class LaserTrial(Trial):
         self.notes.call("emission = False", lambda: setattr(self.device, "emission", False))
         self.bench.must_be_dark()
 
+    def ask(self) -> None:
+        """The set-point."""
+        getattr(self.device, self.power)
+
     def works(self, recovery: Recovery) -> None:
         """Light of the right power, and none."""
+        self.set_power(recovery, 0.7 - self.of_all)
         self.light_up(recovery)
         assert recovery.call(lambda: self.device.emission) is True
+        assert _near(recovery.call(lambda: getattr(self.device, self.power)), self.share)
         recovery.call(lambda: setattr(self.device, "emission", False))
         self.bench.must_be_dark()
         assert recovery.call(lambda: self.device.emission) is False
@@ -288,12 +299,17 @@ class DetectorTrial(Trial):
 
     def prepare(self, recovery: Recovery) -> None:
         """Readings of 30 ms."""
-        self.bench.shine(_TAP_FRACTION)
+        self.shine(_TAP_FRACTION)
         recovery.call(lambda: setattr(self.device, "integration_s", 30e-3))
         super().prepare(recovery)
-        self.truth_w = float(self.bench.world.parameters.watts_at_meter("supercontinuum", _TAP_FRACTION))
         self.others |= {"integration_s": 60e-3, "wavelength_m": self.before["wavelength_m"] + 2e-9}
         self.arguments["trace"] = (2,)
+
+    def shine(self, power_fraction: float) -> None:
+        """So much light at the tap."""
+        self.power_fraction = power_fraction
+        self.bench.shine(power_fraction)
+        self.truth_w = float(self.bench.world.parameters.watts_at_meter("supercontinuum", power_fraction))
 
     def right_measure(self, found: Reading) -> bool:
         """Near the truth, or said to be beyond the range."""
@@ -307,9 +323,14 @@ class DetectorTrial(Trial):
         wanted_w = self.before["range_w"] if "measure()" in self.notes.told else self.truth_w
         return bool(found == pytest.approx(np.full(2, wanted_w), rel=0.03))
 
+    def ask(self) -> None:
+        """A reading."""
+        self.device.measure()
+
     def works(self, recovery: Recovery) -> None:
-        """A right reading."""
+        """A right reading, of other light than before."""
         self.fault = None
+        self.shine(_TAP_FRACTION * 1.5 - self.power_fraction)
         found = recovery.call(self.device.measure)
         assert self.right_measure(found), f"{found}, the light is {self.truth_w} W"
 
@@ -321,14 +342,17 @@ class CameraTrial(Trial):
 
     def prepare(self, recovery: Recovery) -> None:
         """5 ms, the whole sensor."""
-        world = self.bench.world.parameters
-        self.offset = float(world.camera.offset)
-        self.per_s = _COUNTS / _EXPOSURE_S
-        self.bench.shine(self.per_s / float(world.counts_per_second(1.0)))
+        self.offset = float(self.bench.world.parameters.camera.offset)
+        self.shine(_COUNTS / _EXPOSURE_S)
         recovery.call(lambda: setattr(self.device, "exposure_s", _EXPOSURE_S))
         super().prepare(recovery)
         self.others |= {"exposure_s": 8e-3, "roi": ROI(row=4, column=8, rows=16, columns=32)}
         self.arguments["arm"] = (1,)
+
+    def shine(self, per_s: float) -> None:
+        """Light that makes so many counts per second."""
+        self.per_s = per_s
+        self.bench.shine(per_s / float(self.bench.world.parameters.counts_per_second(1.0)))
 
     def right_trigger(self, found: Frame) -> bool:
         """Counts as the light is, or every pixel said to be saturated; only pixels of a region that can be set."""
@@ -341,10 +365,14 @@ class CameraTrial(Trial):
         exposed = any(_near(found.exposure_s, value) for value in self.may_be["exposure_s"])
         return fits and exposed and bool(mean == pytest.approx(wanted, rel=0.03)) and found.saturated == 0
 
+    def ask(self) -> None:
+        """A frame."""
+        self.device.trigger()
+
     def works(self, recovery: Recovery) -> None:
-        """Two right frames, one after another."""
+        """Two right frames, one after another, of other light than before."""
         self.fault = None
-        self.may_be |= {name: [self.before[name]] for name in ("roi", "exposure_s")}
+        self.shine(_COUNTS * 1.5 / _EXPOSURE_S - self.per_s)
         first, second = recovery.call(self.device.trigger), recovery.call(self.device.trigger)
         for found in (first, second):
             assert self.right_trigger(found), f"mean {found.data.mean()}, {found.exposure_s} s, {found.roi}"
@@ -388,6 +416,10 @@ class SlmTrial(Trial):
         """One of those that were written, or what is really shown."""
         return any(np.array_equal(found, gray) for gray in (self.gray, self.next, self.bench.gray))
 
+    def ask(self) -> None:
+        """What it shows."""
+        self.device.read_back()
+
     def works(self, recovery: Recovery) -> None:
         """A pattern, shown and read back."""
         self.gray = self.levels()
@@ -423,17 +455,42 @@ def opened(bench: Bench) -> Iterator[Trial]:
         trial.prepare(recovery)
         yield trial
     finally:
-        bench.instrument.inject(None)
+        bench.strike(None)
         Recovery().call(device.close)
 
 
-@cache
-def seen_in_health(bench: Bench) -> Notes:
-    """What every call does when there is no fault."""
-    with opened(bench) as trial:
-        notes = trial.sweep(None)
-        trial.recover()
-    return notes
+class Keeper:
+    """One device that goes through fault after fault; another one only after a failure."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._stack = contextlib.ExitStack()
+        self._trial: Trial | None = None
+        self._in_health: Notes | None = None
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[Trial]:
+        """Of a device in health, which it must be in the end."""
+        if self._trial is None:
+            self._trial = self._stack.enter_context(opened(self._bench))
+        try:
+            yield self._trial
+        except BaseException:
+            self.let_go()
+            raise
+
+    def in_health(self) -> Notes:
+        """What every call does when there is no fault."""
+        if self._in_health is None:
+            with self.trial() as trial:
+                self._in_health = trial.sweep(None)
+                trial.recover()
+        return self._in_health
+
+    def let_go(self) -> None:
+        """Close the device."""
+        self._trial = None
+        self._stack.close()
 
 
 TRIALS: dict[str, type[Trial]] = {

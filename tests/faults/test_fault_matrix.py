@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from fault_bench import Bench, wait
+from fault_bench import LATE_S, Bench, wait
 from fault_meaning import UNSEEN, cells, lasers
 from fault_page import Ledger
-from fault_trials import LIMIT_S, OPENING_LIMIT_S, LaserTrial, Notes, Recovery, Trial, made, opened, seen_in_health
+from fault_trials import LIMIT_S, OPENING_LIMIT_S, Keeper, LaserTrial, Notes, Recovery, Trial, made, opened
 
-from drivers.contract import Device, LabError
+from drivers.contract import Device, DeviceError, LabError
 
 pytestmark = pytest.mark.hil
 
@@ -23,6 +23,8 @@ AT_ONCE_S = 0.2
 UNATTENDED_S = 0.6
 
 every_cell = pytest.mark.parametrize(("bench", "fault"), cells(), indirect=["bench"], scope="module")
+late_ones = [(driver, fault) for driver, fault in cells() if fault == "late"]
+every_late_one = pytest.mark.parametrize(("bench", "fault"), late_ones, indirect=["bench"], scope="module")
 every_laser = pytest.mark.parametrize(("bench", "fault"), lasers(), indirect=["bench"], scope="module")
 
 
@@ -32,15 +34,28 @@ def by_lasers(trial: Trial) -> LaserTrial:
 
 
 @every_cell
-def test_a_fault_strikes_an_idle_device(bench: Bench, fault: str, ledger: Ledger) -> None:
-    in_health = seen_in_health(bench)
+def test_a_fault_strikes_an_idle_device(bench: Bench, keeper: Keeper, fault: str, ledger: Ledger) -> None:
+    in_health = keeper.in_health()
     assert not in_health.wrong
-    with opened(bench) as trial:
+    with keeper.trial() as trial:
         bench.strike(fault)
         notes = trial.sweep(fault)
         bench.strike(None)
         trial.recover()
     ledger.note("idle", bench.driver, fault, outcome(bench.driver, fault, notes, in_health))
+
+
+@every_late_one
+def test_what_comes_late_is_not_taken_for_the_next_answer(bench: Bench, keeper: Keeper, fault: str) -> None:
+    with keeper.trial() as trial:
+        bench.strike(fault)
+        with pytest.raises(DeviceError):
+            trial.ask()
+        bench.strike(None)
+        recovery = Recovery()
+        trial.works(recovery)  # it is still on its way
+        time.sleep(LATE_S)
+        trial.works(recovery)  # it has come
 
 
 def outcome(driver: str, fault: str, notes: Notes, in_health: Notes) -> str:
@@ -55,7 +70,10 @@ def outcome(driver: str, fault: str, notes: Notes, in_health: Notes) -> str:
 
 
 @every_cell
-def test_a_fault_is_there_when_a_device_is_closed_and_opened(bench: Bench, fault: str, ledger: Ledger) -> None:
+def test_a_fault_is_there_when_a_device_is_closed_and_opened(
+    bench: Bench, keeper: Keeper, fault: str, ledger: Ledger
+) -> None:
+    keeper.let_go()
     before, device, notes = bench.make(), bench.make(), Notes(fault)
     Recovery().call(before.open)
     if bench.is_laser:
@@ -100,7 +118,8 @@ def leave_lit(bench: Bench, device: Device) -> None:
 
 
 @every_laser
-def test_a_fault_strikes_a_laser_that_emits(bench: Bench, fault: str, ledger: Ledger) -> None:
+def test_a_fault_strikes_a_laser_that_emits(bench: Bench, keeper: Keeper, fault: str, ledger: Ledger) -> None:
+    keeper.let_go()
     with opened(bench) as opened_trial:
         trial = by_lasers(opened_trial)
         trial.light_up(Recovery())
