@@ -10,7 +10,7 @@ Rows of the panel in a continuous spectrum (`simulators.physics.row_coupling`), 
 with Phi on M x M even sub-pixels, s the transform of one of them, and kappa_r = 2 pi / (lambda_r f). Left out: the
 spread of wavelengths within one row's spot, 1e-4, which blurs an order at the sensor's edge by a tenth of a pixel.
 
-Written to be read, point by point; `simulators.physics.near_field_sums` and `simulators.physics.wide_frame` are fast.
+Written to be read, point by point; `simulators.physics.window_sums` and `simulators.physics.wide_frame` are fast.
 """
 
 from __future__ import annotations

@@ -195,3 +195,16 @@ def fastest_motion(
             if time_s < motions[slot, TIME] or abs(phase - motions[slot, TARGET]) > noticeable_rad:
                 return tau
     return slow
+
+
+@kernel
+def largest_motion(time_s: float, tau_on_s: float, tau_off_s: float, motions: NDArray[np.float64], count: int) -> float:
+    """How far (rad) the moving pixel that is farthest from its target is from it at ``time_s``.
+
+    A pixel that has not begun to move counts with the whole way.
+    """
+    largest = 0.0
+    for slot in range(count):
+        phase = phase_in(motions, slot, time_s, tau_on_s, tau_off_s)
+        largest = max(largest, abs(phase - motions[slot, TARGET]))
+    return largest

@@ -51,7 +51,7 @@ def coupling(amplitudes: NDArray[np.float64], watts: NDArray[np.float64], reach:
     return out
 
 
-def coupling_reach(radius: float, tolerance: float = 1e-6) -> int:
+def coupling_reach(radius: float, tolerance: float = 1e-4) -> int:
     """Distance in rows beyond which C is less than ``tolerance`` of C_rr."""
     shares = _shares(radius, 64)
     return max(int(np.flatnonzero(shares >= tolerance * shares[0])[-1]), BAND_ROWS - 1)

@@ -1,4 +1,4 @@
-"""What a detector sees on a table with hidden imperfections: the plain road to its light.
+"""What a detector sees on a table with hidden imperfections, by a fast road and by the plain one.
 
 The mean over an exposure is taken in three states of the panel's flicker, weighted so that mean and mean square of the
 flicker over this exposure come out right (Chebyshev's rule; exact to the fifth order over whole periods):
@@ -21,13 +21,26 @@ from simulators.physics.far_field import intensity, row_fields
 from simulators.physics.fourier_plane import NODES_PER_PIXEL, gauss_legendre
 from simulators.physics.fringing import blurred
 from simulators.physics.source_light import tone_moments
+from simulators.physics.window_sums import (
+    add_motion,
+    bring_lines_up_to_date,
+    follow,
+    light_glass,
+    mark,
+    mark_patches,
+    window_nodes,
+)
 from simulators.worlds.prbm.optics import Optics, Window
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.probe import exposure_instants
 from simulators.worlds.prbm.truth import PanelTruth
+from simulators.worlds.prbm.window_plan import coupled_rows, is_narrow, nothing_kept, plan_window
 
 _OUTER_STATE = math.sqrt(3) / 2
 """Chebyshev node of three, in amplitudes of the flicker."""
+
+_NEARLY_AT_REST_RAD = 0.2
+"""What moves less far than this in an exposure is averaged over it by two instants, to 1e-5 of the light."""
 
 
 class Flicker(NamedTuple):
@@ -56,7 +69,11 @@ def flicker_in(truth: PanelTruth, start_s: float, duration_s: float) -> Flicker:
 
 
 class LabProbe:
-    """Light on one window of the focal plane."""
+    """Light on one window of the focal plane.
+
+    Narrow windows keep sums that follow the panel (`simulators.physics.window_sums`); `reference` takes the plain road
+    and shares nothing with them but geometry, the pixels' motion and the instants of an exposure.
+    """
 
     def __init__(self, optics: Optics, truth: PanelTruth, panel: Panel, window: Window) -> None:
         self._optics = optics
@@ -66,11 +83,62 @@ class LabProbe:
         order = 1 if window.point else NODES_PER_PIXEL
         nodes, self._node_weights = gauss_legendre(order)
         self._nodes_m = 0.5 * window.width_m * nodes
+        self.narrow = is_narrow(optics, window)
+        if self.narrow:
+            self._fast = plan_window(optics, window, flicker_states(truth), len(panel.phase))
+            self._kept = nothing_kept(self._fast.plan)
+            self._knows_nothing = True
+            self._shares = np.empty(0)
+            self._coupled = coupled_rows(optics, optics.coupling(np.zeros(len(optics.samples_m))), self._fast)
+            panel.listeners.append(self)
+
+    def close(self) -> None:
+        """Stop following the panel."""
+        if self in self._panel.listeners:
+            self._panel.listeners.remove(self)
+
+    # --- following the panel --------------------------------------------------------------------------------------
+
+    def region_changes(self, old: NDArray[np.float64], new: NDArray[np.float64], row: int, column: int) -> None:
+        """Note where targets change; they are looked at when light is asked for."""
+        mark(self._fast.plan, self._kept, row, column, *new.shape)
+
+    def patches_change(
+        self, panel_phase: NDArray[np.float64], origins: NDArray[np.int32], values: NDArray[np.float64]
+    ) -> None:
+        """Note where targets change."""
+        mark_patches(self._fast.plan, self._kept, origins, *values.shape[1:])
+
+    # --- light ----------------------------------------------------------------------------------------------------
+
+    def power(
+        self, start_s: float, duration_s: float, shares: NDArray[np.float64], gains: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Mean power (rows, columns) on each pixel of a narrow window during an exposure, W; see `reference`."""
+        plan, kept = self._fast.plan, self._kept
+        self._light_with(shares)
+        follow(plan, kept, self._panel.phase, self._knows_nothing)
+        self._knows_nothing = False
+        bring_lines_up_to_date(plan, kept, self._coupled)
+        row_gains = gains[self._optics.slices]
+        flicker = flicker_in(self._truth, start_s, duration_s)
+        nodes = window_nodes(kept, row_gains, flicker.weights)
+        if self._panel.moving:
+            motion = self._panel.motion(*self._instants(start_s, duration_s))
+            add_motion(plan, kept, self._coupled, self._panel.phase, motion, row_gains, nodes)
+        return self._fast.readout.pixels(nodes, self._window.area_m2)
+
+    def _light_with(self, shares: NDArray[np.float64]) -> None:
+        if shares is not self._shares:
+            self._shares = shares
+            self._coupled = coupled_rows(self._optics, self._optics.coupling(shares), self._fast)
+            light_glass(self._kept, self._coupled)
+            self._kept.stale[:] = True
 
     def reference(
         self, start_s: float, duration_s: float, shares: NDArray[np.float64], gains: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Mean power (rows, columns) on each pixel during an exposure, W.
+        """The same by the plain road, for any window.
 
         shares: (samples,) of full power at `Optics.samples_m`. gains: (bands,) relative power of each band's slice.
         """
@@ -81,12 +149,19 @@ class LabProbe:
         for state, weight in zip(flicker.states, flicker.weights, strict=True):
             power += weight * self._power(targets, state, coupling)
         if self._panel.moving:
-            fastest_s = self._panel.fastest_motion_s(start_s)
             power -= self._power(targets, 0.0, coupling)
-            for elapsed_s, weight in zip(*exposure_instants(duration_s, fastest_s), strict=True):
-                phase = self._optics.lit(self._panel.phase_image(start_s + elapsed_s))
+            for time_s, weight in zip(*self._instants(start_s, duration_s), strict=True):
+                phase = self._optics.lit(self._panel.phase_image(time_s))
                 power += weight * self._power(phase, 0.0, coupling)
         return power
+
+    def _instants(self, start_s: float, duration_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gauss-Legendre instants of an exposure and their weights: two where all is nearly at rest."""
+        if self._panel.largest_motion(start_s) < _NEARLY_AT_REST_RAD:
+            nodes, weights = gauss_legendre(2)
+            return start_s + 0.5 * duration_s * (nodes + 1), weights
+        elapsed_s, weights = exposure_instants(duration_s, self._panel.fastest_motion_s(start_s))
+        return start_s + elapsed_s, weights
 
     def _power(self, phase: NDArray[np.float64], state: float, coupling: NDArray[np.float64]) -> NDArray[np.float64]:
         """Power (rows, columns) for phases (rows + 2, columns) of the gray table in one state of the flicker."""

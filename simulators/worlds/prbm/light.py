@@ -166,7 +166,8 @@ class LabLight:
     ) -> NDArray[np.float64]:
         self._panel.rest(start_s)
         probe = self._probe(key, window)
-        return probe.reference(start_s, duration_s, shares, np.ones(self._p.optics.bands) if gains is None else gains)
+        see = probe.power if probe.narrow and self._p.path == "auto" else probe.reference
+        return see(start_s, duration_s, shares, np.ones(self._p.optics.bands) if gains is None else gains)
 
     def follow(self, time_s: float) -> None:
         """Take the optics of this time; those who looked at the old ones are dropped."""
@@ -174,6 +175,8 @@ class LabLight:
         if step != self._step:
             self._step = step
             self._optics = self._in_time.at((step + 0.5) * DRIFT_STEP_S if step else 0.0)
+            for probe in self._probes.values():
+                probe.close()
             self._probes.clear()
 
     def _probe(self, key: Any, window: Callable[[], Window]) -> LabProbe:
@@ -182,7 +185,7 @@ class LabLight:
             return self._probes[key]
         self._probes[key] = LabProbe(self._optics, self._truth.panel, self._panel, window())
         if len(self._probes) > _MOST_PROBES:
-            self._probes.popitem(last=False)
+            self._probes.popitem(last=False)[1].close()
         return self._probes[key]
 
 

@@ -114,8 +114,7 @@ def _nominal(p: PrbmParameters, t: HiddenTable) -> Optics:
     active_m = math.sqrt(p.slm.fill_factor) * p.slm.pitch
     through = math.sqrt(p.slm.reflectance * p.optics.transmission)
     blur = t.panel.crosstalk_px
-    parts = SUB_PIXELS if max(blur) > 0 else 1
-    centres_px = sub_pixel_centres(parts, active_m / p.slm.pitch)
+    centres_px = sub_pixel_centres(SUB_PIXELS, active_m / p.slm.pitch)
     design_m = t.panel.lut_wavelength_m
     per_row = _SAMPLES_PER_ROW if radius > 0 else 1 / p.optics.rows_per_wavelength
     samples = _sample_wavelengths(p, round(lit * per_row))

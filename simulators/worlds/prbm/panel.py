@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel
 from simulators.physics.fourier_plane import set_patches
-from simulators.physics.liquid_crystal import draw_moving, drop_settled, fastest_motion, set_targets
+from simulators.physics.liquid_crystal import (
+    draw_moving,
+    drop_settled,
+    fastest_motion,
+    largest_motion,
+    set_targets,
+)
+from simulators.physics.window_sums import Motion
 from simulators.worlds.prbm.gray_table import GrayTable
 from simulators.worlds.prbm.parameters import SlmParameters
 
@@ -272,6 +279,15 @@ class Panel:
         """Time constant that integration over an exposure from ``time_s`` on must resolve."""
         p = self._p
         return fastest_motion(time_s, NOTICEABLE_RAD, p.rise_time, p.fall_time, self.motions, self.moving)
+
+    def largest_motion(self, time_s: float) -> float:
+        """How far the pixel that is farthest from its target is from it at ``time_s``, rad."""
+        return largest_motion(time_s, self._p.rise_time, self._p.fall_time, self.motions, self.moving)
+
+    def motion(self, times_s: NDArray[np.float64], weights: NDArray[np.float64]) -> Motion:
+        """What moves, and the instants of an exposure."""
+        p = self._p
+        return Motion(self._slots, self.places, self.motions, self.moving, times_s, weights, p.rise_time, p.fall_time)
 
     def phase_image(self, time_s: float) -> NDArray[np.float64]:
         """Phase of every pixel at ``time_s``, rad: the plain way, for the reference path."""
