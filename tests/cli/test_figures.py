@@ -250,7 +250,7 @@ def test_a_figure_without_proper_light_fails_and_has_no_values(labctl: Command, 
     figure = json.loads(done.out)
     assert done.status == 1
     assert (figure["ok"], figure["values"]) == (False, None)
-    assert figure["error"]["type"] in ("CalibrationError", "DeviceError")
+    assert figure["error"]["type"] in ("CalibrationError", "DeviceError", "InterlockError")
     assert figure["error"]["message"] in done.err
     assert "Traceback" not in done.err
 
