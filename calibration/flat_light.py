@@ -10,6 +10,7 @@ phase do the same to the interference with light that the panel does not modulat
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,10 @@ def middle_region(camera: Any, rows: int | None, columns: int | None) -> ROI:
     return ROI(row=(camera.rows - rows) // 2, column=(camera.columns - columns) // 2, rows=rows, columns=columns)
 
 
-def metered(bench: Bench, dark_counts: float, fill: float, least_s: float) -> float:
-    """Exposure (s) at which the median of the region's pixels has ``fill`` of full scale.
+def metered(
+    bench: Bench, dark_counts: float, fill: float, least_s: float, level: Callable[[NDArray[Any]], Any] = np.median
+) -> float:
+    """Exposure (s) at which the region's pixels, by their ``level`` (the median), have ``fill`` of full scale.
 
     The source's power is lowered, if need be, until that is ``least_s`` at least: in a long exposure flicker of the
     panel averages out, and fluctuations of the pulses are small beside the photons'. Raises CalibrationError if
@@ -54,8 +57,8 @@ def metered(bench: Bench, dark_counts: float, fill: float, least_s: float) -> fl
     def peak_at(exposure_s: float) -> tuple[float, bool]:
         camera.exposure_s = exposure_s
         frame = camera.trigger()
-        saturated = frame.saturated > 0.01 * frame.data.size
-        return float(np.median(frame.data)) - dark_counts, saturated
+        saturated = frame.saturated > (0.01 * frame.data.size if level is np.median else 0)
+        return float(level(frame.data)) - dark_counts, saturated
 
     def meter(start_s: float) -> float:
         start_s = min(max(start_s, shortest_s), longest_s)

@@ -121,17 +121,19 @@ def measured_on_hidden_tables(
     out: Path,
     *,
     bench: str = "prbm-sim",
-    given: Mapping[str, object] | None = None,
+    given: Mapping[str, object] | Callable[[int], Mapping[str, object]] | None = None,
     tables: int = TABLES,
     first_seed: int = 100,
 ) -> Measured:
     """Run a routine, keeping nothing, on tables of the seeds from ``first_seed`` on.
 
-    given: ``--set`` values of the routine and of the bench, as a rule a reduced one. Run files go to ``out``.
+    given: ``--set`` values of the routine and of the bench, as a rule a reduced one, or what gives them for a seed,
+    where the truth is not one of the hidden ones. Run files go to ``out``.
     """
     measured = Measured(routine)
     for seed in range(first_seed, first_seed + tables):
-        measured.add(compare(one_hidden_table(routine, out, seed, bench=bench, given=given)))
+        own = given(seed) if callable(given) else given
+        measured.add(compare(one_hidden_table(routine, out, seed, bench=bench, given=own)))
     return measured
 
 
