@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
 
 from calibration import flat_field, photon_transfer
+from calibration.panels import panels
 from calibration.photon_transfer import ROUNDING, Levels, PhotonTransfer
 from calibration.pixel_sums import PixelSums, blinking, hot
 from labctl.client import ROI, Check, Finding, Measured
@@ -249,18 +249,13 @@ def _photon_transfer(s: Series, noise_e: Map, transfer: PhotonTransfer) -> Findi
 
 
 def _draw_pixels(path: Path, s: Series, noise_e: Map, response: Map, good: NDArray[np.bool_]) -> None:
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 6), layout="constrained")
-    axes: Any = drawing.subplots(2, 2)
-    axes[0, 0].hist(s.short.mean[good], bins=80)
-    axes[0, 0].set(xlabel="offset (counts)", ylabel="pixels", yscale="log")
-    axes[0, 1].hist(noise_e[good], bins=80)
-    axes[0, 1].set(xlabel="read noise (e)", ylabel="pixels", yscale="log")
-    image = axes[1, 0].imshow(response, vmin=0.98, vmax=1.02)
-    drawing.colorbar(image, ax=axes[1, 0], label="response")
-    axes[1, 0].set(xlabel="column of the lit region", ylabel="row")
-    places = np.argwhere(~good)
-    axes[1, 1].plot(places[:, 1] + s.whole.column, places[:, 0] + s.whole.row, ".", ms=3)
-    axes[1, 1].set(xlabel="column of the sensor", ylabel="row", title="hot or blinking")
-    drawing.savefig(path, dpi=110)
+    with panels(path) as axes:
+        axes[0, 0].hist(s.short.mean[good], bins=80, histtype="stepfilled")
+        axes[0, 0].set(xlabel="offset (counts)", ylabel="pixels", yscale="log")
+        axes[0, 1].hist(noise_e[good], bins=80, histtype="stepfilled")
+        axes[0, 1].set(xlabel="read noise (e)", ylabel="pixels", yscale="log")
+        axes[1, 0].imshow(response, vmin=0.98, vmax=1.02)
+        axes[1, 0].set(xlabel="column of the lit region", ylabel="row", title="response, 0.98 to 1.02")
+        places = np.argwhere(~good)
+        axes[1, 1].plot(places[:, 1] + s.whole.column, places[:, 0] + s.whole.row, ".", ms=3)
+        axes[1, 1].set(xlabel="column of the sensor", ylabel="row", title="hot or blinking")

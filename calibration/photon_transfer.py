@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+
+from calibration.panels import panels
 
 Numbers = NDArray[np.float64]
 
@@ -139,28 +140,24 @@ def fit(
 
 def draw(path: Path, found: PhotonTransfer) -> None:
     """The curve with its fit above the residuals, of the variance and of the mean."""
-    from matplotlib.figure import Figure as Drawing
-
     levels = found.levels
     x = np.geomspace(0.5 * found.linear.min(), found.linear.max(), 300)
-    drawing = Drawing(figsize=(9, 6), layout="constrained")
-    axes: Any = drawing.subplots(2, 2)
-    axes[0, 0].loglog(levels.mean, levels.variance, "o", ms=3)
-    y, _ = response(x, found.values, found.full_scale, found.switch)
-    axes[0, 0].loglog(y, variance(x, found.values, found.full_scale, found.switch), lw=1)
-    axes[0, 0].set(xlabel="mean above dark (counts)", ylabel="variance (counts²)")
-    expected = variance(found.linear, found.values, found.full_scale, found.switch)
-    axes[1, 0].errorbar(
-        levels.mean, 100 * (levels.variance / expected - 1), 100 * levels.variance_error / expected, fmt="o", ms=3
-    )
-    axes[1, 0].set(xlabel="mean above dark (counts)", ylabel="residual of the variance (%)", xscale="log")
-    y, _ = response(found.linear, found.values, found.full_scale, found.switch)
-    error = 100 * levels.mean_error / found.linear
-    axes[0, 1].errorbar(levels.mean, 100 * (levels.mean / found.linear - 1), error, fmt="o", ms=3)
-    axes[0, 1].plot(levels.mean, 100 * (y / found.linear - 1), lw=1)
-    axes[0, 1].set(xlabel="mean above dark (counts)", ylabel="from a straight response (%)", xscale="log")
-    axes[1, 1].errorbar(levels.mean, 100 * (levels.mean / y - 1), error, fmt="o", ms=3)
-    axes[1, 1].set(xlabel="mean above dark (counts)", ylabel="residual of the mean (%)", xscale="log")
-    for ax in (axes[1, 0], axes[1, 1]):
-        ax.axhline(0, lw=0.5, color="gray")
-    drawing.savefig(path, dpi=110)
+    with panels(path) as axes:
+        axes[0, 0].loglog(levels.mean, levels.variance, "o", ms=3)
+        y, _ = response(x, found.values, found.full_scale, found.switch)
+        axes[0, 0].loglog(y, variance(x, found.values, found.full_scale, found.switch), lw=1)
+        axes[0, 0].set(xlabel="mean above dark (counts)", ylabel="variance (counts²)")
+        expected = variance(found.linear, found.values, found.full_scale, found.switch)
+        axes[1, 0].errorbar(
+            levels.mean, 100 * (levels.variance / expected - 1), 100 * levels.variance_error / expected, fmt="o", ms=3
+        )
+        axes[1, 0].set(xlabel="mean above dark (counts)", ylabel="residual of the variance (%)", xscale="log")
+        y, _ = response(found.linear, found.values, found.full_scale, found.switch)
+        error = 100 * levels.mean_error / found.linear
+        axes[0, 1].errorbar(levels.mean, 100 * (levels.mean / found.linear - 1), error, fmt="o", ms=3)
+        axes[0, 1].plot(levels.mean, 100 * (y / found.linear - 1), lw=1)
+        axes[0, 1].set(xlabel="mean above dark (counts)", ylabel="from a straight response (%)", xscale="log")
+        axes[1, 1].errorbar(levels.mean, 100 * (levels.mean / y - 1), error, fmt="o", ms=3)
+        axes[1, 1].set(xlabel="mean above dark (counts)", ylabel="residual of the mean (%)", xscale="log")
+        for ax in (axes[1, 0], axes[1, 1]):
+            ax.axhline(0, lw=0.5, color="gray")

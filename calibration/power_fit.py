@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+
+from calibration.panels import panels
 
 HOUR_S = 3600.0
 
@@ -135,23 +136,19 @@ def draw(
     path: Path, fit: Curve, set_point: Numbers, power_w: Numbers, error_w: Numbers, steady: Stability, data: Numbers
 ) -> None:
     """Curve with residuals above, the watch with its fit below."""
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 6), layout="constrained")
-    axes: Any = drawing.subplots(2, 2)
-    fine = np.linspace(set_point.min(), set_point.max(), 200)
-    at, _ = fit.at(set_point)
-    axes[0, 0].plot(100 * set_point, 1e3 * power_w, "o", ms=3)
-    axes[0, 0].plot(100 * fine, 1e3 * fit.at(fine)[0], lw=1)
-    axes[0, 0].set(xlabel="set-point (%)", ylabel="emitted power (mW)")
-    axes[0, 1].errorbar(100 * set_point, 100 * (power_w / at - 1), 100 * error_w / at, fmt="o", ms=3)
-    axes[0, 1].axhline(0, lw=0.5, color="gray")
-    axes[0, 1].set(xlabel="set-point (%)", ylabel="residual (%)")
-    minutes = (data[:, 2] - steady.start_s) / 60
-    expected = steady.level_w * steady.factor(data[:, 2])
-    axes[1, 0].plot(minutes, 1e3 * data[:, 3], ".", ms=2)
-    axes[1, 0].plot(minutes, 1e3 * expected, lw=1)
-    axes[1, 0].set(xlabel="time (min)", ylabel="power at one set-point (mW)")
-    axes[1, 1].plot(minutes, 100 * (data[:, 3] / expected - 1), ".", ms=2)
-    axes[1, 1].set(xlabel="time (min)", ylabel="residual (%)")
-    drawing.savefig(path, dpi=110)
+    with panels(path) as axes:
+        fine = np.linspace(set_point.min(), set_point.max(), 200)
+        at, _ = fit.at(set_point)
+        axes[0, 0].plot(100 * set_point, 1e3 * power_w, "o", ms=3)
+        axes[0, 0].plot(100 * fine, 1e3 * fit.at(fine)[0], lw=1)
+        axes[0, 0].set(xlabel="set-point (%)", ylabel="emitted power (mW)")
+        axes[0, 1].errorbar(100 * set_point, 100 * (power_w / at - 1), 100 * error_w / at, fmt="o", ms=3)
+        axes[0, 1].axhline(0, lw=0.5, color="gray")
+        axes[0, 1].set(xlabel="set-point (%)", ylabel="residual (%)")
+        minutes = (data[:, 2] - steady.start_s) / 60
+        expected = steady.level_w * steady.factor(data[:, 2])
+        axes[1, 0].plot(minutes, 1e3 * data[:, 3], ".", ms=2)
+        axes[1, 0].plot(minutes, 1e3 * expected, lw=1)
+        axes[1, 0].set(xlabel="time (min)", ylabel="power at one set-point (mW)")
+        axes[1, 1].plot(minutes, 100 * (data[:, 3] / expected - 1), ".", ms=2)
+        axes[1, 1].set(xlabel="time (min)", ylabel="residual (%)")

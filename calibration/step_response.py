@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import least_squares
 
+from calibration.panels import panels
+
 Numbers = NDArray[np.float64]
 
 _TIMES, _TIME_WEIGHTS = np.polynomial.legendre.leggauss(4)
@@ -219,17 +221,13 @@ def timing(
 
 def draw(path: Path, steps: list[StepData], found: Response) -> None:
     """Steps with their fits, upwards and downwards, above the residuals."""
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 6), layout="constrained")
-    axes: Any = drawing.subplots(2, 2, sharex=True)
-    for step, fitted, start_s in zip(steps, found.fitted, found.start_s, strict=True):
-        column = 0 if step.rises else 1
-        since = 1e3 * (step.time_s - start_s)
-        (line,) = axes[0, column].plot(since, step.signal, ".", ms=2)
-        axes[0, column].plot(since, fitted, lw=0.7, color=line.get_color())
-        axes[1, column].plot(since, step.signal - fitted, ".", ms=2, color=line.get_color())
-    for column, title in enumerate(("to the higher gray level", "to the lower gray level")):
-        axes[0, column].set(title=title, ylabel="light at the zeroth order (counts)")
-        axes[1, column].set(xlabel="time since the rows began (ms)", ylabel="residual (counts)")
-    drawing.savefig(path, dpi=110)
+    with panels(path, sharex=True) as axes:
+        for step, fitted, start_s in zip(steps, found.fitted, found.start_s, strict=True):
+            column = 0 if step.rises else 1
+            since = 1e3 * (step.time_s - start_s)
+            (line,) = axes[0, column].plot(since, step.signal, ".", ms=2)
+            axes[0, column].plot(since, fitted, lw=0.7, color=line.get_color())
+            axes[1, column].plot(since, step.signal - fitted, ".", ms=2, color=line.get_color())
+        for column, title in enumerate(("to the higher gray level", "to the lower gray level")):
+            axes[0, column].set(title=title, ylabel="light at the zeroth order (counts)")
+            axes[1, column].set(xlabel="time since the rows began (ms)", ylabel="residual (counts)")
