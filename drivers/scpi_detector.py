@@ -35,6 +35,7 @@ class ScpiDetector(Photodetector):
         self._link = make_link(name, resource, timeout_s, visa, self._greet, baud)
         self._link.close()  # until the device is opened
         self._stop = threading.Event()
+        self._serial: str | None = None
         self._readings = 0
 
     @abstractmethod
@@ -48,17 +49,30 @@ class ScpiDetector(Photodetector):
         try:
             self._set_up()
         except BaseException:
-            self._link.close()
+            self.close()
             raise
+
+    def _recognise(self, serial: str) -> None:
+        """Part of every greeting: DeviceError if another instrument answers on a line that was lost in between.
+
+        What was learnt and set, and the calibrations in force, are those of the one that was opened.
+        """
+        if self._serial is not None and self._serial != serial:
+            raise DeviceError(
+                f"{self.name}: detector {serial} answers where {self._serial} did; close and open the device if that "
+                "is meant"
+            )
+        self._serial = serial
 
     @abstractmethod
     def _set_up(self) -> None:
         """What is said and learnt when the device is opened, besides the greeting."""
 
     def close(self) -> None:
-        """Disconnect; a measurement that is going on ends."""
+        """Disconnect; a measurement that is going on ends. Another instrument may be opened next."""
         self.safe()
         self._link.close()
+        self._serial = None
 
     def safe(self) -> None:
         """What is being measured ends, without a word on the line."""

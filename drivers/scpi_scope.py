@@ -142,7 +142,8 @@ class Oscilloscope(ScpiDetector):
         """Everything a record depends on and that somebody may have changed on the front panel."""
         self._forget()
         line.write("*CLS")
-        self._console(line)
+        _, _, serial, _ = self._console(line)
+        self._recognise(serial)
         line.write(":STOP")
         line.write(f":CHAN{self._channel}:DISP ON")
         line.write(":TIM:REF CENT")

@@ -98,13 +98,14 @@ class PM100(ScpiDetector):
         with self._link.talk("identity") as line:
             model, serial, firmware = self._console(line)
             sensor = self._sensor(line)
-        return Identity(model=f"{model} with {sensor[0]}", serial=f"{serial} with {sensor[1]}", firmware=firmware)
+        return Identity(model=f"{model} with {sensor[0]}", serial=_serial_of(serial, sensor), firmware=firmware)
 
     def _greet(self, line: Line) -> None:
         """Bring a console, whoever used it before, to plain watts and to the settings that were asked for."""
         line.write("*CLS")
-        self._console(line)
+        _, serial, _ = self._console(line)
         sensor = self._sensor(line)
+        self._recognise(_serial_of(serial, sensor))
         if not int(sensor[5]) & _POWER_SENSOR:
             raise DeviceError(f"{self.name}: sensor {sensor[0]} does not measure power; plug in one that does")
         line.write("SENS:POW:UNIT W")
@@ -273,3 +274,7 @@ class PM100(ScpiDetector):
     def _read_range_w(self) -> float:
         with self._link.talk("range_w") as line:
             return self._largest_w(line)
+
+
+def _serial_of(console: str, sensor: list[str]) -> str:
+    return f"{console} with {sensor[1]}"

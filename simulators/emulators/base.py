@@ -6,6 +6,7 @@ or the library it speaks to.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
@@ -66,6 +67,16 @@ class Emulator(ABC):
         self.options = options or self.Options()
         self.fault: str | None = None
         self.mutation: str | None = None
+
+    def serial_like(self, typical: str) -> str:
+        """A serial number of the form of ``typical``: the digits at its end are drawn from the table's seed and the
+        device's name, so that calibrations of one table do not hold on another, nor those of one device for its twin.
+        """
+        letters = typical.rstrip("0123456789")
+        digits = len(typical) - len(letters)
+        drawn_from = f"{getattr(self.world.parameters, 'seed', None)}/{self.name}/{typical}"
+        drawn = int.from_bytes(hashlib.sha256(drawn_from.encode()).digest()[:8], "big")
+        return f"{letters}{drawn % 10**digits:0{digits}d}"
 
     @abstractmethod
     def start(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class FinesseHead(PumpInstrument):
             case "PSUTEMP":
                 return f"{self.light.head_c + 3:.3f}C"
             case "SERIAL":
-                return "FIN-10482"
+                return self.serial_like("FIN-10482")
             case "SOFTVER":
                 return "SMD12 V3.01" if other else "SMD12 V2.14"
             case "CALDATE":

@@ -386,8 +386,8 @@ class Interbus(Emulator):
             ) from None
         if self._thread is None:
             o = self.options
-            self._laser = _Laser("SK15007", self, o)
-            self._varia = _Varia("VA20013", self, o) if o.varia else None
+            self._laser = _Laser(self.serial_like("SK15007"), self, o)
+            self._varia = _Varia(self.serial_like("VA20013"), self, o) if o.varia else None
             self._modules = {o.laser_address: self._laser}
             if self._varia is not None:
                 if o.varia_address == o.laser_address:

@@ -135,7 +135,7 @@ class ObisHead(PumpInstrument):
         return {
             "*IDN?": lambda _: f"Coherent, Inc - {self._model} - {self._firmware} - Jan 12 2023",
             "SYSTem:INFormation:MODel?": lambda _: self._model,
-            "SYSTem:INFormation:SNUMber?": lambda _: "VXA4711",
+            "SYSTem:INFormation:SNUMber?": lambda _: self.serial_like("VXA4711"),
             "SYSTem:INFormation:FVERsion?": lambda _: self._firmware,
             "SYSTem:INFormation:WAVelength?": lambda _: f"{1e9 * o.wavelength:.0f}",
             "SYSTem:INFormation:POWer?": lambda _: watts(o.rated_power),

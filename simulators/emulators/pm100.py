@@ -81,7 +81,8 @@ class PowerMeter(ScpiEmulator):
 
     def identify(self) -> str:
         """As the firmware of 2.4 tells it, or another's."""
-        return "Thorlabs,PM100D,P0004712,3.1.0" if self.fault == "firmware" else "THORLABS,PM100D,P0004712,2.4.0"
+        serial = self.serial_like("P0004712")
+        return f"Thorlabs,PM100D,{serial},3.1.0" if self.fault == "firmware" else f"THORLABS,PM100D,{serial},2.4.0"
 
     def reset(self) -> None:
         """Power-on state."""
@@ -245,7 +246,7 @@ class PowerMeter(ScpiEmulator):
     def _describe_sensor(self) -> str:
         if self._sensor == "none":
             return '"no sensor","","",0,0,0'
-        fields = self._sensor, _SERIALS[self._sensor], "14-Feb-2024"
+        fields = self._sensor, self.serial_like(_SERIALS[self._sensor]), "14-Feb-2024"
         quoted = fields if self.fault == "firmware" else tuple(f'"{f}"' for f in fields)
         return ",".join(quoted) + ",1,1,33"
 

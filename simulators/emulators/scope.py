@@ -106,9 +106,10 @@ class ScpiScope(ScpiEmulator):
 
     def identify(self) -> str:
         """As the firmware of 2.50 tells it, or another's."""
+        serial = self.serial_like("MY57230417")
         if self.fault == "firmware":
-            return "AGILENT TECHNOLOGIES,DSO-X 3054T,MY57230417,02.65.2021030741"
-        return "KEYSIGHT TECHNOLOGIES,DSO-X 3054T,MY57230417,07.50.2021102830"
+            return f"AGILENT TECHNOLOGIES,DSO-X 3054T,{serial},02.65.2021030741"
+        return f"KEYSIGHT TECHNOLOGIES,DSO-X 3054T,{serial},07.50.2021102830"
 
     def reset(self) -> None:
         """Power-on state."""

@@ -82,14 +82,15 @@ class Panel(NamedTuple):
 
 class ScreenOptions(EmulatorOptions):
     """one_screen: an Xvfb with a single screen in place of an Xorg with two. rows, columns: of the panel, the world's
-    unless given. panel_name, panel_serial: what it tells of itself. edid: whether it tells anything.
+    unless given. panel_name, panel_serial: what it tells of itself; a serial number of its own unless given. edid:
+    whether it tells anything.
     """
 
     one_screen: bool = False
     rows: int | None = Field(None, ge=2, le=4320)
     columns: int | None = Field(None, ge=2, le=7680)
     panel_name: str = Field("HE PLUTO-2.1", pattern=r"^[ -~]{0,13}$")
-    panel_serial: str = Field("6010-01188", pattern=r"^[ -~]{0,13}$")
+    panel_serial: str | None = Field(None, pattern=r"^[ -~]{0,13}$")
     edid: bool = True
 
 
@@ -126,7 +127,8 @@ class Screen(Emulator):
         self._panel: _Panel | None = None
         self._plugged: bytes = b""
         if o.edid:
-            self._plugged = edid(Panel("HOL", 0x0021, 1188, o.panel_name, o.panel_serial), self._rows, self._columns)
+            serial = self.serial_like("6010-01188") if o.panel_serial is None else o.panel_serial
+            self._plugged = edid(Panel("HOL", 0x0021, 1188, o.panel_name, serial), self._rows, self._columns)
 
     # --- power ------------------------------------------------------------------------------------------------------
 

@@ -206,7 +206,7 @@ class SproutG(PumpInstrument):
             case "VERSION":
                 return "2.00" if other else "1.38"
             case "SERIALNUMBER":
-                return "LP-00217"
+                return self.serial_like("LP-00217")
             case "CONFIG":
                 return "STANDARD"
             case "HOURS" | "RUN HOURS":

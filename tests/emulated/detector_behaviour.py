@@ -223,6 +223,23 @@ class DetectorBehaviour:
         with pytest.raises(DeviceTimeout, match="no answer in time"):
             device.measure()
 
+    def test_another_detector_on_the_same_line_is_refused_until_it_is_opened(
+        self, device: ScpiDetector, emulator: ScpiEmulator, world: PrbmWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = device.identity().serial
+        emulator.inject("port-loss")
+        with pytest.raises(DeviceError):
+            device.measure()
+        monkeypatch.setattr(emulator, "serial_like", lambda typical: f"another-{typical}")
+        emulator.inject(None)
+        for act in (device.measure, device.measure, device.identity):
+            with pytest.raises(DeviceError, match=rf"another-.* answers where {first} did; close and open"):
+                act()
+        device.close()
+        device.open()
+        assert device.identity().serial.startswith("another-")
+        assert self.reads(device, world)
+
     def test_losing_the_port_again_and_again_leaks_nothing(self, device: ScpiDetector, emulator: ScpiEmulator) -> None:
         def lose() -> None:
             emulator.inject("port-loss")

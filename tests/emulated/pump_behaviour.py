@@ -40,6 +40,7 @@ class Table:
 
     def __init__(self) -> None:
         self.state = np.zeros(1, STATE)
+        self.parameters = SimpleNamespace()
 
     @property
     def power_w(self) -> float:

@@ -121,7 +121,7 @@ def test_limits_are_the_instruments(camera: AravisGigE) -> None:
 
 def test_identity_is_what_the_camera_tells(camera: AravisGigE, emulator: GigECamera) -> None:
     who, options = camera.identity(), emulator.options
-    assert (who.model, who.serial, who.firmware) == (f"labctl {options.model}", options.serial, options.firmware)
+    assert (who.model, who.serial, who.firmware) == (f"labctl {options.model}", emulator.serial, options.firmware)
 
 
 def test_constants_come_from_the_instrument(camera: AravisGigE) -> None:
@@ -322,7 +322,7 @@ def test_another_camera_than_the_bench_files_is_refused(emulator: GigECamera) ->
     camera = camera_on(emulator, serial="GV-9999")
     with pytest.raises(ConfigurationError, match="GV-9999"):
         camera.open()
-    camera = camera_on(emulator, serial=emulator.options.serial)
+    camera = camera_on(emulator, serial=emulator.serial)
     camera.open()
     camera.close()
 

@@ -168,7 +168,7 @@ def test_pylablib_alone_finds_and_reads_the_emulated_modules() -> None:
         try:
             laser = system["laser"]
             assert type(laser).__name__ == "SuperKExtremeInterbusModule"
-            assert laser.serial == "SK15007"
+            assert laser.serial == emulator.serial_like("SK15007")
             laser.set_register("power", 12.5)
             assert laser.get_register("power") == pytest.approx(12.5)
             assert "emission" not in laser.get_status()
@@ -289,7 +289,7 @@ def test_identity_is_what_the_modules_tell(options: dict[str, Any], model: str) 
     with bench(**options) as (laser, _):
         identity = laser.identity()
         assert identity.model == model
-        assert identity.serial.startswith("SK15007")
+        assert identity.serial.startswith("SK")
         assert identity.firmware.startswith("ver. 1.07")
 
 

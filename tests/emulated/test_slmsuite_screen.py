@@ -35,7 +35,7 @@ def world() -> PrbmWorld:
 
 @pytest.fixture(scope="module")
 def server(world: PrbmWorld) -> Iterator[tuple[Screen, dict[str, Any]]]:
-    emulator = Screen("slm", world)
+    emulator = Screen("slm", world, ScreenOptions(panel_serial="6010-01188"))
     try:
         yield emulator, emulator.start()
     finally:

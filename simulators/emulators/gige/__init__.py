@@ -52,7 +52,7 @@ class GigECameraOptions(EmulatorOptions):
     """What a bench file may say of the emulated camera."""
 
     model: str = Field("Emulated GigE", max_length=31)
-    serial: str = Field("GV-0001", max_length=15)
+    serial: str | None = Field(None, max_length=15)
     firmware: str = Field("2.4.1", max_length=31)
     late: Seconds = Field(4.0, gt=0, le=60, description="delay of a frame under the fault late")
 
@@ -78,6 +78,7 @@ class GigECamera(Emulator):
 
     def __init__(self, name: str, world: Any, options: EmulatorOptions | None = None) -> None:
         super().__init__(name, world, options)
+        self.serial = self.options.serial or self.serial_like("GV-0001")
         self.delay: Callable[[], float] | None = None
         """Asked for each frame: by how much longer, in s, it stays on its way to the host."""
         self._to_lose = 0
@@ -161,7 +162,7 @@ class GigECamera(Emulator):
         return Model(
             address=address,
             model=o.model,
-            serial=o.serial,
+            serial=self.serial,
             firmware="0.9.9" if self.fault == "firmware" else o.firmware,
             columns=c.columns,
             rows=c.rows,

@@ -94,7 +94,7 @@ class SDK3CameraOptions(EmulatorOptions):
     """What a bench file may say of the emulated camera."""
 
     model: str = Field("ZYLA-5.5-CL3", max_length=60)
-    serial: str = Field("VSC-00000", max_length=60)
+    serial: str | None = Field(None, max_length=60)
     firmware: str = Field("11.7.30.0", max_length=60)
     late: Seconds = Field(4.0, gt=0, le=60, description="delay of a frame under the fault late")
 
@@ -110,6 +110,7 @@ class SDK3Camera(Emulator):
 
     def __init__(self, name: str, world: Any, options: EmulatorOptions | None = None) -> None:
         super().__init__(name, world, options)
+        self.serial = self.options.serial or self.serial_like("VSC-00000")
         self.delay: Callable[[], float] | None = None
         """Asked for each frame: by how much longer, in s, it stays on its way to the host."""
         self._on = False
@@ -200,7 +201,7 @@ class SDK3Camera(Emulator):
             1.0 if c.ideal else c.electrons_per_count,
             0.0,
             o.model.encode(),
-            o.serial.encode(),
+            self.serial.encode(),
             o.firmware.encode(),
         )
 
