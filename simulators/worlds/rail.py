@@ -19,7 +19,8 @@ from simulators.clock import RealClock, VirtualClock
 from simulators.worlds.ports import FLAGS
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.source import CONTROLS
-from simulators.worlds.prbm.world import LIGHT_M_S, PLANCK_J_S, PrbmWorld
+from simulators.worlds.prbm.world import PrbmWorld
+from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
 
 PUMP = [("pump_power_w", np.float64), ("pump_emission", np.bool_)]
 """Fields of the shared state that a pump laser writes: the power it emits now, and whether it does."""

@@ -1,0 +1,289 @@
+"""What all optical tables share: devices on them, the trigger line, a panel that is written to, detectors' memories.
+
+A table adds what light there is (`TableWorld.expose`, `TableWorld.reading`). It is told gray levels, device settings
+and time, as a table is; nothing else passes around the light.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.contract import ROI, DeviceError
+from simulators.clock import RealClock, VirtualClock, make_clock
+from simulators.slide_show import Pace, play
+from simulators.worlds.operations import world_operation
+from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, PhotodetectorPort, Port
+
+if TYPE_CHECKING:
+    from simulators.worlds.prbm.panel import Panel
+
+PLANCK_J_S = 6.62607015e-34
+LIGHT_M_S = 299792458.0
+
+AnyPort = TypeVar("AnyPort", bound=Port)
+
+
+class TableWorld(ABC):
+    """One optical table.
+
+    Devices reach it by four things, from whatever process: ``parameters`` (their own copy), ``clock`` and ``state``
+    (shared memory) and the operations. What must act at once, though the world may be computing for seconds, is a
+    plain store into ``state``: the controls of the sources and the flags that stop a device.
+    """
+
+    clock_of_kind = staticmethod(make_clock)
+    State: ClassVar[np.dtype[Any]]
+    """Aligned, so that each store is a single one; `simulators.worlds.ports.FLAGS` are among its fields."""
+    detector_places: ClassVar[tuple[str, ...]] = ()
+    """Where a photodetector may stand."""
+
+    parameters: Any
+    panel: Panel
+
+    def __init__(self, parameters: Any, clock: VirtualClock | RealClock, state: NDArray[Any] | None = None) -> None:
+        self.parameters = parameters
+        self.clock = clock
+        self.state = np.zeros(1, self.State) if state is None else state
+        self.turn = threading.RLock()
+        self._flags: dict[str, int] = {}
+        self._session = ""
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Set the table up anew: no device on it. Tables add their panel, at rest at gray 0, and no light."""
+        self.state["stop"] = 0
+        self._written_ns = 0
+        self._ports: dict[str, Port] = {}
+        self._slides: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
+
+    @abstractmethod
+    def expose(
+        self,
+        device: str,
+        number: int,
+        start_ns: int,
+        exposure_s: float,
+        row: int,
+        column: int,
+        rows: int,
+        columns: int,
+        out: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[Any], int, float]:
+        """One exposure of a region of the sensor: counts (rows, columns), saturated pixels, largest count.
+
+        The counts are written into ``out`` if it is given: uint16, float64 of an ideal camera.
+        """
+
+    def reading(
+        self, place: str, device: str, number: int, start_ns: int, duration_s: float
+    ) -> tuple[float, float, bool]:
+        """Power at a place of `detector_places`: reading, its standard deviation (W), whether out of range."""
+        raise DeviceError(f"{device}: the table has no place {place!r} for a photodetector")
+
+    # --- devices on the table ---------------------------------------------------------------------------------------
+
+    @world_operation
+    def begin(self, session: str) -> None:
+        """Set the table up anew for a session, in virtual time at time 0. Again for the same session, nothing."""
+        if session == self._session:
+            return
+        self._session = session
+        if isinstance(self.clock, VirtualClock):
+            self.clock.reset()
+        self.rewind()
+
+    @world_operation
+    def attach(self, device: str, what: str) -> int:
+        """Put a device on the table as it is after power-on: "slm", "camera", or a photodetector at a place.
+
+        Returns the number of its stop flag in ``state``, which stays the device's for the life of the world.
+        """
+        flag = self._flags.setdefault(device, len(self._flags))
+        if flag >= STOP_FLAGS:
+            del self._flags[device]
+            raise DeviceError(f"{device}: the table has room for {STOP_FLAGS} devices and is full")
+        match what:
+            case "slm":
+                self._ports[device] = Port(device, flag)
+            case "camera":
+                self._ports[device] = CameraPort(device, flag)
+            case _ if what in self.detector_places:
+                self._ports[device] = PhotodetectorPort(device, flag, place=what)
+            case _:
+                raise DeviceError(f"{device}: the table has no place {what!r}")
+        return flag
+
+    @world_operation
+    def detach(self, device: str) -> None:
+        """Take a device off the table, if it is on it."""
+        self._ports.pop(device, None)
+
+    @world_operation
+    def armed(self, device: str) -> int:
+        """How many more pulses of the trigger line a detector answers."""
+        return self._armed(self._port(device, DetectorPort))
+
+    def _port(self, device: str, kind: type[AnyPort]) -> AnyPort:
+        port = self._ports.get(device)
+        if not isinstance(port, kind):
+            raise DeviceError(f"{device} is not on the table; open it (again, if a new session has begun)")
+        return port
+
+    def _stop_flag(self, port: Port) -> NDArray[np.uint8]:
+        flags: NDArray[np.uint8] = self.state["stop"][0]
+        return flags[port.flag : port.flag + 1]
+
+    def _armed(self, port: DetectorPort) -> int:
+        return 0 if self._stop_flag(port)[0] else port.armed
+
+    # --- SLM and trigger line ---------------------------------------------------------------------------------------
+
+    @world_operation
+    def write(self, gray: NDArray[Any], row: int, column: int, at_ns: int = 0) -> int:
+        """Gray levels (rows, columns) for the panel, corner at (row, column); when they arrived, ns.
+
+        at_ns: when that was, in real time, for who saw them arrive and tells it late; 0 is now. Levels are integers of
+        0 to levels - 1, or real numbers of 0 to 256 for a continuous panel. Drops the loaded sequence.
+        """
+        now_ns = self.clock.now_ns()
+        if at_ns and not self.clock.virtual:
+            now_ns = min(now_ns, max(at_ns, self._written_ns))
+        self._written_ns = now_ns
+        self._slides = None
+        self.panel.write(gray, row, column, now_ns)
+        return now_ns
+
+    @world_operation
+    def load(
+        self,
+        base: NDArray[Any],
+        base_origin: tuple[int, int],
+        patches: NDArray[Any],
+        patch_origins: NDArray[np.int32],
+        offsets: NDArray[np.int32],
+        indices: NDArray[np.int32],
+    ) -> None:
+        """Keep a sequence of gray levels; the arguments are those of `drivers.contract.Sequence`."""
+        row, column = base_origin
+        self.panel.load(base, (row, column), patches, patch_origins)
+        # Copies also because kernels would be compiled once more for the read-only arrays of another process.
+        self._slides = np.array(offsets, np.int32), np.array(indices, np.int32)
+
+    @world_operation
+    def step(self, pattern: int) -> int:
+        """Show a pattern of the loaded sequence; when it was sent, ns."""
+        if self._slides is None:
+            raise DeviceError("no sequence is loaded; load one (a write or a new session drops it)")
+        offsets, indices = self._slides
+        now_ns = self.clock.now_ns()
+        self.panel.step(indices[offsets[pattern] : offsets[pattern + 1]], now_ns)
+        return now_ns
+
+    @world_operation
+    def run(self, device: str, base_settle_ns: int, settle_ns: int, dwell_ns: int) -> NDArray[np.int64]:
+        """Play the loaded sequence in virtual time, pulsing the trigger line once each pattern is stable.
+
+        Returns when each pattern shown was stable, ns; fewer than loaded if the SLM's stop flag was set.
+        """
+        if self._slides is None:
+            raise DeviceError(f"{device}: no sequence is loaded; load one (a write or a new session drops it)")
+        if not self.clock.virtual:
+            raise DeviceError(f"{device}: in real time the SLM steps through its sequence by itself")
+        stop = self._stop_flag(self._port(device, Port))
+        pace = Pace(base_settle_ns, settle_ns, dwell_ns)
+        n = len(self._slides[0]) - 1
+        stable_ns = np.empty(n, np.int64)
+
+        def play_plainly(first: int, end: int) -> int:
+            return play(self.step, self.fire_trigger, lambda: bool(stop[0]), self.clock, pace, stable_ns, first, end)
+
+        shown = play_plainly(0, 1)
+        if shown:
+            shown = self._play_burst(stop, pace, stable_ns)
+        return stable_ns[: play_plainly(shown, n) if shown else 0]
+
+    def _play_burst(self, stop: NDArray[np.uint8], pace: Pace, stable_ns: NDArray[np.int64]) -> int:
+        """Play patterns 1 and following faster than one by one, where a table can; the pattern that comes next."""
+        return 1
+
+    @world_operation
+    def fire_trigger(self) -> None:
+        """The pulse on the SLM's trigger output: armed detectors start."""
+        for port in list(self._ports.values()):
+            if isinstance(port, DetectorPort) and self._armed(port):
+                port.armed -= 1
+                if isinstance(port, CameraPort):
+                    self._take_frame(port)
+                elif isinstance(port, PhotodetectorPort):
+                    port.readings.append(self._take_reading(port, port.integration_ns))
+
+    # --- camera -----------------------------------------------------------------------------------------------------
+
+    @world_operation
+    def trigger(self, device: str, exposure_ns: int, roi: ROI, out: NDArray[Any]) -> tuple[int, int, int]:
+        """One exposure by software trigger, its counts into ``out`` (rows, columns).
+
+        Returns its number, when it began (ns) and how many pixels are saturated.
+        """
+        port = self._port(device, CameraPort)
+        port.armed = max(port.armed - 1, 0)
+        return self._expose_at_once(port, exposure_ns, roi, out)
+
+    @world_operation
+    def arm_camera(self, device: str, frames: int, exposure_ns: int, roi: ROI) -> None:
+        """Make ready for so many pulses of the trigger line; what was not collected is dropped."""
+        dtype = np.float64 if self.parameters.camera.ideal else np.uint16
+        self._port(device, CameraPort).arm(frames, exposure_ns, roi, dtype)
+
+    @world_operation
+    def collect_frames(
+        self, device: str, out: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Frames taken since the camera was armed, into ``out`` (frames, rows, columns); the camera is free again.
+
+        Returns their numbers, beginnings (ns) and saturated pixels, fewer than ``out`` has room for if fewer came.
+        """
+        data, numbers, start_ns, saturated = self._port(device, CameraPort).collect()
+        out[: len(data)] = data
+        return numbers, start_ns, saturated
+
+    def _take_frame(self, port: CameraPort) -> None:
+        k = port.taken
+        port.numbers[k], port.start_ns[k], port.saturated[k] = self._expose_at_once(
+            port, port.exposure_ns, port.roi, port.data[k]
+        )
+        port.taken += 1
+
+    def _expose_at_once(self, port: CameraPort, exposure_ns: int, roi: ROI, out: NDArray[Any]) -> tuple[int, int, int]:
+        number, start_ns = port.next_number(), self.clock.now_ns()
+        _, saturated, _ = self.expose(
+            port.device, number, start_ns, exposure_ns * 1e-9, roi.row, roi.column, roi.rows, roi.columns, out
+        )
+        return number, start_ns, saturated
+
+    # --- photodetectors ---------------------------------------------------------------------------------------------
+
+    @world_operation
+    def measure(self, device: str, integration_ns: int) -> Exposed:
+        """One reading of a photodetector now: number, beginning (ns), power and its deviation (W), out of range."""
+        return self._take_reading(self._port(device, PhotodetectorPort), integration_ns)
+
+    @world_operation
+    def arm_photodetector(self, device: str, readings: int, integration_ns: int) -> None:
+        """Make ready for so many pulses of the trigger line; what was not collected is dropped."""
+        self._port(device, PhotodetectorPort).arm(readings, integration_ns)
+
+    @world_operation
+    def collect_readings(self, device: str) -> list[Exposed]:
+        """Readings taken since the photodetector was armed, each as from `measure`; it is free again."""
+        return self._port(device, PhotodetectorPort).collect()
+
+    def _take_reading(self, port: PhotodetectorPort, integration_ns: int) -> Exposed:
+        number, start_ns = port.next_number(), self.clock.now_ns()
+        power_w, sigma_w, beyond = self.reading(port.place, port.device, number, start_ns, integration_ns * 1e-9)
+        return Exposed(number, start_ns, float(power_w), float(sigma_w), bool(beyond))
