@@ -30,10 +30,11 @@ from drivers.errors import (
 )
 from labctl.bench.client import Bench, open_bench
 from labctl.experiments.calibrate import Calibrated, calibrate_on
+from labctl.experiments.check_up import Checked, check_on
 from labctl.experiments.experiment import Figure, Parameters, Protocol
 from labctl.experiments.recorder import Recorder, Step, open_run
 from labctl.experiments.routine import Finding, Routine
-from labctl.store import Calibration, Check, Measured
+from labctl.store import Calibration, Check, Condition, Measured
 
 __all__ = [
     "ROI",
@@ -43,6 +44,8 @@ __all__ = [
     "Calibration",
     "CalibrationError",
     "Check",
+    "Checked",
+    "Condition",
     "ConfigurationError",
     "CorrectedFrame",
     "DeviceError",
@@ -65,6 +68,7 @@ __all__ = [
     "SequenceResult",
     "Step",
     "calibrate_on",
+    "check_on",
     "correct",
     "filled",
     "open_bench",

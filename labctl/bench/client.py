@@ -147,11 +147,11 @@ class Bench:
     def calibration(self, need: str) -> Calibration:
         """The calibration in force for ``KIND`` ("slm-camera"), or ``ROLE.KIND`` where several devices have one.
 
-        Raises CalibrationError, which names the command to run, if there is none, or it is stale or of another device
-        and the bench file does not accept that.
+        Raises CalibrationError, which names the command to run, if there is none, or it is stale, of another device,
+        made with other settings, or has failed its last check, and the bench file does not accept that.
         """
         chosen = self.calibrations().find(need, self.name)
-        found = must_hold(chosen, need, self._config, self.name, self._identity_of)
+        found = must_hold(chosen, need, self._config, self.name, self._identity_of, self._setting_of)
         if found.id not in self._fetched:
             self._fetched[found.id] = fetch(self._ask, found.id)
         return self._fetched[found.id]
@@ -162,6 +162,13 @@ class Bench:
 
     def _identity_of(self, role: str) -> Identity | None:
         return self._devices[role].identity() if role in self._devices else None
+
+    def _setting_of(self, name: str) -> float | None:
+        role, _, setting = name.rpartition(".")
+        if role not in self._devices or all(s.name != setting for s in self._devices[role].description.settings):
+            return None
+        value = getattr(self._devices[role], setting)
+        return float(value) if isinstance(value, (int, float)) else None
 
     def _ask(self, verb: str, arguments: Any) -> Any:
         return next(iter(self._servers.values())).calls.request("", verb, arguments=arguments)

@@ -60,11 +60,12 @@ class CalibrationsTable(_Table):
     """``[calibrations]``: where they are kept, and what is used though it would be refused.
 
     folder: relative to the bench file; else ``LABCTL_CALIBRATIONS``, else ``calibrations`` in the working directory.
-    accept: "stale" for calibrations whose time is over, "foreign" for those of a device with another serial number.
+    accept: "stale" for calibrations whose time is over, "foreign" for those of a device with another serial number,
+    "drifted" for those that failed their last check, "unsuited" for those that were made with other settings.
     """
 
     folder: Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f]+$")] | None = None
-    accept: tuple[Literal["stale", "foreign"], ...] = ()
+    accept: tuple[Literal["stale", "foreign", "drifted", "unsuited"], ...] = ()
 
     @field_validator("accept", mode="before")
     @classmethod

@@ -16,9 +16,9 @@ from labctl.bench.config import BenchConfig
 from labctl.bench.load import bench_argument
 from labctl.store.calibration import Calibration, Record
 from labctl.store.file import decode, record_fields
-from labctl.store.log import Use
+from labctl.store.log import Use, verdict_of
 from labctl.store.store import InForce
-from labctl.store.verdict import cure, objections, refusal
+from labctl.store.verdict import cure, objections, refusal, settings_needed
 
 Ask = Callable[[str, Any], Any]
 """Sends a verb with its arguments to a server of the bench and returns the answer."""
@@ -54,6 +54,7 @@ def shelf_of(ask: Ask, bench: str) -> Shelf:
                         **{key: entry[key] for key in ("role", "kind", "id", "who", "utc_ns", "note")},
                     ),
                     Record(**record_fields(entry["header"]), id=entry["id"]),
+                    None if entry["verdict"] is None else verdict_of(entry["verdict"]),
                 )
                 for entry in answer["in_force"]
             ),
@@ -74,10 +75,13 @@ def must_hold(
     config: BenchConfig | None,
     bench: str,
     identity_of: Callable[[str], Identity | None],
+    setting_of: Callable[[str], float | None],
 ) -> Record:
-    """The record of a calibration that is needed. CalibrationError, with the cure, if it is missing, stale or foreign.
+    """The record of a calibration that is needed. CalibrationError, with the cure, if it is missing, stale or foreign,
+    has failed its last check, or was made with other settings.
 
-    identity_of: a role's device, None if the bench has none.
+    identity_of: a role's device, None if the bench has none. setting_of: value of ``ROLE.SETTING``, None where there is
+    no such number.
     """
     argument = bench_argument(config) if config is not None else bench
     if found is None:
@@ -86,7 +90,8 @@ def must_hold(
     role = found.use.role
     roles = {role if r == found.record.role else r for r in found.record.devices}
     known: Mapping[str, Identity] = {r: who for r in roles if (who := identity_of(r)) is not None}
-    against = objections(found.record, known, role=role)
+    settings = {name: value for name in settings_needed(found.record, role) if (value := setting_of(name)) is not None}
+    against = objections(found.record, known, role=role, verdict=found.verdict, settings=settings)
     why = refusal(against, accept)
     if why:
         what = cure(found.record.routine, argument, list(against))

@@ -84,11 +84,16 @@ def figure(
 
 @app.command()
 def calibrate(
-    routine: Annotated[str | None, typer.Argument(help="Name of a routine.")] = None,
+    routines: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="A routine; with --check also several.")
+    ] = None,
     bench: BenchOption = None,
     set_: SetOption = None,
     seed: SeedOption = 0,
     out: OutOption = Path("runs"),
+    check_: Annotated[
+        bool, typer.Option("--check", help="See in seconds whether what is in force still holds; all, or NAMEs.")
+    ] = False,
     all_: Annotated[bool, typer.Option("--all", help="All that the bench needs, in order, but what is valid.")] = False,
     again: Annotated[bool, typer.Option("--again", help="With --all: also what is still valid.")] = False,
     dry_run: Annotated[
@@ -102,20 +107,29 @@ def calibrate(
 ) -> None:
     """Run a calibration routine on a bench, keep what it finds, and put that in force.
 
-    Exit status: 0 kept and in force, 1 a measurement failed and what was in force stays, 2 bad input.
+    With --check nothing is calibrated: calibrations that no longer hold are flagged, and refused from then on.
+
+    Exit status: 0 kept and in force, or everything checked holds; 1 a measurement failed and what was in force stays,
+    or something does not hold; 2 bad input.
     """
-    from labctl.cli.calibrate import calibrate_bench, calibrate_one, list_routines
+    from labctl.cli.calibrate import calibrate_bench, calibrate_one, check_calibrations, list_routines
 
     if list_:
         raise typer.Exit(list_routines(json))
-    if all_ == (routine is not None):
-        print("labctl calibrate: give the NAME of a routine, or --all, or --list", file=sys.stderr)  # noqa: T201
+    names = routines or []
+    if (again or report is not None) and not all_:
+        print("labctl calibrate: --again and --report go with --all", file=sys.stderr)  # noqa: T201
         raise typer.Exit(2)
-    if routine is not None:
-        if again or report is not None:
-            print("labctl calibrate: --again and --report go with --all", file=sys.stderr)  # noqa: T201
+    if check_:
+        if all_ or dry_run:
+            print("labctl calibrate: --check goes without --all and --dry-run", file=sys.stderr)  # noqa: T201
             raise typer.Exit(2)
-        raise typer.Exit(calibrate_one(routine, bench, set_ or [], seed, out, dry_run, json))
+        raise typer.Exit(check_calibrations(names, bench, set_ or [], seed, out, json))
+    if len(names) != (0 if all_ else 1):
+        print("labctl calibrate: give the NAME of a routine, or --all, --check or --list", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(2)
+    if names:
+        raise typer.Exit(calibrate_one(names[0], bench, set_ or [], seed, out, dry_run, json))
     raise typer.Exit(calibrate_bench(bench, set_ or [], seed, out, again, dry_run, report, json))
 
 

@@ -1,4 +1,4 @@
-"""`labctl calibrate`: run a routine, or all that a bench needs, and keep what they find."""
+"""`labctl calibrate`: run a routine, or all that a bench needs, and keep what they find; check what is in force."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from labctl.bench.load import load_bench
 from labctl.bench.overrides import parse_assignments
 from labctl.cli.guard import FAILED, status_of
 from labctl.experiments.calibrate import Calibrated, calibrate, calibrate_all
+from labctl.experiments.check_up import Checked, check_bench
 from labctl.experiments.console import Console
 from labctl.experiments.execute import BENCH_KEYS
 from labctl.experiments.recorder import plain
@@ -76,25 +77,47 @@ def calibrate_bench(
     return max(map(status_of, errors), default=0) and FAILED
 
 
+def check_calibrations(
+    names: list[str], bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool
+) -> int:
+    """Check what is in force; 1 if some of it does not hold, or could not be told to."""
+    if bench is None:
+        raise ConfigurationError("labctl calibrate --check: of which bench? give --bench FILE")
+    results: list[Checked] = []
+    for result in check_bench(bench, names, parse_assignments(assignments), seed, out, Console(quiet=as_json)):
+        results.append(result)
+        if not as_json:
+            _print_checked(result)
+    if as_json:
+        print(json.dumps(plain({"bench": bench, "routines": [_checked(r) for r in results]}), ensure_ascii=False))  # noqa: T201
+    return FAILED if any(r.state in ("drifted", "failed") for r in results) else 0
+
+
 def list_routines(as_json: bool) -> int:
     """Names, what they find and what they require."""
     import inspect
 
     from labctl.experiments.routine import routine
 
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in registry.names("labctl.calibrations"):
         cls = routine(name)
         doc = (inspect.getdoc(cls) or "").splitlines()
         kinds = [f"{role}.{kind}" for role, kind in cls.places()]
-        found[name] = {"finds": kinds, "requires": list(cls.requires), "doc": doc[0] if doc else ""}
+        found[name] = {
+            "finds": kinds,
+            "requires": list(cls.requires),
+            "checkable": cls.checkable(),
+            "doc": doc[0] if doc else "",
+        }
     if as_json:
         print(json.dumps(found, ensure_ascii=False))  # noqa: T201
         return 0
     width = max((len(name) for name in found), default=0)
     for name, told in found.items():
         after = f" (after {', '.join(told['requires'])})" if told["requires"] else ""
-        print(f"{name:{width}}  {told['doc']} Finds {', '.join(told['finds'])}{after}.")  # noqa: T201
+        check = "" if told["checkable"] else " No check."
+        print(f"{name:{width}}  {told['doc']} Finds {', '.join(told['finds'])}{after}.{check}")  # noqa: T201
     return 0
 
 
@@ -105,6 +128,31 @@ def _object(result: Calibrated) -> dict[str, Any]:
         "state": result.state,
         "why": result.why,
         "calibrations": [_told(c) for c in result.calibrations],
+        "seconds": round(outcome.seconds, 3) if outcome else None,
+        "bench_seconds": round(outcome.bench_seconds, 6) if outcome else None,
+        "run_file": str(outcome.run_file) if outcome else None,
+    }
+
+
+def _checked(result: Checked) -> dict[str, Any]:
+    outcome = result.outcome
+    return {
+        "routine": result.name,
+        "state": result.state,
+        "why": result.why,
+        "verdicts": [
+            {
+                "role": v.role,
+                "kind": v.kind,
+                "id": v.id,
+                "holds": v.holds,
+                "checks": [
+                    {"name": c.name, "value": c.value, "unit": c.unit, "low": c.low, "high": c.high, "passed": c.passed}
+                    for c in v.checks
+                ],
+            }
+            for v in result.verdicts
+        ],
         "seconds": round(outcome.seconds, 3) if outcome else None,
         "bench_seconds": round(outcome.bench_seconds, 6) if outcome else None,
         "run_file": str(outcome.run_file) if outcome else None,
@@ -139,6 +187,22 @@ def _print(result: Calibrated) -> None:
         for name, told_value in summary(c.values).items():
             print(f"      {name}: {_text(told_value)}")  # noqa: T201
         for check in c.checks:
+            print(f"      check {check}: {'passed' if check.passed else 'FAILED'}")  # noqa: T201
+
+
+_FOUND = {"holds": "holds", "drifted": "no longer holds", "failed": "could not be checked"}
+
+
+def _print_checked(result: Checked) -> None:
+    mark = {"holds": "✓", "drifted": "!", "failed": "✗"}.get(result.state, "…")
+    told = _FOUND.get(result.state, result.why)
+    if result.state == "failed":
+        print(f"labctl: {result.name}: {result.why}", file=sys.stderr)  # noqa: T201
+    took = f", {result.outcome.bench_seconds:.1f} s on the table" if result.outcome else ""
+    print(f"{mark} {result.name}: {told}{took}", flush=True)  # noqa: T201
+    for v in result.verdicts:
+        print(f"    {v.role}.{v.kind} {v.id[:12]}: {'holds' if v.holds else 'NO LONGER HOLDS'}")  # noqa: T201
+        for check in v.checks:
             print(f"      check {check}: {'passed' if check.passed else 'FAILED'}")  # noqa: T201
 
 

@@ -16,7 +16,7 @@ from labctl.cli.guard import FAILED
 from labctl.experiments.recorder import plain
 from labctl.experiments.routine import summary
 from labctl.registry import suggestion
-from labctl.store import Calibration, Record, Store, Use, store_folder
+from labctl.store import Calibration, Record, Store, Use, Verdict, store_folder
 from labctl.store.compare import Difference, compare
 from labctl.store.file import header_of
 
@@ -36,7 +36,7 @@ def show_list(
                 f"{what} {given}: no calibration in {store.path} has it{suggestion(given, known)}; there are "
                 f"{', '.join(sorted(known))}"
             )
-    in_force = _in_force(store, {r.bench for r in records} | ({config.name} if config else set()))
+    in_force, last = _in_force(store, {r.bench for r in records} | ({config.name} if config else set()))
     chosen = [
         r
         for r in records
@@ -44,13 +44,19 @@ def show_list(
     ]
     damaged = store.damaged()
     if as_json:
-        told = [_record(r) | {"in_force": in_force.get(r.id, [])} for r in chosen]
+        told = [
+            _record(r) | {"in_force": in_force.get(r.id, []), "verdicts": _verdicts(last.get(r.id, []))} for r in chosen
+        ]
         print(json.dumps(plain({"store": str(store.path), "calibrations": told, "damaged": damaged})))  # noqa: T201
     else:
         for r in chosen:
-            mark = "*" if r.id in in_force else " "
+            found = last.get(r.id, [])
+            mark = " " if r.id not in in_force else "!" if any(not v.holds for v in found) else "*"
+            state = "".join(
+                f"  held {_when(v.at)}" if v.holds else f"  NO LONGER HOLDS ({_when(v.at)}: {v.why})" for v in found
+            )
             print(  # noqa: T201
-                f"{mark} {r.short_id}  {_when(r.made)}  {r.bench}  {r.role}.{r.kind}  {r.routine}  {_end(r)}"
+                f"{mark} {r.short_id}  {_when(r.made)}  {r.bench}  {r.role}.{r.kind}  {r.routine}  {_end(r)}{state}"
             )
         if not chosen:
             print(f"no calibrations in {store.path}")  # noqa: T201
@@ -73,6 +79,8 @@ def show(folder: Path | None, bench: str | None, calibration_id: str, as_json: b
         print(f"  device       {role}: {who.model}, serial {who.serial}, firmware {who.firmware}")  # noqa: T201
     for name, condition in c.conditions.items():
         print(f"  condition    {name} = {condition.number:.6g} {condition.unit}")  # noqa: T201
+    for needed in c.holds_while:
+        print(f"  holds while  {needed}")  # noqa: T201
     for name, value in summary(c.values).items():
         print(f"  value        {name}: {_value(value)}")  # noqa: T201
     for check in c.checks:
@@ -203,13 +211,22 @@ def _must_be_role(config: BenchConfig, role: str) -> None:
         )
 
 
-def _in_force(store: Store, benches: set[str]) -> dict[str, list[str]]:
-    """Where each is in force, ``BENCH: ROLE``, by id."""
+def _in_force(store: Store, benches: set[str]) -> tuple[dict[str, list[str]], dict[str, list[Verdict]]]:
+    """Where each is in force, ``BENCH: ROLE``, by id, and the last verdict on it there."""
     found: dict[str, list[str]] = {}
+    verdicts: dict[str, list[Verdict]] = {}
     for bench in sorted(benches):
         for f in store.all_in_force(bench):
             found.setdefault(f.use.id, []).append(f"{bench}: {f.use.role}")
-    return found
+            if f.verdict is not None:
+                verdicts.setdefault(f.use.id, []).append(f.verdict)
+    return found, verdicts
+
+
+def _verdicts(verdicts: list[Verdict]) -> list[dict[str, Any]]:
+    return [
+        {"bench": v.bench, "role": v.role, "at": v.at.isoformat(), "holds": v.holds, "why": v.why} for v in verdicts
+    ]
 
 
 def _instead_of(store: Store, c: Calibration) -> Calibration:

@@ -34,7 +34,10 @@ def list_(
     store: _Store = None,
     json: _Json = False,
 ) -> None:
-    """List calibrations, newest last; * marks those in force. Exit status 1 if a file is damaged."""
+    """List calibrations, newest last; * marks those in force, ! those of them that failed their last check.
+
+    Exit status 1 if a file is damaged.
+    """
     from labctl.cli import calibration_store as commands
 
     raise typer.Exit(commands.show_list(store, bench, role, kind, in_force, json))

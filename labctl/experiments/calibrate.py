@@ -65,7 +65,7 @@ def calibrate(
     Raises any LabError of the measurement, and the store is as it was before.
     """
     routine(name)
-    _must_be_here()
+    must_be_here()
     job = job_of("labctl.calibrations", name, bench, assignments or {})
     outcome = perform(job, open_bench(job.config), seed, out, console)
     return _kept(job, outcome, dry_run)
@@ -88,6 +88,7 @@ def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:
             values=finding.values,
             conditions=finding.conditions,
             checks=finding.checks,
+            holds_while=finding.holds_while,
             made=made,
             valid_until=None if valid_for is None else made + valid_for,
             run=run,
@@ -113,7 +114,8 @@ def _of(name: str, devices: Mapping[str, Identity], roles: Sequence[str]) -> dic
     return {role: devices[role] for role in roles}
 
 
-def _must_be_here() -> None:
+def must_be_here() -> None:
+    """ConfigurationError where calibrations would be made or judged for a bench on another machine."""
     if os.environ.get("LABCTL_AT"):
         raise ConfigurationError(
             "LABCTL_AT is set: a bench is calibrated on its own machine, where its calibrations lie; run it there, or "
@@ -147,8 +149,8 @@ def calibrate_all(
     given = dict(assignments or {})
     bench_given = {k: given.pop(k) for k in list(given) if k.startswith(BENCH_KEYS)}
     config = load_bench(bench, bench_given)
-    _must_be_here()
-    _parameters(needed_by(config), given)  # bad input is told before the bench is opened
+    must_be_here()
+    parameters_of(needed_by(config), given)  # bad input is told before the bench is opened
     with open_bench(config) as table:
         yield from calibrate_on(table, given, seed, out, console, again=again, only_plan=only_plan)
 
@@ -166,7 +168,7 @@ def calibrate_on(
     """`calibrate_all` on a bench that is open, and that nobody controls: each routine takes control for itself."""
     config = table.config
     order = needed_by(config)
-    parameters = _parameters(order, assignments or {})
+    parameters = parameters_of(order, assignments or {})
     console = console or Console(quiet=True)
     lost: dict[str, str] = {}
     planned: set[str] = set()
@@ -237,13 +239,14 @@ def _valid(name: str, shelf: Shelf, table: Bench) -> tuple[Calibration, ...] | N
             return None
         record = in_force[place].record
         devices |= {r: table[r].identity() for r in record.devices if r in table.devices and r not in devices}
-        if objections(record, devices, role=place[0]) or not set(record.parents) <= ids:
+        against = objections(record, devices, role=place[0], verdict=in_force[place].verdict)
+        if against or not set(record.parents) <= ids:
             return None
     store = Store(shelf.folder)
     return tuple(store.get(in_force[place].use.id) for place in routine(name).places())
 
 
-def _parameters(order: Sequence[str], given: Mapping[str, object]) -> dict[str, Any]:
+def parameters_of(order: Sequence[str], given: Mapping[str, object]) -> dict[str, Any]:
     """Of each routine, from ``ROUTINE.KEY`` assignments. ConfigurationError for a key that belongs to none of them."""
     own: dict[str, dict[str, object]] = {name: {} for name in order}
     for key, value in given.items():

@@ -22,7 +22,6 @@ from labctl.bench.load import load_bench
 from labctl.experiments.console import Console
 from labctl.experiments.experiment import Figure, Protocol, meets
 from labctl.experiments.recorder import Recorder
-from labctl.experiments.routine import Routine
 
 BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.")
 
@@ -120,7 +119,7 @@ def perform(
                 table.alignment(alignment)
             stands_on = tuple(dict.fromkeys(table.calibration(need).id for need in experiment.needs()))
             experiment.prepare(parameters, record)
-            control = table.control(name, run=record.path.stem, calibrating=isinstance(experiment, Routine))
+            control = table.control(name, run=record.path.stem, calibrating=experiment.calibrating)
             with nullcontext() if experiment.takes_control else control:
                 devices = {role: device.identity() for role, device in table.devices.items()}
                 shelf = table.calibrations()

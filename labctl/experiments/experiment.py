@@ -40,6 +40,9 @@ class Protocol(ABC):
     """Whether `run` takes control of the bench by itself, as often as it needs: what calibrates in between does, since
     calibrations act from the beginning of a session on."""
 
+    calibrating: ClassVar[bool] = False
+    """Whether calibrations that would be refused are left out in its session, since they are measured anew there."""
+
     def bench_overrides(self, parameters: Any) -> Mapping[str, object]:
         """Changes of the bench file that the parameters ask for, such as an ideal world."""
         return {}

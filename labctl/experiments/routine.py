@@ -46,10 +46,11 @@ from typing import Any, ClassVar
 
 from drivers.errors import CalibrationError, ConfigurationError
 from labctl import registry
+from labctl.bench.client import Bench
 from labctl.bench.config import BenchConfig
 from labctl.experiments.experiment import Protocol
 from labctl.experiments.recorder import Recorder
-from labctl.store.calibration import Check, Measured
+from labctl.store.calibration import Calibration, Check, Condition, Measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +59,16 @@ class Finding:
 
     kind: one of the routine's ``kinds``. values: by name, with unit and standard uncertainty. conditions: numbers
     under which it was measured. checks: how the routine judged it; one that fails is a CalibrationError, and nothing
-    is kept. role: the device it is about, if not the routine's. devices: other devices it holds for; if one of them is
-    replaced it is foreign. Not those it was merely measured with, which are in the run file.
+    is kept. holds_while: settings of devices outside of which it does not hold. role: the device it is about, if not
+    the routine's. devices: other devices it holds for; if one of them is replaced it is foreign. Not those it was
+    merely measured with, which are in the run file.
     """
 
     kind: str
     values: Mapping[str, Measured]
     conditions: Mapping[str, Measured] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    holds_while: tuple[Condition, ...] = ()
     role: str = ""
     devices: tuple[str, ...] = ()
 
@@ -85,9 +88,28 @@ class Routine(Protocol):
     found: tuple[Finding, ...] = ()
     """After the run."""
 
+    calibrating: ClassVar[bool] = True
+
     @abstractmethod
     def findings(self, results: dict[str, Any], parameters: Any, record: Recorder) -> Sequence[Finding]:
         """What follows from what `run` returned, when the light is off: one finding per kind."""
+
+    def check(
+        self, bench: Bench, parameters: Any, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> Mapping[str, tuple[Check, ...]]:
+        """Whether what it found still holds: numbers measured within seconds, judged by what the calibration says.
+
+        in_force: those of its calibrations that are in force, as in ``kinds``. Returns checks under the same names; one
+        whose check fails is flagged as drifted, the others stay valid. A bound is three standard uncertainties of the
+        difference and what is allowed besides, so that nothing is flagged where nothing moved. Raises CalibrationError
+        where the light does not let it be told. Optional: a routine without one is not checked.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def checkable(cls) -> bool:
+        """Whether it has a check."""
+        return cls.check is not Routine.check
 
     @classmethod
     def places(cls) -> tuple[tuple[str, str], ...]:

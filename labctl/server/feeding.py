@@ -17,8 +17,9 @@ from drivers.errors import CalibrationError, LabError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import bench_argument
 from labctl.store.file import header_of
+from labctl.store.log import verdict_table
 from labctl.store.store import InForce, Store
-from labctl.store.verdict import cure, objections, refusal
+from labctl.store.verdict import cure, objections, refusal, settings_needed
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,9 @@ class Feeder:
     def feed(self, devices: Iterable[Device], on_refusal: OnRefusal) -> None:
         """Give every device what is in force for it, and take away what no longer is.
 
-        on_refusal: what to do about a calibration that is stale, foreign, damaged or does not fit. "mark": the device
-        refuses whatever needs it. "raise": that too, and CalibrationError when all devices have been fed. "leave out":
-        as if there were none, which is what calibrating it anew needs.
+        on_refusal: what to do about a calibration that is stale, foreign, drifted, damaged or does not fit. "mark": the
+        device refuses whatever needs it. "raise": that too, and CalibrationError when all devices have been fed. "leave
+        out": as if there were none, which is what calibrating it anew needs.
         """
         takers = [device for device in devices if device.declared_calibrations()]
         try:
@@ -68,7 +69,13 @@ class Feeder:
             return ""
         record = chosen.record
         try:
-            found = objections(record, {device.name: device.identity()}, role=device.name)
+            found = objections(
+                record,
+                {device.name: device.identity()},
+                role=device.name,
+                verdict=chosen.verdict,
+                settings=_settings(device, settings_needed(record, device.name)),
+            )
             why = refusal(found, self._config.calibrations.accept)
             if why:
                 what = cure(record.routine, bench_argument(self._config), list(found))
@@ -112,7 +119,8 @@ class Feeder:
             "folder": str(self.store.path),
             "in_force": [
                 {"role": f.use.role, "kind": f.use.kind, "id": f.use.id, "who": f.use.who, "utc_ns": f.use.utc_ns,
-                 "note": f.use.note, "header": header_of(f.record)}
+                 "note": f.use.note, "header": header_of(f.record),
+                 "verdict": None if f.verdict is None else verdict_table(f.verdict)}
                 for f in self.store.all_in_force(self._config.name)
             ],
         }  # fmt: skip
@@ -124,3 +132,15 @@ class Feeder:
         except OSError as error:
             raise CalibrationError(f"the calibration {calibration_id:.12} cannot be read: {error}") from None
         return np.frombuffer(data, np.uint8)
+
+
+def _settings(device: Device, names: Iterable[str]) -> dict[str, float]:
+    """Values of those of the settings ``ROLE.SETTING`` that are numbers of this device."""
+    found = {}
+    for name in names:
+        role, _, setting = name.rpartition(".")
+        if role == device.name and setting in device.declared_settings():
+            value = getattr(device, setting)
+            if isinstance(value, (int, float)):
+                found[name] = float(value)
+    return found

@@ -1,4 +1,4 @@
-"""The store of calibrations: append-only, content-addressed files, and a log of which of them are in force.
+"""The store of calibrations: append-only, content-addressed files, and logs of which are in force and hold.
 
     store = Store("calibrations")
     id = store.add(Calibration(kind="dark", routine="camera.dark", bench="table-1", role="camera", devices=..., ...))
@@ -8,19 +8,21 @@
 Nothing in it is changed or removed: a new measurement is a new file, and what it replaces stays.
 """
 
-from labctl.store.calibration import Calibration, Check, Measured, Record, RunFile
+from labctl.store.calibration import Calibration, Check, Condition, Measured, Record, RunFile
 from labctl.store.folder import store_folder
-from labctl.store.log import Use
+from labctl.store.log import Use, Verdict
 from labctl.store.store import InForce, Store
 
 __all__ = [
     "Calibration",
     "Check",
+    "Condition",
     "InForce",
     "Measured",
     "Record",
     "RunFile",
     "Store",
     "Use",
+    "Verdict",
     "store_folder",
 ]

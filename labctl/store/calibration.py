@@ -101,6 +101,33 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Condition:
+    """A device's setting outside of which a calibration does not hold. setting: ``ROLE.SETTING``, a number, in SI."""
+
+    setting: str
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = "1"
+
+    def __post_init__(self) -> None:
+        role, dot, name = self.setting.partition(".")
+        if not (role and dot and _NAME.fullmatch(name)) or not self.low <= self.high:
+            raise LimitError(
+                f"a condition on {self.setting!r} from {self.low:g} to {self.high:g}; ROLE.SETTING and a range are "
+                "needed"
+            )
+
+    def met(self, value: float) -> bool:
+        """Whether the setting's value lies in the range."""
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        bound = f"{self.low:.6g}" if self.low == self.high else f"{self.low:.6g} to {self.high:.6g}"
+        return f"{self.setting} = {bound}{unit}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFile:
     """Where the raw data are: a run file as it was named, and the SHA-256 of its bytes, by which it is known again."""
 
@@ -114,9 +141,9 @@ class Record:
 
     kind: what it is ("dark", "phase_table", "slm-camera"); one is in force per bench, role and kind. routine: what
     made it. bench, role: where; role is the device it is about. devices: identity of every device it holds for, by
-    role, with ``role`` among them. conditions: numbers with a unit under which it was measured. valid_until: UTC, None
-    for no end. parents: ids of calibrations it stands on. checks: what the routine checked of itself. id: SHA-256 of
-    the file, "" until the store has given it.
+    role, with ``role`` among them. conditions: numbers with a unit under which it was measured. holds_while: settings
+    of devices outside of which it does not hold. valid_until: UTC, None for no end. parents: ids of calibrations it
+    stands on. checks: what the routine checked of itself. id: SHA-256 of the file, "" until the store has given it.
     """
 
     kind: str
@@ -125,6 +152,7 @@ class Record:
     role: str
     devices: Mapping[str, Identity]
     conditions: Mapping[str, Measured] = field(default_factory=dict)
+    holds_while: tuple[Condition, ...] = ()
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
     valid_until: datetime | None = None
     run: RunFile | None = None

@@ -17,7 +17,8 @@ import numpy as np
 
 from drivers.contract import Identity
 from drivers.errors import CalibrationError, LabError
-from labctl.store.calibration import Calibration, Check, Measured, Record, RunFile
+from labctl.store.calibration import Calibration, Check, Condition, Measured, Record, RunFile
+from labctl.store.log import checks_table
 
 LAYOUT = 1
 CURE = "restore it from a backup or an export, or take it out of the folder and measure again"
@@ -101,14 +102,15 @@ def header_of(record: Record) -> dict[str, Any]:
             for role, who in record.devices.items()
         },
         "conditions": {name: _number(c) for name, c in record.conditions.items()},
+        "holds_while": [
+            {"setting": c.setting, "low": float(c.low), "high": float(c.high), "unit": c.unit}
+            for c in record.holds_while
+        ],
         "made": record.made.isoformat(),
         "valid_until": record.valid_until.isoformat() if record.valid_until else None,
         "run": {"path": record.run.path, "sha256": record.run.sha256} if record.run else None,
         "parents": list(record.parents),
-        "checks": [
-            {"name": c.name, "value": float(c.value), "unit": c.unit, "low": float(c.low), "high": float(c.high)}
-            for c in record.checks
-        ],
+        "checks": checks_table(record.checks),
         "software": dict(record.software),
         "git": dict(record.git),
     }
@@ -135,6 +137,8 @@ def record_fields(header: Mapping[str, Any]) -> dict[str, Any]:
         "conditions": {
             name: Measured(c["value"], c["unit"], c["uncertainty"]) for name, c in header["conditions"].items()
         },
+        # Not in files that were written before there were such conditions.
+        "holds_while": tuple(Condition(**c) for c in header.get("holds_while", ())),
         "made": datetime.fromisoformat(header["made"]),
         "valid_until": datetime.fromisoformat(end) if end else None,
         "run": RunFile(**run) if run else None,

@@ -18,9 +18,10 @@ from drivers.errors import CalibrationError
 from labctl.store import file, log
 from labctl.store.calibration import Record
 
-FILES, USES = "files", "uses"
+FILES, USES, VERDICTS = "files", "uses", "verdicts"
+LOGS = (USES, VERDICTS)
 _PATIENCE_S = 30.0
-_NAME = "index-1.sqlite"  # another layout gets another name: two versions of labctl may share a folder
+_NAME = "index-2.sqlite"  # another layout gets another name: two versions of labctl may share a folder
 _TABLES = """
 CREATE TABLE seen (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, damage TEXT);
 CREATE TABLE calibrations (
@@ -28,6 +29,8 @@ CREATE TABLE calibrations (
 CREATE TABLE uses (
     path TEXT PRIMARY KEY, bench TEXT, role TEXT, kind TEXT, id TEXT, who TEXT, utc_ns INTEGER, note TEXT);
 CREATE INDEX by_use ON uses (bench, role, kind, utc_ns);
+CREATE TABLE verdicts (path TEXT PRIMARY KEY, bench TEXT, role TEXT, kind TEXT, id TEXT, utc_ns INTEGER, told TEXT);
+CREATE INDEX by_verdict ON verdicts (bench, role, kind, id, utc_ns);
 """
 
 
@@ -125,7 +128,7 @@ def _catch_up(connection: sqlite3.Connection, folder: Path) -> None:
 
 def _files_there(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
-    for part, suffix in ((FILES, ".h5"), (USES, ".json")):
+    for part, suffix in ((FILES, ".h5"), (USES, ".json"), (VERDICTS, ".json")):
         with contextlib.suppress(FileNotFoundError), os.scandir(folder / part) as entries:
             for entry in entries:
                 if entry.name.endswith(suffix):
@@ -135,7 +138,7 @@ def _files_there(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def _forget(connection: sqlite3.Connection, path: str) -> None:
-    for table in ("seen", "calibrations", "uses"):
+    for table in ("seen", "calibrations", "uses", "verdicts"):
         connection.execute(f"DELETE FROM {table} WHERE path = ?", (path,))
 
 
@@ -149,6 +152,13 @@ def _read(connection: sqlite3.Connection, folder: Path, path: str, size: int, mt
             header = json.dumps(file.header_of(c))
             row = (path, c.id, c.kind, c.bench, c.role, c.made.isoformat(), header)
             connection.execute("INSERT INTO calibrations VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        elif part == VERDICTS:
+            v = log.decode_verdict(name, data, str(folder / path))
+            told = json.dumps(log.verdict_table(v))
+            connection.execute(
+                "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (path, v.bench, v.role, v.kind, v.id, v.utc_ns, told),
+            )
         else:
             u = log.decode(name, data, str(folder / path))
             connection.execute(
@@ -171,3 +181,8 @@ def use_of(row: tuple[str, str, str, str, str, int, str]) -> log.Use:
     """A row's use: bench, role, kind, id, who, utc_ns, note."""
     bench, role, kind, calibration_id, who, utc_ns, note = row
     return log.Use(bench=bench, role=role, kind=kind, id=calibration_id, who=who, utc_ns=utc_ns, note=note)
+
+
+def verdict_of(told: str) -> log.Verdict:
+    """A row's verdict."""
+    return log.verdict_of(json.loads(told))

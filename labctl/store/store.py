@@ -1,7 +1,8 @@
 """The store: a folder of files that are written once, and never half.
 
-``files/ID.h5`` are the calibrations, ``uses/`` is the log of what is in force, ``incoming/`` holds files while they are
-being written, ``index-1.sqlite`` is made from the others. Any number of processes may read and write at once.
+``files/ID.h5`` are the calibrations, ``uses/`` is the log of what is in force, ``verdicts/`` that of what was checked,
+``incoming/`` holds files while they are being written, ``index-2.sqlite`` is made from the others. Any number of
+processes may read and write at once.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from pathlib import Path
 from drivers.errors import CalibrationError, ConfigurationError
 from labctl.registry import suggestion
 from labctl.store import file, log
-from labctl.store.calibration import Calibration, Record
-from labctl.store.index import FILES, USES, Index, record_of, use_of
-from labctl.store.log import Use
+from labctl.store.calibration import Calibration, Check, Record
+from labctl.store.index import FILES, LOGS, USES, VERDICTS, Index, record_of, use_of, verdict_of
+from labctl.store.log import Use, Verdict
 
 INCOMING = "incoming"
 SHORTEST_PREFIX = 6
@@ -33,10 +34,14 @@ _USE_COLUMNS = "bench, role, kind, id, who, utc_ns, note"
 
 @dataclass(frozen=True)
 class InForce:
-    """A calibration that is in force, without its arrays, and the decision that put it there."""
+    """A calibration that is in force, without its arrays, and the decision that put it there.
+
+    verdict: of the last check since then, None if there was none.
+    """
 
     use: Use
     record: Record
+    verdict: Verdict | None = None
 
 
 class Store:
@@ -163,7 +168,8 @@ class Store:
                 if use.id:
                     header = index.execute("SELECT header FROM calibrations WHERE id = ?", (use.id,)).fetchone()
                     # One that is missing or damaged is told as `get` tells it.
-                    found.append(InForce(use, record_of(use.id, header[0]) if header else self.get(use.id).record))
+                    record = record_of(use.id, header[0]) if header else self.get(use.id).record
+                    found.append(InForce(use, record, _verdict(index, use, at)))
         return tuple(found)
 
     def uses(self, bench: str | None = None) -> tuple[Use, ...]:
@@ -173,6 +179,44 @@ class Store:
             where, values = _condition(bench=bench)
             rows = index.execute(f"SELECT {_USE_COLUMNS} FROM uses{where} ORDER BY utc_ns, path", values).fetchall()
         return tuple(use_of(row) for row in rows)
+
+    # --- whether it holds -------------------------------------------------------------------------------------------
+
+    def judge(
+        self, bench: str, role: str, kind: str, checks: Iterable[Check], *, run: str = "", who: str = ""
+    ) -> Verdict:
+        """Keep what a check found of the calibration in force for this bench, role and kind: it holds if all passed.
+
+        run: the check's run file. CalibrationError if none is in force, or there is no check.
+        """
+        use = next((f.use for f in self.all_in_force(bench) if (f.use.role, f.use.kind) == (role, kind)), None)
+        checks = tuple(checks)
+        if use is None or not checks:
+            what = "no check was made" if use else "none is in force"
+            raise CalibrationError(f"{role}.{kind} on bench {bench} cannot be judged: {what}")
+        verdict = Verdict(
+            bench=bench,
+            role=role,
+            kind=kind,
+            id=use.id,
+            holds=all(check.passed for check in checks),
+            checks=checks,
+            who=who or log.whoever_asks(),
+            utc_ns=max(log.now_ns(), use.utc_ns + 1, 1 + max((v.utc_ns for v in self.verdicts(bench)), default=0)),
+            run=run,
+        )
+        self._put(VERDICTS, *log.encode_verdict(verdict))
+        return verdict
+
+    def verdicts(self, bench: str | None = None) -> tuple[Verdict, ...]:
+        """All checks of a bench, or of all; newest last."""
+        if not self.path.is_dir():
+            return ()
+        with self._index.open() as index:
+            self._log_must_be_sound(index)
+            where, values = _condition(bench=bench)
+            rows = index.execute(f"SELECT told FROM verdicts{where} ORDER BY utc_ns, path", values).fetchall()
+        return tuple(verdict_of(row[0]) for row in rows)
 
     # --- archives ---------------------------------------------------------------------------------------------------
 
@@ -249,8 +293,18 @@ class Store:
 
     def _log_must_be_sound(self, index: sqlite3.Connection) -> None:
         for path, reason in self._damaged(index).items():
-            if path.startswith(f"{USES}/"):
+            if path.startswith(tuple(f"{part}/" for part in LOGS)):
                 raise CalibrationError(reason)
+
+
+def _verdict(index: sqlite3.Connection, use: Use, at: datetime | None) -> Verdict | None:
+    """Of the last check of what a decision put in force."""
+    row = index.execute(
+        "SELECT told FROM verdicts WHERE bench = ? AND role = ? AND kind = ? AND id = ? AND utc_ns > ? AND utc_ns <= ? "
+        "ORDER BY utc_ns DESC, path DESC LIMIT 1",
+        (use.bench, use.role, use.kind, use.id, use.utc_ns, _until_ns(at)),
+    ).fetchone()
+    return verdict_of(row[0]) if row else None
 
 
 def _condition(**wanted: str | None) -> tuple[str, Sequence[str]]:

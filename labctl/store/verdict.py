@@ -1,4 +1,5 @@
-"""Whether a calibration still holds: its time is not over, and the devices are the ones it was made with."""
+"""Whether a calibration still holds: its time is not over, the devices are the ones it was made with and set as then,
+and its last check found nothing against it."""
 
 from __future__ import annotations
 
@@ -8,17 +9,23 @@ from typing import Literal
 
 from drivers.contract import Identity
 from labctl.store.calibration import Record
+from labctl.store.log import Verdict
 
-Objection = Literal["stale", "foreign"]
+Objection = Literal["stale", "foreign", "drifted", "unsuited"]
 
 
 def objections(
-    record: Record, devices: Mapping[str, Identity], now: datetime | None = None, role: str = ""
+    record: Record,
+    devices: Mapping[str, Identity],
+    now: datetime | None = None,
+    role: str = "",
+    verdict: Verdict | None = None,
+    settings: Mapping[str, float] | None = None,
 ) -> dict[Objection, str]:
     """What speaks against using a calibration, empty if nothing does.
 
     devices: identities by role; those not given are not judged. role: what the device it is about is called now, if
-    that has changed.
+    that has changed. verdict: of its last check. settings: values of `settings_needed`; those not given are not judged.
     """
     found: dict[Objection, str] = {}
     now = now or datetime.now(UTC)
@@ -33,7 +40,25 @@ def objections(
                 f"was measured with {name} = {_who(then)}, and the bench has {_who(today)}; another device has another "
                 "calibration"
             )
+    if verdict is not None and not verdict.holds:
+        found["drifted"] = f"failed its check of {verdict.at:%Y-%m-%d %H:%M} UTC: {verdict.why}"
+    others = [
+        f"{condition}, and it is {value:.6g}"
+        for condition, name in zip(record.holds_while, settings_needed(record, role), strict=True)
+        if (value := (settings or {}).get(name)) is not None and not condition.met(value)
+    ]
+    if others:
+        found["unsuited"] = f"holds while {'; '.join(others)}"
     return found
+
+
+def settings_needed(record: Record, role: str = "") -> tuple[str, ...]:
+    """``ROLE.SETTING`` of each condition of ``record.holds_while``, with the roles of today."""
+    found = []
+    for condition in record.holds_while:
+        measured_role, _, name = condition.setting.partition(".")
+        found.append(f"{(role or measured_role) if measured_role == record.role else measured_role}.{name}")
+    return tuple(found)
 
 
 def refusal(found: Mapping[Objection, str], accept: Collection[str]) -> str:

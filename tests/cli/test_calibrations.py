@@ -121,14 +121,40 @@ def test_one_failure_of_all_is_exit_status_1_and_a_report(labctl: Command, bench
     assert "the line is bent" in report.read_text()
 
 
+def test_what_drifted_is_told_and_flagged(labctl: Command, bench: Path, store: Store) -> None:
+    assert [r["state"] for r in told(labctl, "calibrate", "--check", "--bench", bench)["routines"]] == ["missing"] * 3
+    told(labctl, "calibrate", "--all", "--bench", bench)
+    done = labctl("calibrate", "--check", "--bench", bench)
+    assert done.status == 0
+    assert "✓ t.gain: holds" in done.out
+    assert "… t.line: it has no check" in done.out
+    assert "* " in labctl("calibrations", "list", "--bench", bench).out
+    done = labctl("calibrate", "--check", "t.gain", "--bench", bench, "--set", "t.gain.now=0.5", "--json")
+    assert done.status == 1
+    (said,) = json.loads(done.out)["routines"]
+    (verdict,) = said["verdicts"]
+    assert (said["state"], verdict["holds"], verdict["kind"]) == ("drifted", False, "gain")
+    assert verdict["checks"][0]["value"] == pytest.approx(0.05)
+    listed = labctl("calibrations", "list", "--bench", bench).out.splitlines()
+    (flagged,) = [line for line in listed if line.startswith("! ")]
+    assert "camera.gain" in flagged
+    assert "NO LONGER HOLDS" in flagged
+    entry = next(
+        c for c in told(labctl, "calibrations", "list", "--bench", bench)["calibrations"] if c["kind"] == "gain"
+    )
+    assert [v["holds"] for v in entry["verdicts"]] == [False]
+    assert "holds while  camera.bit_depth = 16" in labctl("calibrations", "show", entry["id"], "--bench", bench).out
+
+
 def test_routines_are_listed(labctl: Command, bench: Path) -> None:
     listed = told(labctl, "calibrate", "--list")
     assert listed["t.map"] == {
         "finds": ["slm.slm-camera", "camera.dark"],
         "requires": ["t.line"],
+        "checkable": False,
         "doc": "Where the SLM is seen by the camera, and a dark: two devices, two kinds; stands on linearity.",
     }
-    assert "t.line  Linearity, which stands on the gain. Finds camera.linearity (after t.gain)." in labctl(
+    assert "t.line  Linearity, which stands on the gain. Finds camera.linearity (after t.gain). No check." in labctl(
         "calibrate", "--list"
     ).out.replace("t.line       ", "t.line  ")
 
@@ -139,13 +165,19 @@ def test_routines_are_listed(labctl: Command, bench: Path) -> None:
         (["calibrate"], "give the NAME of a routine, or --all"),
         (["calibrate", "t.gain", "--all"], "give the NAME of a routine, or --all"),
         (["calibrate", "t.gain", "--again"], "go with --all"),
+        (["calibrate", "t.gain", "t.line"], "give the NAME of a routine, or --all"),
+        (["calibrate", "--check", "--all", "--bench", "BENCH"], "--check goes without --all"),
+        (["calibrate", "--check", "--report", "x.html", "--bench", "BENCH"], "go with --all"),
+        (["calibrate", "--check"], "give --bench FILE"),
+        (["calibrate", "--check", "t.gian", "--bench", "BENCH"], 'did you mean "t.gain"?'),
+        (["calibrate", "--check", "--bench", "BENCH", "--set", "now=1"], "write ROUTINE.KEY"),
         (["calibrate", "--all"], "give --bench FILE"),
         (["calibrate", "t.gian", "--bench", "BENCH"], 'did you mean "t.gain"?'),
         (["calibrate", "t.gain", "--bench", "nowhere.toml"], "no such file"),
         (["calibrate", "t.gain", "--bench", "BENCH", "--set", "gain=-1"], "greater than 0"),
         (["calibrate", "t.gain", "--bench", "BENCH", "--set", "gian=1"], "did you mean gain?"),
         (["calibrate", "--all", "--bench", "BENCH", "--set", "gain=1"], "write ROUTINE.KEY"),
-        (["calibrate", "t.gain", "--bench", "BENCH", "--set", "calibrations.accept=old"], '"stale" or "foreign"'),
+        (["calibrate", "t.gain", "--bench", "BENCH", "--set", "calibrations.accept=old"], '"stale", "foreign"'),
         (["calibrate", "t.gain", "--bench", "BENCH", "--set", "calibrations.accept=3"], '["stale", "foreign"]'),
         (["calibrate", "t.gain", "--bench", "BENCH", "--set", "calibrations.fodler=x"], "folder"),
         (["calibrations", "show", "12345"], "write 6 to 64 hexadecimal digits"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +16,10 @@ from pydantic import Field
 from labctl import registry
 from labctl.client import (
     Bench,
+    Calibration,
     CalibrationError,
     Check,
+    Condition,
     DeviceError,
     Finding,
     Measured,
@@ -43,6 +45,7 @@ t.around = made_up_routines:Around
 class GainParameters(Parameters):
     gain: float = Field(0.45, gt=0, description="what is found, e per count")
     wrong: str = Field("", description="dark: the light fails; check: the result is bad; kinds: of another kind")
+    now: float | None = Field(None, description="what a check sees; null: what was found")
 
 
 class Gain(Routine):
@@ -81,8 +84,21 @@ class Gain(Routine):
                 },
                 conditions={"mean": Measured(results["mean"], "counts")},
                 checks=(Check(name="residual", value=9.0 if bad else 0.3, unit="%", high=1.0),),
+                holds_while=(Condition(setting="camera.bit_depth", low=16, high=16),),
             )
         ]
+
+    def check(
+        self, bench: Bench, parameters: GainParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        if parameters.wrong == "dark":
+            raise CalibrationError("no light on the camera: is the beam blocked?")
+        then = in_force["gain"]
+        now = bench.camera.trigger().data.mean() * 0 + (parameters.now or parameters.gain)
+        allowed = 0.01 + 3 * float(then.uncertainty("gain"))
+        name = "no_gain" if parameters.wrong == "kinds" else "gain"
+        return {name: (Check(name="gain now, less then", value=now - then.number("gain"), unit="e", low=-allowed,
+                             high=allowed),)}  # fmt: skip
 
 
 class LineParameters(Parameters):

@@ -145,6 +145,9 @@ class PrbmParameters(_Section):
     path: Literal["auto", "reference"] = Field(
         "auto", description="reference: transform the whole pattern for every frame"
     )
+    elapsed: Seconds = Field(
+        0.0, ge=0, le=1e7, description="since the table was set up, at which a session in virtual time begins"
+    )
     noise: bool = Field(True, description="of photons, read-out and detectors; without it counts are still rounded")
     slm: SlmParameters = SlmParameters()
     source: SourceParameters = SourceParameters()
