@@ -6,13 +6,16 @@ read: their interference alone, 8 Re(A B*), is
     C(X) = C0 cos(k (X - X0)) [sin(k (X - X0) / 2) / (k (X - X0) / 2)]^2
 
 for halves that are evenly lit, k being 2 pi / (lambda f) times half the width of the strip. It is even about the zeroth
-order X0 for any symmetric illumination. Three such scans at three heights of the line give its row and its tilt.
+order X0 for any symmetric illumination. Three such scans at three heights of the line give its row and its tilt; the
+column is told at that row.
 
 At the slit then found, the middle macro-pixel takes the part of the output spin and N others of the inputs. The
 difference of contrasts for inputs at + and - is the unit of all intensities; their mean is what light that no sign
 reaches (dead area, front face, leakage of the dark pattern) adds to every local field:
 
     unit = [dI(v) - dI(-v)] / (8 N),   bias = [dI(v) + dI(-v)] / (8 unit),   dI = I(h = +1) - I(h = -1)
+
+both per band. The unit times bands times (N + 2)^2 is what Eq. 2 has for I0: an evenly lit strip with all spins at +1.
 """
 
 from __future__ import annotations
@@ -20,15 +23,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence as Many
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import curve_fit
 
 from calibration.exposure import metered_exposure_s
 from calibration.prbm_patterns import PRODUCT, dark_stripes, two_part_cycle
+from calibration.prbm_profile import Profile, fit_profile, interference, place_of_line, student
 from labctl.client import (
     ROI,
     Bench,
@@ -53,12 +56,12 @@ Oblique astigmatism tilts the wavefront from band to band, by 0.3 pixels at the 
 uneven spectrum weighs the two ends differently, by up to 30 %.
 """
 
-PANEL_RAD = 0.03
-"""The same by the phase between the halves: a look-up table that is off by 1 % from one part of the panel to another
-turns the mean of levels 0 and pi by so much (root of two times pi / 2 times 1 %, and a little for the wavefront)."""
+PANEL_RAD = 0.022
+"""The same by the phase between the halves: a look-up table that is off by 1 % rms from tile to tile of the panel turns
+the mean of levels 0 and pi by so much (root of two times pi / 2 times 1 %)."""
 
-WAVEFRONT_ROW_PX = 8.0
-"""The same across: the line is as high as the diffraction of one row, 900 pixels, and unevenly lit by 1 %."""
+CAMERA_LINEARITY = 0.004
+"""Standard uncertainty, relative, of a difference of signals: the camera's response bends and kinks (0.2 and 0.5 %)."""
 
 _WORST_FIT = 0.25
 """Share of the profile's power that the fit may leave."""
@@ -78,14 +81,6 @@ class PrbmWindowParameters(Parameters):
     repeats: int = Field(8, ge=2, le=1000, description="cycles of four patterns in a scan")
     lit: int = Field(20, ge=1, le=958, description="input spins lit when the unit is measured")
     cycles: int = Field(32, ge=4, le=1000, description="of four patterns, for unit and bias")
-
-
-class _Profile(NamedTuple):
-    """Interference C (columns,) per second and its standard error at camera columns."""
-
-    columns: NDArray[np.float64]
-    c: NDArray[np.float64]
-    error: NDArray[np.float64]
 
 
 class PrbmWindow(Routine):
@@ -114,9 +109,10 @@ class PrbmWindow(Routine):
             scan = look.profile(rows[step.index], coarse, p.scan_rows, p.repeats)
             step.save(row=rows[step.index], columns=scan.columns, interference=scan.c, error=scan.error)
             scans.append(scan)
-            fits.append(_fit(scan, look.plan_k))
-        place = _place(rows, fits, middle)
+            fits.append(fit_profile(scan, look.plan_k))
+        place = place_of_line(rows, scans, fits, middle, p.scan_rows)
         column, k = fits[rows.index(middle)][0][1], fits[rows.index(middle)][0][2]
+        column -= place["tilt"] * (place["row"] - middle)
         width = max(1, 2 * math.floor((SLIT_SHARE * math.pi / k + 1) / 2) - 1)
         signal = look.cycles(place["row_px"], round(column), width, p)
         return {
@@ -126,7 +122,7 @@ class PrbmWindow(Routine):
             "interference_error": [s.error for s in scans],
             "fits": [f[0] for f in fits],
             "column": column,
-            "column_error": fits[rows.index(middle)][1][1],
+            "column_error": math.hypot(fits[rows.index(middle)][1][1], place["tilt"] * place["row_error"]),
             "k": k,
             "slit_width": width,
             **place,
@@ -140,7 +136,7 @@ class PrbmWindow(Routine):
         lit = r["lit"]
         half_difference = 0.5 * (contrast[:, 0] - contrast[:, 1])
         half_sum = 0.5 * (contrast[:, 0] + contrast[:, 1])
-        n = math.sqrt(len(contrast))
+        n = math.sqrt(len(contrast)) / student(len(contrast) - 1)
         per_input = half_difference / (4.0 * lit * r["bands"] * r["exposure_s"])
         unit, unit_error = float(per_input.mean()), float(per_input.std(ddof=1)) / n
         if not unit > 5 * unit_error:
@@ -149,9 +145,13 @@ class PrbmWindow(Routine):
                 f"standard error of {unit_error:.2g}: is light of another source on the camera, or the strip not lit?"
             )
         scale = 4.0 * unit * r["bands"] * r["exposure_s"]
-        bias, bias_error = float(half_sum.mean()) / scale, float(half_sum.std(ddof=1)) / scale / n
+        bias = float(half_sum.mean()) / scale
+        # What moves unit and bias together, the source, drops out of their quotient.
+        rest = half_sum - half_difference * float(half_sum.mean() / half_difference.mean())
+        bias_error = math.hypot(float(rest.std(ddof=1)) / scale / n, CAMERA_LINEARITY * (abs(bias) + lit / 2))
+        unit_error = math.hypot(unit_error, CAMERA_LINEARITY * unit)
         left = [
-            float(((c - _model(x, *f)) ** 2).sum() / (c**2).sum())
+            float(((c - interference(x, *f)) ** 2).sum() / (c**2).sum())
             for x, c, f in zip(r["columns"], r["interference"], r["fits"], strict=True)
         ]
         _draw(record, r)
@@ -172,6 +172,9 @@ class PrbmWindow(Routine):
                     "bias": Measured(bias, "1", bias_error),
                 },
                 conditions={
+                    "time": Measured(r["time_s"], "s"),
+                    "slit_row": Measured(r["slit_row"], "px"),
+                    "slit_column": Measured(r["slit_column"], "px"),
                     "spins": Measured(p.N),
                     "pixels_per_spin": Measured(p.pixels_per_spin, "px"),
                     "exposure": Measured(r["exposure_s"], "s"),
@@ -249,26 +252,41 @@ class _Look:
             )
         return best[1]
 
-    def profile(self, row: int, column: float, rows: int, repeats: int) -> _Profile:
+    def profile(self, row: int, column: float, rows: int, repeats: int) -> Profile:
         """Interference of the halves in a piece of columns around one."""
         p, camera = self._p, self._bench.camera
         first = min(max(round(column) - p.piece // 2, 0), int(camera.columns) - p.piece)
         region = ROI(row=row - rows // 2, column=first, rows=rows, columns=p.piece)
         exposure_s = self._meter(two_part_cycle(self._panel, *self._halves, 1), region)
         many = two_part_cycle(self._panel, *self._halves, repeats)
+        began_s = self._bench.time_s()
         windows = [ROI(row=0, column=c, rows=rows, columns=1) for c in range(p.piece)]
         signal = self._play(many, windows).reshape(repeats, 4, p.piece)
         c = np.einsum("rfc,f->rc", signal, PRODUCT) / exposure_s
-        error = c.std(axis=0, ddof=1) / math.sqrt(repeats)
+        mean = c.mean(axis=0)
+        # The source's power scales a whole profile and moves nothing in it.
+        common = c @ mean / max(float(mean @ mean), 1e-300)
+        rest = c - np.outer(common, mean)
         # Few repeats know their own scatter badly; neighbouring columns have the same.
-        return _Profile(first + np.arange(float(p.piece)), c.mean(axis=0), np.full(p.piece, np.sqrt((error**2).mean())))
+        scatter = math.sqrt(float((rest**2).sum()) / ((repeats - 1) * max(p.piece - 1, 1)))
+        return Profile(
+            first + np.arange(float(p.piece)),
+            mean,
+            np.full(p.piece, scatter / math.sqrt(repeats)),
+            float(common.std(ddof=1)) / math.sqrt(repeats),
+            (began_s + self._bench.time_s()) / 2,
+        )
 
     def cycles(self, row: float, column: int, width: int, p: PrbmWindowParameters) -> dict[str, Any]:
         """Signal (cycles, v = + or -, h = + or -) of the slit."""
         region = ROI(row=round(row) - p.slit // 2, column=column - width // 2, rows=p.slit, columns=width)
         exposure_s = self._meter(two_part_cycle(self._panel, *self._spins, 1), region)
+        began_s = self._bench.time_s()
         signal = self._play(two_part_cycle(self._panel, *self._spins, p.cycles), []).sum(axis=1)
         return {
+            "time_s": (began_s + self._bench.time_s()) / 2,
+            "slit_row": region.row,
+            "slit_column": region.column,
             "signal": signal.reshape(p.cycles, 2, 2),
             "exposure_s": exposure_s,
             "bands": self._all_bands,
@@ -298,60 +316,6 @@ class _Look:
         return np.asarray(result.signal, np.float64)
 
 
-def _model(x: Any, c0: float, x0: float, k: float) -> Any:
-    """Interference of two evenly lit halves."""
-    u = k * (np.asarray(x) - x0)
-    return c0 * np.cos(u) * np.sinc(u / (2 * math.pi)) ** 2
-
-
-def _fit(scan: _Profile, plan_k: float) -> tuple[list[float], list[float]]:
-    """Parameters of `_model` and their standard errors, scaled up where the profile scatters more than it should."""
-    peak = int(np.argmax(scan.c))
-    start = [float(scan.c[peak]), float(scan.columns[peak]), plan_k]
-    # Where the model is trusted: the main lobe. The side lobes are those of the illumination's edges.
-    near = np.abs(scan.columns - start[1]) < 2.2 / plan_k
-    if np.count_nonzero(near) < 4:
-        near = np.abs(scan.columns - start[1]) < 3
-    try:
-        fit, covariance = curve_fit(
-            _model, scan.columns[near], scan.c[near], start, sigma=scan.error[near], absolute_sigma=True
-        )
-    except RuntimeError:
-        raise CalibrationError(
-            "the zeroth order's profile has not the shape of two interfering halves: is the SLM's image sharp on the "
-            "grating, and the lens of the bench the plan's?"
-        ) from None
-    left = (scan.c[near] - _model(scan.columns[near], *fit)) / scan.error[near]
-    stretch = math.sqrt(max(1.0, float((left**2).sum()) / max(len(left) - 3, 1)))
-    return [float(v) for v in fit], [float(e) for e in stretch * np.sqrt(np.diag(covariance))]
-
-
-def _place(rows: list[int], fits: list[tuple[list[float], list[float]]], middle: int) -> dict[str, float]:
-    """Row of the line's brightest point and its tilt, from fits at three heights; the plan's row with fewer."""
-    if len(rows) < 3:
-        return {"row": float(middle), "row_px": float(middle), "row_error": 30.0, "tilt": 0.0, "tilt_error": 0.02}
-    c = np.array([f[0][0] for f in fits])
-    relative = np.array([f[1][0] for f in fits]) / np.abs(c)
-    height = float(rows[1] - rows[0])
-    if (c <= 0).any():
-        raise CalibrationError("the zeroth order is seen at one height of the camera only: is something in the beam?")
-    log = np.log(c)
-    slope, bend = (log[2] - log[0]) / (2 * height), (log[2] - 2 * log[1] + log[0]) / height**2
-    if bend >= 0:
-        raise CalibrationError("the zeroth order's line is no brighter in its middle: is something in the beam?")
-    row = middle - slope / bend
-    error = math.hypot(math.hypot(relative[0], relative[2]) / (2 * height) / -bend, WAVEFRONT_ROW_PX)
-    shift, errors = fits[2][0][1] - fits[0][0][1], math.hypot(fits[2][1][1], fits[0][1][1])
-    inside = min(max(row, middle - 60.0), middle + 60.0)
-    return {
-        "row": row,
-        "row_px": inside,
-        "row_error": error,
-        "tilt": -shift / (2 * height),
-        "tilt_error": math.hypot(errors, WAVEFRONT_PX) / (2 * height),
-    }
-
-
 def _draw(record: Recorder, r: dict[str, Any]) -> None:
     from matplotlib.figure import Figure as Drawing
 
@@ -360,7 +324,7 @@ def _draw(record: Recorder, r: dict[str, Any]) -> None:
     for row, x, c, f in zip(r["rows"], r["columns"], r["interference"], r["fits"], strict=True):
         line = left.plot(x, c, ".", label=f"row {row}")[0]
         fine = np.linspace(x[0], x[-1], 300)
-        left.plot(fine, _model(fine, *f), color=line.get_color(), linewidth=1)
+        left.plot(fine, interference(fine, *f), color=line.get_color(), linewidth=1)
     left.axvline(r["column"], color="0.6", linewidth=1)
     left.set(xlabel="camera column", ylabel="interference of the halves (counts/s)")
     left.set_title(f"zeroth order at column {r['column']:.2f}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from interval_coverage import SOAK_TABLES, Quantity, Table, measured_on_hidden_tables
 from prbm_small import BENCH, SMALL
+from prbm_truth import macro_pixel
 
 from labctl.client import CalibrationError
 from labctl.experiments.calibrate import calibrate
@@ -16,15 +17,22 @@ SHORT = {
     "N": 18, "reach": 6, "piece": 13, "scan_rows": 1, "slit": 1, "repeats": 3, "scan_bands": 2, "lit": 6, "cycles": 4,
 }  # fmt: skip
 NAME = "prbm-window"
+POWER = 0.4
+"""Set-point of the source in the bench file."""
 
 
 def _compare(table: Table) -> list[Quantity]:
     found, hidden = table.found[NAME], table.hidden.geometry
     camera = table.parameters.camera
+    true_light = macro_pixel(table.parameters, POWER, found, SHORT["lit"])
+    i0 = true_light.unit_counts_per_s * table.parameters.optics.bands * (SHORT["N"] + 2) ** 2
     true = {
         "column": camera.axis_column + hidden.shift_px[1],
         "row": camera.axis_row + hidden.shift_px[0],
         "tilt": hidden.rotation_rad,
+        "unit_counts_per_s": true_light.unit_counts_per_s,
+        "i0_counts_per_s": i0,
+        "bias": true_light.bias,
     }
     return [Quantity(name, found.number(name), float(found.uncertainty(name)), value) for name, value in true.items()]
 
