@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +11,21 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration import power_fit
+from calibration.checks import power as power_check
 from calibration.lighting import light, limits, most_power, must_emit, set_power
-from labctl.client import Bench, CalibrationError, Check, Finding, Measured, Parameters, Reading, Recorder, Routine
+from labctl.client import (
+    Bench,
+    Calibration,
+    CalibrationError,
+    Check,
+    Condition,
+    Finding,
+    Measured,
+    Parameters,
+    Reading,
+    Recorder,
+    Routine,
+)
 
 LEAST_POINTS = 6
 """Of the sweep: four coefficients of the curve, and something left to judge them by."""
@@ -37,6 +50,7 @@ class LaserPowerParameters(Parameters):
     meter_step: float = Field(
         0.002, ge=0, lt=0.1, description="by which a meter's reading jumps between its ranges, relative (0.2 %, PM100D)"
     )
+    check_allowed: float = Field(0.01, gt=0, lt=1, description="relative change of the power that a check lets pass")
     scale_uncertainty: float = Field(
         0.0, ge=0, lt=1, description="relative, of tap_share and the meter's calibration; common to all powers"
     )
@@ -82,6 +96,7 @@ class LaserPower(Routine):
             tap.integration_s = before_s
         record.save("trace_w", trace_w)
         return {
+            "pulse_picker": int(bench.source.pulse_picker),
             "readings": readings,
             "dark_w": float(dark_w.mean()),
             "trace_w": trace_w,
@@ -89,6 +104,39 @@ class LaserPower(Routine):
             "noise_integration_s": noise_s,
             "integration_s": integration_s,
         }
+
+    def check(
+        self, bench: Bench, parameters: LaserPowerParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        """Power at two set-points of the curve."""
+        p, tap, curve = parameters, bench.power_tap, in_force.get("power_curve")
+        if curve is None:
+            return {}
+        before_s = float(tap.integration_s)
+        share = curve.conditions["tap_share"].number
+        readings = []
+        try:
+            tap.integration_s = _within(
+                curve.conditions["integration"].number, limits(bench, "power_tap", "integration_s")
+            )
+            bench.source.emission = False
+            dark_w = np.array([_read(tap).power_w for _ in range(2)])
+            set_points = power_check.set_points(curve, most_power(bench))
+            with light(bench, set_points[-1]):
+                _must_see(tap, dark_w)
+                for step in record.steps(len(set_points), "set-points"):
+                    set_power(bench, set_points[step.index])
+                    if p.settle_s > 0:
+                        _wait(tap, p.settle_s, float(tap.integration_s))
+                    reading = _read(tap)
+                    power_w = (reading.power_w - float(dark_w.mean())) / share
+                    step.save(set_point=set_points[step.index], power_w=power_w)
+                    readings.append((set_points[step.index], power_w, reading.standard_power_w / share))
+        finally:
+            tap.integration_s = before_s
+        stability = in_force.get("power_stability")
+        checks = power_check.compare(curve, stability, readings, bench.time_s(), p.check_allowed)
+        return {"power_curve": checks}
 
     def _watch_and_sweep(
         self,
@@ -142,6 +190,7 @@ class LaserPower(Routine):
         grid = np.unique(np.round(swept[:, 1], 6))
         emitted, scattered = curve.at(grid)
         emitted_error = np.hypot(scattered, p.meter_step / 2 * emitted)
+        picker = results["pulse_picker"]
         residual = powers / curve.at(swept[:, 1])[0] - 1
         power_fit.draw(record.picture("power"), curve, swept[:, 1], powers, error, stability, steady)
         conditions = {
@@ -165,6 +214,7 @@ class LaserPower(Routine):
                     Check(name="least step of the curve, W", value=float(np.diff(emitted).min()), unit="W", low=0.0),
                     Check(name="scatter about the curve, in its standard errors", value=curve.chi, high=4.0),
                 ),
+                holds_while=(Condition(setting="source.pulse_picker", low=picker, high=picker),),
             ),
             Finding(
                 kind="power_stability",

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 DEGREE = 6
 """Of the polynomial in the level: a look-up table bends slowly. One more would follow noise."""
 
-_FACTORS = 7
+FACTORS = 7
 """Of the sum, found by linear least squares for each trial of phi."""
 
 
@@ -58,13 +58,7 @@ def fit_phase(high: NDArray[np.integer], low: NDArray[np.integer], intensity: Ar
 
     def model(p: Array) -> tuple[Array, Array]:
         phase = _polynomial(p[:DEGREE], every)
-        a, b = phase[high], phase[low]
-        waves = (np.cos(a - b), np.sin(a - b), np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.ones(len(a)))
-        moved = (a - b, a - b, a, a, b, b, 0 * a)  # flicker is proportional to phase, and takes from what interferes
-        washed = np.exp(-0.5 * p[DEGREE + 1] * np.stack(moved, axis=1) ** 2)
-        terms = np.stack(waves, axis=1) * washed * (1 + p[DEGREE] * time)[:, None]
-        factors = np.linalg.lstsq(terms, measured)[0]
-        return terms @ factors, factors
+        return light_of_phases(phase[high], phase[low], 1 + p[DEGREE] * time, p[DEGREE + 1], measured)
 
     start = np.zeros(DEGREE + 2)
     start[0] = 2 * math.pi
@@ -72,7 +66,7 @@ def fit_phase(high: NDArray[np.integer], low: NDArray[np.integer], intensity: Ar
     found = least_squares(lambda p: model(p)[0] - measured, start, loss="soft_l1", f_scale=0.02, x_scale="jac")
     fitted, factors = model(found.x)
     residuals = fitted - measured
-    spread = math.sqrt(float((residuals**2).sum()) / max(len(measured) - len(start) - _FACTORS, 1))
+    spread = math.sqrt(float((residuals**2).sum()) / max(len(measured) - len(start) - FACTORS, 1))
     if spread > 0.1 or math.hypot(factors[0], factors[1]) < 0.05:
         raise CalibrationError(
             f"the first order follows no phase of the gray levels (residuals of {spread:.2g} of the brightest): the "
@@ -83,6 +77,19 @@ def fit_phase(high: NDArray[np.integer], low: NDArray[np.integer], intensity: Ar
     error = np.sqrt(np.maximum(np.einsum("li,ij,lj->l", basis, covariance, basis), 0.0))
     at = fitted * scale + intensity.min()
     return PhaseFit(_polynomial(found.x[:DEGREE], every), error, residuals, scale, at)
+
+
+def light_of_phases(a: Array, b: Array, power: Array, flicker: float, measured: Array) -> tuple[Array, Array]:
+    """The sum (patterns,) for phases a and b of the two levels, with the `FACTORS` that come nearest to ``measured``.
+
+    power: (patterns,) of the light, relative. flicker: mean square of the phase's, relative to the phase.
+    """
+    waves = (np.cos(a - b), np.sin(a - b), np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.ones(len(a)))
+    moved = (a - b, a - b, a, a, b, b, 0 * a)  # flicker is proportional to phase, and takes from what interferes
+    washed = np.exp(-0.5 * flicker * np.stack(moved, axis=1) ** 2)
+    terms = np.stack(waves, axis=1) * washed * power[:, None]
+    factors = np.linalg.lstsq(terms, measured)[0]
+    return np.asarray(terms @ factors, np.float64), np.asarray(factors, np.float64)
 
 
 def level_pairs(levels: int, steps: int, references: int) -> NDArray[np.int64]:

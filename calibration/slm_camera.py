@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,8 +23,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import curve_fit
 
+from calibration.checks import lines as lines_check
 from calibration.exposure import metered_exposure_s
-from labctl.client import ROI, Bench, CalibrationError, Check, Finding, Measured, Parameters, Recorder, Routine
+from labctl.client import (
+    ROI,
+    Bench,
+    Calibration,
+    CalibrationError,
+    Check,
+    Finding,
+    Measured,
+    Parameters,
+    Recorder,
+    Routine,
+)
 
 Array = NDArray[np.float64]
 
@@ -58,6 +70,7 @@ class SlmCameraParameters(Parameters):
     scale_limit: float = Field(0.05, gt=0, le=0.5, description="a scale further from 1 is another lens")
     rotation_limit_rad: float = Field(0.1, gt=0, le=0.7)
     residual_limit_px: float = Field(0.2, gt=0, description="rms, of lines that were not fitted")
+    check_allowed_px: float = Field(0.2, gt=0, description="by which lines may move and the map still holds")
 
 
 class SlmCamera(Routine):
@@ -126,6 +139,23 @@ class SlmCamera(Routine):
             "wavelength_error": math.hypot(0.1 * p.bandwidth_nm, plan.wavelength_per_band) / middle_nm,
             "origin": [plan.zeroth_order.row, plan.zeroth_order.column],
         }
+
+    def check(
+        self, bench: Bench, parameters: SlmCameraParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        """Lines of one period, of both signs, at the outermost heights."""
+        p = parameters
+        few = p.model_copy(
+            update={"periods": p.verified[:1], "verified": (), "heights_px": (min(p.heights_px), max(p.heights_px))}
+        )
+        r = self.run(bench, few, record)
+        place, error = np.array(
+            [
+                line_centre(c.astype(np.float64), f, r["width_px"])
+                for c, f in zip(r["columns"], r["profiles"], strict=True)
+            ]
+        ).T
+        return {"slm-camera": lines_check.compare(in_force["slm-camera"], r, place, error, p.check_allowed_px)}
 
     def findings(self, results: dict[str, Any], parameters: SlmCameraParameters, record: Recorder) -> Sequence[Finding]:
         """Places of the lines, the fit of those that are fitted, and what the others leave."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -12,9 +12,21 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from calibration.checks import phase as phase_check
 from calibration.exposure import metered_exposure_s
 from calibration.phase_fit import PhaseFit, fit_phase, level_pairs, one_turn
-from labctl.client import ROI, Bench, CalibrationError, Check, Finding, Measured, Parameters, Recorder, Routine
+from labctl.client import (
+    ROI,
+    Bench,
+    Calibration,
+    CalibrationError,
+    Check,
+    Finding,
+    Measured,
+    Parameters,
+    Recorder,
+    Routine,
+)
 
 WITHIN_CELL = 5e-4
 """Standard uncertainty of a cell's wavelength, relative, and so of its phase: where its light falls within its rows is
@@ -38,6 +50,9 @@ class SlmPhaseParameters(Parameters):
     window_columns: int = Field(3, ge=1, le=51)
     power_fraction: float = Field(0.01, gt=0, le=1, description="low, for long exposures: flicker then averages out")
     row_table: int = Field(36, ge=1, le=4320, description="rows of a band of the table; the wavelength falls in it")
+    check_steps: int = Field(11, ge=8, le=256, description="gray levels that a check looks at, in each of its cells")
+    check_cells: int = Field(4, ge=1, le=4096)
+    check_allowed_rad: float = Field(0.03, gt=0, description="by which the phase of the last level may change")
 
 
 class SlmPhase(Routine):
@@ -56,7 +71,24 @@ class SlmPhase(Routine):
 
     def run(self, bench: Bench, parameters: SlmPhaseParameters, record: Recorder) -> dict[str, Any]:
         """Intensities (cells, patterns), in the order taken."""
-        p, slm, camera = parameters, bench.slm, bench.camera
+        return self.measure(bench, parameters, record)
+
+    def check(
+        self, bench: Bench, parameters: SlmPhaseParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        """A few gratings in a few cells: by how much has the phase of each grown?"""
+        few = parameters.model_copy(update={"steps": parameters.check_steps, "references": 2})
+        r = self.measure(bench, few, record, parameters.check_cells)
+        found = phase_check.compare(
+            in_force["phase_table"], r["cells"], r["pairs"], r["light"], parameters.check_allowed_rad
+        )
+        return {"phase_table": found}
+
+    def measure(
+        self, bench: Bench, p: SlmPhaseParameters, record: Recorder, most_cells: int | None = None
+    ) -> dict[str, Any]:
+        """`run`, of all cells or of so many at most, spread over the panel."""
+        slm, camera = bench.slm, bench.camera
         plan: Any = bench.alignment("prbm")
         if slm.levels == 0:
             raise CalibrationError("slm-phase: the panel is continuous and has no gray levels; it needs no phase table")
@@ -72,6 +104,8 @@ class SlmPhase(Routine):
         ]
         if not cells:
             raise CalibrationError("slm-phase: no cell has light by [alignment.prbm]; choose fewer row_cells")
+        if most_cells is not None and most_cells < len(cells):
+            cells = [cells[k] for k in np.unique(np.linspace(0, len(cells) - 1, most_cells).round().astype(int))]
         pairs = level_pairs(slm.levels, p.steps, p.references)
         dtype = np.uint8 if slm.levels <= 256 else np.uint16
         slm.write_gray(np.zeros((rows, columns), dtype))

@@ -13,15 +13,16 @@ Fringing fields are not accounted for: they reach from row to row where two of (
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from calibration.checks import rows as rows_check
 from calibration.slm_phase import FirstOrder, SlmPhaseParameters
-from labctl.client import Bench, CalibrationError, Check, Finding, Measured, Recorder, Routine
+from labctl.client import Bench, Calibration, CalibrationError, Check, Finding, Measured, Recorder, Routine
 
 ROW_ERROR = 0.04
 """Standard uncertainty of a band's centre from its rows: amplitude is even within a row, the spot is not."""
@@ -38,6 +39,8 @@ class SpectralRowsParameters(SlmPhaseParameters):
     reach_rows: int = Field(9, ge=2, le=100, description="rows looked at either way of where the plan has the band")
     overlaps: int = Field(5, ge=1, le=100, description="pairs of neighbouring bands, over the spectrum")
     repeats: int = Field(4, ge=2, le=1000, description="of each pair")
+    check_allowed_px: float = Field(0.2, gt=0, description="by which rows may move and the calibration still holds")
+    check_allowed_power: float = Field(0.02, gt=0, description="by which the power of a band may change among all")
 
 
 class SpectralRows(Routine):
@@ -52,13 +55,32 @@ class SpectralRows(Routine):
 
     def run(self, bench: Bench, parameters: SpectralRowsParameters, record: Recorder) -> dict[str, Any]:
         """Light of each row in each band, and of pairs of bands."""
-        p, slm, camera, source = parameters, bench.slm, bench.camera, bench.source
+        plan: Any = bench.alignment("prbm")
+        span = plan.bands * plan.wavelength_per_band
+        centres = plan.wavelength_first + span * (np.arange(parameters.probes) + 0.5) / parameters.probes
+        pairs = np.unique(np.linspace(0, plan.bands - 2, parameters.overlaps).round().astype(int))
+        return self.measure(bench, parameters, record, centres, pairs)
+
+    def check(
+        self, bench: Bench, parameters: SpectralRowsParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        """Rows and power of the outermost bands."""
+        p, then = parameters, in_force["spectral-rows"]
+        ends_m = then["wavelength_m"][[0, -1]]
+        r = self.measure(bench, p, record, ends_m * 1e9, np.empty(0, np.int64))
+        row, power = centres_and_power(r)
+        checks = rows_check.compare(then, ends_m, row, power * ends_m**2, p.check_allowed_px, p.check_allowed_power)
+        return {"spectral-rows": checks}
+
+    def measure(
+        self, bench: Bench, p: SpectralRowsParameters, record: Recorder, centres: Any, pairs: Any
+    ) -> dict[str, Any]:
+        """`run`, at these wavelengths (nm) and for the pairs of bands that begin with these."""
+        slm, camera, source = bench.slm, bench.camera, bench.source
         plan: Any = bench.alignment("prbm")
         window = FirstOrder(camera, p, plan, slm.pixel_pitch_m)
         window.measure_dark()
         per_row = plan.wavelength_per_band / plan.rows_per_band
-        span = plan.bands * plan.wavelength_per_band
-        centres = plan.wavelength_first + span * (np.arange(p.probes) + 0.5) / p.probes
         coarse = math.pi * (np.arange(slm.columns) % p.period < p.period // 2)
         fine = math.pi * (np.arange(slm.columns) % (p.period // 2) < p.period // 4)
         slm.write(np.tile(fine, (slm.rows, 1)))
@@ -87,7 +109,7 @@ class SpectralRows(Routine):
         source.emission = True
         middle_m = float(centres[len(centres) // 2]) * 1e-9
         looked, profiles = [], []
-        for step in record.steps(p.probes, "bands"):
+        for step in record.steps(len(centres), "bands"):
             nm = float(centres[step.index])
             source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9
             source.wavelength_max_m = (nm + p.probe_nm / 2) * 1e-9
@@ -100,7 +122,6 @@ class SpectralRows(Routine):
             profiles.append(np.array([light([r], [1]) for r in rows]))
             step.note(f"{nm:.2f} nm")
         source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9
-        pairs = np.unique(np.linspace(0, plan.bands - 2, p.overlaps).round().astype(int))
         overlaps = np.zeros((len(pairs), p.repeats))
         for k, j in enumerate(pairs):
             n = plan.rows_per_band
@@ -125,19 +146,8 @@ class SpectralRows(Routine):
     ) -> Sequence[Finding]:
         """Centres, a line through them, powers and overlaps."""
         r = results
-        centre, power = np.zeros(len(r["rows"])), np.zeros(len(r["rows"]))
-        for k, (rows, profile) in enumerate(zip(r["rows"], r["profiles"], strict=True)):
-            power[k] = profile.sum()
-            centre[k] = float(((rows + 0.5) * profile).sum() / power[k])
-            edge = max(abs(profile[0]), abs(profile[-1])) / profile.max()
-            if power[k] <= 0 or edge > 0.2:
-                raise CalibrationError(
-                    f"light of {r['wavelength_nm'][k]:.2f} nm is not on rows {rows[0]} to {rows[-1]}, where [alignment."
-                    "prbm] has it: mend first_row, or raise reach_rows; or the SLM does not show its patterns"
-                )
+        centre, power = centres_and_power(r)
         nm = r["wavelength_nm"]
-        # Where power rises within a probe, its light lies off the probe's middle by slope x width^2 / 12.
-        centre -= np.gradient(np.log(power), centre) * r["probe_rows"] ** 2 / 12
         middle = float(nm.mean())
         slope, at_middle = np.polyfit(nm - middle, centre, 1)
         residuals = centre - at_middle - slope * (nm - middle)
@@ -168,6 +178,26 @@ class SpectralRows(Routine):
                 ),
             )
         ]
+
+
+def centres_and_power(r: dict[str, Any]) -> tuple[Any, Any]:
+    """Row on which each band's light is centred, and that light, both (bands,), from what was measured.
+
+    Raises CalibrationError if a band's light is not among the rows that were looked at.
+    """
+    centre, power = np.zeros(len(r["rows"])), np.zeros(len(r["rows"]))
+    for k, (rows, profile) in enumerate(zip(r["rows"], r["profiles"], strict=True)):
+        power[k] = profile.sum()
+        centre[k] = float(((rows + 0.5) * profile).sum() / power[k])
+        edge = max(abs(profile[0]), abs(profile[-1])) / profile.max()
+        if power[k] <= 0 or edge > 0.2:
+            raise CalibrationError(
+                f"light of {r['wavelength_nm'][k]:.2f} nm is not on rows {rows[0]} to {rows[-1]}, where [alignment."
+                "prbm] has it: mend first_row, or raise reach_rows; or the SLM does not show its patterns"
+            )
+    # Where power rises within a probe, its light lies off the probe's middle by slope x width^2 / 12.
+    centre -= np.gradient(np.log(power), centre) * r["probe_rows"] ** 2 / 12
+    return centre, power
 
 
 def _draw(record: Recorder, r: dict[str, Any], centre: Any, residuals: Any) -> None:
