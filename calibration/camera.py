@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.camera_findings import Series, findings, quiet, within
+from calibration.checks import sensor as sensor_check
 from calibration.flat_light import chirp, metered, middle_region
 from calibration.lighting import light, limits, must_emit
 from calibration.pixel_sums import PixelSums
-from labctl.client import ROI, Bench, CalibrationError, Finding, Parameters, Recorder, Routine
+from labctl.client import ROI, Bench, Calibration, CalibrationError, Check, Finding, Parameters, Recorder, Routine
 
 LEAST_FRAMES, LEAST_PAIRS, LEAST_LEVELS = 16, 2, 8
 FILL = 0.75
 """Of full scale at the highest level of the series."""
+
+CHECK_FILL = 0.03
+"""The same of a check: below where amplifiers switch, and where a response that bends is straight to 1e-4."""
 
 
 class CameraParameters(Parameters):
@@ -40,6 +44,8 @@ class CameraParameters(Parameters):
     power: float = Field(0.05, gt=0, le=1, description="set-point of the source to begin with")
     full_exposure_s: float = Field(20e-3, gt=0, le=10, description="of the highest level, at least; power follows")
     spread: float = Field(0.25, gt=0, le=1, description="of the light, relative to the first order's width")
+    check_frames: int = Field(16, ge=8, le=1000, description="without light, by which a check sees offset and noise")
+    check_pairs: int = Field(8, ge=2, le=1000, description="of frames of weak light, by which it sees the gain")
     switch_e: float | None = Field(1500.0, gt=0, description="electrons where the amplifiers switch; null: one only")
 
 
@@ -99,8 +105,32 @@ class Camera(Routine):
             full_scale=float(camera.full_scale_counts),
             nominal_gain=float(camera.electrons_per_count),
             switch_e=p.switch_e,
+            bit_depth=int(camera.bit_depth),
         )
         return {"series": series}
+
+    def check(
+        self, bench: Bench, parameters: CameraParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        """Mean offset and read noise from dark frames, gain from pairs of frames of weak even light."""
+        p, camera = parameters, bench.camera
+        if "dark" not in in_force:
+            return {}
+        dark, transfer = in_force["dark"], in_force.get("photon_transfer")
+        bench.source.emission = False
+        where, here = sensor_check.region(dark)
+        now = sensor_check.take_dark(camera, where, p.dark_exposure_s, p.check_frames)
+        found = {"dark": sensor_check.of_dark(dark, now, here, float(camera.exposure_s))}
+        if transfer is not None:
+            with light(bench, p.power):
+                self._show(bench.slm, p, p.flat_patterns // 2)
+                metered(bench, float(np.median(now.mean)), CHECK_FILL, p.full_exposure_s / 10)
+                frames = [camera.trigger().data.astype(np.float64) for _ in range(2 * p.check_pairs)]
+            pairs = list(zip(frames[::2], frames[1::2], strict=True))
+            record.save("check_means", np.array([f.mean() for f in frames]))
+            gain = sensor_check.of_gain(transfer, pairs, now, quiet(now))
+            found["photon_transfer"] = (sensor_check.of_noise(transfer, now), gain)
+        return found
 
     def _show(self, slm: Any, p: CameraParameters, number: int) -> None:
         slm.write(chirp(slm.rows, slm.columns, p.spread, number, p.flat_patterns))

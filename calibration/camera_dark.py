@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from labctl.client import ROI, Bench, CalibrationError, Check, Finding, Measured, Parameters, Recorder, Routine
+from calibration.checks import sensor as sensor_check
+from labctl.client import (
+    ROI,
+    Bench,
+    Calibration,
+    CalibrationError,
+    Check,
+    Finding,
+    Measured,
+    Parameters,
+    Recorder,
+    Routine,
+)
 
 CONVERTER_VARIANCE = 1 / 12
 """Of the rounding to whole counts (EMVA 1288, Eq. 12)."""
@@ -23,6 +35,7 @@ class CameraDarkParameters(Parameters):
     columns: int | None = Field(128, ge=1)
     exposure_s: float = Field(1e-3, gt=0, le=30)
     long_exposure_s: float = Field(0.5, gt=0, le=30, description="by which the dark current shows; 10 times the other")
+    check_frames: int = Field(8, ge=2, le=1000, description="of the short exposure, by which a check sees the offset")
 
     @model_validator(mode="after")
     def _long_enough(self) -> CameraDarkParameters:
@@ -85,6 +98,15 @@ class CameraDark(Routine):
             "squares": squares,
             "gain_e": float(camera.electrons_per_count),
         }
+
+    def check(
+        self, bench: Bench, parameters: CameraDarkParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        """The mean offset, from a few short frames."""
+        dark, camera = in_force["dark"], bench.camera
+        where, here = sensor_check.region(dark)
+        now = sensor_check.take_dark(camera, where, parameters.exposure_s, parameters.check_frames)
+        return {"dark": sensor_check.of_dark(dark, now, here, float(camera.exposure_s))}
 
     def findings(
         self, results: dict[str, Any], parameters: CameraDarkParameters, record: Recorder

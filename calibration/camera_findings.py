@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from calibration import flat_field, photon_transfer
 from calibration.panels import panels
 from calibration.photon_transfer import ROUNDING, Levels, PhotonTransfer
 from calibration.pixel_sums import PixelSums, blinking, hot
-from labctl.client import ROI, Check, Finding, Measured
+from labctl.client import ROI, Check, Condition, Finding, Measured
 
 Map = NDArray[np.float64]
 
@@ -46,6 +46,7 @@ class Series:
     full_scale: float
     nominal_gain: float
     switch_e: float | None
+    bit_depth: int
 
     @property
     def here(self) -> tuple[slice, slice]:
@@ -76,12 +77,18 @@ def findings(s: Series, photon_picture: Path, pixel_picture: Path) -> list[Findi
     gain = transfer.value("electrons_per_count")
     flat = flat_field.response([half - s.short.mean[s.here] for half in s.halves], good[s.here])
     _draw_pixels(pixel_picture, s, noise_counts * gain, flat.response, good)
-    return [
+    # Another read-out mode has another converter, or another nominal gain, and is another camera.
+    mode = (
+        Condition(setting="camera.bit_depth", low=s.bit_depth, high=s.bit_depth),
+        Condition(setting="camera.electrons_per_count", low=0.99 * s.nominal_gain, high=1.01 * s.nominal_gain),
+    )
+    found = [
         _dark(s, good, transfer),
         _flat(s, flat),
         _pixels(s, good, blinks, HOT_NOISES * median_counts, gain),
         _photon_transfer(s, noise_counts[good] * gain, transfer),
     ]
+    return [replace(finding, holds_while=mode) for finding in found]
 
 
 def quiet(dark: PixelSums) -> NDArray[np.bool_]:
