@@ -73,10 +73,12 @@ def fit_phase(high: NDArray[np.integer], low: NDArray[np.integer], intensity: Ar
             "SLM is stuck, is another display, or its levels do not span a turn; or another light falls on the camera"
         )
     basis = every[:, None] ** np.arange(1, DEGREE + 1)
-    covariance = np.linalg.pinv(found.jac.T @ found.jac)[:DEGREE, :DEGREE] * spread**2
+    phase = _polynomial(found.x[:DEGREE], every)
+    terms = _terms(phase[high], phase[low], 1 + found.x[DEGREE] * time, found.x[DEGREE + 1])
+    covariance = _jackknife_covariance(found.jac, terms, residuals)[:DEGREE, :DEGREE]
     error = np.sqrt(np.maximum(np.einsum("li,ij,lj->l", basis, covariance, basis), 0.0))
     at = fitted * scale + intensity.min()
-    return PhaseFit(_polynomial(found.x[:DEGREE], every), error, residuals, scale, at)
+    return PhaseFit(phase, error, residuals, scale, at)
 
 
 def light_of_phases(a: Array, b: Array, power: Array, flicker: float, measured: Array) -> tuple[Array, Array]:
@@ -84,12 +86,33 @@ def light_of_phases(a: Array, b: Array, power: Array, flicker: float, measured: 
 
     power: (patterns,) of the light, relative. flicker: mean square of the phase's, relative to the phase.
     """
+    terms = _terms(a, b, power, flicker)
+    factors = np.linalg.lstsq(terms, measured)[0]
+    return np.asarray(terms @ factors, np.float64), np.asarray(factors, np.float64)
+
+
+def _terms(a: Array, b: Array, power: Array, flicker: float) -> Array:
+    """(patterns, FACTORS); see `light_of_phases`."""
     waves = (np.cos(a - b), np.sin(a - b), np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.ones(len(a)))
     moved = (a - b, a - b, a, a, b, b, 0 * a)  # flicker is proportional to phase, and takes from what interferes
     washed = np.exp(-0.5 * flicker * np.stack(moved, axis=1) ** 2)
-    terms = np.stack(waves, axis=1) * washed * power[:, None]
-    factors = np.linalg.lstsq(terms, measured)[0]
-    return np.asarray(terms @ factors, np.float64), np.asarray(factors, np.float64)
+    out: Array = np.stack(waves, axis=1) * washed * power[:, None]
+    return out
+
+
+def _jackknife_covariance(jacobian: Array, terms: Array, residuals: Array) -> Array:
+    """Of the parameters by which ``jacobian`` derives the residuals, whose ``terms`` are fitted at each trial.
+
+    What each pattern would change if it were left out (MacKinnon & White, J. Econometrics 29, 305 (1985), HC3): noise
+    grows with the light, and the ends of a polynomial hang on few patterns, so one spread for all is too little there.
+    """
+    of_terms = np.linalg.qr(terms)[0]
+    rest = jacobian - of_terms @ (of_terms.T @ jacobian)
+    own = np.einsum("pi,ij,pj->p", rest, np.linalg.pinv(rest.T @ rest), rest) + (of_terms**2).sum(axis=1)
+    left_out = residuals / np.maximum(1 - own, 0.05)
+    inverse = np.linalg.pinv(jacobian.T @ jacobian)
+    out: Array = inverse @ (jacobian.T @ (jacobian * left_out[:, None] ** 2)) @ inverse
+    return out
 
 
 def level_pairs(levels: int, steps: int, references: int) -> NDArray[np.int64]:

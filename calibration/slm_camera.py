@@ -25,6 +25,7 @@ from scipy.optimize import curve_fit
 
 from calibration.checks import lines as lines_check
 from calibration.exposure import metered_exposure_s
+from calibration.panels import panels
 from labctl.client import (
     ROI,
     Bench,
@@ -348,18 +349,14 @@ def _refuse_wrong(scale: float, rotation: float, p: SlmCameraParameters) -> None
 
 
 def _draw(record: Recorder, r: dict[str, Any], place: Array, residuals: Array, verify: NDArray[np.bool_]) -> None:
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 4), layout="constrained")
-    overlay, profile = drawing.subplots(1, 2)
-    for chosen, words, colour in ((~verify, "fitted", "C0"), (verify, "verifying", "C1")):
-        overlay.plot(place[chosen], r["rows"][chosen], "o", ms=3, color=colour, label=words)
-        overlay.quiver(place[chosen], r["rows"][chosen], 300 * residuals[chosen], 0 * residuals[chosen],
-                       angles="xy", scale_units="xy", scale=1, width=0.004, color=colour)  # fmt: skip
-    overlay.set(xlabel="column (px), residuals x 300", ylabel="row (px)")
-    overlay.invert_yaxis()
-    overlay.legend()
-    for centre, columns, counts in zip(place, r["columns"], r["profiles"], strict=True):
-        profile.plot(columns - centre, counts / counts.max(), ".-", lw=0.4, ms=2)
-    profile.set(xlabel="columns from the centre found", ylabel="light of each line (1)")
-    drawing.savefig(record.picture("lines"), dpi=110)
+    with panels(record.picture("lines"), rows=1) as (overlay, profile):
+        for chosen, words, colour in ((~verify, "fitted", "C0"), (verify, "verifying", "C1")):
+            overlay.plot(place[chosen], r["rows"][chosen], "o", ms=3, color=colour, label=words)
+            overlay.quiver(place[chosen], r["rows"][chosen], 300 * residuals[chosen], 0 * residuals[chosen],
+                           angles="xy", scale_units="xy", scale=1, width=0.004, color=colour)  # fmt: skip
+        overlay.set(xlabel="column (px), residuals x 300", ylabel="row (px)")
+        overlay.invert_yaxis()
+        overlay.legend()
+        for centre, columns, counts in zip(place, r["columns"], r["profiles"], strict=True):
+            profile.plot(columns - centre, counts / counts.max(), ".-", lw=0.4, ms=2)
+        profile.set(xlabel="columns from the centre found", ylabel="light of each line (1)")

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from calibration.checks import phase as phase_check
 from calibration.exposure import metered_exposure_s
+from calibration.panels import panels
 from calibration.phase_fit import PhaseFit, fit_phase, level_pairs, one_turn
 from labctl.client import (
     ROI,
@@ -289,26 +290,25 @@ class FirstOrder:
 
 
 def _draw(record: Recorder, r: dict[str, Any], fits: list[PhaseFit]) -> None:
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 6.5), layout="constrained")
-    (light, curve), (rest, deviation) = drawing.subplots(2, 2)
-    levels = np.arange(r["levels"])
-    first = r["pairs"][0][:, 1] == r["pairs"][0][:, 1].min()
-    light.plot(r["pairs"][0][first, 0], r["light"][0][first], ".", label="measured")
-    order = np.argsort(r["pairs"][0][first, 0])
-    light.plot(r["pairs"][0][first, 0][order], fits[0].at[first][order], lw=1, label="fit")
-    light.set(xlabel="gray level, against the lowest", ylabel="first order (counts/s)", title="one cell")
-    light.legend()
-    for fit, pairs, cell in zip(fits, r["pairs"], r["cells"], strict=True):
-        curve.plot(levels, fit.phase_rad, lw=0.8)
-        rest.plot(pairs[:, 0], 100 * fit.residuals, ".", ms=2)
-        nominal = 2 * math.pi * levels / r["levels"]
-        deviation.fill_between(
-            levels, fit.phase_rad - nominal - 2 * fit.error_rad, fit.phase_rad - nominal + 2 * fit.error_rad, alpha=0.3
-        )
-        deviation.plot(levels, fit.phase_rad - nominal, lw=0.8, label=f"{cell[0]},{cell[1]}")
-    curve.set(xlabel="gray level", ylabel="phase (rad)")
-    rest.set(xlabel="gray level", ylabel="residual (% of the brightest)")
-    deviation.set(xlabel="gray level", ylabel="phase less nominal (rad)")
-    drawing.savefig(record.picture("phase-curve"), dpi=110)
+    with panels(record.picture("phase-curve")) as ((light, curve), (rest, deviation)):
+        levels = np.arange(r["levels"])
+        first = r["pairs"][0][:, 1] == r["pairs"][0][:, 1].min()
+        light.plot(r["pairs"][0][first, 0], r["light"][0][first], ".", label="measured")
+        order = np.argsort(r["pairs"][0][first, 0])
+        light.plot(r["pairs"][0][first, 0][order], fits[0].at[first][order], lw=1, label="fit")
+        light.set(xlabel="gray level, against the lowest", ylabel="first order (counts/s)", title="one cell")
+        light.legend()
+        for fit, pairs, cell in zip(fits, r["pairs"], r["cells"], strict=True):
+            curve.plot(levels, fit.phase_rad, lw=0.8)
+            rest.plot(pairs[:, 0], 100 * fit.residuals, ".", ms=2)
+            nominal = 2 * math.pi * levels / r["levels"]
+            deviation.fill_between(
+                levels,
+                fit.phase_rad - nominal - 2 * fit.error_rad,
+                fit.phase_rad - nominal + 2 * fit.error_rad,
+                alpha=0.3,
+            )
+            deviation.plot(levels, fit.phase_rad - nominal, lw=0.8, label=f"{cell[0]},{cell[1]}")
+        curve.set(xlabel="gray level", ylabel="phase (rad)")
+        rest.set(xlabel="gray level", ylabel="residual (% of the brightest)")
+        deviation.set(xlabel="gray level", ylabel="phase less nominal (rad)")

@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from calibration.checks import rows as rows_check
+from calibration.panels import panels
 from calibration.slm_phase import FirstOrder, SlmPhaseParameters
 from labctl.client import Bench, Calibration, CalibrationError, Check, Finding, Measured, Recorder, Routine
 
@@ -201,13 +202,9 @@ def centres_and_power(r: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _draw(record: Recorder, r: dict[str, Any], centre: Any, residuals: Any) -> None:
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 3.4), layout="constrained")
-    profile, rest = drawing.subplots(1, 2)
-    for rows, light, planned in zip(r["rows"], r["profiles"], r["planned_row"], strict=True):
-        profile.plot(rows + 0.5 - planned, light / light.max(), ".-", lw=0.6)
-    profile.set(xlabel="row less planned row", ylabel="light of a band (1)")
-    rest.plot(r["wavelength_nm"], residuals, "o")
-    rest.set(xlabel="wavelength (nm)", ylabel="row less line (rows)")
-    drawing.savefig(record.picture("rows"), dpi=110)
+    with panels(record.picture("rows"), rows=1) as (profile, rest):
+        for rows, light, planned in zip(r["rows"], r["profiles"], r["planned_row"], strict=True):
+            profile.plot(rows + 0.5 - planned, light / light.max(), ".-", lw=0.6)
+        profile.set(xlabel="row less planned row", ylabel="light of a band (1)")
+        rest.plot(r["wavelength_nm"], residuals, "o")
+        rest.set(xlabel="wavelength (nm)", ylabel="row less line (rows)")
