@@ -8,6 +8,7 @@ turn. Detectors, panel, trigger line and noise are the table's own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,8 @@ from simulators.worlds.ports import FLAGS
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.source import CONTROLS
 from simulators.worlds.prbm.world import PrbmWorld
+from simulators.worlds.pumps import SPROUT, PumpHead, pump_controls
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
-
-PUMP = [("pump_power_w", np.float64), ("pump_emission", np.bool_)]
-"""Fields of the shared state that a pump laser writes: the power it emits now, and whether it does."""
 
 
 class RailParameters(PrbmParameters):
@@ -34,6 +33,11 @@ class RailParameters(PrbmParameters):
 
     camera_share: Fraction = Field(4e-10, gt=0, le=1, description="of the supercontinuum's power, on each pixel")
     pump_share: Fraction = Field(1e-12, gt=0, le=1, description="of the pump's power, on each pixel")
+
+    @property
+    def pumps(self) -> Mapping[str, PumpHead]:
+        """Pump lasers by port."""
+        return {"pump": SPROUT}
 
     def watts_at_meter(self, kind: str, power: float) -> float:
         """Power at a tap for what a laser is set to: W of a "pump", fraction of a "supercontinuum"."""
@@ -55,7 +59,7 @@ class RailWorld(PrbmWorld):
     """One rail; see the module."""
 
     Parameters = RailParameters
-    State = np.dtype([*CONTROLS, *PUMP, *FLAGS], align=True)
+    State = np.dtype([*CONTROLS, *pump_controls("pump"), *FLAGS], align=True)
 
     parameters: RailParameters
 

@@ -226,7 +226,7 @@ def test_without_noise_counts_are_the_rounded_mean() -> None:
 def uneven_camera(**hidden: Any) -> Any:
     """A camera's sensor of 400 x 500 pixels, and what is planted in it."""
     p = parameters(camera={"rows": 400, "columns": 500}, hidden=hidden)
-    return CameraSensor(p), hidden_table(p).sensor
+    return CameraSensor(p, hidden_table(p).sensor), hidden_table(p).sensor
 
 
 def frames_of(sensor: CameraSensor, mean_e: float, frames: int, exposure_s: float = 1e-3) -> NDArray[np.float64]:
@@ -325,7 +325,7 @@ def test_every_camera_has_pixels_of_its_own() -> None:
 
 def test_without_noise_what_is_planted_stays_and_nothing_blinks() -> None:
     p = parameters(camera={"rows": 400, "columns": 500}, hidden="typical", noise=False)
-    sensor = CameraSensor(p)
+    sensor = CameraSensor(p, hidden_table(p).sensor)
     one, other = (sensor.expose("camera", k, 0.1, (0, 0, 400, 500), np.full((400, 500), 500.0))[0] for k in (1, 2))
     np.testing.assert_array_equal(one, other)
     assert np.unique(one).size > 10

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.gray_phase import bent_phase
-from simulators.worlds.prbm.parameters import PrbmParameters, SlmParameters
-from simulators.worlds.prbm.truth import TILES, PanelTruth, gray_phases, tile_of
+from simulators.worlds.prbm.parameters import SlmParameters
+from simulators.worlds.prbm.truth import TILES, HasPanel, PanelTruth, gray_phases, tile_of
 
 
 class GrayTable:
@@ -34,7 +34,7 @@ class GrayTable:
 class TiledGrayTable(GrayTable):
     """With the hidden error: the same curve everywhere, and a gain of its own in each tile."""
 
-    def __init__(self, p: PrbmParameters, truth: PanelTruth) -> None:
+    def __init__(self, p: HasPanel, truth: PanelTruth) -> None:
         super().__init__(p.slm)
         self._truth = truth
         self._table = None if p.slm.levels is None else gray_phases(p, truth, np.arange(p.slm.levels))

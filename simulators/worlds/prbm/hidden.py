@@ -7,7 +7,7 @@ of the house plan. (T) marks what is typical there and not sourced; the others c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -39,14 +39,44 @@ else:
     Temperature = _amount("K")
 
 
-class HiddenParameters(BaseModel):
-    """Amplitudes of the table's imperfections. 0 or false switches one off.
+class CommonHidden(BaseModel):
+    """Amplitudes of imperfections that every table has. 0 or false switches one off.
 
     ``preset`` decides those that are not given: "none" has none of them, "typical" all, with the numbers below. The
     word alone may stand in place of the section.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    always: ClassVar[tuple[str, ...]] = ("preset", "camera_flip", "kink_electrons", "front_wedge")
+    """Keys that keep their number where nothing is planted, since by themselves they do nothing."""
+    of_light: ClassVar[tuple[str, ...]] = (
+        "lut_error",
+        "lut_tile_error",
+        "flicker",
+        "crosstalk",
+        "dead_area",
+        "front_face",
+        "axis_error",
+        "dust",
+        "camera_shift",
+        "camera_rotation",
+        "camera_scale",
+        "camera_flip",
+        "phase_per_kelvin",
+        "pointing_per_kelvin",
+    )
+    of_sensor: ClassVar[tuple[str, ...]] = (
+        "prnu",
+        "dsnu",
+        "dsnu_columns",
+        "hot_pixels",
+        "blinking",
+        "nonlinearity",
+        "gain_kink",
+        "dust",
+    )
+    of_source: ClassVar[tuple[str, ...]] = ()
 
     preset: Literal["none", "typical"] = "none"
 
@@ -55,9 +85,6 @@ class HiddenParameters(BaseModel):
         0.05, ge=0, le=0.2, description="phase of the gray levels: gain, and a smooth bend of so much of a turn (T)"
     )
     lut_tile_error: Share = Field(0.01, ge=0, le=0.2, description="gain of each tile beside the panel's, rms (T)")
-    lut_wavelength: Length = Field(
-        600e-9, ge=0, le=2e-6, description="at which 256 gray levels are a turn; the phase falls with the wavelength"
-    )
     flicker: Angle = Field(
         0.05, ge=0, le=0.5, description="rms at a phase of pi, proportional to phase, one tone of 60 to 300 Hz (T)"
     )
@@ -68,7 +95,6 @@ class HiddenParameters(BaseModel):
         description="fringing fields: sigma of the blur of the wrapped phase, SLM pixels; x and y differ by up to a "
         "third (T; Persson OE 20, 22334; Moser OE 27, 25046)",
     )
-    aberration: Angle = Field(1.0, ge=0, le=10, description="focus and astigmatism over the lit rows, rms (T)")
     dead_area: Share = Field(
         0.05,
         ge=0,
@@ -78,9 +104,6 @@ class HiddenParameters(BaseModel):
     )
     front_face: Share = Field(0.005, ge=0, le=0.1, description="reflectance of the panel's glass (T)")
     front_wedge: Angle = Field(1e-3, ge=0, le=0.02, description="between glass and pixels: up to so much (T)")
-    front_coherence: Share = Field(
-        0.57, ge=0, le=1, description="of light from the glass with the rest: 3 mm delay, 4 mm coherence length (T)"
-    )
     axis_error: Angle = Field(
         0.01745, ge=0, le=0.5, description="of the polariser: 1 deg leaves 3e-4 of the light unmodulated (T)"
     )
@@ -91,6 +114,78 @@ class HiddenParameters(BaseModel):
     camera_rotation: Angle = Field(0.01745, ge=0, le=0.2, description="up to so much either way; 1 deg (T)")
     camera_scale: Share = Field(0.02, ge=0, le=0.2, description="up to so much either way (T)")
     camera_flip: bool = Field(False, description="the sensor sees columns mirrored")
+
+    # --- temperature
+    temperature_drift: Temperature = Field(0.5, ge=0, le=10, description="per hour: half of that at least (T)")
+    phase_per_kelvin: Share = Field(0.003, ge=0, le=0.1, description="by which every phase of the panel falls (T)")
+    pointing_per_kelvin: Angle = Field(
+        5e-6, ge=0, le=1e-3, description="of the light behind the panel: up to so much (T)"
+    )
+
+    # --- the camera
+    prnu: Share = Field(0.005, ge=0, le=0.2, description="spread of the pixels' response (T)")
+    dsnu: Number = Field(1.0, ge=0, le=100, description="spread of the pixels' offsets, electrons (T)")
+    dsnu_columns: Number = Field(0.3, ge=0, le=100, description="spread of the columns' offsets, electrons (T)")
+    hot_pixels: Share = Field(1e-4, ge=0, le=0.01, description="share of pixels with 100 to 10,000 e/s in the dark (T)")
+    blinking: Share = Field(1e-3, ge=0, le=0.01, description="share of pixels that jump by 5 to 30 electrons (T)")
+    nonlinearity: Share = Field(0.002, ge=0, le=0.1, description="at full well, of a response that bends (T)")
+    gain_kink: Share = Field(0.005, ge=0, le=0.1, description="change of gain where the amplifiers switch (T)")
+    kink_electrons: Number = Field(1500, ge=0, description="where that is (T)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: Any) -> Any:
+        if data is None or data is False:
+            data = "none"
+        if isinstance(data, str):
+            data = {"preset": data}
+        if isinstance(data, Mapping) and data.get("preset", "none") == "none":
+            nothing = {name: 0 for name in cls.model_fields if name not in cls.always}
+            return nothing | dict(data)
+        return data
+
+    @property
+    def panel(self) -> bool:
+        """Whether light on its way to the detectors is not that of the plain table."""
+        return any(getattr(self, name) for name in self.of_light)
+
+    @property
+    def sensor(self) -> bool:
+        """Whether the camera is not the plain one."""
+        return any(getattr(self, name) for name in self.of_sensor)
+
+    @property
+    def source(self) -> bool:
+        """Whether the source's power is not exactly what it is set to."""
+        return any(getattr(self, name) for name in self.of_source)
+
+
+class HiddenParameters(CommonHidden):
+    """What the photonic RBM's table has besides."""
+
+    always = (*CommonHidden.always, "warm_up_time", "front_coherence")
+    of_light = (
+        *CommonHidden.of_light,
+        "lut_wavelength",
+        "aberration",
+        "beam_shift",
+        "row_offset",
+        "row_slope",
+        "spectrum",
+        "coupling",
+        "spectrum_drift",
+        "rows_per_kelvin",
+    )
+    of_source = ("pulse_noise", "slow_noise", "power_curve", "power_drift", "warm_up")
+
+    # --- the panel and the beam on it
+    lut_wavelength: Length = Field(
+        600e-9, ge=0, le=2e-6, description="at which 256 gray levels are a turn; the phase falls with the wavelength"
+    )
+    aberration: Angle = Field(1.0, ge=0, le=10, description="focus and astigmatism over the lit rows, rms (T)")
+    front_coherence: Share = Field(
+        0.57, ge=0, le=1, description="of light from the glass with the rest: 3 mm delay, 4 mm coherence length (T)"
+    )
     beam_shift: Number = Field(
         20, ge=0, le=500, description="of the beam across the panel: up to so many SLM pixels (T)"
     )
@@ -98,7 +193,9 @@ class HiddenParameters(BaseModel):
     # --- wavelengths on the panel
     row_offset: Number = Field(3, ge=0, le=50, description="of the middle wavelength: up to so many rows (T)")
     row_slope: Share = Field(0.01, ge=0, le=0.1, description="of rows per wavelength: up to so much (T)")
+    rows_per_kelvin: Number = Field(1.0, ge=0, le=20, description="of the wavelengths: a fifth of that at least (T)")
     spectrum: Share = Field(0.3, ge=0, le=0.9, description="largest deviation of the spectrum from flat (T)")
+    spectrum_drift: Share = Field(0.01, ge=0, le=0.2, description="tilt of the spectrum per hour (T)")
     coupling: Share = Field(
         0.25,
         ge=0,
@@ -121,79 +218,3 @@ class HiddenParameters(BaseModel):
     power_drift: Share = Field(0.005, ge=0, le=0.2, description="per hour: half of that at least (T)")
     warm_up: Share = Field(0.03, ge=0, le=0.5, description="power that is missing when the table is set up (T)")
     warm_up_time: Duration = Field(1800.0, ge=0, le=86400, description="until a twentieth of that is left (T)")
-    spectrum_drift: Share = Field(0.01, ge=0, le=0.2, description="tilt of the spectrum per hour (T)")
-
-    # --- temperature
-    temperature_drift: Temperature = Field(0.5, ge=0, le=10, description="per hour: half of that at least (T)")
-    phase_per_kelvin: Share = Field(0.003, ge=0, le=0.1, description="by which every phase of the panel falls (T)")
-    pointing_per_kelvin: Angle = Field(
-        5e-6, ge=0, le=1e-3, description="of the light behind the panel: up to so much (T)"
-    )
-    rows_per_kelvin: Number = Field(1.0, ge=0, le=20, description="of the wavelengths: a fifth of that at least (T)")
-
-    # --- the camera
-    prnu: Share = Field(0.005, ge=0, le=0.2, description="spread of the pixels' response (T)")
-    dsnu: Number = Field(1.0, ge=0, le=100, description="spread of the pixels' offsets, electrons (T)")
-    dsnu_columns: Number = Field(0.3, ge=0, le=100, description="spread of the columns' offsets, electrons (T)")
-    hot_pixels: Share = Field(1e-4, ge=0, le=0.01, description="share of pixels with 100 to 10,000 e/s in the dark (T)")
-    blinking: Share = Field(1e-3, ge=0, le=0.01, description="share of pixels that jump by 5 to 30 electrons (T)")
-    nonlinearity: Share = Field(0.002, ge=0, le=0.1, description="at full well, of a response that bends (T)")
-    gain_kink: Share = Field(0.005, ge=0, le=0.1, description="change of gain where the amplifiers switch (T)")
-    kink_electrons: Number = Field(1500, ge=0, description="where that is (T)")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _preset(cls, data: Any) -> Any:
-        if data is None or data is False:
-            data = "none"
-        if isinstance(data, str):
-            data = {"preset": data}
-        if isinstance(data, Mapping) and data.get("preset", "none") == "none":
-            nothing = {name: 0 for name in cls.model_fields if name not in _ALWAYS}
-            return nothing | dict(data)
-        return data
-
-    @property
-    def panel(self) -> bool:
-        """Whether light on its way to the detectors is not that of the plain table."""
-        return any(getattr(self, name) for name in _OF_LIGHT)
-
-    @property
-    def sensor(self) -> bool:
-        """Whether the camera is not the plain one."""
-        return any(getattr(self, name) for name in _OF_SENSOR)
-
-    @property
-    def source(self) -> bool:
-        """Whether the source's power is not exactly what it is set to."""
-        return any(getattr(self, name) for name in _OF_SOURCE)
-
-
-_ALWAYS = ("preset", "camera_flip", "warm_up_time", "kink_electrons", "front_wedge", "front_coherence")
-_OF_LIGHT = (
-    "lut_error",
-    "lut_tile_error",
-    "lut_wavelength",
-    "flicker",
-    "crosstalk",
-    "aberration",
-    "dead_area",
-    "front_face",
-    "axis_error",
-    "dust",
-    "camera_shift",
-    "camera_rotation",
-    "camera_scale",
-    "camera_flip",
-    "beam_shift",
-    "row_offset",
-    "row_slope",
-    "spectrum",
-    "coupling",
-    "spectrum_drift",
-    "phase_per_kelvin",
-    "pointing_per_kelvin",
-    "rows_per_kelvin",
-)
-_OF_SENSOR = ("prnu", "dsnu", "dsnu_columns", "hot_pixels", "blinking", "nonlinearity", "gain_kink", "dust")
-_OF_SOURCE = ("pulse_noise", "slow_noise", "power_curve", "power_drift", "warm_up")

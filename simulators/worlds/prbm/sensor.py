@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key, normal_map
 from simulators.physics.scmos import blink, digitise, digitise_uneven, fixed_pattern
-from simulators.worlds.prbm.parameters import PrbmParameters
-from simulators.worlds.prbm.truth import dust_shade, hidden_table
+from simulators.worlds.prbm.hidden import CommonHidden
+from simulators.worlds.prbm.parameters import CameraParameters
+from simulators.worlds.prbm.truth import SensorTruth, dust_shade
 
 _MOST_REGIONS = 4
 
@@ -32,11 +33,36 @@ class Uneven(NamedTuple):
     kink_e: float
 
 
+class SensorTable(Protocol):
+    """Parameters of a table with a camera."""
+
+    @property
+    def seed(self) -> int:
+        """Of its noise."""
+        ...
+
+    @property
+    def noise(self) -> bool:
+        """Whether there is any."""
+        ...
+
+    @property
+    def camera(self) -> CameraParameters:
+        """The camera's."""
+        ...
+
+    @property
+    def hidden(self) -> CommonHidden:
+        """What is planted."""
+        ...
+
+
 class CameraSensor:
     """The sensors of the cameras on one table, each with maps of its own, found by the camera's name."""
 
-    def __init__(self, p: PrbmParameters) -> None:
+    def __init__(self, p: SensorTable, truth: SensorTruth) -> None:
         self._p = p
+        self._truth = truth
         self._read_noise: OrderedDict[Any, NDArray[np.float64]] = OrderedDict()
         self._uneven: OrderedDict[Any, Uneven] = OrderedDict()
 
@@ -106,7 +132,7 @@ class CameraSensor:
         return self._uneven[key]
 
     def _made(self, device: str, region: Region) -> Uneven:
-        p, truth = self._p, hidden_table(self._p).sensor
+        p, truth = self._p, self._truth
         response, offsets = fixed_pattern(
             noise_key(p.seed, device, "pixels"),
             noise_key(p.seed, device, "columns"),

@@ -7,9 +7,9 @@ on. Devices never see it: no operation of the world returns it. Tests and the wo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from simulators.physics.counter_random import noise_key, standard_normal, unifor
 from simulators.physics.gray_phase import bent_phase, soft_discs, wavefront
 from simulators.physics.row_coupling import radius_for_ratio
 from simulators.physics.source_light import octaves
-from simulators.worlds.prbm.parameters import PrbmParameters
+from simulators.worlds.prbm.hidden import CommonHidden
+from simulators.worlds.prbm.parameters import CameraParameters, PrbmParameters, SlmParameters
 
 TILES = (3, 4)
 """Rows and columns of tiles into which the panel's look-up table error is divided."""
@@ -155,7 +156,7 @@ class HiddenTable:
         return swing * math.sin(2 * math.pi * time_s / self.kelvin_period_s)
 
 
-class _Draws:
+class Draws:
     """Random numbers of a seed by what they are for."""
 
     def __init__(self, seed: int) -> None:
@@ -183,7 +184,7 @@ class _Draws:
 @lru_cache(maxsize=32)
 def hidden_table(p: PrbmParameters) -> HiddenTable:
     """The truth of a table with these parameters."""
-    draws = _Draws(p.seed)
+    draws = Draws(p.seed)
     h = p.hidden
     return HiddenTable(
         panel=_panel(p, draws),
@@ -206,46 +207,58 @@ def hidden_table(p: PrbmParameters) -> HiddenTable:
             slow_amplitude=h.slow_noise * math.sqrt(2 / _TONES),
             pulse_noise=h.pulse_noise,
         ),
-        sensor=_sensor(p, draws),
+        sensor=sensor_truth(p.hidden, draws, p.camera),
         kelvin_per_hour=h.temperature_drift * draws.drift("temperature"),
         kelvin_period_s=HOUR_S * draws.one("temperature period", 6.0, 10.0),
         phase_per_kelvin=h.phase_per_kelvin * draws.one("phase per kelvin", 0.7, 1.3),
     )
 
 
-def _panel(p: PrbmParameters, draws: _Draws) -> PanelTruth:
-    h = p.hidden
+def _panel(p: PrbmParameters, draws: Draws) -> PanelTruth:
+    lit = (p.optics.first_row, p.optics.bands * p.optics.rows_per_wavelength)
+    truth = panel_truth(p.hidden, draws, p.slm, p.optics.focal_length, lit)
+    return replace(
+        truth,
+        lut_wavelength_m=p.hidden.lut_wavelength,
+        wavefront_modes=_wavefront_modes(p, draws),
+        front_coherence=p.hidden.front_coherence,
+    )
+
+
+def panel_truth(
+    h: CommonHidden, draws: Draws, slm: SlmParameters, focal_length_m: float, lit_rows: tuple[int, int]
+) -> PanelTruth:
+    """Of a panel with a flat wavefront in light of its look-up table's wavelength. lit_rows: first, and how many."""
     stretch = draws.one("crosstalk stretch", 0.9, 1.15)
     spots = _spots("panel dust", h.dust, draws)
-    lit_rows = p.optics.bands * p.optics.rows_per_wavelength
-    spots[:, 0] = p.optics.first_row + lit_rows * spots[:, 0]
-    spots[:, 1] *= p.slm.columns
+    spots[:, 0] = lit_rows[0] + lit_rows[1] * spots[:, 0]
+    spots[:, 1] *= slm.columns
     wedge = draws.one("front wedge", 0.0, 1.0) * h.front_wedge
     direction = draws.one("front direction", 0.0, 2 * math.pi)
-    landing = 2 * wedge * p.optics.focal_length
+    landing = 2 * wedge * focal_length_m
     return PanelTruth(
         lut_gain=h.lut_error * draws.one("lut gain"),
         lut_bend=(h.lut_error * draws.one("lut bend 1"), h.lut_error * draws.one("lut bend 2")),
         tile_gain=h.lut_tile_error * draws.normal("lut tiles", TILES[0] * TILES[1]).reshape(TILES),
-        lut_wavelength_m=h.lut_wavelength,
+        lut_wavelength_m=0.0,
         flicker_share=h.flicker / math.pi,
         flicker_hz=draws.one("flicker frequency", 60.0, 300.0),
         flicker_phase=draws.one("flicker phase", 0.0, 2 * math.pi),
         crosstalk_px=(h.crosstalk / stretch, h.crosstalk * stretch),
-        wavefront_modes=_wavefront_modes(p, draws),
+        wavefront_modes=(0.0, 0.0, 0.0),
         dead_reflectance=h.dead_area,
         dead_phase=draws.one("dead phase", 0.0, 2 * math.pi),
         axis_reflectance=math.sin(h.axis_error) ** 2,
         axis_phase=draws.one("axis phase", 0.0, 2 * math.pi),
-        front_reflectance=h.front_face / p.slm.reflectance,
+        front_reflectance=h.front_face / slm.reflectance,
         front_phase=draws.one("front phase", 0.0, 2 * math.pi),
         front_tilt_m=(landing * math.cos(direction), landing * math.sin(direction)),
-        front_coherence=h.front_coherence,
+        front_coherence=1.0,
         dust=spots,
     )
 
 
-def _wavefront_modes(p: PrbmParameters, draws: _Draws) -> tuple[float, float, float]:
+def _wavefront_modes(p: PrbmParameters, draws: Draws) -> tuple[float, float, float]:
     """Focus and astigmatism in random proportions, together of the wanted rms over the lit rectangle."""
     wanted = p.hidden.aberration
     mix = draws.normal("aberration", 3)
@@ -268,12 +281,12 @@ def disc_radius(p: PrbmParameters) -> float:
     return 0.5 * math.hypot(p.slm.columns, lit) * p.slm.pitch
 
 
-def _pointing(p: PrbmParameters, draws: _Draws) -> tuple[float, float]:
+def _pointing(p: PrbmParameters, draws: Draws) -> tuple[float, float]:
     reach = p.hidden.pointing_per_kelvin * p.optics.focal_length
     return reach * draws.drift("pointing rows", 0.2), reach * draws.drift("pointing columns", 0.2)
 
 
-def _spectrum(p: PrbmParameters, draws: _Draws) -> SpectrumTruth:
+def _spectrum(p: PrbmParameters, draws: Draws) -> SpectrumTruth:
     h = p.hidden
     ends = tuple(h.coupling * (1 + h.coupling_spread * u) for u in draws.uniform("coupling", 2))
     radii = tuple(radius_for_ratio(g) if g > 0 else 0.0 for g in ends)
@@ -298,7 +311,7 @@ def spectrum_shape(place: NDArray[np.floating[Any]], terms: NDArray[np.float64])
     return out
 
 
-def _spots(name: str, most: float, draws: _Draws) -> NDArray[np.float64]:
+def _spots(name: str, most: float, draws: Draws) -> NDArray[np.float64]:
     """(spots, 4) of row and column as shares of the place, radius of 2 to 8 pixels and transmission of 0.3 to 0.9."""
     count = math.floor(most * draws.one(f"{name} count", 0.25, 1.0) + 0.5)
     spots = draws.uniform(name, 4 * count, 0.0, 1.0).reshape(count, 4)
@@ -307,8 +320,8 @@ def _spots(name: str, most: float, draws: _Draws) -> NDArray[np.float64]:
     return spots
 
 
-def _sensor(p: PrbmParameters, draws: _Draws) -> SensorTruth:
-    h, c = p.hidden, p.camera
+def sensor_truth(h: CommonHidden, draws: Draws, c: CameraParameters) -> SensorTruth:
+    """Of a camera."""
     places = c.rows * c.columns
     hot = draws.uniform("hot pixels", 3 * math.ceil(h.hot_pixels * places), 0.0, 1.0).reshape(-1, 3)
     hot[:, :2] = np.floor(hot[:, :2] * (c.rows, c.columns))
@@ -332,7 +345,16 @@ def _sensor(p: PrbmParameters, draws: _Draws) -> SensorTruth:
     )
 
 
-def gray_phases(p: PrbmParameters, truth: PanelTruth, levels: NDArray[Any]) -> NDArray[np.float64]:
+class HasPanel(Protocol):
+    """Parameters of a table."""
+
+    @property
+    def slm(self) -> SlmParameters:
+        """Its panel's."""
+        ...
+
+
+def gray_phases(p: HasPanel, truth: PanelTruth, levels: NDArray[Any]) -> NDArray[np.float64]:
     """Phase (tiles down, tiles across, levels) that gray levels give at the look-up table's wavelength, rad.
 
     levels: of a turn of 256, or of as many as the panel has.

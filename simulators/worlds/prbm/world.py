@@ -52,7 +52,7 @@ class PrbmWorld(TableWorld):
         self.panel = Panel(p.slm, _gray_table(p))
         self._light = light_of(p, self.panel)
         self._in_time = SourceInTime(p)
-        self._sensor = CameraSensor(p)
+        self._sensor = CameraSensor(p, hidden_table(p).sensor)
         self.source.reset()
         self._shares_for: tuple[float, ...] = ()
         self._shares = np.zeros(len(self._light.samples_m))
