@@ -21,11 +21,11 @@ from simulators.physics.far_field import intensity, row_fields
 from simulators.physics.fourier_plane import NODES_PER_PIXEL, gauss_legendre
 from simulators.physics.fringing import blurred
 from simulators.physics.source_light import tone_moments
+from simulators.physics.window_motion import add_motion
 from simulators.physics.window_sums import (
-    add_motion,
     bring_lines_up_to_date,
     follow,
-    light_glass,
+    light_rows,
     mark,
     mark_patches,
     window_nodes,
@@ -38,6 +38,9 @@ from simulators.worlds.prbm.window_plan import coupled_rows, is_narrow, nothing_
 
 _OUTER_STATE = math.sqrt(3) / 2
 """Chebyshev node of three, in amplitudes of the flicker."""
+
+_DARK = 1e-9
+"""Of the brightest row's power: rows with less are left out."""
 
 _NEARLY_AT_REST_RAD = 0.2
 """What moves less far than this in an exposure is averaged over it by two instants, to 1e-5 of the light."""
@@ -71,8 +74,9 @@ def flicker_in(truth: PanelTruth, start_s: float, duration_s: float) -> Flicker:
 class LabProbe:
     """Light on one window of the focal plane.
 
-    Narrow windows keep sums that follow the panel (`simulators.physics.window_sums`); `reference` takes the plain road
-    and shares nothing with them but geometry, the pixels' motion and the instants of an exposure.
+    Narrow windows keep sums that follow the panel (`simulators.physics.window_sums`), of those rows that are lit;
+    `reference` takes the plain road and shares nothing with them but geometry, the pixels' motion and the instants of
+    an exposure.
     """
 
     def __init__(self, optics: Optics, truth: PanelTruth, panel: Panel, window: Window) -> None:
@@ -84,12 +88,9 @@ class LabProbe:
         nodes, self._node_weights = gauss_legendre(order)
         self._nodes_m = 0.5 * window.width_m * nodes
         self.narrow = is_narrow(optics, window)
+        self._rows = (0, 0)
+        self._shares = np.empty(0)
         if self.narrow:
-            self._fast = plan_window(optics, window, flicker_states(truth), len(panel.phase))
-            self._kept = nothing_kept(self._fast.plan)
-            self._knows_nothing = True
-            self._shares = np.empty(0)
-            self._coupled = coupled_rows(optics, optics.coupling(np.zeros(len(optics.samples_m))), self._fast)
             panel.listeners.append(self)
 
     def close(self) -> None:
@@ -101,13 +102,15 @@ class LabProbe:
 
     def region_changes(self, old: NDArray[np.float64], new: NDArray[np.float64], row: int, column: int) -> None:
         """Note where targets change; they are looked at when light is asked for."""
-        mark(self._fast.plan, self._kept, row, column, *new.shape)
+        if self._rows[1]:
+            mark(self._fast.plan, self._kept, row, column, *new.shape)
 
     def patches_change(
         self, panel_phase: NDArray[np.float64], origins: NDArray[np.int32], values: NDArray[np.float64]
     ) -> None:
         """Note where targets change."""
-        mark_patches(self._fast.plan, self._kept, origins, *values.shape[1:])
+        if self._rows[1]:
+            mark_patches(self._fast.plan, self._kept, origins, *values.shape[1:])
 
     # --- light ----------------------------------------------------------------------------------------------------
 
@@ -115,25 +118,39 @@ class LabProbe:
         self, start_s: float, duration_s: float, shares: NDArray[np.float64], gains: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Mean power (rows, columns) on each pixel of a narrow window during an exposure, W; see `reference`."""
-        plan, kept = self._fast.plan, self._kept
         self._light_with(shares)
+        if not self._rows[1]:
+            return np.zeros(self._window.x_m.shape)
+        plan, kept = self._fast.plan, self._kept
         follow(plan, kept, self._panel.phase, self._knows_nothing)
         self._knows_nothing = False
         bring_lines_up_to_date(plan, kept, self._coupled)
-        row_gains = gains[self._optics.slices]
+        row_gains = gains[self._lit.slices]
         flicker = flicker_in(self._truth, start_s, duration_s)
         nodes = window_nodes(kept, row_gains, flicker.weights)
         if self._panel.moving:
-            motion = self._panel.motion(*self._instants(start_s, duration_s))
-            add_motion(plan, kept, self._coupled, self._panel.phase, motion, row_gains, nodes)
+            add_motion(plan, kept, self._coupled, self._panel.motion(*self._instants(start_s, duration_s)),
+                       row_gains, nodes)  # fmt: skip
         return self._fast.readout.pixels(nodes, self._window.area_m2)
 
     def _light_with(self, shares: NDArray[np.float64]) -> None:
-        if shares is not self._shares:
-            self._shares = shares
-            self._coupled = coupled_rows(self._optics, self._optics.coupling(shares), self._fast)
-            light_glass(self._kept, self._coupled)
-            self._kept.stale[:] = True
+        if shares is self._shares:
+            return
+        self._shares = shares
+        coupling = self._optics.coupling(shares)
+        lit = np.flatnonzero(coupling[:, 0] > _DARK * coupling[:, 0].max())
+        first, end = (int(lit[0]), int(lit[-1]) + 1) if len(lit) else (0, 0)
+        known, reached = self._rows[1] - self._rows[0], end - first
+        if not (self._rows[0] <= first and end <= self._rows[1]) or known > 2 * reached:
+            self._rows = first, end
+            if end == first:
+                return
+            self._lit = self._optics.part(first, end)
+            self._fast = plan_window(self._lit, self._window, flicker_states(self._truth), len(self._panel.phase))
+            self._kept = nothing_kept(self._fast.plan)
+            self._knows_nothing = True
+        self._coupled = coupled_rows(self._lit, coupling[self._rows[0] : self._rows[1]], self._fast)
+        light_rows(self._kept, self._coupled)
 
     def reference(
         self, start_s: float, duration_s: float, shares: NDArray[np.float64], gains: NDArray[np.float64]

@@ -67,6 +67,22 @@ class Optics:
         """C (rows, reach + 1), W, for shares (n,) of full power at ``samples_m``."""
         return coupling(self.spots, self.sample_watts * shares, self.reach)
 
+    def part(self, first: int, end: int) -> Optics:
+        """Rows ``first`` to ``end`` - 1 of these alone."""
+        some = slice(first, end)
+        return replace(
+            self,
+            first_row=self.first_row + first,
+            wavelengths_m=self.wavelengths_m[some],
+            kappa=self.kappa[some],
+            scale=self.scale[some],
+            amplitude=self.amplitude[some],
+            pupil=self.pupil[some],
+            panel=self.panel._replace(rows_m=self.panel.rows_m[some]),
+            spots=self.spots[some],
+            slices=self.slices[some],
+        )
+
     def lit(self, phase: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of a panel image and one more at either end (itself at the panel's border): (rows + 2, columns)."""
         wanted = np.arange(self.first_row - 1, self.first_row + self.rows + 1)

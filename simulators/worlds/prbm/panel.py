@@ -17,7 +17,7 @@ from simulators.physics.liquid_crystal import (
     largest_motion,
     set_targets,
 )
-from simulators.physics.window_sums import Motion
+from simulators.physics.window_motion import Motion
 from simulators.worlds.prbm.gray_table import GrayTable
 from simulators.worlds.prbm.parameters import SlmParameters
 

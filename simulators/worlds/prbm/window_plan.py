@@ -1,4 +1,4 @@
-"""The expansions by which a narrow window is seen fast, made for one window and the optics of one time."""
+"""The expansions by which a small window is seen fast, made for one window and the optics of one time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import jv
 
+from simulators.physics import chebyshev
 from simulators.physics.far_field import square
 from simulators.physics.fourier_plane import NODES_PER_PIXEL, gauss_legendre
-from simulators.physics.window_sums import Coupled, Kept, Plan, Short
+from simulators.physics.window_pixels import Plan, Short
+from simulators.physics.window_sums import Coupled, Kept
 from simulators.worlds.prbm.optics import Optics, Window
 
 Array = NDArray[np.float64]
@@ -20,6 +21,10 @@ _TOLERANCE = 3e-6
 """Of every expansion, relative to the amplitude it expands, at the panel's edge and in the window's corner."""
 _WITHIN_PIXEL = 2e-5
 """Of the expansions within a pixel, relative to what a pixel lacks of being even."""
+
+WIDEST_PHASE = 140.0
+"""kappa x X at the panel's edge and in the window's corner, rad, up to which an expansion of the whole panel pays: 100
+camera columns of the delivered table."""
 
 
 class Readout(NamedTuple):
@@ -51,16 +56,16 @@ def is_narrow(optics: Optics, window: Window) -> bool:
     half_y = 0.5 * float(np.ptp(window.y_m))
     kappa = float(optics.kappa.max())
     within = kappa * float(np.abs(optics.panel.centres_m).max())
-    few_terms = kappa * float(np.abs(optics.panel.columns_m).max()) * half_x < 30
+    few_terms = kappa * float(np.abs(optics.panel.columns_m).max()) * half_x < WIDEST_PHASE
     few_lines = kappa * (optics.reach + 1) * optics.panel.pitch_m * half_y < 10
-    return few_terms and few_lines and (within * half_x) ** 2 / 2 < 1e-5 and within * half_y < 0.1
+    return few_terms and few_lines and within * half_x < 0.1 and within * half_y < 0.1
 
 
 def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) -> WindowPlan:
     """Work out everything that depends on geometry alone; states: of the panel's flicker."""
     panel, kappa = optics.panel, optics.kappa
     order = 1 if window.point else NODES_PER_PIXEL
-    nodes, node_weights = gauss_legendre(order)
+    points, weights = gauss_legendre(order)
     half_pixel = 0.0 if window.point else 0.5 * window.width_m
     centre_x = 0.5 * float(window.x_m.min() + window.x_m.max())
     centre_y = 0.5 * float(window.y_m.min() + window.y_m.max())
@@ -69,35 +74,33 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
     reach_x = float(np.abs(panel.columns_m).max())
     highest = float(kappa.max())
     # nodes: light varies along X with up to twice the panel's half width, along Y with the coupled rows
-    x_m, across = _nodes_across(window, nodes, node_weights, centre_x, half_x, highest * 2 * reach_x)
+    x_m, across = _nodes_across(window, points, weights, centre_x, half_x, highest * 2 * reach_x)
     reach_y = (optics.reach + 1) * panel.pitch_m
-    count = 1 if half_y == 0 else _terms(highest * reach_y * half_y, _TOLERANCE)
-    y_m = centre_y + half_y * _chebyshev(count)
-    down = _lagrange(y_m, window.y_m.ravel())
+    count = 1 if half_y == 0 else chebyshev.terms_for(highest * reach_y * half_y, _TOLERANCE)
+    y_m = centre_y + half_y * chebyshev.nodes(count)
+    down = chebyshev.interpolation(y_m, window.y_m.ravel())
     # expansions of the fields
-    terms = _terms(highest * reach_x * half_x, _TOLERANCE)
-    basis, slopes = _chebyshev_basis(panel.columns_m / reach_x, terms)
+    terms = chebyshev.terms_for(highest * reach_x * half_x, _TOLERANCE)
     orders = np.arange(terms)
-    bessel = jv(orders[None, :, None], np.outer(kappa, x_m - centre_x)[:, None, :] * reach_x)
-    bessel *= np.where(orders == 0, 1.0, 2.0)[None, :, None]
-    parts = len(panel.centres_m)
-    sub_m = panel.active_m / parts
-    zero = np.zeros_like(kappa)
-    envelope = np.stack([square(kappa * x, zero, sub_m) for x in x_m], axis=-1)
-    unmodulated, glass = _unmodulated(optics, centre_x, basis, bessel, x_m, y_m)
+    bessel = chebyshev.bessel(np.outer(kappa, x_m - centre_x).ravel() * reach_x, terms)
+    bessel = bessel.reshape(terms, len(kappa), len(x_m)) * np.where(orders == 0, 1.0, 2.0)[:, None, None]
+    farthest = highest * float(np.abs(panel.centres_m).max())
+    within_x, within_y = _features(farthest * half_x, farthest * half_y, len(panel.centres_m))
+    basis = chebyshev.polynomials(panel.columns_m / reach_x, terms, int(within_x.max()))
+    basis /= reach_x ** np.arange(len(basis))[:, None, None]
+    pupil = optics.pupil * np.exp(-1j * np.outer(kappa * centre_x, panel.columns_m))
+    unmodulated, glass = _unmodulated(optics, pupil, basis[0], bessel, x_m, y_m)
     sub_m = panel.active_m / len(panel.centres_m)
     zero = np.zeros_like(kappa)
     envelope = np.stack([square(kappa * x, zero, sub_m) for x in x_m], axis=-1)
-    bessel *= (optics.amplitude[:, None] * envelope)[:, None, :]
-    powers = _powers(highest * half_y * float(np.abs(panel.centres_m).max()), len(panel.centres_m))
-    j = np.arange(powers)
+    bessel *= optics.amplitude[:, None] * envelope
+    j = np.arange(int(within_y.max()) + 1)
     factorial = np.array([math.factorial(k) for k in j], np.float64)
     step = np.outer(kappa, y_m - centre_y)[:, None, :] * panel.pitch_m
     down_nodes = step ** j[None, :, None] / factorial[None, :, None]
     # All of an even pixel is in its first feature; the others are what it lacks of being even.
     down_nodes[:, 0] = np.cos(step[..., None] * (panel.centres_m / panel.pitch_m)).mean(axis=-1)[:, 0]
     down_nodes *= np.stack([square(zero, kappa * y, sub_m) for y in y_m], axis=-1)[:, None, :]
-    pupil = optics.pupil * np.exp(-1j * np.outer(kappa * centre_x, panel.columns_m))
     return WindowPlan(
         plan=Plan(
             scale=_short(optics.scale),
@@ -105,11 +108,13 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
             down=_short(optics.down),
             across=_short(optics.across),
             tilts=_short(centre_x * panel.centres_m[None, :] + centre_y * panel.centres_m[:, None]),
-            places=_short(_places(panel.centres_m, panel.pitch_m, powers)),
-            pupil=_short(np.stack([pupil.real, pupil.imag], axis=-1)),
-            basis=basis,
-            slopes=np.ascontiguousarray(slopes / reach_x),
-            across_nodes=_short(bessel.transpose(2, 1, 0)),
+            places=_short(_places(panel.centres_m, panel.pitch_m, within_x, within_y)),
+            order_x=within_x,
+            order_y=within_y,
+            pupil=_short(np.stack([pupil.real, pupil.imag])),
+            basis=_short(basis),
+            basis_across=_short(basis.transpose(0, 2, 1)),
+            across_nodes=_short(bessel.transpose(2, 0, 1)),
             down_nodes=_short(down_nodes.transpose(2, 1, 0)),
             unmodulated=_halves(unmodulated),
             states=states,
@@ -124,15 +129,16 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
 
 def nothing_kept(plan: Plan) -> Kept:
     """Sums that know nothing yet."""
-    states, rows, (columns, terms) = len(plan.states), len(plan.scale), plan.basis.shape
+    states, rows, (_, columns, terms) = len(plan.states), len(plan.scale), plan.basis.shape
     lines, powers, _ = plan.down_nodes.shape
     nodes = len(plan.across_nodes)
     return Kept(
         sums=np.zeros((states, rows, powers, 2, terms)),
-        features=np.zeros((rows, columns, powers + 1, 2), np.float32),
+        features=np.zeros((rows, len(plan.places), 2, columns), np.float32),
         fields=np.zeros((states, 2, lines, nodes, rows), np.float32),
         lines=np.zeros((states + 1, lines, nodes, rows), np.float32),
-        shown=np.zeros((rows + 2, columns)),
+        shown=np.zeros((rows + 2, columns + 2), np.float32),
+        wanted=np.zeros((rows + 2, columns + 2), np.float32),
         first=np.zeros(rows + 2, np.int64),
         last=np.full(rows + 2, columns - 1, np.int64),
         stale=np.ones(rows, np.bool_),
@@ -165,78 +171,54 @@ def _nodes_across(
     if np.ptp(x) == 0:
         half_pixel = 0.0 if window.point else 0.5 * window.width_m
         return centre + half_pixel * nodes, np.tile(node_weights, (len(x), 1))
-    x_m = centre + half * _chebyshev(_terms(frequency * half, _TOLERANCE))
+    x_m = centre + half * chebyshev.nodes(chebyshev.terms_for(frequency * half, _TOLERANCE))
     points = np.zeros(1) if window.point else 0.5 * window.width_m * nodes
     weights = np.zeros((len(x), len(x_m)))
     for point, weight in zip(points, node_weights, strict=True):
-        weights += weight * _lagrange(x_m, x + point)
+        weights += weight * chebyshev.interpolation(x_m, x + point)
     return x_m, weights
 
 
-def _terms(argument: float, tolerance: float) -> int:
-    """Terms after which a Chebyshev expansion of exp(i argument x), |x| <= 1, has converged."""
-    orders = np.arange(int(argument) + 60)
-    beyond = np.cumsum(np.abs(jv(orders, argument))[::-1])[::-1] * 2
-    return max(int(np.argmax(beyond < tolerance)), 1)
+def _features(x: float, y: float, parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Powers (F,) of x and of y within a pixel for arguments of exp(-i x), exp(-i y) up to these; of x in order."""
+    powers = [(i, j) for i in range(parts) for j in range(parts) if (i, j) in ((0, 0), (1, 0)) or
+              x**i / math.factorial(i) * y**j / math.factorial(j) > _WITHIN_PIXEL]  # fmt: skip
+    found = np.array(powers, np.int64)
+    return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
 
 
-def _powers(argument: float, parts: int) -> int:
-    """Powers of y that a pixel's parts need for exp(-i argument), at most one per part."""
-    powers = 1
-    while powers < parts and argument**powers / math.factorial(powers) > _WITHIN_PIXEL:
-        powers += 1
-    return powers
+def _places(centres_m: Array, pitch_m: float, within_x: NDArray[np.int64], within_y: NDArray[np.int64]) -> Array:
+    """What each sub-pixel weighs in each feature of its pixel: (F, M, M).
 
-
-def _chebyshev(count: int) -> Array:
-    return np.asarray(np.cos(math.pi * (np.arange(count) + 0.5) / count))
-
-
-def _chebyshev_basis(x: Array, terms: int) -> tuple[Array, Array]:
-    """T_n and T_n' (points, terms) at points x of -1 to 1."""
-    values = np.asarray(np.polynomial.chebyshev.chebvander(x, terms - 1), np.float64)
-    slopes = np.zeros_like(values)
-    for n in range(1, terms):
-        slopes[:, n] = np.polynomial.chebyshev.chebval(x, np.polynomial.chebyshev.chebder(np.eye(terms)[n]))
-    return np.ascontiguousarray(values), slopes
-
-
-def _lagrange(nodes: Array, points: Array) -> Array:
-    """(points, nodes) values of the polynomials that are 1 at one node and 0 at the others."""
-    values = np.ones((len(points), len(nodes)))
-    for k, node in enumerate(nodes):
-        others = np.delete(nodes, k)
-        values[:, k] = np.prod((points[:, None] - others) / (node - others), axis=1)
-    return values
-
-
-def _places(centres_m: Array, pitch_m: float, powers: int) -> Array:
-    """What each sub-pixel weighs in each feature of its pixel: (powers + 1, M, M).
-
-    Powers of y / pitch, the even ones less their mean so that an even pixel has only the first; then x.
+    x^i / i! times powers of y / pitch, the even ones less their mean so that an even pixel has only the first.
     """
     parts = len(centres_m)
-    by_row = [np.repeat((centres_m / pitch_m)[:, None] ** j, parts, axis=1) for j in range(powers)]
-    by_row[1:] = [power - power.mean() for power in by_row[1:]]
-    return np.stack([*by_row, np.repeat(centres_m[None, :], parts, axis=0)]) / parts**2
+    found = []
+    for i, j in zip(within_x, within_y, strict=True):
+        down = (centres_m / pitch_m) ** j
+        found.append(np.outer(down - down.mean() if j else down, centres_m**i / math.factorial(i)))
+    return np.stack(found) / parts**2
 
 
 def _unmodulated(
-    optics: Optics, centre_x: float, basis: Array, bessel: Array, x_m: Array, y_m: Array
+    optics: Optics, pupil: NDArray[np.complex128], basis: Array, bessel: Array, x_m: Array, y_m: Array
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-    """Fields (rows, lines, nodes) of light that no gray level reaches, and of the glass's incoherent part."""
+    """Fields (rows, lines, nodes) of light that no gray level reaches, and of the glass's incoherent part.
+
+    pupil: (rows, columns) carried to the window's middle. bessel: (N, rows, nodes).
+    """
     panel, kappa, light = optics.panel, optics.kappa, optics.unmodulated
     lines = np.empty((len(kappa), len(y_m), len(x_m)), np.complex128)
     apart = np.empty_like(lines)
     turns = (-1j) ** np.arange(basis.shape[1])
     area = (panel.pitch_m / panel.active_m) ** 2
 
-    def column_sums(pupil: NDArray[np.complex128], shift_m: float) -> NDArray[np.complex128]:
-        """sum_c pupil exp(-i kappa (X - shift) x_c) at every node, (rows, S)."""
-        carried = pupil * np.exp(-1j * np.outer(kappa * (centre_x - shift_m), panel.columns_m))
-        return np.asarray(np.einsum("rn,rns->rs", (carried @ basis) * turns, bessel))
+    def column_sums(field: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """sum_c of a pupil's field exp(-i kappa (X - X_c) x_c) at every node, (rows, S)."""
+        return np.asarray(np.einsum("rn,nrs->rs", (field @ basis) * turns, bessel))
 
-    plain, tilted = column_sums(optics.pupil, 0.0), column_sums(optics.pupil, light.front_x_m)
+    plain = column_sums(pupil)
+    tilted = column_sums(pupil * np.exp(1j * np.outer(kappa * light.front_x_m, panel.columns_m)))
     tilted = tilted * np.exp(1j * kappa * light.front_y_m * panel.rows_m)[:, None]
     for q, y in enumerate(y_m):
         kx, ky = np.outer(kappa, x_m), np.broadcast_to((kappa * y)[:, None], (len(kappa), len(x_m)))
