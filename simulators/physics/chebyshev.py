@@ -65,22 +65,22 @@ def interpolation(at: Array, points: Array) -> Array:
 
 @kernel
 def bessel(arguments: Array, terms: int) -> Array:
-    """J_n of orders 0 to ``terms`` - 1 (terms, arguments), by Miller's downward recurrence; to 1e-14."""
-    out = np.zeros((terms, len(arguments)))
+    """J_n of orders 0 to ``terms`` - 1 (arguments, terms), by Miller's downward recurrence; to 1e-14."""
+    out = np.zeros((len(arguments), terms))
     for i in range(len(arguments)):
         x = abs(arguments[i])
         if x < _TINY:
-            out[0, i] = 1.0 - x * x / 4
+            out[i, 0] = 1.0 - x * x / 4
             if terms > 1:
-                out[1, i] = arguments[i] / 2
+                out[i, 1] = arguments[i] / 2
             if terms > 2:
-                out[2, i] = x * x / 8
+                out[i, 2] = x * x / 8
             continue
         start = 2 * ((max(terms, int(x)) + 16 + int(math.sqrt(60.0 * max(terms, int(x))))) // 2)
         above, here, total = 0.0, 1e-30, 0.0
         for n in range(start, -1, -1):  # here is J_n, unnormalised
             if n < terms:
-                out[n, i] = here
+                out[i, n] = here
             if n % 2 == 0:
                 total += here if n == 0 else 2 * here
             above, here = here, 2 * n / x * here - above
@@ -89,9 +89,9 @@ def bessel(arguments: Array, terms: int) -> Array:
                 above /= _LARGE
                 total /= _LARGE
                 for m in range(n, terms):
-                    out[m, i] /= _LARGE
+                    out[i, m] /= _LARGE
         for n in range(terms):
-            out[n, i] /= total
+            out[i, n] /= total
             if arguments[i] < 0 and n % 2:
-                out[n, i] = -out[n, i]
+                out[i, n] = -out[i, n]
     return out

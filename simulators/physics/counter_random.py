@@ -65,15 +65,98 @@ def standard_normal(key: np.uint64, a: int, b: int, c: int, d: int) -> float:
 
 
 @kernel
-def poisson(mean: float, key: np.uint64, a: int, b: int, c: int) -> float:
-    """One Poisson number of the given mean for the counter (a, b, c); exact for every mean up to 1e15.
+def fill_uniforms(
+    key: np.uint64,
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    c: int,
+    d: int,
+    count: int,
+    one: NDArray[np.float64],
+    other: NDArray[np.float64],
+) -> None:
+    """`uniforms` of the first counters (a, b, c, d), a and b arrays; written so that many run side by side."""
+    third, fourth = np.uint64(c) & _LOW, np.uint64(d) & _LOW
+    low, high = key & _LOW, key >> _S32
+    for i in range(count):
+        c0, c1, c2, c3 = np.uint64(a[i]) & _LOW, np.uint64(b[i]) & _LOW, third, fourth
+        k0, k1 = low, high
+        for _ in range(10):
+            p0 = _M0 * c0
+            p1 = _M1 * c2
+            c0, c1, c2, c3 = (p1 >> _S32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _S32) ^ c3 ^ k1, p0 & _LOW
+            k0 = (k0 + _W0) & _LOW
+            k1 = (k1 + _W1) & _LOW
+        one[i] = (float((c0 | (c1 << _S32)) >> _S11) + 0.5) * _TO_UNIT
+        other[i] = (float((c2 | (c3 << _S32)) >> _S11) + 0.5) * _TO_UNIT
 
-    Inversion below 10, Hoermann's transformed rejection PTRS (Insurance: Math. and Economics 12, 39, 1993) above.
+
+@kernel
+def normals_of(
+    count: int, one: NDArray[np.float64], other: NDArray[np.float64], short: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Box-Muller's number from the first uniform ones and others, in single precision; short: (2, count) memory.
+
+    Logarithm and cosine are polynomials (Cephes), good to 1e-7; written so that many run side by side.
     """
+    mantissa, radius = short[0], short[1]
+    bits = mantissa.view(np.int32)
+    for i in range(count):
+        mantissa[i] = np.float32(one[i])
+    for i in range(count):  # ln of m 2^e with m from sqrt(1/2) to sqrt(2)
+        shifted = bits[i] - np.int32(0x3F3504F3)
+        e = np.float32(shifted >> np.int32(23))
+        bits[i] = (shifted & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)
+        radius[i] = e
+    for i in range(count):
+        e, x = radius[i], mantissa[i] - np.float32(1.0)
+        z = x * x
+        y = np.float32(7.0376836292e-2) * x - np.float32(1.1514610310e-1)
+        y = y * x + np.float32(1.1676998740e-1)
+        y = y * x - np.float32(1.2420140846e-1)
+        y = y * x + np.float32(1.4249322787e-1)
+        y = y * x - np.float32(1.6668057665e-1)
+        y = y * x + np.float32(2.0000714765e-1)
+        y = y * x - np.float32(2.4999993993e-1)
+        y = y * x + np.float32(3.3333331174e-1)
+        y = y * x * z - np.float32(0.5) * z - np.float32(2.12194440e-4) * e
+        logarithm = x + y + np.float32(0.693359375) * e
+        square = np.float32(-2.0) * logarithm
+        radius[i] = np.sqrt(square if square > np.float32(0.0) else np.float32(0.0))
+    for i in range(count):
+        turns = np.float32(other[i] - 0.5)  # cos(2 pi v) = -cos(2 pi (v - 1/2))
+        quarter = np.rint(np.float32(4.0) * turns)
+        x = np.float32(1.5707963267948966) * (np.float32(4.0) * turns - quarter)
+        z = x * x
+        s = np.float32(-1.9515295891e-4) * z + np.float32(8.3321608736e-3)
+        s = x + x * z * (s * z - np.float32(1.6666654611e-1))
+        c = np.float32(2.443315711809948e-5) * z - np.float32(1.388731625493765e-3)
+        c = np.float32(1.0) - np.float32(0.5) * z + z * z * (c * z + np.float32(4.166664568298827e-2))
+        turn = np.int32(quarter)
+        value = s if turn & 1 else c
+        radius[i] *= value if (turn + 1) & 2 else -value
+    return radius
+
+
+@kernel
+def poisson(mean: float, key: np.uint64, a: int, b: int, c: int) -> float:
+    """One Poisson number of the given mean for the counter (a, b, c); exact for every mean up to 1e15."""
     if not mean > 0.0:
         return 0.0
+    u, v = uniforms(key, a, b, c, 0)
+    return poisson_from(mean, u, v, key, a, b, c)
+
+
+@kernel
+def poisson_from(mean: float, u: float, v: float, key: np.uint64, a: int, b: int, c: int) -> float:
+    """`poisson`, mean > 0, given the counter's first uniform numbers.
+
+    Inversion below 10, Hoermann's transformed rejection PTRS (Insurance: Math. and Economics 12, 39, 1993) above, of
+    which what is seldom needed is worked out only then.
+    """
     if mean < 10.0:
-        u, _ = uniforms(key, a, b, c, 0)
+        if u <= 1.0 - mean:  # <= exp(-mean)
+            return 0.0
         term = math.exp(-mean)
         total = term
         count = 0.0
@@ -82,26 +165,23 @@ def poisson(mean: float, key: np.uint64, a: int, b: int, c: int) -> float:
             term *= mean / count
             total += term
         return count
-    slam = math.sqrt(mean)
-    loglam = math.log(mean)
-    bb = 0.931 + 2.53 * slam
+    bb = 0.931 + 2.53 * math.sqrt(mean)
     aa = -0.059 + 0.02483 * bb
-    invalpha = 1.1239 + 1.1328 / (bb - 3.4)
     vr = 0.9277 - 3.6224 / (bb - 2.0)
-    draw = 1
+    draw = 0
     while True:
-        u, v = uniforms(key, a, b, c, draw)
-        draw += 1
         u -= 0.5
         us = 0.5 - abs(u)
         k = math.floor((2.0 * aa / us + bb) * u + mean + 0.43)
         if us >= 0.07 and v <= vr:
             return k
-        if k < 0.0 or (us < 0.013 and v > us):
-            continue
-        accept = math.log(v) + math.log(invalpha) - math.log(aa / (us * us) + bb)
-        if accept <= -mean + k * loglam - math.lgamma(k + 1.0):
-            return k
+        if k >= 0.0 and (us >= 0.013 or v <= us):
+            invalpha = 1.1239 + 1.1328 / (bb - 3.4)
+            accept = math.log(v * invalpha / (aa / (us * us) + bb))
+            if accept <= -mean + k * math.log(mean) - math.lgamma(k + 1.0):
+                return k
+        draw += 1
+        u, v = uniforms(key, a, b, c, draw)
 
 
 @kernel

@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel
-from simulators.physics.counter_random import poisson, standard_normal, uniforms
+from simulators.physics.counter_random import fill_uniforms, normals_of, poisson_from, standard_normal, uniforms
+
+_BATCH = 256
+"""Pixels worked on at a time."""
 
 
 @kernel
@@ -37,22 +40,100 @@ def digitise(
     Noise is addressed by the pixel's place on the sensor, so a smaller region of interest reads the same counts.
     Returns the number of saturated pixels (full well or end of the converter) and the largest count.
     """
+    return _converted(
+        mean_electrons,
+        mean_electrons,
+        mean_electrons,
+        False,
+        0.0,
+        0.0,
+        math.inf,
+        read_noise_e,
+        first_row,
+        first_column,
+        exposure_number,
+        shot_key,
+        read_key,
+        electrons_per_count,
+        offset_counts,
+        full_well_e,
+        max_count,
+        noise,
+        counts,
+    )
+
+
+@kernel
+def _converted(
+    mean_electrons: NDArray[np.float64],
+    dark_e: NDArray[np.float64],
+    offsets_e: NDArray[np.float64],
+    uneven: bool,
+    nonlinearity: float,
+    kink: float,
+    kink_e: float,
+    read_noise_e: NDArray[np.float64],
+    first_row: int,
+    first_column: int,
+    exposure_number: int,
+    shot_key: np.uint64,
+    read_key: np.uint64,
+    electrons_per_count: float,
+    offset_counts: float,
+    full_well_e: float,
+    max_count: int,
+    noise: bool,
+    counts: NDArray[np.uint16],
+) -> tuple[int, int]:
+    """`digitise`; where pixels differ, mean_electrons are already times their response, less ``dark_e``."""
     rows, columns = mean_electrons.shape
-    saturated = 0
-    peak = 0
-    for r in range(rows):
-        for c in range(columns):
-            electrons = mean_electrons[r, c]
+    pixels = rows * columns
+    at_row, at_column = np.empty(_BATCH, np.int64), np.empty(_BATCH, np.int64)
+    one, other = np.empty(_BATCH), np.empty(_BATCH)
+    short = np.empty((2, _BATCH), np.float32)
+    values = np.empty(_BATCH)
+    saturated, peak = 0, 0
+    for first in range(0, pixels, _BATCH):
+        count = min(_BATCH, pixels - first)
+        r, c = first // columns, first % columns
+        for i in range(count):
+            at_row[i], at_column[i] = first_row + r, first_column + c
+            c += 1
+            if c == columns:
+                r, c = r + 1, 0
+        if noise:
+            fill_uniforms(shot_key, at_row, at_column, exposure_number, 0, count, one, other)
+        for i in range(count):
+            y, x = at_row[i] - first_row, at_column[i] - first_column
+            electrons = mean_electrons[y, x]
+            if uneven:
+                electrons += dark_e[y, x]
             if noise:
-                electrons = float(poisson(electrons, shot_key, first_row + r, first_column + c, exposure_number))
+                if electrons > 0.0:
+                    electrons = poisson_from(
+                        electrons, one[i], other[i], shot_key, at_row[i], at_column[i], exposure_number
+                    )
+                else:
+                    electrons = 0.0
+            values[i] = electrons
+        if noise:
+            fill_uniforms(read_key, at_row, at_column, exposure_number, 0, count, one, other)
+            normals = normals_of(count, one, other, short)
+        else:
+            normals = short[1]
+        for i in range(count):
+            y, x = at_row[i] - first_row, at_column[i] - first_column
+            electrons = values[i]
             full = electrons >= full_well_e
-            if full:
-                electrons = full_well_e
+            signal = full_well_e if full else electrons
+            if uneven:
+                signal *= 1.0 + nonlinearity * signal / full_well_e
+                if signal > kink_e:
+                    signal += kink * (signal - kink_e)
+                signal += offsets_e[y, x]
             if noise:
-                electrons += read_noise_e[r, c] * standard_normal(
-                    read_key, first_row + r, first_column + c, exposure_number, 0
-                )
-            value = np.rint(offset_counts + electrons / electrons_per_count)
+                signal += read_noise_e[y, x] * normals[i]
+            value = np.rint(offset_counts + signal / electrons_per_count)
             if value >= max_count:
                 value = float(max_count)
                 full = True
@@ -60,10 +141,9 @@ def digitise(
                 value = 0.0
             if full:
                 saturated += 1
-            count = int(value)
-            counts[r, c] = count
-            if count > peak:
-                peak = count
+            counted = int(value)
+            counts[y, x] = counted
+            peak = max(peak, counted)
     return saturated, peak
 
 
@@ -136,35 +216,24 @@ def digitise_uneven(
     Electrons are Poisson(light x response + dark), at most a full well F; the signal is e (1 + nonlinearity e / F), of
     which what exceeds kink_e counts 1 + kink times; offsets and read noise come on top.
     """
-    rows, columns = mean_electrons.shape
-    saturated = 0
-    peak = 0
-    for r in range(rows):
-        for c in range(columns):
-            electrons = mean_electrons[r, c] * response[r, c] + dark_e[r, c]
-            if noise:
-                electrons = float(poisson(electrons, shot_key, first_row + r, first_column + c, exposure_number))
-            full = electrons >= full_well_e
-            if full:
-                electrons = full_well_e
-            signal = electrons * (1.0 + nonlinearity * electrons / full_well_e)
-            if signal > kink_e:
-                signal += kink * (signal - kink_e)
-            signal += offsets_e[r, c]
-            if noise:
-                signal += read_noise_e[r, c] * standard_normal(
-                    read_key, first_row + r, first_column + c, exposure_number, 0
-                )
-            value = np.rint(offset_counts + signal / electrons_per_count)
-            if value >= max_count:
-                value = float(max_count)
-                full = True
-            if value < 0.0:
-                value = 0.0
-            if full:
-                saturated += 1
-            count = int(value)
-            counts[r, c] = count
-            if count > peak:
-                peak = count
-    return saturated, peak
+    return _converted(
+        mean_electrons * response,
+        dark_e,
+        offsets_e,
+        True,
+        nonlinearity,
+        kink,
+        kink_e,
+        read_noise_e,
+        first_row,
+        first_column,
+        exposure_number,
+        shot_key,
+        read_key,
+        electrons_per_count,
+        offset_counts,
+        full_well_e,
+        max_count,
+        noise,
+        counts,
+    )

@@ -20,6 +20,7 @@ from simulators.physics.window_pixels import (
     Plan,
     Short,
     add_pixels,
+    features_of,
     pixel_features,
     project,
     row_features,
@@ -174,10 +175,11 @@ def _add_moved_row(plan: Plan, kept: Kept, image: Short, row: int, first: int, e
                 re, im = new_re[i] - old_re[i], new_im[i] - old_im[i]
                 out_re[i] = pupil_re[i] * re - pupil_im[i] * im
                 out_im[i] = pupil_re[i] * im + pupil_im[i] * re
-    out = np.empty((len(fields), plan.basis.shape[2]), np.float32)
     for order in range(len(plan.basis)):
-        project(fields, end - first, plan.basis_across[order], first, out)
-        for f in range(total):
-            if plan.order_x[f] == order:
-                moved[row, plan.order_y[f], 0] += out[2 * f]
-                moved[row, plan.order_y[f], 1] += out[2 * f + 1]
+        start, after = features_of(plan, order)
+        lowest = 2 * start // 4 * 4
+        out = np.empty((2 * after - lowest, plan.basis.shape[2]), np.float32)
+        project(fields[lowest:], end - first, plan.basis_across[order], first, out)
+        for f in range(start, after):
+            moved[row, plan.order_y[f], 0] += out[2 * f - lowest]
+            moved[row, plan.order_y[f], 1] += out[2 * f + 1 - lowest]

@@ -36,7 +36,7 @@ class Plan(NamedTuple):
     scale, kappa: (rows,). down, across: (PARTS, 3) neighbour weights. tilts: (PARTS, PARTS) X_c x_k + Y_c y_m of the
     sub-pixels, m^2. places: (F, PARTS, PARTS) their weights in a pixel's features, of which order_x and order_y (F,)
     are the powers i and j, i never falling. pupil: (2, rows, columns) field at (X_c, Y_c). basis: (I, columns, N)
-    derivatives of T_n, and the same again as basis_across (I, N, columns). across_nodes: (nodes, N, rows) Bessel
+    derivatives of T_n, and the same again as basis_across (I, N, columns). across_nodes: (rows, nodes, N) Bessel
     functions with pixel envelope and scale. down_nodes: (lines, J, rows). unmodulated: (2, lines, nodes, rows). states:
     of the flicker, the first 0 and the others opposite. halo: (rows + 2,) rows of the panel that the lit ones have as
     neighbours.
@@ -161,9 +161,21 @@ def add_pixels(plan: Plan, fields: Array, places: NDArray[np.int64], count: int,
 
 
 @reordering_kernel
+def features_of(plan: Plan, order: int) -> tuple[int, int]:
+    """The first feature of a power of x, and the one after its last."""
+    begin, after = len(plan.order_x), 0
+    for f in range(len(plan.order_x)):
+        if plan.order_x[f] == order:
+            begin, after = min(begin, f), f + 1
+    return begin, after
+
+
+@reordering_kernel
 def project(fields: Short, count: int, basis_across: Short, first: int, out: Short) -> None:
-    """sum_c fields (4 Q, columns) basis (N, columns) over ``count`` neighbours from ``first`` on: out (4 Q, N)."""
-    for q in range(0, fields.shape[0], 4):
+    """sum_c fields (4 Q, columns) basis (N, columns) over ``count`` neighbours from ``first`` on: out (4 Q or less, N),
+    of which rows that are not there are left out."""
+    wanted = len(out)
+    for q in range(0, wanted, 4):
         a, b, c, d = fields[q], fields[q + 1], fields[q + 2], fields[q + 3]
         for n in range(basis_across.shape[0]):
             one = basis_across[n, first : first + count]
@@ -174,4 +186,10 @@ def project(fields: Short, count: int, basis_across: Short, first: int, out: Sho
                 t += b[i] * weight
                 u += c[i] * weight
                 v += d[i] * weight
-            out[q, n], out[q + 1, n], out[q + 2, n], out[q + 3, n] = s, t, u, v
+            out[q, n] = s
+            if q + 1 < wanted:
+                out[q + 1, n] = t
+            if q + 2 < wanted:
+                out[q + 2, n] = u
+            if q + 3 < wanted:
+                out[q + 3, n] = v

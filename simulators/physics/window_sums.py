@@ -25,6 +25,7 @@ from simulators.physics.window_pixels import (
     Plan,
     Short,
     add_pixels,
+    features_of,
     phasors,
     pixel_features,
     project,
@@ -235,15 +236,16 @@ def _take_over_row(plan: Plan, kept: Kept, row: int, first: int, end: int, anew:
                     old[i] = new[i]
     if anew:
         kept.sums[:, row] = 0.0
-    out = np.empty((quarters, plan.basis.shape[2]), np.float32)
     for order in range(len(plan.basis)):
-        project(fields, end - first, plan.basis_across[order], first, out)
-        for f in range(total):
-            if plan.order_x[f] == order:
-                for state in range(states):
-                    at = 2 * (f * states + state)
-                    kept.sums[state, row, plan.order_y[f], 0] += out[at]
-                    kept.sums[state, row, plan.order_y[f], 1] += out[at + 1]
+        begin, after = features_of(plan, order)
+        lowest = 2 * begin * states // 4 * 4
+        out = np.empty((2 * after * states - lowest, plan.basis.shape[2]), np.float32)
+        project(fields[lowest:], end - first, plan.basis_across[order], first, out)
+        for f in range(begin, after):
+            for state in range(states):
+                at = 2 * (f * states + state) - lowest
+                kept.sums[state, row, plan.order_y[f], 0] += out[at]
+                kept.sums[state, row, plan.order_y[f], 1] += out[at + 1]
     kept.stale[row] = True
 
 
@@ -274,46 +276,34 @@ def _states_field(
 
 
 @reordering_kernel
-def row_fields(plan: Plan, first: int, sums: Short, fields: Short) -> None:
-    """Fields (2, lines, nodes, rows) of some rows from ``first`` on, from their sums (J, 2, N, some rows), each already
-    times (-i)^(n + j)."""
+def fields_of(plan: Plan, changed: NDArray[np.bool_], sums: Array, fields: Short) -> None:
+    """Fields (2, lines, nodes, rows) of the rows that changed, from their sums (rows, J, 2, N)."""
+    rows, powers, _, terms = sums.shape
     across, down = plan.across_nodes, plan.down_nodes
-    powers, _, terms, count = sums.shape
-    re, im = np.empty(count, np.float32), np.empty(count, np.float32)
-    some = slice(first, first + count)
-    for s in range(across.shape[0]):
+    nodes, lines = across.shape[1], down.shape[0]
+    turned = np.zeros(((2 * powers + 3) // 4 * 4, terms), np.float32)
+    out = np.empty((2 * powers, nodes), np.float32)
+    for r in range(rows):
+        if not changed[r]:
+            continue
         for j in range(powers):
-            re[:] = 0.0
-            im[:] = 0.0
-            for n in range(terms):
-                weight, sum_re, sum_im = across[s, n, some], sums[j, 0, n], sums[j, 1, n]
-                for i in range(count):
-                    re[i] += weight[i] * sum_re[i]
-                    im[i] += weight[i] * sum_im[i]
-            for q in range(down.shape[0]):
-                weight, field_re, field_im = down[q, j, some], fields[0, q, s, some], fields[1, q, s, some]
-                if j == 0:
-                    field_re[:] = plan.unmodulated[0, q, s, some]
-                    field_im[:] = plan.unmodulated[1, q, s, some]
-                for i in range(count):
-                    field_re[i] += weight[i] * re[i]
-                    field_im[i] += weight[i] * im[i]
-
-
-@reordering_kernel
-def turn_over(sums: Array, first: int, out: Short) -> None:
-    """Sums (rows, J, 2, N) of some rows from ``first`` on as (J, 2, N, some rows), each times (-i)^(n + j)."""
-    powers, _, terms, count = out.shape
-    for i in range(count):
-        for j in range(powers):
-            for n in range(terms):
-                re, im = sums[first + i, j, 0, n], sums[first + i, j, 1, n]
+            for n in range(terms):  # times (-i)^(n + j)
+                re, im = sums[r, j, 0, n], sums[r, j, 1, n]
                 if (n + j) & 1:
                     re, im = im, -re
                 if (n + j) & 2:
                     re, im = -re, -im
-                out[j, 0, n, i] = re
-                out[j, 1, n, i] = im
+                turned[2 * j, n], turned[2 * j + 1, n] = re, im
+        project(turned, terms, across[r], 0, out)
+        for q in range(lines):
+            field_re, field_im = fields[0, q, :, r], fields[1, q, :, r]
+            field_re[:] = plan.unmodulated[0, q, :, r]
+            field_im[:] = plan.unmodulated[1, q, :, r]
+            for j in range(powers):
+                weight = down[q, j, r]
+                for s in range(nodes):
+                    field_re[s] += weight * out[2 * j, s]
+                    field_im[s] += weight * out[2 * j + 1, s]
 
 
 @reordering_kernel
@@ -356,23 +346,6 @@ def lines_of(coupled: Coupled, changed: NDArray[np.bool_], fields: Short, lines:
         touched[first:end] = True
         end = first
     return touched
-
-
-@reordering_kernel
-def fields_of(plan: Plan, changed: NDArray[np.bool_], sums: Array, fields: Short) -> None:
-    """`row_fields` of the rows that changed."""
-    rows, powers, _, terms = sums.shape
-    r = 0
-    while r < rows:
-        if not changed[r]:
-            r += 1
-            continue
-        first = r
-        while r < rows and changed[r]:
-            r += 1
-        turned = np.empty((powers, 2, terms, r - first), np.float32)
-        turn_over(sums, first, turned)
-        row_fields(plan, first, turned, fields)
 
 
 @reordering_kernel

@@ -76,7 +76,10 @@ def test_each_imperfection_and_all_together(hidden: Any, wait_s: float) -> None:
         assert_roads_agree(made, 20.0 * k + wait_s)
 
 
-@pytest.mark.parametrize("region", [(90, 140, 1, 1), (75, 140, 31, 1), (90, 137, 1, 7), (60, 140, 61, 1)])
+@pytest.mark.parametrize(
+    "region",
+    [(90, 140, 1, 1), (75, 140, 31, 1), (90, 137, 1, 7), (60, 140, 61, 1), (86, 100, 5, 83), (40, 130, 91, 21)],
+)
 @pytest.mark.parametrize("point", [False, True])
 def test_windows_of_any_shape(region: tuple[int, int, int, int], point: bool) -> None:
     made = bay(region=region, camera={"ideal": point})

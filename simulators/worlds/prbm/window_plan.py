@@ -83,7 +83,7 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
     terms = chebyshev.terms_for(highest * reach_x * half_x, _TOLERANCE)
     orders = np.arange(terms)
     bessel = chebyshev.bessel(np.outer(kappa, x_m - centre_x).ravel() * reach_x, terms)
-    bessel = bessel.reshape(terms, len(kappa), len(x_m)) * np.where(orders == 0, 1.0, 2.0)[:, None, None]
+    bessel = bessel.reshape(len(kappa), len(x_m), terms) * np.where(orders == 0, 1.0, 2.0)
     farthest = highest * float(np.abs(panel.centres_m).max())
     within_x, within_y = _features(farthest * half_x, farthest * half_y, len(panel.centres_m))
     basis = chebyshev.polynomials(panel.columns_m / reach_x, terms, int(within_x.max()))
@@ -93,7 +93,7 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
     sub_m = panel.active_m / len(panel.centres_m)
     zero = np.zeros_like(kappa)
     envelope = np.stack([square(kappa * x, zero, sub_m) for x in x_m], axis=-1)
-    bessel *= optics.amplitude[:, None] * envelope
+    bessel *= (optics.amplitude[:, None] * envelope)[..., None]
     j = np.arange(int(within_y.max()) + 1)
     factorial = np.array([math.factorial(k) for k in j], np.float64)
     step = np.outer(kappa, y_m - centre_y)[:, None, :] * panel.pitch_m
@@ -114,7 +114,7 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
             pupil=_short(np.stack([pupil.real, pupil.imag])),
             basis=_short(basis),
             basis_across=_short(basis.transpose(0, 2, 1)),
-            across_nodes=_short(bessel.transpose(2, 0, 1)),
+            across_nodes=_short(bessel),
             down_nodes=_short(down_nodes.transpose(2, 1, 0)),
             unmodulated=_halves(unmodulated),
             states=states,
@@ -131,7 +131,7 @@ def nothing_kept(plan: Plan) -> Kept:
     """Sums that know nothing yet."""
     states, rows, (_, columns, terms) = len(plan.states), len(plan.scale), plan.basis.shape
     lines, powers, _ = plan.down_nodes.shape
-    nodes = len(plan.across_nodes)
+    nodes = plan.across_nodes.shape[1]
     return Kept(
         sums=np.zeros((states, rows, powers, 2, terms)),
         features=np.zeros((rows, len(plan.places), 2, columns), np.float32),
@@ -205,7 +205,7 @@ def _unmodulated(
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     """Fields (rows, lines, nodes) of light that no gray level reaches, and of the glass's incoherent part.
 
-    pupil: (rows, columns) carried to the window's middle. bessel: (N, rows, nodes).
+    pupil: (rows, columns) carried to the window's middle. bessel: (rows, nodes, N).
     """
     panel, kappa, light = optics.panel, optics.kappa, optics.unmodulated
     lines = np.empty((len(kappa), len(y_m), len(x_m)), np.complex128)
@@ -215,7 +215,8 @@ def _unmodulated(
 
     def column_sums(field: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """sum_c of a pupil's field exp(-i kappa (X - X_c) x_c) at every node, (rows, S)."""
-        return np.asarray(np.einsum("rn,nrs->rs", (field @ basis) * turns, bessel))
+        moments = ((field.real @ basis) + 1j * (field.imag @ basis)) * turns
+        return np.asarray((bessel @ moments.real[..., None] + 1j * (bessel @ moments.imag[..., None]))[..., 0])
 
     plain = column_sums(pupil)
     tilted = column_sums(pupil * np.exp(1j * np.outer(kappa * light.front_x_m, panel.columns_m)))
