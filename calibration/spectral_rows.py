@@ -7,7 +7,8 @@ with the same grating (+), and with one of the two shifted by half a period (-),
     [I(+) - I(-)] / [I(+) + I(-)] = 2 G_AB / (G_AA + G_BB)
 
 Each pattern is taken with its levels exchanged, too: in the mean, interference with all other light drops out.
-Fringing fields are not accounted for: they reach from row to row where two of (-) meet, and so raise the overlap.
+Fringing fields reach from row to row where (+) and (-) meet and change that by some hundredths; gratings of two depths,
+which they change to either side, tell how much (`calibration.overlap_fit`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ import numpy as np
 from pydantic import Field
 
 from calibration.checks import rows as rows_check
+from calibration.overlap_fit import DEPTHS_RAD, fit_overlaps
 from calibration.panels import panels
 from calibration.slm_phase import FirstOrder, SlmPhaseParameters
 from labctl.client import Bench, Calibration, CalibrationError, Check, Finding, Measured, Recorder, Routine
 
 ROW_ERROR = 0.04
 """Standard uncertainty of a band's centre from its rows: amplitude is even within a row, the spot is not."""
+
+OVERLAP_ERROR = 0.005
+"""The same of an overlap: rows of a pair differ in power and in the depth of their gratings."""
+
+BLUR_ERROR_PX = 0.02
+"""The same of the blur from row to row, by the shape of the blurred edge."""
 
 POWER_ERROR = 0.015
 """The same of its power, relative: the depth of the gratings differs with look-up table, tile and dust."""
@@ -39,7 +47,7 @@ class SpectralRowsParameters(SlmPhaseParameters):
     probe_nm: float = Field(0.2, gt=0, le=10, description="width of each")
     reach_rows: int = Field(9, ge=2, le=100, description="rows looked at either way of where the plan has the band")
     overlaps: int = Field(5, ge=1, le=100, description="pairs of neighbouring bands, over the spectrum")
-    repeats: int = Field(4, ge=2, le=1000, description="of each pair")
+    repeats: int = Field(3, ge=2, le=1000, description="of each pair")
     check_allowed_px: float = Field(0.2, gt=0, description="by which rows may move and the calibration still holds")
     check_allowed_power: float = Field(0.02, gt=0, description="by which the power of a band may change among all")
 
@@ -59,7 +67,9 @@ class SpectralRows(Routine):
         plan: Any = bench.alignment("prbm")
         span = plan.bands * plan.wavelength_per_band
         centres = plan.wavelength_first + span * (np.arange(parameters.probes) + 0.5) / parameters.probes
-        pairs = np.unique(np.linspace(0, plan.bands - 2, parameters.overlaps).round().astype(int))
+        # Not at the ends: there the spectrum is not even across a pair.
+        parts = (np.arange(parameters.overlaps) + 0.5) / parameters.overlaps
+        pairs = np.unique(((plan.bands - 1) * parts - 0.5).round().astype(int))
         return self.measure(bench, parameters, record, centres, pairs)
 
     def check(
@@ -82,21 +92,21 @@ class SpectralRows(Routine):
         window = FirstOrder(camera, p, plan, slm.pixel_pitch_m)
         window.measure_dark()
         per_row = plan.wavelength_per_band / plan.rows_per_band
-        coarse = math.pi * (np.arange(slm.columns) % p.period < p.period // 2)
+        coarse = 1.0 * (np.arange(slm.columns) % p.period < p.period // 2)
         fine = math.pi * (np.arange(slm.columns) % (p.period // 2) < p.period // 4)
         slm.write(np.tile(fine, (slm.rows, 1)))
         slm.settle()
 
-        def show(rows: Sequence[int], signs: Sequence[int]) -> None:
+        def show(rows: Sequence[int], signs: Sequence[int], depth: float = math.pi) -> None:
             """Gratings on some rows, shifted by half a period where the sign is -1; 0 takes them away."""
-            lines = [fine if s == 0 else coarse if s > 0 else math.pi - coarse for s in signs]
+            lines = [fine if s == 0 else depth * (coarse if s > 0 else 1 - coarse) for s in signs]
             slm.write(np.stack(lines), row=min(rows))
             slm.settle()
 
-        def light(rows: Sequence[int], signs: Sequence[int]) -> float:
+        def light(rows: Sequence[int], signs: Sequence[int], depth: float = math.pi) -> float:
             taken = []
             for turn in (1, -1):
-                show(rows, [turn * s for s in signs])
+                show(rows, [turn * s for s in signs], depth)
                 taken.append(window.light())
             show(rows, [0] * len(signs))
             return (taken[0] + taken[1]) / 2 - window.light()
@@ -123,21 +133,22 @@ class SpectralRows(Routine):
             profiles.append(np.array([light([r], [1]) for r in rows]))
             step.note(f"{nm:.2f} nm")
         source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9
-        overlaps = np.zeros((len(pairs), p.repeats))
+        overlaps = np.zeros((len(pairs), p.repeats, len(DEPTHS_RAD), 2))
         for k, j in enumerate(pairs):
             n = plan.rows_per_band
             rows = [int(plan.first_row + j * n + i) for i in range(2 * n)]
             show(rows, [1] * (2 * n))
             window.find(middle_m)
             for repeat in range(p.repeats):
-                same, opposite = light(rows, [1] * 2 * n), light(rows, [1] * n + [-1] * n)
-                overlaps[k, repeat] = (same - opposite) / (same + opposite)
+                for d, theta in enumerate(DEPTHS_RAD):
+                    overlaps[k, repeat, d] = [light(rows, [1] * n + [s] * n, theta) for s in (1, -1)]
         return {
             "wavelength_nm": centres,
             "rows": looked,
             "profiles": profiles,
             "pairs": pairs,
-            "overlaps": overlaps,
+            "pair_light": overlaps,
+            "rows_per_band": plan.rows_per_band,
             "probe_rows": p.probe_nm / per_row,
             "planned_row": plan.first_row + (centres - plan.wavelength_first) / per_row,
         }
@@ -155,9 +166,7 @@ class SpectralRows(Routine):
         scatter = math.hypot(math.sqrt(float((residuals**2).sum()) / max(len(nm) - 2, 1)), ROW_ERROR)
         relative = power * nm**2
         relative /= relative.mean()
-        overlap = r["overlaps"].mean(axis=1)
-        n = r["overlaps"].shape[1]
-        overlap_error = np.hypot(r["overlaps"].std(axis=1, ddof=1) / math.sqrt(n), 0.005)
+        overlaps = fit_overlaps(r["pair_light"], r["rows_per_band"], parameters.period)
         _draw(record, r, centre, residuals)
         return [
             Finding(
@@ -172,7 +181,8 @@ class SpectralRows(Routine):
                     ),
                     "power": Measured(relative, "1", POWER_ERROR * relative),
                     "pairs": Measured(r["pairs"]),
-                    "overlap": Measured(overlap, "1", overlap_error),
+                    "overlap": Measured(overlaps.overlap, "1", np.hypot(overlaps.error, OVERLAP_ERROR)),
+                    "row_blur": Measured(overlaps.blur_px, "px", math.hypot(overlaps.blur_error_px, BLUR_ERROR_PX)),
                 },
                 checks=(
                     Check(name="rms distance of rows from a line", value=float(residuals.std()), unit="px", high=0.2),

@@ -32,6 +32,9 @@ TABLES, SOAK_TABLES = 20, 100
 WITHIN = float(stats.norm.ppf(0.975))
 """Standard uncertainties to either side of an interval that covers 95 %."""
 
+COVERED: list[Measured] = []
+"""What was measured on `SOAK_TABLES` tables in this session; printed as one table at its end."""
+
 FALSE_ALARM = 0.003
 """Chance that a right routine covers fewer of the tables than `least_covered`."""
 
@@ -101,12 +104,15 @@ class Measured:
         assert not poor, f"{self.routine} is surer than it may be. " + "; ".join(poor)
 
     def report(self) -> str:
-        """One line per quantity."""
-        width = max(len(name) for name in self.quantities)
-        return "\n".join(
-            f"{self.routine}: {name:{width}}  covered {self.covered(name)} of {len(found)}, median error "
-            f"{self.median_error(name):.3g}, median uncertainty {np.median([q.uncertainty for q in found]):.3g}"
-            for name, found in self.quantities.items()
+        """One line per quantity: how often the truth was covered, with the exact 95 % interval of that share."""
+        return "\n".join(self._line(name, found) for name, found in self.quantities.items())
+
+    def _line(self, name: str, found: list[Quantity]) -> str:
+        n, k = len(found), self.covered(name)
+        share = stats.binomtest(k, n).proportion_ci(0.95)
+        return (
+            f"{self.routine:<15}{name:<26}{k:>5} of {n:<5}{100 * share.low:5.1f} to {100 * share.high:5.1f} %"
+            f"{self.median_error(name):>12.3g}{np.median([q.uncertainty for q in found]):>12.3g}"
         )
 
 
@@ -134,6 +140,8 @@ def measured_on_hidden_tables(
     for seed in range(first_seed, first_seed + tables):
         own = given(seed) if callable(given) else given
         measured.add(compare(one_hidden_table(routine, out, seed, bench=bench, given=own)))
+    if tables >= SOAK_TABLES:
+        COVERED.append(measured)
     return measured
 
 

@@ -5,11 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from labctl.bench.load import load_bench
-from labctl.experiments.calibrate import calibrate
-from labctl.store import Calibration
-from simulators.worlds.prbm import PrbmParameters
-
 BENCH = Path(__file__).resolve().parents[2] / "benches" / "prbm-lab.toml"
 
 # Flicker, fringing fields and dust are off: they multiply the time of an exposure. Aberrations and shifts are smaller,
@@ -34,14 +29,3 @@ SMALL: dict[str, Any] = {
     "alignment.prbm.bands": 4,
     "alignment.prbm.centre_column": 24,
 }
-
-
-def parameters(seed: int, **given: Any) -> PrbmParameters:
-    """Of the world of the reduced table of this seed; given: as SMALL, other than it."""
-    config = load_bench(BENCH, {**SMALL, **given, "world.seed": seed})
-    return PrbmParameters.model_validate(config.world_parameters)
-
-
-def measured(name: str, seed: int, out: Path, given: dict[str, Any]) -> Calibration:
-    """What the routine ``name`` finds on the reduced table of this seed; nothing is kept."""
-    return calibrate(name, BENCH, {**SMALL, "world.seed": seed, **given}, out=out, dry_run=True).calibrations[0]

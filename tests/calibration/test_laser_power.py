@@ -67,7 +67,6 @@ def test_stated_intervals_cover_the_planted_source(tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_coverage_on_a_hundred_tables(tmp_path: Path) -> None:
     measured = measured_on_hidden_tables("laser-power", compare, tmp_path, given=TABLE, tables=SOAK_TABLES)
-    print(measured.report())  # noqa: T201
     within_bounds(measured)
 
 

@@ -48,7 +48,6 @@ def test_coverage_on_a_hundred_tables(tmp_path: Path) -> None:
     measured = measured_on_hidden_tables(
         NAME, _compare, tmp_path, bench=BENCH, given={**SMALL, **SHORT}, tables=SOAK_TABLES
     )
-    print(measured.report())  # noqa: T201
     measured.must_cover()
 
 

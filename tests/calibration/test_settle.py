@@ -79,7 +79,6 @@ def test_stated_intervals_cover_the_timing(tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)
 def test_coverage_on_a_hundred_tables(tmp_path: Path) -> None:
     measured = measured_on_hidden_tables("settle", compare, tmp_path, given=table_of, tables=SOAK_TABLES)
-    print(measured.report())  # noqa: T201
     within_bounds(measured)
 
 

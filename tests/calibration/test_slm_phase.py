@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from slm_small import BENCH, SMALL, measured, parameters
+from interval_coverage import SOAK_TABLES, TABLES, Quantity, Table, measured_on_hidden_tables
+from slm_small import BENCH, SMALL
 
 from calibration.phase_fit import fit_phase, level_pairs, one_turn
 from drivers.correction import nearest_levels
 from labctl.client import CalibrationError
 from labctl.experiments.calibrate import calibrate
 from labctl.store import Store
-from simulators.worlds.prbm.truth import gray_phases, hidden_table
+from simulators.worlds.prbm.truth import gray_phases
 
 SHORT = {
     "row_cells": 3, "period": 6, "steps": 16, "references": 3, "window_rows": 1, "window_columns": 1, "search_px": 0,
@@ -23,23 +25,23 @@ SHORT = {
 NAME = "slm-phase"
 
 
-def _deviations(seed: int, out: Path) -> dict[str, np.ndarray]:
-    """Deviations in standard uncertainties of the phases (tiles,) at the end and in the middle of the range and of the
-    tiles' errors, and the rms error (1,) of the panel with the new table, rad."""
-    found, p = measured(NAME, seed, out, SHORT), parameters(seed)
-    table = hidden_table(p).panel
-    at_design = gray_phases(p, table, np.arange(256))[1]  # the lit row of tiles
-    true = at_design * (table.lut_wavelength_m / found["cell_wavelength_m"])[:, None]
+def _compare(table: Table) -> Iterator[Quantity]:
+    """Phases of the tiles at the end and in the middle of the range, and the tiles' errors."""
+    found = table.found["phase_table"]
+    true = _true_phases(table)
     phase, error = found["cell_phase_rad"], found.uncertainty("cell_phase_rad")
-    z = (phase - true)[:, 1:] / error[:, 1:]
     tiles = true[:, -1] / true[:, -1].mean() - 1
-    wrong = [_error_after(p, t) for p, t in zip(phase, true, strict=True)]
-    return {
-        "turn": z[:, 254],
-        "middle": z[:, 127],
-        "tile": (found["tile_error"] - tiles) / found.uncertainty("tile_error"),
-        "rms": np.array([math.sqrt(float(np.mean(np.square(wrong))))]),
-    }
+    for k in range(len(phase)):
+        yield Quantity(f"turn of tile {k}", phase[k, 255], error[k, 255], true[k, 255])
+        yield Quantity(f"half of tile {k}", phase[k, 128], error[k, 128], true[k, 128])
+        yield Quantity(f"error of tile {k}", found["tile_error"][k], found.uncertainty("tile_error")[k], tiles[k])
+
+
+def _true_phases(table: Table) -> np.ndarray:
+    """Of the cells (tiles of the lit row of tiles, levels) at their wavelengths."""
+    at_design = gray_phases(table.parameters, table.hidden.panel, np.arange(256))[1]
+    wavelengths_m = table.found["phase_table"]["cell_wavelength_m"]
+    return np.asarray(at_design * (table.hidden.panel.lut_wavelength_m / wavelengths_m)[:, None])
 
 
 def _error_after(measured: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -49,31 +51,27 @@ def _error_after(measured: np.ndarray, true: np.ndarray) -> np.ndarray:
     return np.mod(true[levels] - asked + math.pi, 2 * math.pi) - math.pi
 
 
-def _tables(seeds: range, out: Path) -> dict[str, np.ndarray]:
-    found = [_deviations(seed, out) for seed in seeds]
-    return {name: np.stack([f[name] for f in found]) for name in found[0]}
+def _must_hold(out: Path, tables: int) -> None:
+    left_rad = []
+
+    def compare(table: Table) -> Iterator[Quantity]:
+        pairs = zip(table.found["phase_table"]["cell_phase_rad"], _true_phases(table), strict=True)
+        left_rad.append(math.sqrt(float(np.mean([np.square(_error_after(*pair)) for pair in pairs]))))
+        return _compare(table)
+
+    given = {**SMALL, **SHORT}
+    measured_on_hidden_tables(NAME, compare, out, bench=BENCH, given=given, tables=tables).must_cover()
+    assert np.median(left_rad) <= 0.03
 
 
 def test_phases_lie_within_the_stated_intervals_and_the_new_table_corrects(tmp_path: Path) -> None:
-    found = _tables(range(20), tmp_path)
-    for name in ("turn", "middle", "tile"):
-        for tile, z in enumerate(found[name].T):
-            assert np.count_nonzero(np.abs(z) < 1.96) >= 16, (name, tile, z.round(1))
-    assert np.median(found["rms"]) <= 0.03
+    _must_hold(tmp_path, TABLES)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_coverage_over_a_hundred_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = _tables(range(100, 200), tmp_path)
-    for name in ("turn", "middle", "tile"):
-        z = found[name]
-        covered = np.count_nonzero(np.abs(z) < 1.96, axis=0)
-        with capsys.disabled():
-            print(f"\n{NAME} {name}: {covered} of 100 within the 95 % interval, rms deviation {z.std():.2f}")  # noqa: T201
-        assert covered.min() >= 86, name  # 95 less four standard deviations
-    with capsys.disabled():
-        print(f"\n{NAME}: median rms error after {np.median(found['rms']):.4f} rad")  # noqa: T201
+def test_coverage_on_a_hundred_tables(tmp_path: Path) -> None:
+    _must_hold(tmp_path, SOAK_TABLES)
 
 
 @pytest.mark.parametrize(
