@@ -15,7 +15,7 @@ from simulators.physics.compiled import reordering_kernel
 from simulators.physics.liquid_crystal import fading, phases_at
 from simulators.physics.window_pixels import (
     BATCH,
-    PARTS,
+    WORK,
     Array,
     Plan,
     Short,
@@ -141,8 +141,8 @@ def _add_moved(plan: Plan, kept: Kept, image: Short, places: NDArray[np.int64], 
         for d in range(3):
             for e in range(3):
                 around[d, e, i] = image[places[0, i] + d, places[1, i] + e]
-    work = np.empty((3 * PARTS + 5, BATCH), np.float32)
-    features = np.empty((len(plan.places), 2, BATCH), np.float32)
+    work = np.empty((WORK, BATCH), np.float32)
+    features = np.empty((len(plan.order_x), 2, BATCH), np.float32)
     pixel_features(plan, places, count, around, work, features)
     fields = np.empty((len(features), 2, BATCH))
     for i in range(count):
@@ -159,9 +159,9 @@ def _add_moved(plan: Plan, kept: Kept, image: Short, places: NDArray[np.int64], 
 @reordering_kernel
 def _add_moved_row(plan: Plan, kept: Kept, image: Short, row: int, first: int, end: int, moved: Array) -> None:
     """`_add_moved` of neighbours in a row, ``first`` to ``end`` - 1."""
-    total = len(plan.places)
+    total = len(plan.order_x)
     fields = np.zeros(((2 * total + 3) // 4 * 4, end - first), np.float32)
-    work = np.empty((3 * PARTS + 5, BATCH), np.float32)
+    work = np.empty((WORK, BATCH), np.float32)
     features = np.empty((total, 2, BATCH), np.float32)
     for begin in range(first, end, BATCH):
         count = min(BATCH, end - begin)

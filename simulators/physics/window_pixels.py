@@ -30,16 +30,20 @@ BATCH = 256
 """Pixels worked on at a time."""
 
 
+WORK = 5 * PARTS + 5
+"""Numbers per pixel of the memory that is worked in."""
+
+
 class Plan(NamedTuple):
     """What stays as it is while a window is looked at.
 
     scale, kappa: (rows,). down, across: (PARTS, 3) neighbour weights. tilts: (PARTS, PARTS) X_c x_k + Y_c y_m of the
-    sub-pixels, m^2. places: (F, PARTS, PARTS) their weights in a pixel's features, of which order_x and order_y (F,)
-    are the powers i and j, i never falling. pupil: (2, rows, columns) field at (X_c, Y_c). basis: (I, columns, N)
-    derivatives of T_n, and the same again as basis_across (I, N, columns). across_nodes: (rows, nodes, N) Bessel
-    functions with pixel envelope and scale. down_nodes: (lines, J, rows). unmodulated: (2, lines, nodes, rows). states:
-    of the flicker, the first 0 and the others opposite. halo: (rows + 2,) rows of the panel that the lit ones have as
-    neighbours.
+    sub-pixels, m^2. weights_x: (I, PARTS) and weights_y: (J, PARTS) their weights, of which a pixel's features have the
+    products; order_x and order_y: (F,) the powers i and j, i never falling. pupil: (2, rows, columns) field at (X_c,
+    Y_c). basis: (I, columns, N) derivatives of T_n, and the same again as basis_across (I, N, columns). across_nodes:
+    (rows, nodes, N) Bessel functions with pixel envelope and scale. down_nodes: (lines, J, rows). unmodulated: (2,
+    lines, nodes, rows). states: of the flicker, the first 0 and the others opposite. halo: (rows + 2,) rows of the
+    panel that the lit ones have as neighbours.
     """
 
     scale: Short
@@ -47,7 +51,8 @@ class Plan(NamedTuple):
     down: Short
     across: Short
     tilts: Short
-    places: Short
+    weights_x: Short
+    weights_y: Short
     order_x: NDArray[np.int64]
     order_y: NDArray[np.int64]
     pupil: Short
@@ -86,7 +91,7 @@ def pixel_features(
 ) -> None:
     """Features (F, 2, BATCH) of pixels at places (2, count) from the phases (3, 3, count) around each.
 
-    work: (3 PARTS + 5, BATCH) memory.
+    work: (WORK, BATCH) memory.
     """
     down, across = plan.down, plan.across
     along, phases, cosines, sines = work[: 3 * PARTS], work[3 * PARTS], work[3 * PARTS + 1], work[3 * PARTS + 2]
@@ -109,7 +114,7 @@ def pixel_features(
                 phases[i] = scale[i] * blurred - kappa[i] * tilt
             phasors(phases, count, cosines, sines)
             for f in range(features.shape[0]):
-                weight = plan.places[f, m, k]
+                weight = plan.weights_x[plan.order_x[f], k] * plan.weights_y[plan.order_y[f], m]
                 for i in range(count):
                     features[f, 0, i] += weight * cosines[i]
                     features[f, 1, i] += weight * sines[i]
@@ -119,32 +124,41 @@ def pixel_features(
 def row_features(plan: Plan, image: Short, row: int, first: int, count: int, work: Short, features: Short) -> None:
     """`pixel_features` of neighbours in a row, from the phases image (rows + 2, columns + 2), bordered by one."""
     along, phases, cosines, sines = work[: 3 * PARTS], work[3 * PARTS], work[3 * PARTS + 1], work[3 * PARTS + 2]
-    scale, kappa = plan.scale[row], plan.kappa[row]
-    # Slices of one dimension, counted from 0: only so do the innermost loops run side by side.
+    partial = work[3 * PARTS + 5 :]
+    scale, kappa, orders = plan.scale[row], plan.kappa[row], len(plan.basis)
+    # Innermost loops have a function of their own: only so do all of them run side by side.
     for d in range(3):
         line = image[row + d]
-        before, here, after = line[first:], line[first + 1 :], line[first + 2 :]
         for k in range(PARTS):
-            left, own, right, out = plan.across[k, 0], plan.across[k, 1], plan.across[k, 2], along[d * PARTS + k]
-            for i in range(count):
-                out[i] = left * before[i] + own * here[i] + right * after[i]
+            _blend(line[first:], line[first + 1 :], line[first + 2 :], plan.across[k], 0.0, count, along[d * PARTS + k])
     features[:, :, :count] = 0.0
     for m in range(PARTS):
-        above, own, below = scale * plan.down[m, 0], scale * plan.down[m, 1], scale * plan.down[m, 2]
+        partial[: 2 * orders, :count] = 0.0
+        down = scale * plan.down[m]
         for k in range(PARTS):
             shift = kappa * plan.tilts[m, k]
-            upper, middle, lower = along[k], along[PARTS + k], along[2 * PARTS + k]
-            for i in range(count):
-                phases[i] = above * upper[i] + own * middle[i] + below * lower[i] - shift
+            _blend(along[k], along[PARTS + k], along[2 * PARTS + k], down, shift, count, phases)
             phasors(phases, count, cosines, sines)
-            for f in range(features.shape[0]):
-                weight = plan.places[f, m, k]
-                if weight == 0.0:
-                    continue
-                re, im = features[f, 0], features[f, 1]
-                for i in range(count):
-                    re[i] += weight * cosines[i]
-                    im[i] += weight * sines[i]
+            for i in range(orders):
+                _add(plan.weights_x[i, k], cosines, sines, count, partial[2 * i], partial[2 * i + 1])
+        for f in range(features.shape[0]):
+            i = plan.order_x[f]
+            weight = plan.weights_y[plan.order_y[f], m]
+            _add(weight, partial[2 * i], partial[2 * i + 1], count, features[f, 0], features[f, 1])
+
+
+@reordering_kernel
+def _blend(one: Short, two: Short, three: Short, weights: Short, less: float, count: int, out: Short) -> None:
+    a, b, c, shift = weights[0], weights[1], weights[2], np.float32(less)
+    for i in range(count):
+        out[i] = a * one[i] + b * two[i] + c * three[i] - shift
+
+
+@reordering_kernel
+def _add(weight: float, re: Short, im: Short, count: int, out_re: Short, out_im: Short) -> None:
+    for i in range(count):
+        out_re[i] += weight * re[i]
+        out_im[i] += weight * im[i]
 
 
 @reordering_kernel

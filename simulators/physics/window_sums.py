@@ -21,6 +21,7 @@ from simulators.physics.compiled import reordering_kernel
 from simulators.physics.window_pixels import (
     BATCH,
     PARTS,
+    WORK,
     Array,
     Plan,
     Short,
@@ -166,8 +167,8 @@ def _take_over(plan: Plan, kept: Kept, places: NDArray[np.int64], count: int) ->
         for d in range(3):
             for e in range(3):
                 around[d, e, i] = kept.wanted[places[0, i] + d, places[1, i] + e]
-    work = np.empty((3 * PARTS + 5, BATCH), np.float32)
-    features = np.empty((len(plan.places), 2, BATCH), np.float32)
+    work = np.empty((WORK, BATCH), np.float32)
+    features = np.empty((len(plan.order_x), 2, BATCH), np.float32)
     pixel_features(plan, places, count, around, work, features)
     total = len(features)
     fields = np.empty((total, 2, BATCH))
@@ -197,12 +198,12 @@ def _take_over(plan: Plan, kept: Kept, places: NDArray[np.int64], count: int) ->
 @reordering_kernel
 def _take_over_row(plan: Plan, kept: Kept, row: int, first: int, end: int, anew: bool) -> None:
     """`_take_over` of neighbours in a row, ``first`` to ``end`` - 1; anew: of all of it, whatever the sums hold."""
-    states, total = len(plan.states), len(plan.places)
+    states, total = len(plan.states), len(plan.order_x)
     quarters = (2 * states * total + 3) // 4 * 4
     fields = np.zeros((quarters, end - first), np.float32)
-    work = np.empty((3 * PARTS + 5, BATCH), np.float32)
+    work = np.empty((WORK, BATCH), np.float32)
     features = np.empty((total, 2, BATCH), np.float32)
-    turns = np.empty((4, BATCH), np.float32)
+    turns, was = np.empty((4, BATCH), np.float32), np.empty((2, BATCH), np.float32)
     phases = work[3 * PARTS]
     swing = np.float32(abs(plan.states[states - 1])) * plan.scale[row]
     for begin in range(first, end, BATCH):
@@ -215,20 +216,19 @@ def _take_over_row(plan: Plan, kept: Kept, row: int, first: int, end: int, anew:
         for i in range(count):
             phases[i] = swing * then[i]
         phasors(phases, count, turns[2], turns[3])
+        # Slices of one dimension only, here and below: their innermost loops run side by side.
+        pupil_re, pupil_im = plan.pupil[0, row, begin:], plan.pupil[1, row, begin:]
         for state in range(states):
             sign = np.float32(0.0) if plan.states[state] == 0.0 else np.float32(np.sign(plan.states[state]))
             for f in range(total):
                 at = 2 * (f * states + state)
-                _states_field(
-                    sign,
-                    turns,
-                    features[f],
-                    kept.features[row, f, :, begin:],
-                    plan.pupil[:, row, begin:],
-                    count,
-                    anew,
-                    fields[at : at + 2, begin - first :],
-                )
+                out_re, out_im = fields[at, begin - first :], fields[at + 1, begin - first :]
+                _turned(sign, turns[0], turns[1], features[f, 0], features[f, 1], count, out_re, out_im)
+                if not anew:
+                    old_re, old_im = kept.features[row, f, 0, begin:], kept.features[row, f, 1, begin:]
+                    _turned(sign, turns[2], turns[3], old_re, old_im, count, was[0], was[1])
+                    _subtract(was[0], was[1], count, out_re, out_im)
+                _multiply(pupil_re, pupil_im, count, out_re, out_im)
         for f in range(total):
             for part in range(2):
                 old, new = kept.features[row, f, part, begin:], features[f, part]
@@ -250,26 +250,33 @@ def _take_over_row(plan: Plan, kept: Kept, row: int, first: int, end: int, anew:
 
 
 @reordering_kernel
-def _states_field(
-    sign: float, turns: Short, new: Short, old: Short, pupil: Short, count: int, anew: bool, fields: Short
+def _turned(
+    sign: float, cosines: Short, sines: Short, re: Short, im: Short, count: int, out_re: Short, out_im: Short
 ) -> None:
-    """Field (2, count) of a feature in a state of the flicker, less what it was; turns: (4, count) cos and sin of what
-    the flicker adds to the phase of now and to that of then, in the state where it is positive."""
-    cos, sin, was_cos, was_sin = turns[0], turns[1], turns[2], turns[3]
-    new_re, new_im, old_re, old_im = new[0], new[1], old[0], old[1]
-    pupil_re, pupil_im, out_re, out_im = pupil[0], pupil[1], fields[0], fields[1]
-    calm = np.float32(1.0 if sign == 0.0 else 0.0)
-    for i in range(count):
-        c, s = calm + (np.float32(1.0) - calm) * cos[i], sign * sin[i]
-        out_re[i], out_im[i] = new_re[i] * c - new_im[i] * s, new_im[i] * c + new_re[i] * s
-    if not anew:
+    """A feature in a state of the flicker: by so much onwards (sign 1), back (-1) or not at all (0)."""
+    if sign == 0.0:
         for i in range(count):
-            c, s = calm + (np.float32(1.0) - calm) * was_cos[i], sign * was_sin[i]
-            out_re[i] -= old_re[i] * c - old_im[i] * s
-            out_im[i] -= old_im[i] * c + old_re[i] * s
+            out_re[i], out_im[i] = re[i], im[i]
+        return
     for i in range(count):
-        re, im = out_re[i], out_im[i]
-        out_re[i], out_im[i] = pupil_re[i] * re - pupil_im[i] * im, pupil_re[i] * im + pupil_im[i] * re
+        sine = sign * sines[i]
+        out_re[i] = re[i] * cosines[i] - im[i] * sine
+        out_im[i] = im[i] * cosines[i] + re[i] * sine
+
+
+@reordering_kernel
+def _subtract(re: Short, im: Short, count: int, out_re: Short, out_im: Short) -> None:
+    for i in range(count):
+        out_re[i] -= re[i]
+        out_im[i] -= im[i]
+
+
+@reordering_kernel
+def _multiply(re: Short, im: Short, count: int, out_re: Short, out_im: Short) -> None:
+    for i in range(count):
+        x, y = out_re[i], out_im[i]
+        out_re[i] = re[i] * x - im[i] * y
+        out_im[i] = re[i] * y + im[i] * x
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

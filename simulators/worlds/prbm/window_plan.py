@@ -108,7 +108,8 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
             down=_short(optics.down),
             across=_short(optics.across),
             tilts=_short(centre_x * panel.centres_m[None, :] + centre_y * panel.centres_m[:, None]),
-            places=_short(_places(panel.centres_m, panel.pitch_m, within_x, within_y)),
+            weights_x=_short(_weights_x(panel.centres_m, int(within_x.max()))),
+            weights_y=_short(_weights_y(panel.centres_m / panel.pitch_m, int(within_y.max()))),
             order_x=within_x,
             order_y=within_y,
             pupil=_short(np.stack([pupil.real, pupil.imag])),
@@ -134,7 +135,7 @@ def nothing_kept(plan: Plan) -> Kept:
     nodes = plan.across_nodes.shape[1]
     return Kept(
         sums=np.zeros((states, rows, powers, 2, terms)),
-        features=np.zeros((rows, len(plan.places), 2, columns), np.float32),
+        features=np.zeros((rows, len(plan.order_x), 2, columns), np.float32),
         fields=np.zeros((states, 2, lines, nodes, rows), np.float32),
         lines=np.zeros((states + 1, lines, nodes, rows), np.float32),
         shown=np.zeros((rows + 2, columns + 2), np.float32),
@@ -187,17 +188,15 @@ def _features(x: float, y: float, parts: int) -> tuple[NDArray[np.int64], NDArra
     return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
 
 
-def _places(centres_m: Array, pitch_m: float, within_x: NDArray[np.int64], within_y: NDArray[np.int64]) -> Array:
-    """What each sub-pixel weighs in each feature of its pixel: (F, M, M).
+def _weights_x(centres_m: Array, highest: int) -> Array:
+    """x^i / i! of each sub-pixel over how many there are, (highest + 1, M)."""
+    return np.stack([centres_m**i / math.factorial(i) for i in range(highest + 1)]) / len(centres_m)
 
-    x^i / i! times powers of y / pitch, the even ones less their mean so that an even pixel has only the first.
-    """
-    parts = len(centres_m)
-    found = []
-    for i, j in zip(within_x, within_y, strict=True):
-        down = (centres_m / pitch_m) ** j
-        found.append(np.outer(down - down.mean() if j else down, centres_m**i / math.factorial(i)))
-    return np.stack(found) / parts**2
+
+def _weights_y(centres_px: Array, highest: int) -> Array:
+    """The same of powers of y, the even ones less their mean so that an even pixel has only the first."""
+    powers = [centres_px**j for j in range(highest + 1)]
+    return np.stack([powers[0], *(power - power.mean() for power in powers[1:])]) / len(centres_px)
 
 
 def _unmodulated(
