@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Of tests side by side: much of their time is waiting for processes to start. 0 is one after another.
+WORKERS ?= 2
 
 .PHONY: venv run test soak hil figures bench clean
 
@@ -17,7 +19,7 @@ test:
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 	@echo " ✓ all checks passed"
 
 soak: $(VENV)/.installed-dev

@@ -19,6 +19,15 @@ _OWN = {"LABCTL_RUNTIME": "run", "LABCTL_LOGS": "logs", "LABCTL_KEYS": "keys"}
 _OF_THE_USER = ("LABCTL_AT", "LABCTL_KEY", "LABCTL_DEBUG", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side (`pytest -n 2 --dist loadgroup`), the tests of a file stay together, as they share what is set up;
+    other groups are chosen by the folder's own conftest."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(Path(__file__).parent))))
+
+
 @pytest.fixture(autouse=True)
 def _own_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Not pytest's tmp_path: a socket's path may be no longer than 107 bytes.

@@ -21,7 +21,7 @@ from labctl.server import runtime
 
 PATIENCE_S = 60.0
 VICTIMS = ("emitter", "frames", "looker", "light", "camera", "slm", "directory", "supervisor")
-KILLS = [pytest.param(16, id="some"), pytest.param(200, id="all", marks=pytest.mark.soak)]
+KILLS = [pytest.param(len(VICTIMS), id="each once"), pytest.param(200, id="all", marks=pytest.mark.soak)]
 
 EMITTER = """
 import sys
