@@ -45,7 +45,7 @@ def metered_exposure_s(
             if exposure_s >= longest_s:
                 raise CalibrationError(
                     f"no light {where} in an exposure of {exposure_s:.3g} s (peak {peak:.1f} counts above "
-                    "dark): check emission, shutters and beam blocks, and [alignment.prbm] zeroth_order"
+                    "dark): check emission, shutters and beam blocks, and where the bench file's alignment has it"
                 )
             exposure_s = min(exposure_s * 20, longest_s)
             continue

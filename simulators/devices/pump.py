@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from drivers.contract import Identity, LimitError, Limits, PumpLaser
+from drivers.contract import Identity, InterlockError, LimitError, Limits, PumpLaser
 from drivers.site import Site
 from simulators.devices.serial import serial_number
 
@@ -61,6 +61,10 @@ class SimulatedPump(PumpLaser):
         return bool(self._world.state[f"{self._port}_emission"][0])
 
     def _write_emission(self, value: bool) -> None:
+        if value and self._head.tripped:
+            raise InterlockError(
+                f"{self.name}.emission: the laser reports an open interlock; close it and reset the key"
+            )
         self._world.state[f"{self._port}_power_w"][0] = self._power_w
         self._world.state[f"{self._port}_emission"][0] = value
 

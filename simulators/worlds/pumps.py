@@ -8,11 +8,15 @@ import numpy as np
 
 
 class PumpHead(NamedTuple):
-    """A laser of one colour: wavelength, highest power and the step in which it is set."""
+    """A laser of one colour: wavelength, highest power and the step in which it is set.
+
+    tripped: its interlock is open, and it accepts no emission.
+    """
 
     wavelength_m: float
     highest_w: float
     step_w: float
+    tripped: bool = False
 
 
 SPROUT = PumpHead(532e-9, 18.0, 0.01)

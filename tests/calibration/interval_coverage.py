@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -25,8 +26,10 @@ from labctl.bench.load import load_bench
 from labctl.client import Calibration
 from labctl.experiments.calibrate import Calibrated, calibrate
 from labctl.experiments.execute import BENCH_KEYS
+from simulators.worlds.hologram import HologramParameters
+from simulators.worlds.hologram.truth import hidden_table as hidden_hologram_table
 from simulators.worlds.prbm import PrbmParameters
-from simulators.worlds.prbm.truth import HiddenTable, hidden_table
+from simulators.worlds.prbm.truth import hidden_table
 
 TABLES, SOAK_TABLES = 20, 100
 WITHIN = float(stats.norm.ppf(0.975))
@@ -41,11 +44,12 @@ FALSE_ALARM = 0.003
 
 @dataclass(frozen=True)
 class Table:
-    """One hidden table and what was found on it. found: calibrations by kind. hidden: what was planted."""
+    """One hidden table and what was found on it. found: calibrations by kind. hidden: what was planted, of the world of
+    parameters, the photonic RBM's or the hologram table."""
 
     seed: int
-    parameters: PrbmParameters
-    hidden: HiddenTable
+    parameters: Any
+    hidden: Any
     done: Calibrated
 
     @property
@@ -152,9 +156,11 @@ def one_hidden_table(
     assignments = {**(given or {}), "world.seed": seed}
     config = load_bench(bench, {k: v for k, v in assignments.items() if k.startswith(BENCH_KEYS)})
     parameters = config.world_parameters
-    assert isinstance(parameters, PrbmParameters)
+    assert isinstance(parameters, PrbmParameters | HologramParameters)
     done = calibrate(routine, bench, assignments, out=out, dry_run=True)
-    return Table(seed, parameters, hidden_table(parameters), done)
+    of_hologram = isinstance(parameters, HologramParameters)
+    hidden = hidden_hologram_table(parameters) if of_hologram else hidden_table(parameters)
+    return Table(seed, parameters, hidden, done)
 
 
 def _deviation(q: Quantity) -> float:

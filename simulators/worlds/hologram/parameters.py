@@ -27,6 +27,7 @@ class PumpParameters(_Section):
     wavelength: Metres = Field(785e-9, gt=300e-9, lt=2e-6)
     highest_power: Watts = Field(1.0, gt=0, le=100, description="of either arm")
     power_step: Watts = Field(1e-4, gt=0, le=1)
+    tripped: bool = Field(False, description="the interlock of the laser head is open: it accepts no emission")
 
 
 class PanelParameters(SlmParameters):
@@ -137,7 +138,7 @@ class HologramParameters(_Section):
     @property
     def pumps(self) -> Mapping[str, PumpHead]:
         """Lasers by port: the two arms."""
-        head = PumpHead(self.pump.wavelength, self.pump.highest_power, self.pump.power_step)
+        head = PumpHead(self.pump.wavelength, self.pump.highest_power, self.pump.power_step, self.pump.tripped)
         return {"pump": head, "reference": head}
 
     @property
