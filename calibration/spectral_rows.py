@@ -184,6 +184,7 @@ class SpectralRows(Routine):
                     "overlap": Measured(overlaps.overlap, "1", np.hypot(overlaps.error, OVERLAP_ERROR)),
                     "row_blur": Measured(overlaps.blur_px, "px", math.hypot(overlaps.blur_error_px, BLUR_ERROR_PX)),
                 },
+                conditions={"probe": Measured(parameters.probe_nm * 1e-9, "m")},
                 checks=(
                     Check(name="rms distance of rows from a line", value=float(residuals.std()), unit="px", high=0.2),
                 ),

@@ -19,6 +19,8 @@ Group = Literal[
     "labctl.simulated",
     "labctl.emulators",
     "labctl.worlds",
+    "labctl.twins",
+    "labctl.fits",
     "labctl.alignments",
     "labctl.protocols",
     "labctl.figures",

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import calibrations, keys
+from labctl.cli import calibrations, keys, twin
 
 app = typer.Typer(
     name="labctl",
@@ -230,6 +230,7 @@ def logs(
 
 app.add_typer(calibrations.app, name="calibrations")
 app.add_typer(keys.app, name="keys")
+app.add_typer(twin.app, name="twin")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from simulators.worlds.prbm import PrbmParameters, PrbmWorld
 from simulators.worlds.prbm.hidden import HiddenParameters
 from simulators.worlds.prbm.truth import HiddenTable, hidden_table
 
-KEPT_WHEN_OFF = {"preset", "camera_flip", "warm_up_time", "kink_electrons", "front_wedge", "front_coherence"}
+KEPT_WHEN_OFF = {"stated", "preset", "camera_flip", "warm_up_time", "kink_electrons", "front_wedge", "front_coherence"}
 AMPLITUDES = sorted(set(HiddenParameters.model_fields) - KEPT_WHEN_OFF)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from drivers.quantity import parse_quantity
+from simulators.worlds.prbm.stated import StatedTruths
 
 
 def _amount(unit: str) -> Any:
@@ -163,7 +164,7 @@ class CommonHidden(BaseModel):
 class HiddenParameters(CommonHidden):
     """What the photonic RBM's table has besides."""
 
-    always = (*CommonHidden.always, "warm_up_time", "front_coherence")
+    always = (*CommonHidden.always, "warm_up_time", "front_coherence", "stated")
     of_light = (
         *CommonHidden.of_light,
         "lut_wavelength",
@@ -177,6 +178,23 @@ class HiddenParameters(CommonHidden):
         "rows_per_kelvin",
     )
     of_source = ("pulse_noise", "slow_noise", "power_curve", "power_drift", "warm_up")
+
+    stated: StatedTruths = Field(StatedTruths(), description="truths that are known, in place of those that are drawn")
+
+    @property
+    def panel(self) -> bool:
+        """Whether light on its way to the detectors is not that of the plain table."""
+        return super().panel or self.stated.panel
+
+    @property
+    def sensor(self) -> bool:
+        """Whether the camera is not the plain one."""
+        return super().sensor or self.stated.sensor
+
+    @property
+    def source(self) -> bool:
+        """Whether the source's power is not exactly what it is set to."""
+        return super().source or self.stated.source
 
     # --- the panel and the beam on it
     lut_wavelength: Length = Field(

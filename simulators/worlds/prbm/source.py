@@ -76,6 +76,13 @@ class Source:
         return np.where(within, self.power_fraction / self.pulse_picker, 0.0)
 
 
+def emitted(set_point: float, curve: tuple[float, float]) -> float:
+    """Fraction of full power that is emitted for the fraction that is set; curve: bend and skew."""
+    bend, skew = curve
+    rest = 1 - set_point
+    return set_point * (1 + bend * rest + skew * rest * (1 - 2 * set_point))
+
+
 class SourceInTime:
     """How much the source really emits: its curve over the set-point, warm-up, drift, slow noise and pulse noise.
 
@@ -95,9 +102,7 @@ class SourceInTime:
 
     def emitted(self, set_point: float) -> float:
         """Fraction of full power for the fraction that is set."""
-        bend, skew = self._truth.curve
-        rest = 1 - set_point
-        return set_point * (1 + bend * rest + skew * rest * (1 - 2 * set_point))
+        return emitted(set_point, self._truth.curve)
 
     def common(self, start_s: float, duration_s: float) -> float:
         """Power of all bands in an exposure, relative to `emitted`."""

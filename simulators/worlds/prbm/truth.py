@@ -1,7 +1,8 @@
 """The hidden table: what a seed planted, which calibrations must find from measurements alone.
 
 Drawn from the seed with noise by address (decision 4), so that one truth does not depend on which others are switched
-on. Devices never see it: no operation of the world returns it. Tests and the world itself ask `hidden_table`.
+on, but for what the bench file states (`simulators.worlds.prbm.stated`). Devices never see it: no operation of the
+world returns it. Tests and the world itself ask `hidden_table`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from simulators.physics.row_coupling import radius_for_ratio
 from simulators.physics.source_light import octaves
 from simulators.worlds.prbm.hidden import CommonHidden
 from simulators.worlds.prbm.parameters import CameraParameters, PrbmParameters, SlmParameters
+from simulators.worlds.prbm.stated import with_stated
 
 TILES = (3, 4)
 """Rows and columns of tiles into which the panel's look-up table error is divided."""
@@ -27,7 +29,8 @@ TILES = (3, 4)
 HOUR_S = 3600.0
 _TONES = 24
 """Of the slow noise between 0.1 and 10 Hz."""
-_SPECTRUM_TERMS = 4
+SPECTRUM_TERMS = 4
+"""Pairs of cosine and sine in `spectrum_shape`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +189,7 @@ def hidden_table(p: PrbmParameters) -> HiddenTable:
     """The truth of a table with these parameters."""
     draws = Draws(p.seed)
     h = p.hidden
-    return HiddenTable(
+    drawn = HiddenTable(
         panel=_panel(p, draws),
         geometry=GeometryTruth(
             shift_px=(h.camera_shift * draws.one("camera rows"), h.camera_shift * draws.one("camera columns")),
@@ -212,6 +215,7 @@ def hidden_table(p: PrbmParameters) -> HiddenTable:
         kelvin_period_s=HOUR_S * draws.one("temperature period", 6.0, 10.0),
         phase_per_kelvin=h.phase_per_kelvin * draws.one("phase per kelvin", 0.7, 1.3),
     )
+    return with_stated(drawn, h.stated)
 
 
 def _panel(p: PrbmParameters, draws: Draws) -> PanelTruth:
@@ -290,7 +294,7 @@ def _spectrum(p: PrbmParameters, draws: Draws) -> SpectrumTruth:
     h = p.hidden
     ends = tuple(h.coupling * (1 + h.coupling_spread * u) for u in draws.uniform("coupling", 2))
     radii = tuple(radius_for_ratio(g) if g > 0 else 0.0 for g in ends)
-    terms = draws.normal("spectrum", 2 * _SPECTRUM_TERMS).reshape(_SPECTRUM_TERMS, 2)
+    terms = draws.normal("spectrum", 2 * SPECTRUM_TERMS).reshape(SPECTRUM_TERMS, 2)
     largest = np.abs(spectrum_shape(np.linspace(-1, 1, 201), terms)).max()
     return SpectrumTruth(
         row_offset=h.row_offset * draws.one("row offset"),

@@ -263,5 +263,5 @@ class PrbmWorld(TableWorld):
 
 
 def _gray_table(p: PrbmParameters) -> GrayTable:
-    wrong = p.hidden.lut_error or p.hidden.lut_tile_error
+    wrong = p.hidden.lut_error or p.hidden.lut_tile_error or p.hidden.stated.gray_table
     return TiledGrayTable(p, hidden_table(p).panel) if wrong else GrayTable(p.slm)

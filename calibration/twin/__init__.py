@@ -1,0 +1,1 @@
+"""A twin: the simulated table whose calibrations come nearest to those that were measured."""

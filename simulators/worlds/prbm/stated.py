@@ -1,0 +1,137 @@
+"""Truths of a table that a bench file states, in place of those that a seed would draw: what a twin was fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from drivers.quantity import Radians
+from simulators.physics.row_coupling import radius_for_ratio
+
+if TYPE_CHECKING:
+    from simulators.worlds.prbm.truth import HiddenTable
+
+Bend = Annotated[float, Field(ge=-0.5, le=0.5)]
+Pixels = Annotated[float, Field(ge=-1000, le=1000)]
+Overlap = Annotated[float, Field(ge=0, le=0.6)]
+
+
+class StatedTruths(BaseModel):
+    """Each as in `simulators.worlds.prbm.truth`; one that is not given is drawn as ever.
+
+    tile_gain: (3, 4) tiles of the panel, added to lut_gain. spectrum: (4, 2) amplitudes of cosine and sine.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # --- the panel
+    lut_gain: float | None = Field(None, ge=-0.5, le=0.5, description="by which every phase is too large")
+    lut_bend: tuple[Bend, Bend] | None = None
+    tile_gain: tuple[tuple[Bend, Bend, Bend, Bend], ...] | None = Field(None, min_length=3, max_length=3)
+
+    # --- where things are
+    camera_shift: tuple[Pixels, Pixels] | None = Field(None, description="rows and columns of the zeroth order")
+    camera_rotation: Radians | None = Field(None, ge=-0.5, le=0.5)
+    camera_scale: float | None = Field(None, ge=0.5, le=2, description="1 is as planned")
+
+    # --- wavelengths on the panel
+    row_offset: float | None = Field(None, ge=-200, le=200)
+    row_slope: float | None = Field(None, ge=-0.2, le=0.2)
+    spectrum: tuple[tuple[float, float], ...] | None = Field(None, min_length=4, max_length=4)
+    coupling: tuple[Overlap, Overlap] | None = Field(None, description="of neighbouring bands at either end")
+
+    # --- the source
+    power_curve: tuple[Bend, Bend] | None = None
+    power_drift: float | None = Field(None, ge=-1, le=1, description="per hour")
+    warm_up: float | None = Field(None, ge=0, le=0.9)
+
+    # --- the camera
+    nonlinearity: float | None = Field(None, ge=-0.5, le=0.5)
+    gain_kink: float | None = Field(None, ge=-0.5, le=0.5)
+
+    def __bool__(self) -> bool:
+        """Whether anything is stated."""
+        return self.any_of(*type(self).model_fields)
+
+    def any_of(self, *names: str) -> bool:
+        """Whether one of these is stated."""
+        return any(getattr(self, name) is not None for name in names)
+
+    @property
+    def panel(self) -> bool:
+        """Whether light on its way to the detectors is affected."""
+        return self.any_of(
+            "lut_gain", "lut_bend", "tile_gain", "camera_shift", "camera_rotation", "camera_scale", "row_offset",
+            "row_slope", "spectrum", "coupling",
+        )  # fmt: skip
+
+    @property
+    def gray_table(self) -> bool:
+        """Whether the phase of gray levels is affected."""
+        return self.any_of("lut_gain", "lut_bend", "tile_gain")
+
+    @property
+    def source(self) -> bool:
+        """Whether the source's power is affected."""
+        return self.any_of("power_curve", "power_drift", "warm_up")
+
+    @property
+    def sensor(self) -> bool:
+        """Whether the camera's sensor is affected."""
+        return self.any_of("nonlinearity", "gain_kink")
+
+
+def with_stated(drawn: HiddenTable, stated: StatedTruths) -> HiddenTable:
+    """The truth with what is stated in place of what was drawn."""
+    s = stated
+    if not s:
+        return drawn
+    panel, geometry, spectrum, source, sensor = (
+        drawn.panel, drawn.geometry, drawn.spectrum, drawn.source, drawn.sensor,
+    )  # fmt: skip
+    coupling = spectrum.coupling if s.coupling is None else s.coupling
+    return replace(
+        drawn,
+        panel=replace(
+            panel,
+            lut_gain=_or(s.lut_gain, panel.lut_gain),
+            lut_bend=panel.lut_bend if s.lut_bend is None else s.lut_bend,
+            tile_gain=panel.tile_gain if s.tile_gain is None else np.array(s.tile_gain),
+        ),
+        geometry=replace(
+            geometry,
+            shift_px=geometry.shift_px if s.camera_shift is None else s.camera_shift,
+            rotation_rad=_or(s.camera_rotation, geometry.rotation_rad),
+            scale=_or(s.camera_scale, geometry.scale),
+        ),
+        spectrum=replace(
+            spectrum,
+            row_offset=_or(s.row_offset, spectrum.row_offset),
+            row_slope=_or(s.row_slope, spectrum.row_slope),
+            shape=spectrum.shape if s.spectrum is None else np.array(s.spectrum),
+            coupling=coupling,
+            spot_radius_px=(_radius(coupling[0]), _radius(coupling[1])),
+        ),
+        source=replace(
+            source,
+            curve=source.curve if s.power_curve is None else s.power_curve,
+            drift_per_hour=_or(s.power_drift, source.drift_per_hour),
+            warm_up=_or(s.warm_up, source.warm_up),
+        ),
+        sensor=replace(
+            sensor,
+            nonlinearity=_or(s.nonlinearity, sensor.nonlinearity),
+            kink=_or(s.gain_kink, sensor.kink),
+        ),
+    )
+
+
+def _or(stated: float | None, drawn: float) -> float:
+    return drawn if stated is None else stated
+
+
+def _radius(coupling: float) -> float:
+    return radius_for_ratio(coupling) if coupling > 0 else 0.0
