@@ -13,6 +13,7 @@ from pydantic import Field
 
 from calibration.camera_findings import Series, findings, quiet, within
 from calibration.checks import sensor as sensor_check
+from calibration.flat_field import blocks
 from calibration.flat_light import chirp, metered, middle_region
 from calibration.lighting import light, limits, must_emit
 from calibration.pixel_sums import PixelSums
@@ -33,6 +34,7 @@ class CameraParameters(Parameters):
     columns: int | None = Field(512, ge=8)
     flat_rows: int | None = Field(128, ge=8, description="of the region that is lit, at the middle of the other")
     flat_columns: int | None = Field(64, ge=8)
+    flat_offset: int = Field(128, ge=0, description="columns beside the middle, where the panel's own lines are")
     dark_frames: int = Field(64, ge=1, le=10000, description="of each of the two exposures")
     dark_exposure_s: float = Field(1e-3, gt=0, le=30)
     long_exposure_s: float = Field(0.5, gt=0, le=30, description="by which hot pixels and the dark current show")
@@ -73,8 +75,7 @@ class Camera(Routine):
             )
         camera.binning = 1
         whole = middle_region(camera, p.rows, p.columns)
-        lit = middle_region(camera, min(p.flat_rows or whole.rows, whole.rows),
-                            min(p.flat_columns or whole.columns, whole.columns))  # fmt: skip
+        lit = _lit_region(camera, p, whole)
         bench.source.emission = False
         camera.roi = whole
         short, long = (_dark(camera, s, p.dark_frames) for s in (p.dark_exposure_s, p.long_exposure_s))
@@ -154,14 +155,14 @@ class Camera(Routine):
             camera.exposure_s = float(wanted[level])
             exposures[level] = float(camera.exposure_s)
             frames = [camera.trigger() for _ in range(2)]
-            a, b = (f.data.astype(np.float64)[good] - offset[good] for f in frames)
+            a, b = (np.where(good, f.data - offset, 0.0) for f in frames)
             ok = all(f.saturated <= 1e-3 * f.data.size for f in frames)
-            mean = (a.mean() + b.mean()) / 2
+            mean = float(a.sum() + b.sum()) / 2 / good.sum()
             # Light that was stronger in one of them was so everywhere.
-            difference = a * (mean / a.mean()) - b * (mean / b.mean()) if mean > 0 else a - b
-            half = float((difference**2).sum() / (2 * (difference.size - 1)))
-            found.append((level, float(mean), half, ok))
-            step.save(exposure_s=exposures[level], mean=float(mean), variance=half, unsaturated=ok)
+            scale = [mean * good.sum() / x.sum() if mean > 0 else 1.0 for x in (a, b)]
+            half, freedom = _half_variance(a * scale[0] - b * scale[1], good)
+            found.append((level, mean, half, ok))
+            step.save(exposure_s=exposures[level], mean=mean, variance=half, unsaturated=ok)
         level_of, means, halves, unsaturated = (np.array(x) for x in zip(*found, strict=True))
         keep = ~np.isin(level_of, level_of[~unsaturated])
         if len(np.unique(level_of[keep])) < LEAST_LEVELS:
@@ -170,7 +171,7 @@ class Camera(Routine):
                 f"{wanted[-1]:.3g} s are usable, {LEAST_LEVELS} are needed: the others are too close to one another, "
                 "or saturate. Raise `levels`, or lower the light so that exposures may be longer (`full_exposure_s`)"
             )
-        return level_of[keep], means[keep], halves[keep], exposures, int(good.sum())
+        return level_of[keep], means[keep], halves[keep], exposures, freedom
 
     def _saturation(self, camera: Any, full_s: float, longest_s: float) -> NDArray[np.float64]:
         """Median counts and their spread (2, 2) at twice and thrice the exposure of full scale."""
@@ -199,6 +200,29 @@ class Camera(Routine):
     def findings(self, results: dict[str, Any], parameters: CameraParameters, record: Recorder) -> Sequence[Finding]:
         """See `calibration.camera_findings`."""
         return findings(results["series"], record.picture("photon-transfer"), record.picture("pixels"))
+
+
+def _half_variance(difference: NDArray[np.float64], good: NDArray[np.bool_]) -> tuple[float, int]:
+    """Half the mean square of the difference (rows, columns) of two frames, 0 where not good, and how many numbers it
+    is the mean of.
+
+    Flicker of the panel moves fringes along rows of the camera, which are alike in neighbouring rows: the mean of each
+    column over some rows is left out.
+    """
+    starts = blocks(len(difference))
+    sums, taken = (np.add.reduceat(x, starts, axis=0) for x in (difference, good.astype(np.float64)))
+    squares = float((difference**2).sum() - (sums**2 / np.maximum(taken, 1)).sum())
+    freedom = int(good.sum() - (taken > 0).sum())
+    return squares / (2 * freedom), freedom
+
+
+def _lit_region(camera: Any, p: CameraParameters, whole: ROI) -> ROI:
+    """Within the whole, beside its middle as far as there is room: light that no pattern reaches (dead area, glass)
+    makes bright lines about the zeroth order."""
+    rows, columns = min(p.flat_rows or whole.rows, whole.rows), min(p.flat_columns or whole.columns, whole.columns)
+    middle = middle_region(camera, rows, columns)
+    aside = min(p.flat_offset, (whole.columns - columns) // 2)
+    return ROI(row=middle.row, column=middle.column + aside, rows=rows, columns=columns)
 
 
 def _must_be_enough(p: CameraParameters) -> None:

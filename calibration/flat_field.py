@@ -13,6 +13,9 @@ Map = NDArray[np.float64]
 DEGREE = 3
 """Of the polynomial in row and column that light may have over the region."""
 
+BLOCK_ROWS = 16
+"""Of the camera, in which light is alike: it may be turned by a degree against the panel."""
+
 FAR = 6.0
 """Robust standard deviations from which a pixel's response is not part of the spread: dust, a bright order."""
 
@@ -32,8 +35,9 @@ class Response:
 def response(halves: list[Map], good: NDArray[np.bool_]) -> Response:
     """From mean counts above dark (rows, columns) of two halves of the patterns.
 
-    Light is smooth along rows and columns but for what is left of diffraction, which lies along columns: it is taken
-    out as a polynomial and a factor for each column. What both halves have in common is the sensor's.
+    Light is smooth along rows and columns but for what is left of diffraction, which lies along columns, though the
+    camera may be turned a little: it is taken out as a polynomial and a factor for each column of some rows. What both
+    halves have in common is the sensor's.
     """
     a, b = (_even(half, good) for half in halves)
     both = (a + b) / 2
@@ -42,7 +46,8 @@ def response(halves: list[Map], good: NDArray[np.bool_]) -> Response:
     # A pixel that is darker than its neighbours may have dust on it; one much brighter sees light that is not even.
     believed = good & (both < 1 + 2 * FAR * max(deviation, 1e-6)) & (both > 0.05)
     noise = float(np.std((a - b)[part])) / 2
-    common = float(((a - 1) * (b - 1))[part].mean()) * halves[0].shape[0] / (halves[0].shape[0] - 1)
+    together = halves[0].shape[0] / len(blocks(halves[0].shape[0]))
+    common = float(((a - 1) * (b - 1))[part].mean()) * together / (together - 1)
     spread = float(np.sqrt(max(common, 0.0)))
     half_variance = float(a[part].var() + b[part].var()) / 2
     common_error = np.sqrt((common**2 + half_variance**2) / part.sum())
@@ -68,10 +73,17 @@ def _even(counts: Map, good: NDArray[np.bool_]) -> Map:
         ratio = counts / smooth
         spread = 1.4826 * float(np.median(np.abs(ratio[use] - np.median(ratio[use]))))
         use = good & (np.abs(ratio - 1) < FAR * max(spread, 1e-6))
-    weight = use.astype(np.float64)
-    of_column = (ratio * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0)
-    found: Map = ratio / np.where(weight.sum(axis=0) > rows / 4, of_column, 1.0)
+    starts = blocks(rows)
+    sums, taken = (np.add.reduceat(x, starts, axis=0) for x in (ratio * use, use.astype(np.float64)))
+    height = np.diff([*starts, rows])
+    factor = np.where(taken > height[:, None] / 4, sums / np.maximum(taken, 1.0), 1.0)
+    found: Map = ratio / np.repeat(factor, height, axis=0)
     return found
+
+
+def blocks(rows: int) -> NDArray[np.int64]:
+    """First rows of blocks in which light is alike."""
+    return np.arange(0, max(rows - BLOCK_ROWS // 2, 1), BLOCK_ROWS)
 
 
 @dataclass(frozen=True)
