@@ -21,6 +21,7 @@ both per band. The unit times bands times (N + 2)^2 is what Eq. 2 has for I0: an
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from datetime import timedelta
 from typing import Any
@@ -29,12 +30,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from calibration.checks import unchanged
 from calibration.exposure import metered_exposure_s
+from calibration.panels import panels
 from calibration.prbm_patterns import PRODUCT, dark_stripes, two_part_cycle
 from calibration.prbm_profile import Profile, fit_profile, interference, place_of_line, student
 from labctl.client import (
     ROI,
     Bench,
+    Calibration,
     CalibrationError,
     Check,
     ConfigurationError,
@@ -65,6 +69,10 @@ CAMERA_LINEARITY = 0.004
 
 _WORST_FIT = 0.25
 """Share of the profile's power that the fit may leave."""
+
+
+CHECK_SHARE = 0.05
+"""Of the distance to the first null by which the zeroth order may move: a third of what a slit may be wide."""
 
 
 class PrbmWindowParameters(Parameters):
@@ -128,6 +136,19 @@ class PrbmWindow(Routine):
             **place,
             **signal,
         }
+
+    def check(
+        self, bench: Bench, parameters: PrbmWindowParameters, in_force: Mapping[str, Calibration], record: Recorder
+    ) -> dict[str, tuple[Check, ...]]:
+        """The zeroth order's column at the plan's row."""
+        then, look = in_force["prbm-window"], _Look(bench, parameters)
+        scan = look.profile(look.row, look.search(), parameters.scan_rows, parameters.repeats)
+        (_, column, k), (_, error, _) = fit_profile(scan, look.plan_k)
+        expected = then.number("column") - then.number("tilt") * (look.row - then.number("row"))
+        # What wavefront and look-up table do to the column they did then, too.
+        allowed_px = CHECK_SHARE * math.pi / k
+        moved = unchanged("zeroth order, shift", column - expected, math.sqrt(2) * error, allowed_px, "px")
+        return {"prbm-window": (moved,)}
 
     def findings(self, results: dict[str, Any], parameters: PrbmWindowParameters, record: Recorder) -> Many[Finding]:
         """Window, unit and bias."""
@@ -317,22 +338,18 @@ class _Look:
 
 
 def _draw(record: Recorder, r: dict[str, Any]) -> None:
-    from matplotlib.figure import Figure as Drawing
-
-    drawing = Drawing(figsize=(9, 3.4), layout="constrained")
-    left, right = drawing.subplots(1, 2)
-    for row, x, c, f in zip(r["rows"], r["columns"], r["interference"], r["fits"], strict=True):
-        line = left.plot(x, c, ".", label=f"row {row}")[0]
-        fine = np.linspace(x[0], x[-1], 300)
-        left.plot(fine, interference(fine, *f), color=line.get_color(), linewidth=1)
-    left.axvline(r["column"], color="0.6", linewidth=1)
-    left.set(xlabel="camera column", ylabel="interference of the halves (counts/s)")
-    left.set_title(f"zeroth order at column {r['column']:.2f}")
-    left.legend(frameon=False)
-    contrast = r["signal"][:, :, 0] - r["signal"][:, :, 1]
-    right.plot(contrast[:, 0], "o", label="dI(v)")
-    right.plot(-contrast[:, 1], "s", label="-dI(-v)")
-    right.set(xlabel="cycle", ylabel="contrast (counts)")
-    right.set_title("symmetric difference")
-    right.legend(frameon=False)
-    drawing.savefig(record.picture("window"), dpi=110)
+    with panels(record.picture("window"), rows=1) as (left, right):
+        for row, x, c, f in zip(r["rows"], r["columns"], r["interference"], r["fits"], strict=True):
+            line = left.plot(x, c, ".", label=f"row {row}")[0]
+            fine = np.linspace(x[0], x[-1], 300)
+            left.plot(fine, interference(fine, *f), color=line.get_color(), linewidth=1)
+        left.axvline(r["column"], color="0.6", linewidth=1)
+        left.set(xlabel="camera column", ylabel="interference of the halves (counts/s)")
+        left.set_title(f"zeroth order at column {r['column']:.2f}")
+        left.legend(frameon=False)
+        contrast = r["signal"][:, :, 0] - r["signal"][:, :, 1]
+        right.plot(contrast[:, 0], "o", label="dI(v)")
+        right.plot(-contrast[:, 1], "s", label="-dI(-v)")
+        right.set(xlabel="cycle", ylabel="contrast (counts)")
+        right.set_title("symmetric difference")
+        right.legend(frameon=False)
