@@ -42,7 +42,7 @@ ROUTINES: dict[str, dict[str, Any]] = {
     "slm-phase": {**PHASE, "column_tiles": 2, "steps": 12},
     "slm-camera": LINES,
     "spectral-rows": ROWS,
-    "prbm-window": WINDOW,
+    "prbm-window": {**WINDOW, "reach": 4, "piece": 9},
 }
 WARM = {"world.hidden.temperature_drift": "1 K", "world.elapsed": "1.5 h"}
 """A room that is 0.7 to 1.4 K from what it was; each drift that follows it is then set by itself."""
