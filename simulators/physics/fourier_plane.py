@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import czt
 
 from simulators.physics.compiled import inline, kernel
 from simulators.physics.liquid_crystal import TARGET, fading, phases_at, set_targets
@@ -59,6 +58,8 @@ def column_sums_chirp(
     field: NDArray[np.complex128], first_kappa_x: float, step_kappa_x: float, points: int, pitch_m: float
 ) -> NDArray[np.complex128]:
     """The same at evenly spaced points, by the chirp z-transform; x_c = c pitch. For wide regions of the sensor."""
+    from scipy.signal import czt  # a second, which every process of a bench would pay
+
     out: NDArray[np.complex128] = czt(
         field,
         m=points,

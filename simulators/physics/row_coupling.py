@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import erf
 
 BAND_ROWS = 2
@@ -53,13 +52,13 @@ def coupling(amplitudes: NDArray[np.float64], watts: NDArray[np.float64], reach:
 
 def coupling_reach(radius: float, tolerance: float = 1e-4) -> int:
     """Distance in rows beyond which C is less than ``tolerance`` of C_rr."""
-    shares = _shares(radius, 64)
+    shares = row_shares(radius, 64)
     return max(int(np.flatnonzero(shares >= tolerance * shares[0])[-1]), BAND_ROWS - 1)
 
 
 def neighbour_ratio(radius: float) -> float:
     """G_{j,j+1} / G_jj of adjacent bands of two rows for a spot of this 1/e^2 radius, in rows."""
-    c = _shares(radius, 2 * BAND_ROWS)
+    c = row_shares(radius, 2 * BAND_ROWS)
     own = sum(c[abs(r - s)] for r in range(BAND_ROWS) for s in range(BAND_ROWS))
     next_one = sum(c[abs(r - s)] for r in range(BAND_ROWS) for s in range(BAND_ROWS, 2 * BAND_ROWS))
     return float(next_one / own)
@@ -67,12 +66,14 @@ def neighbour_ratio(radius: float) -> float:
 
 def radius_for_ratio(ratio: float) -> float:
     """Spot radius, in rows, at which neighbouring bands couple with this ratio; a tenth of a row at least."""
+    from scipy.optimize import brentq  # half a second, which every process of a bench would pay
+
     if ratio <= neighbour_ratio(_SMALLEST_RADIUS):
         return _SMALLEST_RADIUS
     return float(brentq(lambda radius: neighbour_ratio(radius) - ratio, _SMALLEST_RADIUS, 8.0, xtol=1e-9))
 
 
-def _shares(radius: float, rows: int) -> NDArray[np.float64]:
+def row_shares(radius: float, rows: int) -> NDArray[np.float64]:
     """C of row distances 0 to rows - 1 under an even spectrum of unit power per row."""
     per_row = 32
     centres = (np.arange((rows + 40) * per_row) + 0.5) / per_row - 20
