@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from drivers.quantity import Fraction, Metres, parse_quantity
+from drivers.quantity import _GRAMMAR, USUAL, Fraction, Metres, _by_pint, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,16 @@ from drivers.quantity import Fraction, Metres, parse_quantity
 )
 def test_text_becomes_si(text: Any, unit: str, value: Any) -> None:
     assert parse_quantity(text, unit) == pytest.approx(value, rel=1e-12, abs=0.0)
+
+
+@pytest.mark.parametrize(("text", "unit"), USUAL)
+def test_usual_units_are_to_the_last_bit_what_pint_makes_of_them(text: str, unit: str) -> None:
+    rng = np.random.default_rng(1)
+    for number in (0.0, -3.7, 588.0, *rng.uniform(0, 1000, 200).round(3)):
+        written = f"{number} {text}"
+        matched = _GRAMMAR.fullmatch(written)
+        assert matched is not None
+        assert parse_quantity(written, unit) == _by_pint(written, matched, unit)
 
 
 @pytest.mark.parametrize(
