@@ -84,6 +84,7 @@ def _calibration(c: Calibration) -> str:
         "measured": f"{c.made.astimezone(UTC):%Y-%m-%d %H:%M UTC}, valid until {end}",
         "devices": escape(devices),
         "conditions": escape(", ".join(f"{name} {_number(m)}" for name, m in c.conditions.items())),
+        "holds while": escape("; ".join(str(condition) for condition in c.holds_while)),
         "stands on": " ".join(f"<code>{parent[:12]}</code>" for parent in c.parents),
         "raw data": f"<code>{escape(c.run.path)}</code>" if c.run else "",
     }

@@ -6,6 +6,7 @@ A check errs by chance in one of 370 where nothing moved, and seldomer by what i
 from __future__ import annotations
 
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from test_spectral_rows import SHORT as ROWS
 from calibration.checks import phase, unchanged
 from labctl.bench.load import load_bench
 from labctl.client import CalibrationError, open_bench
-from labctl.experiments.calibrate import calibrate
+from labctl.experiments.calibrate import Calibrated, calibrate
 from labctl.experiments.check_up import Checked, check_bench
+from labctl.experiments.report import page
 from labctl.store import Store
 
 TABLE: dict[str, Any] = {
@@ -42,7 +44,7 @@ ROUTINES: dict[str, dict[str, Any]] = {
     "slm-phase": {**PHASE, "column_tiles": 2, "steps": 12},
     "slm-camera": LINES,
     "spectral-rows": ROWS,
-    "prbm-window": {**WINDOW, "reach": 4, "piece": 9},
+    "prbm-window": WINDOW,
 }
 WARM = {"world.hidden.temperature_drift": "1 K", "world.elapsed": "1.5 h"}
 """A room that is 0.7 to 1.4 K from what it was; each drift that follows it is then set by itself."""
@@ -165,6 +167,19 @@ def test_another_read_out_mode_is_another_camera(tmp_path_factory: pytest.TempPa
     refused = pytest.raises(CalibrationError, match=r"is unsuited: it holds while camera\.electrons_per_count")
     with open_bench("prbm-sim", given) as bench, refused, bench.control():
         pass
+
+
+def test_the_report_shows_checks_and_a_picture_of_every_routine(store: Store) -> None:
+    found = {name: [store.get(f.use.id) for f in store.all_in_force("prbm-lab") if f.record.routine == name]
+             for name in ROUTINES}  # fmt: skip
+    html = page("prbm-lab", [Calibrated(name, "valid", tuple(of_it)) for name, of_it in found.items()])
+    sections = html.split("<h2 ")[1:]
+    for section, (name, of_it) in zip(sections, found.items(), strict=True):
+        assert section.count("data:image/png;base64,") >= 1, name
+        assert all(c.checks for c in of_it)
+        for check in [check for c in of_it for check in c.checks]:
+            assert f'<td class="pass">pass</td><td>{escape(str(check))}' in section
+    assert "source.pulse_picker = 1" in html
 
 
 # --- by themselves ------------------------------------------------------------------------------------------------
