@@ -157,13 +157,15 @@ def use(
 
 
 def show_log(folder: Path | None, bench: str | None, as_json: bool) -> int:
-    """All decisions."""
+    """All decisions, and all checks."""
     store, config = _opened(folder, bench)
-    uses = store.uses(config.name if config else None)
+    name = config.name if config else None
+    entries: list[Use | Verdict] = [*store.uses(name), *store.verdicts(name)]
+    entries.sort(key=lambda entry: entry.utc_ns)
     if as_json:
-        print(json.dumps([_use(u) for u in uses]))  # noqa: T201
-    for u in uses if not as_json else ():
-        print(_sentence(u))  # noqa: T201
+        print(json.dumps(plain([_use(e) if isinstance(e, Use) else _judged(e) for e in entries])))  # noqa: T201
+    for entry in entries if not as_json else ():
+        print(_sentence(entry) if isinstance(entry, Use) else _found(entry))  # noqa: T201
     return 0
 
 
@@ -253,6 +255,19 @@ def _sentence(made: Use) -> str:
     what = made.id[:12] if made.id else "none"
     note = f" ({made.note})" if made.note else ""
     return f"{_when(made.at)}  {made.bench}  {made.role}.{made.kind}: {what} from now on, says {made.who}{note}"
+
+
+def _judged(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "bench": verdict.bench, "role": verdict.role, "kind": verdict.kind, "id": verdict.id, "who": verdict.who,
+        "at": verdict.at.isoformat(), "holds": verdict.holds, "why": verdict.why, "run": verdict.run,
+    }  # fmt: skip
+
+
+def _found(verdict: Verdict) -> str:
+    told = "holds" if verdict.holds else f"no longer holds ({verdict.why})"
+    what = f"{verdict.bench}  {verdict.role}.{verdict.kind}: {verdict.id[:12]}"
+    return f"{_when(verdict.at)}  {what} {told}, checked by {verdict.who}"
 
 
 def _difference(d: Difference) -> dict[str, Any]:

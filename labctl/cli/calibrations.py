@@ -84,7 +84,7 @@ def use(
 
 @app.command()
 def log(bench: _Bench = None, store: _Store = None, json: _Json = False) -> None:
-    """Show who put what in force, and when."""
+    """Show who put what in force, and when; and what was found of it by checks."""
     from labctl.cli import calibration_store as commands
 
     raise typer.Exit(commands.show_log(store, bench, json))

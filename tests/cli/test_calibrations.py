@@ -143,6 +143,9 @@ def test_what_drifted_is_told_and_flagged(labctl: Command, bench: Path, store: S
         c for c in told(labctl, "calibrations", "list", "--bench", bench)["calibrations"] if c["kind"] == "gain"
     )
     assert [v["holds"] for v in entry["verdicts"]] == [False]
+    logged = told(labctl, "calibrations", "log", "--bench", bench)
+    assert [entry["holds"] for entry in logged if "holds" in entry] == [True, False]
+    assert "no longer holds (gain now, less then: 0.05 e" in labctl("calibrations", "log", "--bench", bench).out
     assert "holds while  camera.bit_depth = 16" in labctl("calibrations", "show", entry["id"], "--bench", bench).out
 
 
