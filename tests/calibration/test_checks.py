@@ -123,7 +123,8 @@ def test_a_cold_source_is_allowed_what_it_lacked_before(tmp_path: Path) -> None:
         **TABLE, "world.hidden.warm_up": 0.05, "calibrations.folder": str(tmp_path / "kept"),
         "devices.source.limits.power": {"max": "100 %"},
     }  # fmt: skip
-    calibrate("laser-power", BENCH, {**given, **ROUTINES["laser-power"], "watch_s": 3600}, out=tmp_path)
+    watch = {"watch_s": 3600, "integration_s": 60}
+    calibrate("laser-power", BENCH, {**given, **ROUTINES["laser-power"], **watch}, out=tmp_path)
 
     def state(**more: Any) -> str:
         (found,) = check_bench(BENCH, ["laser-power"], {**given, **more}, out=tmp_path)
