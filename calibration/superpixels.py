@@ -190,6 +190,23 @@ class Spot:
             )
         return np.asarray(np.mean([f.data for f in taken], axis=0) - dark)
 
+    @property
+    def full_counts(self) -> float:
+        """Largest count of the camera."""
+        return float(self._camera.full_scale_counts)
+
+    def raw(self, exposure_s: float, saturated: bool = False) -> Array:
+        """Counts (rows, columns) of one frame as they are. CalibrationError if some are saturated, unless they may."""
+        if abs(self.exposure_s - exposure_s) > 1e-9:
+            self._camera.exposure_s = exposure_s
+        frame = self._camera.trigger()
+        if frame.saturated > frame.data.size // 50 and not saturated:
+            raise CalibrationError(
+                f"{frame.saturated} pixels of the camera saturate: lower the lasers' power, or add a neutral-density "
+                "filter"
+            )
+        return np.asarray(frame.data, np.float64)
+
     def _dark_of(self, exposure_s: float) -> Array:
         """Mean counts (rows, columns) with the light off."""
         camera, key = self._camera, (self.roi, round(exposure_s, 9))

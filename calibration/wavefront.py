@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.panels import panels
+from calibration.spot_search import find_light
 from calibration.superpixels import Layout, Products, Shown, Spot, measured_products
+from calibration.wavefront_blocks import WITHIN, at_centres, block_phases
 from calibration.wavefront_fit import (
     BELIEVED_RAD,
-    smooth_phase,
-    unwrapped,
     weighted_fit,
     zernike_terms,
 )
@@ -29,17 +29,8 @@ Array = NDArray[np.float64]
 MODES = (4, 5, 6, 7, 8, 9, 10, 11)
 """Noll's indices of the aberrations that are told, fitted with piston and tilts."""
 
-WITHIN = 0.03
-"""Standard uncertainty of a block's phase, rad, besides noise. Look-up tables differ by 1 % from tile to tile of a
-panel, and a blaze's phase by pi times as much; a phase table in force makes it less."""
-
 TILES = 12
 """Of such a panel: blocks of one tile share that error."""
-
-_REFINEMENTS = 4
-"""Each leaves a tenth of what the one before left."""
-_SAMPLES = 8
-"""Of a block, down and across, over which its light is averaged."""
 
 
 class WavefrontParameters(Parameters):
@@ -86,8 +77,7 @@ class Wavefront(Routine):
         layout = at.layout
         shown, spot = Shown(bench.slm, layout), Spot(bench.camera, at.switch)
         with at.switch.light(at.power / 100):
-            shown.whole()
-            place, bright_s = _find(at, p, shown, spot)
+            place, bright_s = find_light(at, p.search_px, shown, spot, p.window_rows)
             uncorrected = _peak(spot, bright_s, p.frames)
             _look(at, p, spot, place)
             block_s = _meter_blocks(shown, spot, layout)
@@ -95,7 +85,7 @@ class Wavefront(Routine):
             others = layout.others()
             products = measured_products(shown, spot, layout, turns, record.steps(len(others), "blocks"))
             references = _reference_light(shown, spot, layout)
-            phase, error = _phases(products, layout)
+            phase, error = block_phases(products, layout)
             _refuse_elsewhere(at, p, place, phase, error, float(bench.camera.pixel_pitch_m))
             phase, correction = at_centres(layout, phase, error, products.value)
             spot.look(place[0], place[1], 1 if not at.line else p.window_rows, 1)
@@ -155,33 +145,6 @@ class Wavefront(Routine):
 # --- what is measured -----------------------------------------------------------------------------------------------
 
 
-def _find(at: Station, p: WavefrontParameters, shown: Shown, spot: Spot) -> tuple[tuple[int, int], float]:
-    """Camera pixel where the whole panel's light is brightest, and the exposure; the power is set.
-
-    CalibrationError that names the likely cause if it is not there.
-    """
-    reach = p.search_px + math.ceil(at.spot_px)
-    row, column = (round(v) for v in at.planned)
-    size = (p.window_rows if at.line else 2 * reach + 1), 2 * reach + 1
-    spot.look(row, column, *size)
-    try:
-        exposure_s = spot.meter(0.5, 0.001)
-        # So bright that single blocks, hundreds of times dimmer, fill the longest exposures.
-        at.switch.power = min(at.switch.power * exposure_s / (8 * spot.shortest_s), at.power)
-        exposure_s = spot.meter(0.5, exposure_s)
-    except CalibrationError as error:
-        if "no light" in str(error):
-            raise CalibrationError(f"{error}. {_elsewhere(at, spot, size)}") from None
-        raise
-    image = spot.take(2)
-    top = _brightest(image, at)
-    if _stands_out(image) < 4 or min(top[1], image.shape[1] - 1 - top[1]) < 1:
-        raise CalibrationError(
-            f"no spot of light within {p.search_px} pixels of row {row}, column {column}. {_elsewhere(at, spot, size)}"
-        )
-    return (spot.roi.row + top[0], spot.roi.column + top[1]), exposure_s
-
-
 def _refuse_elsewhere(
     at: Station, p: WavefrontParameters, place: tuple[int, int], phase: Array, error: Array, pixel_m: float
 ) -> None:
@@ -204,59 +167,6 @@ def _refuse_elsewhere(
             f"the spot's middle is {away:.0f} pixels from where it is planned: {cause}; check the focal length, or "
             "mend the alignment in the bench file"
         )
-
-
-def _brightest(image: Array, at: Station) -> tuple[int, int]:
-    """Row and column in the image: of a line the middle row and its brightest column, smoothed over a spot."""
-    width = max(1, round(at.spot_px / 2))
-    even = np.ones(width) / width
-    if at.line:
-        return image.shape[0] // 2, int(np.convolve(image.mean(axis=0), even, mode="same").argmax())
-    smooth = np.apply_along_axis(np.convolve, 1, image, even, mode="same")
-    smooth = np.apply_along_axis(np.convolve, 0, smooth, even, mode="same")
-    return tuple(int(v) for v in np.unravel_index(smooth.argmax(), image.shape))  # type: ignore[return-value]
-
-
-def _stands_out(image: Array) -> float:
-    """How many times brighter than most of the image its brightest part is."""
-    least = max(float(np.median(image)), float(image.max()) * 1e-3, 1e-9)
-    return float(np.sort(image.ravel())[-max(3, image.size // 500)]) / least
-
-
-def _elsewhere(at: Station, spot: Spot, size: tuple[int, int]) -> str:
-    """Look where the light might have gone; what that tells."""
-    away = at.planned[0] - at.axis[0], at.planned[1] - at.axis[1]
-    places = [("mirrored: an image is flipped, by a mirror more or less than planned", (1.0, -1.0))]
-    if not at.line:
-        places += [
-            ("mirrored: an image is flipped, by a mirror more or less than planned", (-1.0, 1.0)),
-            ("on the other side of the axis: the camera stands upside down", (-1.0, -1.0)),
-        ]
-    lens = "further out or in, as behind another lens: check the focal length"
-    places += [(lens, (s, s)) for s in (0.6, 0.75, 1.25, 1.5)]
-    axis_light = 0.0
-    seen: list[tuple[float, str]] = []
-    for words, (down, across) in [("", (0.0, 0.0)), *places]:
-        row, column = at.axis[0] + down * away[0], at.axis[1] + across * away[1]
-        try:
-            spot.look(round(row), round(column), *size)
-            spot.meter(0.5, 0.001)
-            image = spot.take()
-        except CalibrationError:
-            continue
-        brightness = float(image.max()) / float(spot.exposure_s)
-        if not words:
-            axis_light = brightness
-        elif _stands_out(image) > 8:
-            seen.append((brightness, words))
-    if seen and max(seen)[0] > 3 * axis_light:
-        return f"Light is found {max(seen)[1]}"
-    if axis_light > 0:
-        return (
-            "Light stays at the zeroth order: the SLM does not show what it is sent (stuck, wrong display, wrong "
-            "look-up table)"
-        )
-    return "There is none at the zeroth order either: check emission, shutters and beam blocks"
 
 
 def _peak(spot: Spot, exposure_s: float, frames: int) -> float:
@@ -328,68 +238,6 @@ def _corrected_light(
     shown.whole(correction, rows)
     exposure_s = spot.meter(0.5, exposure_s)
     return float(np.mean(spot.take(p.frames))) / exposure_s
-
-
-def _phases(products: Products, layout: Layout) -> tuple[Array, Array]:
-    """Phase (R, C) of each block relative to its reference, without jumps, and its standard uncertainty from noise."""
-    size = np.abs(products.value)
-    measured = np.isfinite(size)
-    error = np.where(measured, products.noise / np.maximum(np.where(measured, size, 1.0), 1e-12), 0.0)
-    phase = np.where(measured, np.angle(np.where(measured, products.value, 1.0)), 0.0)
-    error = np.minimum(error, math.pi / math.sqrt(3))
-    # The reference's own phase is nothing by definition; its noise is that of all others.
-    error[~measured] = float(np.median(error[measured]))
-    if (error < BELIEVED_RAD).mean() < 0.5:
-        raise CalibrationError(
-            f"{int((error >= BELIEVED_RAD).sum())} of {error.size} blocks have no light that interferes: check what "
-            "covers the panel, the SLM, and whether the beam is coherent over it; or choose fewer blocks"
-        )
-    return unwrapped(phase, error, layout.reference, layout.together), error
-
-
-def at_centres(layout: Layout, phase: Array, error: Array, products: NDArray[np.complex128]) -> tuple[Array, Array]:
-    """Phases at the blocks' centres (R, C), and of every panel pixel: the smooth wave through them.
-
-    What is measured is the phase of a block's light altogether: of a wave that bends, seen with an amplitude that falls
-    off towards the panel's edge. Both are known well enough to be taken into account.
-    """
-    rows, columns = (_within_blocks(e) for e in (layout.row_edges, layout.column_edges))
-    amplitude = np.exp(_log_amplitude(layout, products, rows, columns))
-    weights, n = np.hypot(error, WITHIN), _SAMPLES
-    shape = (phase.shape[0], n, phase.shape[1], n)
-    found = phase
-    for _ in range(_REFINEMENTS):
-        wave = smooth_phase(*layout.centres_px, found, weights, rows, columns).reshape(shape)
-        centre = smooth_phase(*layout.centres_px, found, weights, *layout.centres_px)
-        light = np.exp(1j * (wave - centre[:, None, :, None])) * amplitude.reshape(shape)
-        found = phase - np.angle(light.sum(axis=(1, 3)))
-        # Only differences from the reference are measured.
-        row, column = layout.reference
-        found = found - (found[row, column] if layout.together else found[:, column : column + 1])
-    every = np.arange(len(layout.blaze), dtype=np.float64), np.arange(layout.blaze.shape[1], dtype=np.float64)
-    lit = np.clip(every[0], layout.row_edges[0], layout.row_edges[-1] - 1), every[1]
-    return found, smooth_phase(*layout.centres_px, found, weights, *lit)
-
-
-def _within_blocks(edges: NDArray[np.int64]) -> Array:
-    """Panel rows, or columns, evenly spread over each block: (blocks x _SAMPLES,)."""
-    share = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
-    return np.asarray((edges[:-1, None] + np.diff(edges)[:, None] * share - 0.5).ravel())
-
-
-def _log_amplitude(layout: Layout, products: NDArray[np.complex128], rows: Array, columns: Array) -> Array:
-    """Of the light (rows, columns) at panel pixels: a quadratic through the blocks'."""
-    size = np.abs(products)
-    good = np.isfinite(size) & (size > 0)
-    (y0, x0), scale = ((e[0] + e[-1]) / 2 for e in (layout.row_edges, layout.column_edges)), len(columns) / 2
-
-    def terms(at_rows: Array, at_columns: Array) -> Array:
-        y, x = np.meshgrid((at_rows - y0) / scale, (at_columns - x0) / scale, indexing="ij")
-        return np.stack([np.ones_like(x), x, y, x**2, x * y, y**2])
-
-    own = terms(*layout.centres_px)[:, good]
-    found, _, _ = weighted_fit(own, np.log(size[good]), size[good].max() / size[good])
-    return np.asarray(np.tensordot(found, terms(rows, columns), 1))
 
 
 def _ideal(

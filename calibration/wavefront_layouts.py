@@ -59,19 +59,29 @@ def checker(rows: int, columns: int, size: int) -> Array:
 
 
 def _hologram(bench: Bench, p: Any) -> Station:
+    blocks = p.row_blocks or 8, p.column_blocks or 8
+    return hologram_station(bench, blocks, p.dark_px, p.power_w)
+
+
+def hologram_station(
+    bench: Bench, blocks: tuple[int, int], dark_px: int, power_w: float, centre: tuple[float, float] | None = None
+) -> Station:
+    """Of a hologram table. centre: camera pixels (down, across) from the zeroth order to where light goes; else the
+    plan's spot. dark_px: squares of the pattern whose light goes elsewhere."""
     plan: Any = bench.alignment("hologram")
     slm, camera = bench.slm, bench.camera
     rows, columns, pitch = slm.rows, slm.columns, slm.pixel_pitch_m
     wavelength, focal = float(bench.pump.wavelength_m), plan.focal_length * 1e-3
     kappa = 2 * math.pi / (wavelength * focal)
     y, x = ((np.arange(n) - (n - 1) / 2) * pitch for n in (rows, columns))
-    aim = plan.spot.row * camera.pixel_pitch_m, plan.spot.column * camera.pixel_pitch_m
-    row_blocks, column_blocks = p.row_blocks or 8, p.column_blocks or 8
+    away = centre or (plan.spot.row, plan.spot.column)
+    aim = away[0] * camera.pixel_pitch_m, away[1] * camera.pixel_pitch_m
+    row_blocks, column_blocks = blocks
     layout = Layout(
         row_edges=_edges(0, rows, row_blocks, "row_blocks"),
         column_edges=_edges(0, columns, column_blocks, "column_blocks"),
         blaze=kappa * (aim[0] * y[:, None] + aim[1] * x[None, :]),
-        dark=checker(rows, columns, p.dark_px),
+        dark=checker(rows, columns, dark_px),
         kappa=np.full(row_blocks, kappa),
         together=True,
         reference=(row_blocks // 2, column_blocks // 2),
@@ -81,12 +91,12 @@ def _hologram(bench: Bench, p: Any) -> Station:
     return Station(
         layout=layout,
         switch=Switch(bench, "pump"),
-        planned=(axis[0] + plan.spot.row, axis[1] + plan.spot.column),
+        planned=(axis[0] + away[0], axis[1] + away[1]),
         axis=axis,
         line=False,
         wavelengths_m=np.full(row_blocks, wavelength),
         focal_length_m=focal,
-        power=p.power_w,
+        power=power_w,
         spot_px=wavelength * focal / (min(rows, columns) * pitch) / camera.pixel_pitch_m,
     )
 
