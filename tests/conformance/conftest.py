@@ -11,17 +11,6 @@ import pytest
 from labctl.conformance.stand import Case, Stand, own_folders, standing
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Checks of one case stay together when tests run side by side, not those of all cases."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            call = getattr(item, "callspec", None)
-            if item.path.parent == Path(__file__).parent and call is not None and "check" in call.params:
-                case = call.params["case"]
-                item.add_marker(pytest.mark.xdist_group(f"{case.subject} {case.backend} {case.layout}"))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _own_folders() -> Iterator[Path]:
     """In place of those that every other test has for itself: a stand outlives a test."""
