@@ -17,7 +17,18 @@ from calibration.flat_field import blocks
 from calibration.flat_light import chirp, metered, middle_region
 from calibration.lighting import light, limits, must_emit
 from calibration.pixel_sums import PixelSums
-from labctl.client import ROI, Bench, Calibration, CalibrationError, Check, Finding, Parameters, Recorder, Routine
+from labctl.client import (
+    ROI,
+    Bench,
+    Calibration,
+    CalibrationError,
+    Check,
+    Finding,
+    Frame,
+    Parameters,
+    Recorder,
+    Routine,
+)
 
 LEAST_FRAMES, LEAST_PAIRS, LEAST_LEVELS = 16, 2, 8
 FILL = 0.75
@@ -119,17 +130,19 @@ class Camera(Routine):
             return {}
         dark, transfer = in_force["dark"], in_force.get("photon_transfer")
         bench.source.emission = False
-        where, here = sensor_check.region(dark)
+        camera.binning = 1
+        lit = _lit_region(camera, p, middle_region(camera, p.rows, p.columns))
+        where, here = sensor_check.region(dark, lit)
         now = sensor_check.take_dark(camera, where, p.dark_exposure_s, p.check_frames)
         found = {"dark": sensor_check.of_dark(dark, now, here, float(camera.exposure_s))}
         if transfer is not None:
             with light(bench, p.power):
                 self._show(bench.slm, p, p.flat_patterns // 2)
                 metered(bench, float(np.median(now.mean)), CHECK_FILL, p.full_exposure_s / 10)
-                frames = [camera.trigger().data.astype(np.float64) for _ in range(2 * p.check_pairs)]
-            pairs = list(zip(frames[::2], frames[1::2], strict=True))
-            record.save("check_means", np.array([f.mean() for f in frames]))
-            gain = sensor_check.of_gain(transfer, pairs, now, quiet(now))
+                good = quiet(now)
+                pairs = [_pair([camera.trigger() for _ in range(2)], now.mean, good) for _ in range(p.check_pairs)]
+            record.save("pairs", np.array(pairs))
+            gain = sensor_check.of_gain(transfer, pairs, float(now.variance[good].mean()))
             found["photon_transfer"] = (sensor_check.of_noise(transfer, now), gain)
         return found
 
@@ -155,12 +168,8 @@ class Camera(Routine):
             camera.exposure_s = float(wanted[level])
             exposures[level] = float(camera.exposure_s)
             frames = [camera.trigger() for _ in range(2)]
-            a, b = (np.where(good, f.data - offset, 0.0) for f in frames)
             ok = all(f.saturated <= 1e-3 * f.data.size for f in frames)
-            mean = float(a.sum() + b.sum()) / 2 / good.sum()
-            # Light that was stronger in one of them was so everywhere.
-            scale = [mean * good.sum() / x.sum() if mean > 0 else 1.0 for x in (a, b)]
-            half, freedom = _half_variance(a * scale[0] - b * scale[1], good)
+            mean, half, freedom = _pair(frames, offset, good)
             found.append((level, mean, half, ok))
             step.save(exposure_s=exposures[level], mean=mean, variance=half, unsaturated=ok)
         level_of, means, halves, unsaturated = (np.array(x) for x in zip(*found, strict=True))
@@ -200,6 +209,15 @@ class Camera(Routine):
     def findings(self, results: dict[str, Any], parameters: CameraParameters, record: Recorder) -> Sequence[Finding]:
         """See `calibration.camera_findings`."""
         return findings(results["series"], record.picture("photon-transfer"), record.picture("pixels"))
+
+
+def _pair(frames: list[Frame], offset: NDArray[np.float64], good: NDArray[np.bool_]) -> tuple[float, float, int]:
+    """Mean above dark of two frames, and their `_half_variance`."""
+    a, b = (np.where(good, f.data - offset, 0.0) for f in frames)
+    mean = float(a.sum() + b.sum()) / 2 / float(good.sum())
+    # Light that was stronger in one of them was so everywhere.
+    scale = [mean * good.sum() / x.sum() if mean > 0 else 1.0 for x in (a, b)]
+    return mean, *_half_variance(a * scale[0] - b * scale[1], good)
 
 
 def _half_variance(difference: NDArray[np.float64], good: NDArray[np.bool_]) -> tuple[float, int]:

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from calibration.checks import sensor as sensor_check
+from calibration.flat_light import middle_region
 from labctl.client import (
     ROI,
     Bench,
@@ -104,7 +105,8 @@ class CameraDark(Routine):
     ) -> dict[str, tuple[Check, ...]]:
         """The mean offset, from a few short frames."""
         dark, camera = in_force["dark"], bench.camera
-        where, here = sensor_check.region(dark)
+        rows, columns = min(parameters.rows or camera.rows, 128), min(parameters.columns or camera.columns, 128)
+        where, here = sensor_check.region(dark, middle_region(camera, rows, columns))
         now = sensor_check.take_dark(camera, where, parameters.exposure_s, parameters.check_frames)
         return {"dark": sensor_check.of_dark(dark, now, here, float(camera.exposure_s))}
 

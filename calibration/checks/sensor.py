@@ -6,18 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import digamma
 
 from calibration.checks import unchanged
 from calibration.photon_transfer import ROUNDING
 from calibration.pixel_sums import PixelSums
-from labctl.client import ROI, Calibration, Check
-
-Array = NDArray[np.float64]
-
-MOST_PIXELS = 128
-"""Rows and columns of the region that is looked at."""
+from labctl.client import ROI, Calibration, CalibrationError, Check
 
 ALLOWED_COUNTS = 0.5
 """Change of the mean offset: a fraction of the read noise."""
@@ -26,14 +20,20 @@ ALLOWED_NOISE = 0.05
 ALLOWED_GAIN = 0.01
 
 
-def region(dark: Calibration, most: int = MOST_PIXELS) -> tuple[ROI, tuple[slice, slice]]:
-    """The middle of the dark map, on the sensor and in the map."""
-    shape = dark["offset_counts"].shape
-    rows, columns = (min(n, most) for n in shape)
-    top, left = (shape[0] - rows) // 2, (shape[1] - columns) // 2
-    row, column = int(dark.number("row")) + top, int(dark.number("column")) + left
-    here = slice(top, top + rows), slice(left, left + columns)
-    return ROI(row=row, column=column, rows=rows, columns=columns), here
+def region(dark: Calibration, wanted: ROI) -> tuple[ROI, tuple[slice, slice]]:
+    """What a dark map has of a region: on the sensor, and in the map. CalibrationError if that is nothing."""
+    row, column = int(dark.number("row")), int(dark.number("column"))
+    rows, columns = dark["offset_counts"].shape
+    top, left = max(wanted.row - row, 0), max(wanted.column - column, 0)
+    bottom, right = min(wanted.row + wanted.rows - row, rows), min(wanted.column + wanted.columns - column, columns)
+    if bottom <= top or right <= left:
+        raise CalibrationError(
+            f"the dark map in force has {rows} x {columns} pixels from row {row}, column {column}, and the check would "
+            f"look at row {wanted.row}, column {wanted.column}: give it the region that was measured, or measure the "
+            "camera anew"
+        )
+    here = slice(top, bottom), slice(left, right)
+    return ROI(row=row + top, column=column + left, rows=bottom - top, columns=right - left), here
 
 
 def take_dark(camera: Any, where: ROI, exposure_s: float, frames: int) -> PixelSums:
@@ -70,18 +70,13 @@ def of_noise(then: Calibration, now: PixelSums) -> Check:
     return unchanged("read noise, relative change", median / before - 1, own, ALLOWED_NOISE)
 
 
-def of_gain(then: Calibration, pairs: list[tuple[Array, Array]], dark: PixelSums, good: NDArray[np.bool_]) -> Check:
-    """Electrons per count from pairs of frames (rows, columns) of even light, little enough for the response to be
-    straight. good: pixels that are used."""
-    offset, dark_variance = dark.mean[good], float(dark.variance[good].mean())
-    means, variances = [], []
-    for frames in pairs:
-        a, b = (f[good] - offset for f in frames)
-        mean = float(a.mean() + b.mean()) / 2
-        difference = a * (mean / a.mean()) - b * (mean / b.mean())
-        means.append(mean)
-        variances.append(float((difference**2).sum()) / (2 * (difference.size - 1)))
-    gain = float(np.mean(means)) / (float(np.mean(variances)) - dark_variance)
+def of_gain(then: Calibration, pairs: list[tuple[float, float, int]], dark_variance: float) -> Check:
+    """Electrons per count from pairs of frames of even light, little enough for the response to be straight.
+
+    pairs: of each, mean counts above dark, variance in time and of how many numbers that is the mean.
+    """
+    means, variances, freedom = np.array(pairs).T
+    gain = float(means.mean()) / (float(variances.mean()) - dark_variance)
     before, error = then.number("electrons_per_count"), float(then.uncertainty("electrons_per_count"))
-    own = math.hypot(math.sqrt(2 / (len(pairs) * int(good.sum()))), error / before)
+    own = math.hypot(math.sqrt(2 / float(freedom.sum())), error / before)
     return unchanged("gain, relative change", gain / before - 1, own, ALLOWED_GAIN)
