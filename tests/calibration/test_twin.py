@@ -18,6 +18,7 @@ from slm_small import BENCH
 from test_camera import ENOUGH_FRAMES
 from test_camera import TABLE as CAMERA_TABLE
 from test_checks import PHASE, ROUTINES, SMALL, WIDE
+from test_wavefront import PRBM as WAVE_TABLE
 from typer.testing import CliRunner
 
 from calibration.twin.fit import TwinFit, fit
@@ -27,6 +28,7 @@ from labctl.bench.write import toml
 from labctl.cli.app import app
 from labctl.client import Calibration, CalibrationError, ConfigurationError
 from labctl.experiments.calibrate import calibrate
+from labctl.experiments.execute import BENCH_KEYS
 from labctl.experiments.twin import fit_twin
 from labctl.store import Store
 from simulators.worlds.prbm import PrbmParameters
@@ -69,6 +71,7 @@ def planted(p: PrbmParameters, key: str) -> float:
         "gain_kink": h.sensor.kink,
         "lut_bend": h.panel.lut_bend,
         "tile_gain": h.panel.lut_gain + h.panel.tile_gain,
+        "wavefront": h.panel.wavefront_modes,
     }[name]
     return float(np.asarray(truth)[tuple(map(int, places))])
 
@@ -148,6 +151,22 @@ def test_a_camera_is_recovered_too(tmp_path: Path) -> None:
     assert {"camera.electrons_per_count", "camera.read_noise", "camera.offset", "hidden.stated.gain_kink"} <= z.keys()
     must_be_covered([z])
     assert ("hot_pixels", "dark_e_per_s") not in found.unexplained  # it has no uncertainty to be judged by
+
+
+def test_the_bend_of_the_wave_is_recovered_too(tmp_path: Path) -> None:
+    tables = []
+    for seed in (300, 301):
+        given = {**WAVE_TABLE, "world.seed": seed}
+        calibrations = calibrate("wavefront", BENCH, given, out=tmp_path, dry_run=True).calibrations
+        p = parameters({key: value for key, value in given.items() if key.startswith(BENCH_KEYS)})
+        found = fit(PrbmTwin(p), calibrations)
+        focus, upright = (found.values[f"hidden.stated.wavefront:{k}"] for k in range(2))
+        planted_modes = hidden_table(p).panel.wavefront_modes
+        # Along rows focus and astigmatism bend the wave alike: of the two only a sum shows, 2 sqrt(3) and sqrt(6).
+        bend, true = (math.sqrt(2) * a + b for a, b in ((focus, upright), planted_modes[:2]))
+        assert bend == pytest.approx(true, abs=0.1)
+        tables.append(deviations(found, p))
+    must_be_covered(tables)
 
 
 # --- the file -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Bend = Annotated[float, Field(ge=-0.5, le=0.5)]
 Pixels = Annotated[float, Field(ge=-1000, le=1000)]
+Mode = Annotated[float, Field(ge=-100, le=100)]
 Overlap = Annotated[float, Field(ge=0, le=0.6)]
 
 
@@ -31,6 +32,7 @@ class StatedTruths(BaseModel):
     lut_gain: float | None = Field(None, ge=-0.5, le=0.5, description="by which every phase is too large")
     lut_bend: tuple[Bend, Bend] | None = None
     tile_gain: tuple[tuple[Bend, Bend, Bend, Bend], ...] | None = Field(None, min_length=3, max_length=3)
+    wavefront: tuple[Mode, Mode, Mode] | None = Field(None, description="focus, astigmatism at 0 and 45 degrees, rad")
 
     # --- where things are
     camera_shift: tuple[Pixels, Pixels] | None = Field(None, description="rows and columns of the zeroth order")
@@ -64,8 +66,8 @@ class StatedTruths(BaseModel):
     def panel(self) -> bool:
         """Whether light on its way to the detectors is affected."""
         return self.any_of(
-            "lut_gain", "lut_bend", "tile_gain", "camera_shift", "camera_rotation", "camera_scale", "row_offset",
-            "row_slope", "spectrum", "coupling",
+            "lut_gain", "lut_bend", "tile_gain", "wavefront", "camera_shift", "camera_rotation", "camera_scale",
+            "row_offset", "row_slope", "spectrum", "coupling",
         )  # fmt: skip
 
     @property
@@ -100,6 +102,7 @@ def with_stated(drawn: HiddenTable, stated: StatedTruths) -> HiddenTable:
             lut_gain=_or(s.lut_gain, panel.lut_gain),
             lut_bend=panel.lut_bend if s.lut_bend is None else s.lut_bend,
             tile_gain=panel.tile_gain if s.tile_gain is None else np.array(s.tile_gain),
+            wavefront_modes=panel.wavefront_modes if s.wavefront is None else s.wavefront,
         ),
         geometry=replace(
             geometry,
