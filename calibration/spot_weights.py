@@ -59,7 +59,7 @@ class SpotWeightsParameters(Parameters):
 class SpotWeights(Routine):
     """Spots are found by a single one and by where they lie; their powers weigh the next iteration of the hologram.
 
-    The aberrations in force ("wavefront"), if there are some, are taken out of every pattern.
+    The table's aberrations ("wavefront") are taken out of every pattern.
     """
 
     Parameters = SpotWeightsParameters
@@ -67,6 +67,7 @@ class SpotWeights(Routine):
     roles = ("slm", "camera", "pump")
     alignments = ("hologram",)
     kinds = ("spot-weights",)
+    requires = ("wavefront",)
     valid_for = timedelta(days=7)
 
     def run(self, bench: Bench, parameters: SpotWeightsParameters, record: Recorder) -> dict[str, Any]:
@@ -78,7 +79,8 @@ class SpotWeights(Routine):
         plan_px = planned_lattice(bench, at, p, centre)
         pattern = SpotPattern((slm.rows, slm.columns), plan_px.size, plan_px.units, record.rng)
         pattern.prepare(p.prepared)
-        flat = _aberrations(bench)
+        pixels = (np.arange(n, dtype=np.float64) for n in (slm.rows, slm.columns))
+        flat = panel_phase(bench.calibration("wavefront"), *pixels)
         spot = Spot(bench.camera, at.switch)
 
         def show(phase: Array) -> None:
@@ -199,16 +201,6 @@ def _refuse_wrong(lattice: Lattice, p: SpotWeightsParameters) -> None:
             f"the lattice has {lattice.scale:.3f} times the size that is planned: another lens; check the focal "
             "length, or raise scale_limit if it is meant"
         )
-
-
-def _aberrations(bench: Bench) -> Array:
-    """Phase (panel rows, columns) of the wavefront in force; nothing where there is none that holds."""
-    slm = bench.slm
-    try:
-        found = bench.calibration("wavefront")
-    except CalibrationError:
-        return np.zeros((slm.rows, slm.columns))
-    return panel_phase(found, np.arange(slm.rows, dtype=np.float64), np.arange(slm.columns, dtype=np.float64))
 
 
 def _draw(record: Recorder, r: dict[str, Any], power: Array) -> None:

@@ -24,7 +24,7 @@ WINDOW = {
     "world.hidden.reference_wavefront": "20 rad",
     "alignment.hologram.zeroth_order.row": 500, "alignment.hologram.zeroth_order.column": 620,
     "alignment.hologram.spot.row": -160, "alignment.hologram.spot.column": 240,
-    "window_px": 96, "block_px": 8, "dark_px": 2, "search_px": 60,
+    "window_px": 96, "block_px": 8, "dark_px": 2, "search_px": 60, "frames": 5,
 }  # fmt: skip
 
 

@@ -13,21 +13,58 @@ from interval_coverage import SOAK_TABLES, Measured, Quantity, Table, measured_o
 from calibration.spot_hologram import SpotPattern
 from calibration.spot_lattice import located, powers
 from calibration.spot_weights import uniformity
-from labctl.client import CalibrationError, ConfigurationError
+from labctl.bench.load import load_bench
+from labctl.client import CalibrationError, ConfigurationError, open_bench
 from labctl.experiments.calibrate import calibrate
-from labctl.store import Store
+from labctl.experiments.execute import BENCH_KEYS
+from labctl.store import Calibration, Store
+from labctl.store import Measured as Value
 from simulators.worlds.hologram import HologramParameters, HologramWorld
+from simulators.worlds.hologram.truth import panel_wavefront
 
 NAME = "spot-weights"
 # Pixels of the camera are larger: a spot of so small a panel is wide enough.
-LATTICE = {
+TABLE = {
+    **SMALL,
     "world.camera.pitch": "13 um", "world.camera.rows": 1080, "world.camera.columns": 1280,
     "world.camera.axis_row": 540, "world.camera.axis_column": 640,
     "alignment.hologram.zeroth_order.row": 540, "alignment.hologram.zeroth_order.column": 640,
     "alignment.hologram.spot.row": -100, "alignment.hologram.spot.column": 140,
     "world.hidden.aberration": "0.5 rad",
+}  # fmt: skip
+SPOTS = {
     "rows": 2, "columns": 3, "pitch": 6, "frames": 1, "search_px": 40, "prepared": 10, "verified": 4,
 }  # fmt: skip
+
+
+def wave_known(seed: int, store: Store) -> dict[str, object]:
+    """Put the true wavefront of a table in force, which spots stand on; what is given for its spots."""
+    given = {**TABLE, **SPOTS, "world.seed": seed}
+    config = load_bench(BENCH, {k: v for k, v in given.items() if k.startswith(BENCH_KEYS)})
+    assert isinstance(config.world_parameters, HologramParameters)
+    blocks = np.arange(4.0, 64, 8)
+    with open_bench(config) as bench:
+        slm = bench.slm.identity()
+    made = Calibration(
+        kind="wavefront",
+        routine="wavefront",
+        bench=config.name,
+        role="slm",
+        devices={"slm": slm},
+        values={
+            "row_px": Value(blocks, "px"),
+            "column_px": Value(blocks, "px"),
+            "phase_rad": Value(panel_wavefront(config.world_parameters)[4::8, 4::8], "rad", 0.02),
+        },
+    )
+    store.use(store.add(made))
+    return {**TABLE, **SPOTS}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("LABCTL_CALIBRATIONS", str(tmp_path / "calibrations"))
+    return Store(tmp_path / "calibrations")
 
 
 def true_uniformity(p: HologramParameters, phase: np.ndarray, places: np.ndarray, half_px: int) -> float:
@@ -50,21 +87,24 @@ def _compare(table: Table) -> list[Quantity]:
     return [Quantity("uniformity", found.number("uniformity"), float(found.uncertainty("uniformity")), true)]
 
 
-def _found_on(tables: int, out: Path) -> Measured:
-    return measured_on_hidden_tables(NAME, _compare, out, bench=BENCH, given={**SMALL, **LATTICE}, tables=tables)
+def _found_on(tables: int, out: Path, store: Store) -> Measured:
+    def given(seed: int) -> dict[str, object]:
+        return wave_known(seed, store)
+
+    return measured_on_hidden_tables(NAME, _compare, out, bench=BENCH, given=given, tables=tables)
 
 
 @pytest.mark.timeout(600)
-def test_spots_are_as_even_as_is_said_and_wanted(tmp_path: Path) -> None:
-    measured = _found_on(20, tmp_path)
+def test_spots_are_as_even_as_is_said_and_wanted(tmp_path: Path, store: Store) -> None:
+    measured = _found_on(20, tmp_path, store)
     measured.must_cover()
     assert np.median([q.truth for q in measured.quantities["uniformity"]]) <= 0.01
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_coverage_on_a_hundred_tables(tmp_path: Path) -> None:
-    measured = _found_on(SOAK_TABLES, tmp_path)
+def test_coverage_on_a_hundred_tables(tmp_path: Path, store: Store) -> None:
+    measured = _found_on(SOAK_TABLES, tmp_path, store)
     print(measured.report())  # noqa: T201
     measured.must_cover()
 
@@ -83,12 +123,19 @@ def test_coverage_on_a_hundred_tables(tmp_path: Path) -> None:
     ids=["beam blocked", "laser off", "camera saturated", "another lens", "mirrored", "SLM stuck", "too large"],
 )
 def test_bad_light_is_named_and_nothing_is_kept(
-    given: dict[str, object], cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: dict[str, object], cause: str, tmp_path: Path, store: Store
 ) -> None:
-    monkeypatch.setenv("LABCTL_CALIBRATIONS", str(tmp_path / "calibrations"))
+    spots = wave_known(7, store)
+    before = list(store.uses())
     with pytest.raises(CalibrationError, match=cause):
-        calibrate(NAME, BENCH, {**SMALL, **LATTICE, **given}, out=tmp_path / "runs")
-    assert not list(Store(tmp_path / "calibrations").uses())
+        calibrate(NAME, BENCH, {**spots, **given}, out=tmp_path / "runs")
+    assert list(store.uses()) == before
+
+
+@pytest.mark.usefixtures("store")
+def test_without_the_tables_wavefront_it_does_not_begin(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="labctl calibrate wavefront"):
+        calibrate(NAME, BENCH, {**TABLE, **SPOTS}, out=tmp_path / "runs")
 
 
 def _image(places: np.ndarray, light: np.ndarray) -> np.ndarray:

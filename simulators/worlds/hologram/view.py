@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from simulators.physics.focal_field import (
     PHASORS,
@@ -26,6 +27,9 @@ from simulators.physics.fringing import SUB_PIXELS, neighbour_weights, sub_pixel
 from simulators.worlds.hologram.parameters import HologramParameters
 from simulators.worlds.hologram.truth import HiddenTable, reference_phase
 from simulators.worlds.prbm.sensor import Region
+
+_BLAS = ThreadpoolController()
+"""Products of matrices are taken by one thread: they are small, and others that wait for more work would spin."""
 
 _ROWS_AT_ONCE = 32
 """Panel rows whose sub-pixels are in memory at a time."""
@@ -146,18 +150,20 @@ class View:
         """Of the panel's target phases in all states; what is ``stale`` is worked out anew."""
         changed = np.flatnonzero(self.stale)
         if len(changed):
-            self._add_lines(phase, changed, self._scales, self._lines)
-            self.stale[:] = False
             self._means = None
         if self._means is None or (reference and self._means.product is None):
-            self._means = self._from_lines(self._lines, reference)
+            with _BLAS.limit(limits=1, user_api="blas"):
+                self._add_lines(phase, changed, self._scales, self._lines)
+                self._means = self._from_lines(self._lines, reference)
+            self.stale[:] = False
         return self._means
 
     def at(self, phase: NDArray[np.float64], reference: bool) -> Means:
         """Of a panel in motion, without flicker: one state."""
         lines = np.empty_like(self._lines[:1])
-        self._add_lines(phase, np.arange(len(phase)), self._scales[:1], lines)
-        return self._from_lines(lines, reference)
+        with _BLAS.limit(limits=1, user_api="blas"):
+            self._add_lines(phase, np.arange(len(phase)), self._scales[:1], lines)
+            return self._from_lines(lines, reference)
 
     def _add_lines(
         self,
