@@ -26,10 +26,21 @@ PRODUCT = np.array([1.0, -1.0, -1.0, 1.0])
 """Signs of the four patterns of `two_part_cycle` in the sum that is 8 Re(A B*)."""
 
 
+DARK_TURNS = (0.0, 0.5, 1.0, 0.5)
+"""Of the stripes one after the other, in turns.
+
+Where a phase of phi is really phi (1 + e), by flicker or an error of the look-up table, stripes of 0 and pi leave
+i pi e / 2 of the field on the axis. Two such pairs of these leave opposite ones, and so only (pi e / 2)^2.
+"""
+
+
 def dark_stripes(rows: int, columns: int) -> NDArray[np.float64]:
-    """Phases (rows, columns) of stripes of 0 and pi: their light goes to orders far from the axis."""
-    stripe = np.arange(columns) // STRIPE % 2
-    return np.broadcast_to(math.pi * stripe, (rows, columns)).astype(np.float64)
+    """Phases (rows, columns) of stripes of `DARK_TURNS`: their light goes to orders far from the axis.
+
+    A whole turn is shown as 255 of 256 levels, which drivers do not wrap to 0.
+    """
+    stripe = np.minimum(np.array(DARK_TURNS), 255 / 256)[np.arange(columns) // STRIPE % len(DARK_TURNS)]
+    return np.broadcast_to(2 * math.pi * stripe, (rows, columns)).astype(np.float64)
 
 
 def signed_cells(

@@ -32,6 +32,7 @@ from pydantic import Field
 
 from calibration.checks import unchanged
 from calibration.exposure import metered_exposure_s
+from calibration.lighting import set_power
 from calibration.panels import panels
 from calibration.prbm_patterns import PRODUCT, dark_stripes, two_part_cycle
 from calibration.prbm_profile import Profile, fit_profile, interference, place_of_line, student
@@ -67,6 +68,9 @@ the mean of levels 0 and pi by so much (root of two times pi / 2 times 1 %)."""
 CAMERA_LINEARITY = 0.004
 """Standard uncertainty, relative, of a difference of signals: the camera's response bends and kinks (0.2 and 0.5 %)."""
 
+METERED_FILL = 0.5
+"""Of full scale, of the brightest pixel: flicker and slow noise need room."""
+
 _WORST_FIT = 0.25
 """Share of the profile's power that the fit may leave."""
 
@@ -86,8 +90,9 @@ class PrbmWindowParameters(Parameters):
     height: int = Field(400, ge=10, le=1000, description="camera rows from the middle scan to the outer ones")
     slit: int = Field(31, ge=1, le=501, description="camera rows of the slit, along the line; odd")
     scan_bands: int = Field(12, ge=1, le=259, description="bands lit in the scans: all of them would saturate")
+    least_exposure_s: float = Field(20e-3, gt=0, le=1, description="if the source's power can be so low")
     repeats: int = Field(8, ge=2, le=1000, description="cycles of four patterns in a scan")
-    lit: int = Field(20, ge=1, le=958, description="input spins lit when the unit is measured")
+    lit: int = Field(64, ge=1, le=958, description="input spins lit when the unit is measured")
     cycles: int = Field(32, ge=4, le=1000, description="of four patterns, for unit and bias")
 
 
@@ -199,6 +204,7 @@ class PrbmWindow(Routine):
                     "spins": Measured(p.N),
                     "pixels_per_spin": Measured(p.pixels_per_spin, "px"),
                     "exposure": Measured(r["exposure_s"], "s"),
+                    "power": Measured(r["power"]),
                 },
                 checks=(
                     Check(name="share of the profiles that the fit leaves", value=max(left), high=_WORST_FIT),
@@ -248,6 +254,7 @@ class _Look:
         slm.settle_s = max(slm.settle_s, slm.base_settle_s)  # half of the strip changes from pattern to pattern
         camera.roi = ROI(row=self.row - p.slit // 2, column=self._plan_column, rows=p.slit, columns=1)
         self._dark = float(camera.trigger().data.max())
+        self._power = float(bench.source.power_fraction)
         bench.source.emission = True
         if not bench.source.emission:
             raise CalibrationError("the source was told to emit and reads back off: check its interlock and key switch")
@@ -258,20 +265,21 @@ class _Look:
 
     def search(self) -> float:
         """Column of the largest interference within reach of the plan's."""
-        p, best = self._p, (-math.inf, 0.0)
+        p, best = self._p, (-math.inf, -math.inf, 0.0)
         pieces = math.ceil((2 * p.reach + 1) / p.piece)
         for k in range(pieces):
             at = self._plan_column + round((k - (pieces - 1) / 2) * p.piece)
             found = self.profile(self.row, at, p.scan_rows, 2)
             peak = int(np.argmax(found.c))
-            best = max(best, (float(found.c[peak] / max(found.error.mean(), 1e-12)), float(found.columns[peak])))
-        if best[0] < 10:
+            brightness = float(found.c[peak]) / float(self._bench.source.power_fraction)
+            best = max(best, (brightness, float(found.c[peak] / max(found.error.mean(), 1e-12)), found.columns[peak]))
+        if best[1] < 10:
             raise CalibrationError(
                 f"no zeroth order within {p.reach} columns of camera column {self._plan_column}: the halves of the "
-                f"strip interfere nowhere (best {best[0]:.1f} standard errors). Check that the beam is not blocked, "
+                f"strip interfere nowhere (best {best[1]:.1f} standard errors). Check that the beam is not blocked, "
                 "the SLM shows what it is sent, and [alignment.prbm] zeroth_order, or widen reach"
             )
-        return best[1]
+        return float(best[2])
 
     def profile(self, row: int, column: float, rows: int, repeats: int) -> Profile:
         """Interference of the halves in a piece of columns around one."""
@@ -301,10 +309,13 @@ class _Look:
     def cycles(self, row: float, column: int, width: int, p: PrbmWindowParameters) -> dict[str, Any]:
         """Signal (cycles, v = + or -, h = + or -) of the slit."""
         region = ROI(row=round(row) - p.slit // 2, column=column - width // 2, rows=p.slit, columns=width)
+        self._bench.source.power_fraction = self._power
         exposure_s = self._meter(two_part_cycle(self._panel, *self._spins, 1), region)
         began_s = self._bench.time_s()
         signal = self._play(two_part_cycle(self._panel, *self._spins, p.cycles), []).sum(axis=1)
+        power, self._bench.source.power_fraction = float(self._bench.source.power_fraction), self._power
         return {
+            "power": power,
             "time_s": (began_s + self._bench.time_s()) / 2,
             "slit_row": region.row,
             "slit_column": region.column,
@@ -319,7 +330,7 @@ class _Look:
         return [(self._first_row + int(band) * self._height, column) for band in bands for column in columns]
 
     def _meter(self, cycle: Sequence, region: ROI) -> float:
-        camera = self._bench.camera
+        p, camera = self._p, self._bench.camera
         camera.roi = region
 
         def peak_at(exposure_s: float) -> tuple[float, bool]:
@@ -327,7 +338,20 @@ class _Look:
             result = self._bench.sequencer.play(cycle, [], "camera")
             return float(result.peak.max()) - self._dark, bool(result.saturated.any())
 
-        camera.exposure_s = metered_exposure_s(peak_at, self._full, float(camera.exposure_s), *self._range_s)
+        def metered_s() -> float:
+            return metered_exposure_s(
+                peak_at, self._full, float(camera.exposure_s), *self._range_s, target_fill=METERED_FILL
+            )
+
+        camera.exposure_s = metered_s()
+        # In a short exposure flicker of the panel does not average out.
+        for _ in range(4):
+            if camera.exposure_s >= 0.8 * p.least_exposure_s:
+                break
+            now = float(self._bench.source.power_fraction)
+            if set_power(self._bench, now * max(camera.exposure_s / p.least_exposure_s, 0.02)) >= now:
+                break
+            camera.exposure_s = metered_s()
         return float(camera.exposure_s)
 
     def _play(self, sequence: Sequence, windows: list[ROI]) -> NDArray[np.float64]:

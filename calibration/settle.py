@@ -14,6 +14,7 @@ from pydantic import Field
 from calibration import step_response
 from calibration.flat_light import metered
 from calibration.lighting import light, must_emit
+from calibration.prbm_patterns import DARK_TURNS
 from calibration.step_response import StepData
 from labctl.client import ROI, Bench, CalibrationError, Check, Finding, Frame, Measured, Parameters, Recorder, Routine
 
@@ -37,7 +38,7 @@ class SettleParameters(Parameters):
     exposure_s: float = Field(2e-3, gt=0, le=0.1, description="of a frame, at least; the source's power follows")
     power: float = Field(0.05, gt=0, le=1, description="set-point of the source to begin with")
     swing: float = Field(0.75, gt=0.2, lt=1, description="of a turn, between the two gray levels")
-    group_rows: int = Field(4, ge=1, le=1000, description="that step; one group at either end of the lit rows")
+    group_rows: int = Field(16, ge=1, le=1000, description="that step; one group at either end of the lit rows")
     stripe: int = Field(8, ge=1, le=200, description="columns of a stripe; every other one steps")
     window_rows: int = Field(5, ge=1, le=500, description="of the camera around the zeroth order")
     window_columns: int = Field(49, ge=1, le=500, description="less than a stripe's first order is away")
@@ -98,16 +99,13 @@ class Settle(Routine):
 
     def _gray(self, slm: Any, p: SettleParameters, rows: int, turns: float) -> NDArray[Any]:
         """Pattern (rows, columns) of stripes at 0 and at so many turns: gray levels, or rad of a continuous panel."""
-        stripes = turns * (np.arange(int(slm.columns)) // p.stripe % 2)
-        levels = int(slm.levels)
-        line = np.rint(stripes * levels).astype(np.uint8 if levels <= 256 else np.uint16) if levels else stripes
-        return np.ascontiguousarray(np.broadcast_to(line if levels else 2 * np.pi * line, (rows, len(stripes))))
+        return _in_levels(slm, np.array([0.0, turns]), p.stripe, rows)
 
     def _dark_stripes(self, bench: Bench, p: SettleParameters, groups: NDArray[np.int64]) -> float:
         """Everything dark but the groups, which are at the lower level. Returns how long a local write took (s)."""
         slm = bench.slm
         write = slm.write_gray if int(slm.levels) else slm.write
-        write(self._gray(slm, p, int(slm.rows), 0.5))
+        write(_in_levels(slm, np.array(DARK_TURNS), p.stripe, int(slm.rows)))
         took_s = 0.0
         for first in groups:
             begun_s = bench.time_s()
@@ -216,6 +214,17 @@ class Settle(Routine):
             ),
             _of_camera(results["calls"], conditions),
         ]  # fmt: skip
+
+
+def _in_levels(slm: Any, turns: NDArray[np.float64], stripe: int, rows: int) -> NDArray[Any]:
+    """Pattern (rows, columns) of stripes at these turns, again and again: gray levels, or rad of a continuous panel. A
+    whole turn is the last gray level."""
+    stripes = turns[np.arange(int(slm.columns)) // stripe % len(turns)]
+    levels = int(slm.levels)
+    if levels:
+        dtype = np.uint8 if levels <= 256 else np.uint16
+        stripes = np.minimum(np.rint(stripes * levels), levels - 1).astype(dtype)
+    return np.ascontiguousarray(np.broadcast_to(stripes if levels else 2 * np.pi * stripes, (rows, len(stripes))))
 
 
 def _must_have_settled(steps: list[StepData]) -> None:

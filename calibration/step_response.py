@@ -99,7 +99,9 @@ def fit(steps: list[StepData], swing: float, latency_s: float) -> Response:
             ]
             # Whatever the phases are, the best three coefficients follow from them.
             terms, seen = np.vstack(parts), np.concatenate([steps[i].signal for i in own])
-            coefficients, *_ = np.linalg.lstsq(terms, seen, rcond=None)
+            # By normal equations: three terms, and many such sums.
+            square = terms.T @ terms
+            coefficients = np.linalg.solve(square + 1e-12 * np.trace(square) * np.eye(len(square)), terms.T @ seen)
             found |= {i: part @ coefficients for i, part in zip(own, parts, strict=True)}
         return [found[i] for i in range(len(steps))]
 

@@ -60,9 +60,14 @@ def add_motion(plan: Plan, kept: Kept, coupled: Coupled, motion: Motion, gains: 
     rows = np.flatnonzero(changed)
     if len(rows) == 0:
         return
-    image = kept.shown.copy()
-    moved = kept.sums[0].copy()
-    fields, lines = kept.fields[0].copy(), kept.lines[0].copy()
+    image, moved = np.empty_like(kept.shown), np.empty_like(kept.sums[0])
+    for r in rows:
+        image[r : r + 3] = kept.shown[r : r + 3]
+    # of the rows that changed and those that they reach
+    low, high = max(rows[0] - len(coupled.cosines), 0), rows[-1] + 1 + len(coupled.cosines)
+    fields, lines = np.empty_like(kept.fields[0]), np.empty_like(kept.lines[0])
+    fields[..., low:high] = kept.fields[0, ..., low:high]
+    lines[..., low:high] = kept.lines[0, ..., low:high]
     for t in range(instants):
         _draw(plan, motion, moving, t, image)
         for r in rows:

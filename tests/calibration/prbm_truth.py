@@ -24,7 +24,7 @@ PLANCK_J_S, LIGHT_M_S = 6.62607015e-34, 299792458.0
 ZERO, PI = 0, 128
 """Gray levels that the panel is sent for phases 0 and pi."""
 
-_STRIPE = 8
+_STRIPE, TURN = 8, 255
 
 
 class MacroPixel(NamedTuple):
@@ -115,7 +115,7 @@ def macro_pixel(p: PrbmParameters, power_fraction: float, found: Calibration, li
     unit = table.product(rows, columns([middle]), columns(inputs)) / (lit * o.bands)
 
     def signal(v: int, h: int) -> float:
-        gray = np.tile(np.where(np.arange(p.slm.columns) // _STRIPE % 2, PI, ZERO), (p.slm.rows, 1))
+        gray = np.tile(np.array([ZERO, PI, TURN, PI])[np.arange(p.slm.columns) // _STRIPE % 4], (p.slm.rows, 1))
         gray[rows[:, None], columns(inputs)] = ZERO if v > 0 else PI
         gray[rows[:, None], columns([middle])] = ZERO if h > 0 else PI
         return table.counts_per_s(gray)

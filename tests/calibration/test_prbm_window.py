@@ -17,14 +17,12 @@ SHORT = {
     "N": 18, "reach": 6, "piece": 13, "scan_rows": 1, "slit": 1, "repeats": 3, "scan_bands": 2, "lit": 6, "cycles": 4,
 }  # fmt: skip
 NAME = "prbm-window"
-POWER = 0.4
-"""Set-point of the source in the bench file."""
 
 
 def _compare(table: Table) -> list[Quantity]:
     found, hidden = table.found[NAME], table.hidden.geometry
     camera = table.parameters.camera
-    true_light = macro_pixel(table.parameters, POWER, found, SHORT["lit"])
+    true_light = macro_pixel(table.parameters, found.conditions["power"].number, found, SHORT["lit"])
     i0 = true_light.unit_counts_per_s * table.parameters.optics.bands * (SHORT["N"] + 2) ** 2
     true = {
         "column": camera.axis_column + hidden.shift_px[1],

@@ -141,10 +141,11 @@ class LabProbe:
         lit = np.flatnonzero(coupling[:, 0] > _DARK * coupling[:, 0].max())
         first, end = (int(lit[0]), int(lit[-1]) + 1) if len(lit) else (0, 0)
         known, reached = self._rows[1] - self._rows[0], end - first
+        if not reached:
+            self._rows = 0, 0
+            return
         if not (self._rows[0] <= first and end <= self._rows[1]) or known > 2 * reached:
             self._rows = first, end
-            if end == first:
-                return
             self._lit = self._optics.part(first, end)
             self._fast = plan_window(self._lit, self._window, flicker_states(self._truth), len(self._panel.phase))
             self._kept = nothing_kept(self._fast.plan)
