@@ -27,8 +27,8 @@ DETERMINED = 0.7
 STEP = 1e-6
 """Of what is known of an unknown before, by which it is moved to see what follows."""
 
-AT_BOUND = 1e-3
-"""Of the range of an unknown, within which it lies at a bound."""
+AT_BOUND = 0.05
+"""Standard uncertainties of an unknown, within which it lies at a bound."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def fit(model: TwinModel, calibrations: Sequence[Calibration]) -> TwinFit:
     explained = {(o.kind, o.name) for o in observed}
     return TwinFit(
         fitted=tuple(
-            Fitted(u.key, u.start, v, e * (stretch if d else 1.0), u.unit, d, _at_bound(u, v))
+            Fitted(u.key, u.start, v, e * (stretch if d else 1.0), u.unit, d, _at_bound(u, v, e))
             for u, v, e, d in zip(
                 problem.unknowns, problem.values(solution).tolist(), error.tolist(), told.tolist(), strict=True
             )
@@ -131,8 +131,8 @@ def _observables(model: TwinModel, c: Calibration) -> Sequence[Observable]:
     return model.observables(c.kind, values, errors, {name: m.number for name, m in c.conditions.items()})
 
 
-def _at_bound(u: Unknown, value: float) -> bool:
-    return min(value - u.low, u.high - value) < AT_BOUND * (u.high - u.low)
+def _at_bound(u: Unknown, value: float, error: float) -> bool:
+    return min(value - u.low, u.high - value) < AT_BOUND * error
 
 
 class _Problem:

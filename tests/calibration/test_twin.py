@@ -108,7 +108,7 @@ def must_be_covered(tables: list[dict[str, float]]) -> None:
 
 def test_planted_truths_are_recovered_within_their_stated_uncertainties(tmp_path: Path) -> None:
     tables = []
-    for seed in (300, 301, 302):
+    for seed in (300, 301):
         # What the fit begins with is another table: nothing of this one's truth is known.
         names = [name for name in GIVEN if name != "prbm-window" or seed == 300]  # it takes as long as the others
         found = fit(PrbmTwin(parameters({**TABLE, "world.seed": 7})), measured(seed, tmp_path, names))

@@ -15,7 +15,7 @@ import numpy as np
 
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.truth import SPECTRUM_TERMS, TILES
-from simulators.worlds.prbm.twin_observables import KINDS, Found, Numbers, Predict, Values
+from simulators.worlds.prbm.twin_observables import CORRELATED, KINDS, Found, Numbers, Predict, Values
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class PrbmTwin:
                 value, error = chosen(whole), np.ravel(errors[name])
             else:
                 value, error = np.ravel(whole[chosen]), np.ravel(errors[name][chosen])
+            error = error * CORRELATED.get(name, 1.0)
             if value.size and np.isfinite(error).all() and (error > 0).all():
                 told.append(Observable(kind, name, value, error, predict))
         return told

@@ -40,6 +40,10 @@ _SAMPLES = 8
 """Wavelengths per row of the panel, where bands of rows overlap."""
 
 
+CORRELATED: Mapping[str, float] = {"cell_phase_rad": math.sqrt(2)}
+"""By which uncertainties are widened where several numbers of a smooth fit are taken for independent ones."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A calibration: values and their standard uncertainties as arrays by name, and its conditions."""
