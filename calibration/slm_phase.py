@@ -52,7 +52,7 @@ class SlmPhaseParameters(Parameters):
     power_fraction: float = Field(0.01, gt=0, le=1, description="low, for long exposures: flicker then averages out")
     row_table: int = Field(36, ge=1, le=4320, description="rows of a band of the table; the wavelength falls in it")
     check_steps: int = Field(17, ge=8, le=256, description="gray levels that a check looks at, in each of its cells")
-    check_cells: int = Field(4, ge=1, le=4096)
+    check_cells: int = Field(8, ge=1, le=4096)
     check_allowed_rad: float = Field(0.03, gt=0, description="by which the phase of the last level may change")
 
 
