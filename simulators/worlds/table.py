@@ -1,7 +1,7 @@
 """What all optical tables share: devices on them, the trigger line, a panel that is written to, detectors' memories.
 
-A table adds what light there is (`TableWorld.expose`, `TableWorld.reading`). It is told gray levels, device settings
-and time, as a table is; nothing else passes around the light.
+A table adds what light there is (`TableWorld.mean_electrons`, `TableWorld.reading`). It is told gray levels, device
+settings and time, as a table is; nothing else passes around the light.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Expose
 
 if TYPE_CHECKING:
     from simulators.worlds.prbm.panel import Panel
+    from simulators.worlds.prbm.sensor import CameraSensor
 
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
@@ -44,6 +45,7 @@ class TableWorld(ABC):
 
     parameters: Any
     panel: Panel
+    _sensor: CameraSensor
 
     def __init__(self, parameters: Any, clock: VirtualClock | RealClock, state: NDArray[Any] | None = None) -> None:
         elapsed_s = getattr(parameters, "elapsed", 0.0)  # of tables that drift
@@ -67,7 +69,6 @@ class TableWorld(ABC):
         self._ports: dict[str, Port] = {}
         self._slides: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
 
-    @abstractmethod
     def expose(
         self,
         device: str,
@@ -84,6 +85,15 @@ class TableWorld(ABC):
 
         The counts are written into ``out`` if it is given: uint16, float64 of an ideal camera.
         """
+        region = (row, column, rows, columns)
+        electrons = self.mean_electrons(start_ns, exposure_s, *region)
+        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
+
+    @abstractmethod
+    def mean_electrons(
+        self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
+    ) -> NDArray[np.float64]:
+        """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise."""
 
     def reading(
         self, place: str, device: str, number: int, start_ns: int, duration_s: float

@@ -60,23 +60,6 @@ class HologramWorld(TableWorld):
         """Power that an arm's laser emits now."""
         return float(self.state[f"{port}_power_w"][0]) if self.state[f"{port}_emission"][0] else 0.0
 
-    def expose(
-        self,
-        device: str,
-        number: int,
-        start_ns: int,
-        exposure_s: float,
-        row: int,
-        column: int,
-        rows: int,
-        columns: int,
-        out: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], int, float]:
-        """See `TableWorld.expose`."""
-        region = (row, column, rows, columns)
-        electrons = self.mean_electrons(start_ns, exposure_s, *region)
-        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
-
     def mean_electrons(
         self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
     ) -> NDArray[np.float64]:

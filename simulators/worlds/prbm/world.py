@@ -81,26 +81,6 @@ class PrbmWorld(TableWorld):
 
     # --- light on the detectors -------------------------------------------------------------------------------------
 
-    def expose(
-        self,
-        device: str,
-        number: int,
-        start_ns: int,
-        exposure_s: float,
-        row: int,
-        column: int,
-        rows: int,
-        columns: int,
-        out: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], int, float]:
-        """One exposure of a region of the sensor: counts (rows, columns), saturated pixels, largest count.
-
-        The counts are written into ``out`` if it is given: uint16, float64 of an ideal camera.
-        """
-        region = (row, column, rows, columns)
-        electrons = self.mean_electrons(start_ns, exposure_s, *region)
-        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
-
     def mean_electrons(
         self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
     ) -> NDArray[np.float64]:
