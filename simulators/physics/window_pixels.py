@@ -130,14 +130,14 @@ def row_features(plan: Plan, image: Short, row: int, first: int, count: int, wor
     for d in range(3):
         line = image[row + d]
         for k in range(PARTS):
-            _blend(line[first:], line[first + 1 :], line[first + 2 :], plan.across[k], 0.0, count, along[d * PARTS + k])
+            blend(line[first:], line[first + 1 :], line[first + 2 :], plan.across[k], 0.0, count, along[d * PARTS + k])
     features[:, :, :count] = 0.0
     for m in range(PARTS):
         partial[: 2 * orders, :count] = 0.0
         down = scale * plan.down[m]
         for k in range(PARTS):
             shift = kappa * plan.tilts[m, k]
-            _blend(along[k], along[PARTS + k], along[2 * PARTS + k], down, shift, count, phases)
+            blend(along[k], along[PARTS + k], along[2 * PARTS + k], down, shift, count, phases)
             phasors(phases, count, cosines, sines)
             for i in range(orders):
                 _add(plan.weights_x[i, k], cosines, sines, count, partial[2 * i], partial[2 * i + 1])
@@ -148,7 +148,7 @@ def row_features(plan: Plan, image: Short, row: int, first: int, count: int, wor
 
 
 @reordering_kernel
-def _blend(one: Short, two: Short, three: Short, weights: Short, less: float, count: int, out: Short) -> None:
+def blend(one: Short, two: Short, three: Short, weights: Short, less: float, count: int, out: Short) -> None:
     a, b, c, shift = weights[0], weights[1], weights[2], np.float32(less)
     for i in range(count):
         out[i] = a * one[i] + b * two[i] + c * three[i] - shift

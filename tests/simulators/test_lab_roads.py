@@ -1,6 +1,7 @@
 """The fast roads from a real panel to its detectors against the plain one, which `test_lab_light` proves.
 
-Narrow windows expand and interpolate, each step to a few 1e-6 of the amplitude, so roads agree to 3e-5 of the light.
+Narrow windows expand and interpolate, each step to a few 1e-6 of the amplitude; wide views transform and interpolate in
+single precision. So roads agree to 3e-5 of the light.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from prbm_table import LabBay, lit_world, parameters
 
+from simulators.clock import VirtualClock
+from simulators.worlds.prbm import PrbmParameters, PrbmWorld
 from simulators.worlds.prbm.hidden import HiddenParameters
 from simulators.worlds.prbm.lab_probe import LabProbe
 from simulators.worlds.prbm.optics import camera_window
@@ -86,6 +89,36 @@ def test_windows_of_any_shape(region: tuple[int, int, int, int], point: bool) ->
     made.panel.write(gray(np.random.default_rng(2)), 0, 0, 0)
     assert made.probe.narrow
     assert_roads_agree(made, AT_REST_S)
+
+
+@pytest.mark.parametrize("region", [(84, 20, 1, 260), (0, 139, 260, 1)], ids=["wide", "high"])
+@pytest.mark.parametrize("wait_s", [AT_REST_S, 12e-3])
+def test_windows_too_large_for_running_sums(region: tuple[int, int, int, int], wait_s: float) -> None:
+    made = bay(region=region, camera={"rows": 2000, "columns": 2000})
+    rng = np.random.default_rng(2)
+    assert not made.probe.narrow
+    for k in range(2):
+        made.panel.write(gray(rng), 0, 0, ns(20.0 * k))
+        assert_roads_agree(made, 20.0 * k + wait_s)
+
+
+@pytest.mark.parametrize("hidden", ALONE, ids=[next(iter(h)) for h in ALONE])
+def test_wide_views_of_each_imperfection(hidden: Any) -> None:
+    made = bay(hidden, region=(84, 20, 1, 200))
+    made.panel.write(gray(np.random.default_rng(1)), 0, 0, 0)
+    made.probe.close()
+    made.probe.narrow = False
+    assert_roads_agree(made, AT_REST_S)
+
+
+def test_a_wide_view_of_a_whole_panel_shows_what_a_small_window_in_it_does() -> None:
+    world = PrbmWorld(PrbmParameters(hidden=HiddenParameters.model_validate("typical"), noise=False), VirtualClock())
+    world.source.emission, world.source.power_fraction = True, 1e-3
+    world.panel.write(np.random.default_rng(11).integers(0, 256, (1080, 1920)).astype(np.uint8), 0, 0, 0)
+    row, column = 1070, 1330
+    wide = world.mean_electrons(ns(AT_REST_S), EXPOSURE_S, row - 150, column - 100, 250, 140)
+    small = world.mean_electrons(ns(AT_REST_S), EXPOSURE_S, row, column, 15, 3)
+    np.testing.assert_allclose(wide[150:165, 100:103], small, rtol=0, atol=AGREES * wide.max())
 
 
 @pytest.mark.parametrize("x_px", [-300.0, 0.0, 577.0])

@@ -12,6 +12,7 @@ out.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from simulators.worlds.prbm.optics import Optics, Window
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.probe import exposure_instants
 from simulators.worlds.prbm.truth import PanelTruth
+from simulators.worlds.prbm.wide_view import WideView
 from simulators.worlds.prbm.window_plan import coupled_rows, is_narrow, nothing_kept, plan_window
 
 _OUTER_STATE = math.sqrt(3) / 2
@@ -74,9 +76,9 @@ def flicker_in(truth: PanelTruth, start_s: float, duration_s: float) -> Flicker:
 class LabProbe:
     """Light on one window of the focal plane.
 
-    Narrow windows keep sums that follow the panel (`simulators.physics.window_sums`), of those rows that are lit;
-    `reference` takes the plain road and shares nothing with them but geometry, the pixels' motion and the instants of
-    an exposure.
+    Narrow windows keep sums that follow the panel (`simulators.physics.window_sums`), of those rows that are lit; wide
+    ones look at the whole panel anew (`simulators.physics.wide_frame`). `reference` takes the plain road and shares
+    nothing with them but geometry, the pixels' motion and the instants of an exposure.
     """
 
     def __init__(self, optics: Optics, truth: PanelTruth, panel: Panel, window: Window) -> None:
@@ -117,10 +119,14 @@ class LabProbe:
     def power(
         self, start_s: float, duration_s: float, shares: NDArray[np.float64], gains: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Mean power (rows, columns) on each pixel of a narrow window during an exposure, W; see `reference`."""
+        """Mean power (rows, columns) on each pixel during an exposure, W; see `reference`."""
         self._light_with(shares)
         if not self._rows[1]:
             return np.zeros(self._window.x_m.shape)
+        if not self.narrow:
+            return self._wide.power(
+                self._images(start_s, duration_s), self._coupling * gains[self._lit.slices][:, None]
+            )
         plan, kept = self._fast.plan, self._kept
         follow(plan, kept, self._panel.phase, self._knows_nothing)
         self._knows_nothing = False
@@ -147,11 +153,28 @@ class LabProbe:
         if not (self._rows[0] <= first and end <= self._rows[1]) or known > 2 * reached:
             self._rows = first, end
             self._lit = self._optics.part(first, end)
-            self._fast = plan_window(self._lit, self._window, flicker_states(self._truth), len(self._panel.phase))
-            self._kept = nothing_kept(self._fast.plan)
-            self._knows_nothing = True
-        self._coupled = coupled_rows(self._lit, coupling[self._rows[0] : self._rows[1]], self._fast)
-        light_rows(self._kept, self._coupled)
+            if not self.narrow:
+                self._wide = WideView(self._lit, self._window, len(self._panel.phase))
+            else:
+                states = flicker_states(self._truth)
+                self._fast = plan_window(self._lit, self._window, states, len(self._panel.phase))
+                self._kept = nothing_kept(self._fast.plan)
+                self._knows_nothing = True
+        self._coupling = coupling[self._rows[0] : self._rows[1]]
+        if self.narrow:
+            self._coupled = coupled_rows(self._lit, self._coupling, self._fast)
+            light_rows(self._kept, self._coupled)
+
+    def _images(self, start_s: float, duration_s: float) -> Iterator[tuple[NDArray[np.float64], float, float]]:
+        """Panel images of an exposure, states of the flicker and weights."""
+        states, weights = flicker_in(self._truth, start_s, duration_s)
+        if self._panel.moving:
+            weights = weights - (states == 0.0)
+        for state, weight in zip(states, weights, strict=True):
+            yield self._panel.phase, state, weight
+        if self._panel.moving:
+            for time_s, weight in zip(*self._instants(start_s, duration_s), strict=True):
+                yield self._panel.phase_image(time_s), 0.0, weight
 
     def reference(
         self, start_s: float, duration_s: float, shares: NDArray[np.float64], gains: NDArray[np.float64]

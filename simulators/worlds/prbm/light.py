@@ -166,7 +166,7 @@ class LabLight:
     ) -> NDArray[np.float64]:
         self._panel.rest(start_s)
         probe = self._probe(key, window)
-        see = probe.power if probe.narrow and self._p.path == "auto" else probe.reference
+        see = probe.power if self._p.path == "auto" else probe.reference
         return see(start_s, duration_s, shares, np.ones(self._p.optics.bands) if gains is None else gains)
 
     def follow(self, time_s: float) -> None:
