@@ -130,7 +130,7 @@ def _object(result: Calibrated) -> dict[str, Any]:
         "calibrations": [_told(c) for c in result.calibrations],
         "seconds": round(outcome.seconds, 3) if outcome else None,
         "bench_seconds": round(outcome.bench_seconds, 6) if outcome else None,
-        "run_file": str(outcome.run_file) if outcome else None,
+        "run_file": str(result.run_file) if result.run_file else None,
     }
 
 

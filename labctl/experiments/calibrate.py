@@ -34,7 +34,7 @@ class Calibrated:
 
     state: "made" and in force, "measured" but not kept (a dry run), "valid" still and not run, "failed", or "waiting"
     for a routine that failed. why: of those that were not run or failed. calibrations: what is in force now, or was
-    measured. outcome: of those that ran to the end.
+    measured. outcome: of those that ran to the end. run_file: of those that ran, to whatever end.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Calibrated:
     why: str = ""
     error: LabError | None = None
     outcome: Outcome | None = None
+    run_file: Path | None = None
 
     @property
     def ids(self) -> dict[str, str]:
@@ -99,12 +100,12 @@ def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:
         for finding in job.experiment.found
     ]
     if dry_run:
-        return Calibrated(job.name, "measured", tuple(found), outcome=outcome)
+        return Calibrated(job.name, "measured", tuple(found), outcome=outcome, run_file=outcome.run_file)
     store = Store(outcome.calibrations_folder)
     ids = [store.add(calibration) for calibration in found]
     for calibration_id in ids:
         store.use(calibration_id, note=f"labctl calibrate {job.name}")
-    return Calibrated(job.name, "made", tuple(store.get(i) for i in ids), outcome=outcome)
+    return Calibrated(job.name, "made", tuple(store.get(i) for i in ids), outcome=outcome, run_file=outcome.run_file)
 
 
 def _of(name: str, devices: Mapping[str, Identity], roles: Sequence[str]) -> dict[str, Identity]:
@@ -193,10 +194,12 @@ def calibrate_on(
 
 
 def _attempt(job: Job, table: Bench, seed: int, out: Path, console: Console) -> Calibrated:
+    runs: list[Path] = []
     try:
-        return _kept(job, perform(job, contextlib.nullcontext(table), seed, out, console), dry_run=False)
+        return _kept(job, perform(job, contextlib.nullcontext(table), seed, out, console, runs.append), dry_run=False)
     except LabError as error:
-        return Calibrated(job.name, "failed", why=f"{type(error).__name__}: {error}", error=error)
+        why = f"{type(error).__name__}: {error}"
+        return Calibrated(job.name, "failed", why=why, error=error, run_file=runs[0] if runs else None)
 
 
 def needed_by(config: BenchConfig) -> tuple[str, ...]:

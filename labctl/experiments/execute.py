@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,12 +96,18 @@ def perform(
     seed: int = 0,
     out: Path = Path("runs"),
     console: Console | None = None,
+    begun: Callable[[Path], None] | None = None,
 ) -> Outcome:
-    """Run a job on the bench that is opened here, so that a failure to open it is in the run file, too."""
+    """Run a job on the bench that is opened here, so that a failure to open it is in the run file, too.
+
+    begun: is told the run file as soon as there is one, for whoever looks at runs that fail.
+    """
     console = console or Console(quiet=True)
     started = time.monotonic()
     name, experiment, parameters, config = job.name, job.experiment, job.parameters, job.config
     with Recorder(name, out, seed, console) as record:
+        if begun is not None:
+            begun(record.path)
         record.setup(
             bench_file=config.text,
             bench_overlay=config.overlay_text,

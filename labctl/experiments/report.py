@@ -119,8 +119,11 @@ def _number(m: Measured) -> str:
 
 def _pictures(result: Calibrated) -> Iterable[Path]:
     """Those that the routine drew of the run, wherever that was."""
-    for path in dict.fromkeys(c.run.path for c in result.calibrations if c.run):
-        yield from pictures_of(Path(path))
+    runs = [Path(c.run.path) for c in result.calibrations if c.run]
+    if result.run_file is not None:
+        runs.append(result.run_file.absolute())  # one that failed has found nothing, and is looked at the more
+    for path in dict.fromkeys(runs):
+        yield from pictures_of(path)
 
 
 def _picture(path: Path) -> str:

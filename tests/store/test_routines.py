@@ -283,6 +283,9 @@ def test_the_report_has_everything_in_one_file(ours: Path, out: Path) -> None:
     failed = page("small", list(calibrate_all(ours, {"t.gain.wrong": "dark"}, out=out, again=True)))
     assert "is the beam blocked?" in failed
     assert "it stands on t.gain" in failed
+    wrong = page("small", list(calibrate_all(ours, {"t.gain.wrong": "check"}, out=out, again=True)))
+    assert "residual: 9 % (at most 1)" in wrong
+    assert "data:image/png;base64," in wrong  # what a person looks at to see why
 
 
 def test_what_people_type_is_no_html(ours: Path) -> None:
