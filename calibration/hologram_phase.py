@@ -29,10 +29,10 @@ from labctl.client import Bench, CalibrationError, Check, Finding, Measured, Par
 
 Array = NDArray[np.float64]
 
-WITHIN = 0.007
+WITHIN = 0.004
 """Standard uncertainty of the phase, rad, besides noise: the wave of a block of the panel is flat to so much."""
 
-CARRIER_WITHIN = 7e-5
+CARRIER_WITHIN = 5e-5
 """The same of the carrier, fringes per pixel: the middle of a block's light is known to some micrometres."""
 
 TURNS = (0.0, math.pi)

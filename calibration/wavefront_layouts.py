@@ -70,6 +70,7 @@ def hologram_station(
     plan's spot. dark_px: squares of the pattern whose light goes elsewhere."""
     plan: Any = bench.alignment("hologram")
     slm, camera = bench.slm, bench.camera
+    plan.check_on({"camera": camera})
     rows, columns, pitch = slm.rows, slm.columns, slm.pixel_pitch_m
     wavelength, focal = float(bench.pump.wavelength_m), plan.focal_length * 1e-3
     kappa = 2 * math.pi / (wavelength * focal)
