@@ -88,7 +88,7 @@ def plan_window(optics: Optics, window: Window, states: Array, panel_rows: int) 
     within_x, within_y = _features(farthest * half_x, farthest * half_y, len(panel.centres_m))
     basis = chebyshev.polynomials(panel.columns_m / reach_x, terms, int(within_x.max()))
     basis /= reach_x ** np.arange(len(basis))[:, None, None]
-    pupil = optics.pupil * np.exp(-1j * np.outer(kappa * centre_x, panel.columns_m))
+    pupil = optics.pupil * _carrier(-kappa * centre_x, panel.columns_m)
     unmodulated, glass = _unmodulated(optics, pupil, basis[0], bessel, x_m, y_m)
     sub_m = panel.active_m / len(panel.centres_m)
     zero = np.zeros_like(kappa)
@@ -218,7 +218,7 @@ def _unmodulated(
         return np.asarray((bessel @ moments.real[..., None] + 1j * (bessel @ moments.imag[..., None]))[..., 0])
 
     plain = column_sums(pupil)
-    tilted = column_sums(pupil * np.exp(1j * np.outer(kappa * light.front_x_m, panel.columns_m)))
+    tilted = column_sums(pupil * _carrier(kappa * light.front_x_m, panel.columns_m))
     tilted = tilted * np.exp(1j * kappa * light.front_y_m * panel.rows_m)[:, None]
     for q, y in enumerate(y_m):
         kx, ky = np.outer(kappa, x_m), np.broadcast_to((kappa * y)[:, None], (len(kappa), len(x_m)))
@@ -228,6 +228,16 @@ def _unmodulated(
         apart[:, q] = math.sqrt(1 - light.coherence**2) * glass
     scale = optics.amplitude[:, None, None]
     return lines * scale, apart * scale
+
+
+def _carrier(rad_per_m: Array, columns_m: Array) -> NDArray[np.complex128]:
+    """exp(i rad_per_m x) (rows, columns) at evenly spaced columns: each is one of a few steps from one of a few."""
+    width = math.isqrt(len(columns_m)) + 1
+    step_m = columns_m[1] - columns_m[0] if len(columns_m) > 1 else 0.0
+    far = np.exp(1j * np.outer(rad_per_m, columns_m[0] + width * step_m * np.arange(width)))
+    near = np.exp(1j * np.outer(rad_per_m, step_m * np.arange(width)))
+    found = (far[:, :, None] * near[:, None, :]).reshape(len(rad_per_m), -1)
+    return np.asarray(found[:, : len(columns_m)])
 
 
 def _short(numbers: Array) -> Short:
