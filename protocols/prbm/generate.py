@@ -15,13 +15,13 @@ from labctl.client import Bench, ConfigurationError, Protocol, Recorder
 from protocols.prbm.images import Digits, DigitSet, load_digits
 from protocols.prbm.model import RBM
 from protocols.prbm.pictures import draw_generation
+from protocols.prbm.readout import ReadoutParameters
 from protocols.prbm.sampling import (
     TABLE_ROLES,
     ExactSampler,
     PhotonicSampler,
-    ReadoutParameters,
-    Table,
     check_temperature,
+    table_on,
 )
 from protocols.prbm.tap import PowerTap
 from protocols.prbm.training import PAPER_SETTINGS, SHORT_RUN_SETTINGS, EpochReport, TrainingSettings, train
@@ -163,7 +163,7 @@ class Generate(Protocol):
 def make_sampler(bench: Bench, rbm: RBM, p: GenerateParameters) -> PhotonicSampler | ExactSampler:
     """By light on the table, or by arithmetic."""
     if p.sampler == "photonic":
-        return PhotonicSampler(Table(bench, rbm, p), rbm, p.temperature)
+        return PhotonicSampler(table_on(bench, rbm, p), rbm, p.temperature)
     return ExactSampler(rbm, p.temperature)
 
 

@@ -7,12 +7,10 @@ signal per pattern; differences of signals are local fields.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from calibration.exposure import metered_exposure_s
 from calibration.prbm_reference import Reference, measure_reference
@@ -22,56 +20,25 @@ from labctl.client import (
     CalibrationError,
     ConfigurationError,
     DeviceError,
-    Parameters,
     Sequence,
     SequenceResult,
 )
 from protocols.prbm.alignment import PrbmAlignment
 from protocols.prbm.encoding import Flips, LayerEncoding, Strip, dark_panel, reference_sequence
+from protocols.prbm.mapped import MappedEncoding, MappedTable, mapped_in_force
 from protocols.prbm.model import RBM
+from protocols.prbm.readout import Measurement, ReadoutParameters
 from protocols.prbm.window import signed_reference, signed_sequence, spot_in_force
 from simulators.physics.rbm import local_fields, sample_spins
 
 _MOST_REPLAYS = 8
+_PIXELS_PER_SPIN = 2
 _SIGNED_SPINS = 20
 """Macro-pixels shown in signs when the unit is measured at a calibrated window."""
 
 
 TABLE_ROLES = ("slm", "camera", "source", "sequencer")
 """Devices that the photonic sampling needs on a bench."""
-
-
-class ReadoutParameters(Parameters):
-    """How local fields are measured."""
-
-    flips: Literal["single", "hadamard"] = Field("hadamard", description="one output spin at a time, or half of them")
-    readout: Literal["camera", "photodetector"] = Field("camera", description="slit of camera pixels, or slit detector")
-    slit: int = Field(31, ge=1, le=501, description="camera rows summed, along the line; odd")
-    slit_width: int = Field(1, ge=1, le=15, description="camera columns summed, across the line; odd")
-    pixels_per_spin: int = Field(2, ge=1, le=64, description="SLM columns of a macro-pixel")
-    output_at: Literal["centre", "end"] = Field("centre", description="place of the sampled spin in its band")
-    reference_spins: int = Field(3, ge=1, description="macro-pixels lit in the reference patterns")
-    reference_repeats: int = Field(12, ge=2, le=1000)
-    emission: Literal["on", "off"] = Field("on", description="off leaves the laser off, to see what darkness gives")
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Local fields of one layer.
-
-    fields: (outputs,) L_j. total: I_1, all output spins +1, in units of one macro-pixel's intensity, summed over the
-    passes. contrasts: (outputs,) I_1 - I_2j = 4 L_j / W_max. predicted_noise: (outputs,) standard deviation of the
-    fields by shot noise and noise in the dark; nan for the photodetector. electrons: in the window, mean pattern.
-    pattern_ids: (first, last) shown.
-    """
-
-    fields: NDArray[np.float64]
-    total: float
-    contrasts: NDArray[np.float64]
-    predicted_noise: NDArray[np.float64]
-    electrons: float
-    exposure_s: float
-    pattern_ids: tuple[int, int]
 
 
 class Table:
@@ -100,7 +67,7 @@ class Table:
         self._p = p
         self._alignment = alignment
         widest = max(rbm.n_visible, rbm.n_hidden)
-        self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin)
+        self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin or _PIXELS_PER_SPIN)
         self._exposure_s: dict[tuple[LayerEncoding, int], float] = {}
         self._exposure_now_s = 0.0
         self._prepare()
@@ -284,6 +251,12 @@ class Table:
         return result
 
 
+def table_on(bench: Bench, rbm: RBM, p: ReadoutParameters) -> Table | MappedTable:
+    """The table set up as its calibrations allow: in a mapped order where one is in force, else as the plan has it."""
+    order = mapped_in_force(bench)
+    return Table(bench, rbm, p) if order is None else MappedTable(bench, rbm, p, order)
+
+
 class Agreement:
     """Running comparison of measured with exact local fields: correlation, slope and rms error.
 
@@ -333,10 +306,10 @@ class Agreement:
 class PhotonicSampler:
     """Samples one layer given the other by light."""
 
-    def __init__(self, table: Table, rbm: RBM, temperature: float) -> None:
-        self._table = table
+    def __init__(self, table: Table | MappedTable, rbm: RBM, temperature: float) -> None:
+        self._table: Any = table  # each measures what it has encoded
         self._temperature = temperature
-        self._layers = {}
+        self._layers: dict[str, tuple[RBM, LayerEncoding | MappedEncoding, list[Any]]] = {}
         self.agreement = Agreement()
         for name, model in (("hidden", rbm), ("visible", rbm.transposed)):
             encoding = table.encode(model)

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Figure, Recorder
 from protocols.prbm.model import RBM, numbers, read_json
-from protocols.prbm.sampling import TABLE_ROLES, Agreement, ReadoutParameters, Table, check_temperature
+from protocols.prbm.readout import ReadoutParameters
+from protocols.prbm.sampling import TABLE_ROLES, Agreement, check_temperature, table_on
 from simulators.physics.rbm import local_fields, probability_up
 
 KEYS = ("W", "a", "b", "v", "T", "levels")
@@ -121,7 +122,7 @@ class LocalFields(Figure):
                 update={"slit": 1, "slit_width": 1, "reference_spins": case.rbm.n_visible + 1, "reference_repeats": 2}
             )
         rbm = case.rbm
-        table = Table(bench, rbm, p)
+        table: Any = table_on(bench, rbm, p)  # it measures what it has encoded
         record.console.done(f"reference: {table.reference.unit:.4g} per macro-pixel and second")
         encoding = table.encode(rbm)
         flips = [table.flips(len(part.outputs)) for part in encoding.passes]
