@@ -32,7 +32,7 @@ from labctl.client import (
 
 Array = NDArray[np.float64]
 
-EVEN_WITHIN = 0.0012
+EVEN_WITHIN = 0.0005
 """Standard uncertainty of the uniformity: pixels respond by 0.5 % more or less, and a spot lies on some ten of them."""
 
 
