@@ -99,7 +99,8 @@ def normals_of(
 
     Logarithm and cosine are polynomials (Cephes), good to 1e-7; written so that many run side by side.
     """
-    mantissa, radius = short[0], short[1]
+    mantissa = short[0]
+    radius: NDArray[np.float32] = short[1]
     bits = mantissa.view(np.int32)
     for i in range(count):
         mantissa[i] = np.float32(one[i])

@@ -163,10 +163,11 @@ def _add_turned(turn_re: float, turn_im: float, part_re: Short, part_im: Short, 
 @reordering_kernel
 def add_light(own: float, fields: Short, out: Short) -> None:
     """Add a row's own light: own |F|^2 to out (lines, nodes)."""
+    weight = np.float32(own)
     for q in range(len(out)):
         re, im, line = fields[0, q], fields[1, q], out[q]
         for s in range(len(line)):
-            line[s] += own * (re[s] * re[s] + im[s] * im[s])
+            line[s] += weight * (re[s] * re[s] + im[s] * im[s])
 
 
 @reordering_kernel

@@ -73,7 +73,7 @@ def add_motion(plan: Plan, kept: Kept, coupled: Coupled, motion: Motion, gains: 
         for r in rows:
             moved[r] = kept.sums[0, r]
             if spans[r, 1] > spans[r, 0]:
-                _add_moved_row(plan, kept, image, r, spans[r, 0], spans[r, 1], moved)
+                _add_moved_row(plan, kept, image, int(r), spans[r, 0], spans[r, 1], moved)
         for first in range(0, places.shape[1], BATCH):
             count = min(BATCH, places.shape[1] - first)
             _add_moved(plan, kept, image, places[:, first : first + count], count, moved)

@@ -219,7 +219,7 @@ def _take_over_row(plan: Plan, kept: Kept, row: int, first: int, end: int, anew:
         # Slices of one dimension only, here and below: their innermost loops run side by side.
         pupil_re, pupil_im = plan.pupil[0, row, begin:], plan.pupil[1, row, begin:]
         for state in range(states):
-            sign = np.float32(0.0) if plan.states[state] == 0.0 else np.float32(np.sign(plan.states[state]))
+            sign = float(np.sign(plan.states[state]))
             for f in range(total):
                 at = 2 * (f * states + state)
                 out_re, out_im = fields[at, begin - first :], fields[at + 1, begin - first :]
@@ -258,8 +258,9 @@ def _turned(
         for i in range(count):
             out_re[i], out_im[i] = re[i], im[i]
         return
+    direction = np.float32(sign)
     for i in range(count):
-        sine = sign * sines[i]
+        sine = direction * sines[i]
         out_re[i] = re[i] * cosines[i] - im[i] * sine
         out_im[i] = im[i] * cosines[i] + re[i] * sine
 

@@ -24,6 +24,7 @@ from simulators.physics.fringing import blurred
 from simulators.physics.source_light import tone_moments
 from simulators.physics.window_motion import add_motion
 from simulators.physics.window_sums import (
+    Coupled,
     bring_lines_up_to_date,
     follow,
     light_rows,
@@ -92,6 +93,9 @@ class LabProbe:
         self.narrow = is_narrow(optics, window)
         self._rows = (0, 0)
         self._shares = np.empty(0)
+        self._coupling = np.empty((0, 0))
+        self._coupled: Coupled
+        self._knows_nothing = True
         if self.narrow:
             panel.listeners.append(self)
 

@@ -59,7 +59,7 @@ class WideView:
             chebyshev.terms_for(line_rad * half_y, _TOLERANCE)
         )
         self._lines_m = lines_m
-        self._down = chebyshev.interpolation(lines_m, y_m).astype(np.float32)
+        self._down = chebyshev.interpolation(lines_m, np.asarray(y_m, np.float64)).astype(np.float32)
         self._weights_y = _lagrange_weights(_DOWN)
         self._places = (window.x_m - self._x_m[0]).ravel() / step_m, (window.y_m - y_m[0]).ravel() / line_m
         self._rows = [self._row(r) for r in range(optics.rows)]
@@ -103,7 +103,7 @@ class WideView:
     def _tilted(self, r: int) -> NDArray[np.complex128]:
         o, light = self._optics, self._optics.unmodulated
         turn = np.exp(1j * o.kappa[r] * light.front_y_m * o.panel.rows_m[r])
-        return self._column_sums(r, self._x_m - light.front_x_m) * turn
+        return np.asarray(self._column_sums(r, self._x_m - light.front_x_m) * turn)
 
     def _glass_field(self, r: int) -> Short:
         """(2, S) of the incoherent part of the glass's light."""
@@ -126,7 +126,7 @@ class WideView:
         """
         light = np.zeros((len(self._lines_m), len(self._x_m)), np.float32)
         for phase, state, weight in images:
-            self._add(light, np.float32(phase), state, weight * coupling)
+            self._add(light, phase.astype(np.float32), state, weight * coupling)
         self._add(light, None, 0.0, coupling)
         out = np.empty(self._window.x_m.size)
         wide_frame.read_pixels(self._down @ light, *self._places, self._weights_x, self._weights_y, out)
@@ -145,11 +145,11 @@ class WideView:
                 np.multiply(self._glass[r][:, None, :], self._rows[r].whole[None, :, None], out=fields)
             else:
                 self._fields(r, phase, state, memory, fields)
-            wide_frame.add_light(np.float32(coupling[r, 0]), fields, light)
+            wide_frame.add_light(float(coupling[r, 0]), fields, light)
             for d in range(1, min(reach, r) + 1):
                 turn = 0.5 * (o.kappa[r - d] + o.kappa[r]) * self._lines_m * d * o.panel.pitch_m
                 twice = 2 * coupling[r - d, d]
-                cos, sin = (np.float32(twice * f(turn)) for f in (np.cos, np.sin))
+                cos, sin = ((twice * f(turn)).astype(np.float32) for f in (np.cos, np.sin))
                 wide_frame.add_coupled(cos, sin, before[-d], fields, light)
             before.append(fields)
 
