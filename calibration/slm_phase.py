@@ -42,13 +42,16 @@ class SlmPhaseParameters(Parameters):
 
     row_cells: int = Field(6, ge=1, le=64, description="of the panel; those without light are not measured")
     column_tiles: int = Field(4, ge=1, le=64)
-    steps: int = Field(33, ge=12, le=256, description="gray levels over the range")
+    steps: int = Field(25, ge=12, le=256, description="gray levels over the range")
     references: int = Field(4, ge=2, le=8, description="levels that each is paired with")
     period: int = Field(32, ge=4, le=256, description="of the gratings, SLM columns")
     focal_length_m: float = Field(0.2, gt=0, description="of the Fourier lens, as planned")
     search_px: int = Field(40, ge=0, le=400, description="camera columns either way within which the order must lie")
     window_rows: int = Field(15, ge=1, le=501, description="camera pixels that are summed")
     window_columns: int = Field(3, ge=1, le=51)
+    frames: int = Field(
+        4, ge=1, le=100, description="of each pattern: flicker that came with the pace of the patterns would not show"
+    )
     power_fraction: float = Field(0.01, gt=0, le=1, description="low, for long exposures: flicker then averages out")
     row_table: int = Field(36, ge=1, le=4320, description="rows of a band of the table; the wavelength falls in it")
     check_steps: int = Field(17, ge=8, le=256, description="gray levels that a check looks at, in each of its cells")
@@ -254,14 +257,17 @@ class FirstOrder:
             camera.exposure_s = frame.exposure_s * min(0.5 / fill if fill > 0 else 1.0, 1.0)
 
     def light(self) -> float:
-        """Counts per second of the window. CalibrationError if the camera saturates."""
-        frame = self._camera.trigger()
-        if frame.saturated:
-            raise CalibrationError(
-                f"{frame.saturated} pixels of the camera saturate at an exposure of {frame.exposure_s:.3g} s though it "
-                "was set for less light: the source is not steady, or another light came on"
-            )
-        return float((frame.data - self._dark).sum() / frame.exposure_s)
+        """Counts per second of the window, mean of some frames. CalibrationError if the camera saturates."""
+        total = 0.0
+        for _ in range(self._p.frames):
+            frame = self._camera.trigger()
+            if frame.saturated:
+                raise CalibrationError(
+                    f"{frame.saturated} pixels of the camera saturate at an exposure of {frame.exposure_s:.3g} s "
+                    "though it was set for less light: the source is not steady, or another light came on"
+                )
+            total += float((frame.data - self._dark).sum() / frame.exposure_s)
+        return total / self._p.frames
 
     def _meter(self) -> None:
         camera, full = self._camera, self._camera.full_scale_counts
