@@ -24,6 +24,7 @@ from pydantic import Field
 from scipy.linalg import hadamard
 from scipy.optimize import least_squares
 
+from calibration.lighting import must_emit
 from calibration.order_fit import SmoothMap, fit_bands, fit_map
 from calibration.order_map import KIND, OrderMap
 from calibration.order_readout import CodedFlips, OrderReadout, Slit, flipped_sequence
@@ -375,6 +376,7 @@ class _Look:
             return np.asarray(np.array(out) / counted.sum(), np.float64)
 
         def left(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            must_emit(self._bench)  # a call now and then keeps control while this goes on
             return np.asarray(x[2] * model(float(x[0]), float(x[1])) - seen / seen.max())
 
         found = least_squares(left, [*_GUESS, 1.0], bounds=([0.0, 0.0, 0.1], [0.6, 0.6, 10.0]), diff_step=1e-2)

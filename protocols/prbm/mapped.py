@@ -26,6 +26,9 @@ OUTPUT_WIDTH = 3
 """Macro-pixels that show the output spin. With sums c of 3 rms, as couplings of 196 spins have, noise of the light is
 (c^2 + R^2) / R of a macro-pixel: 1.7 times less for R = 3 than for 1."""
 
+_REFERENCE_ROUNDS = 4
+"""Of the reference patterns, for each that is asked for: they are few, and all fields stand on them."""
+
 _REFERENCE_SPINS = 3
 """Macro-pixels lit in the reference: few, so that the output spin's share of the light is large."""
 
@@ -183,7 +186,7 @@ class MappedTable:
 
     def _measure_reference(self, outputs: int) -> Reference:
         """The unit, from a few macro-pixels of known fields in every band and all output spins flipped together."""
-        order, repeats = self._order, self._p.reference_repeats
+        order, repeats = self._order, _REFERENCE_ROUNDS * self._p.reference_repeats
         start = (order.bands - outputs) // 2
         bands = range(start, start + outputs)
         strip = order.strip(self._macro_pixels, self._width, bands)

@@ -41,11 +41,13 @@ class CalibrationEffect(Figure):
     roles = TABLE_ROLES
     alignments = ("prbm",)
     takes_control = True
+    _folder: Path | None = None
 
     def bench_overrides(self, parameters: CalibrationEffectParameters) -> Mapping[str, object]:
         """A store of its own: what is in force elsewhere would spoil the comparison."""
-        folder = parameters.store or Path(tempfile.mkdtemp(prefix="labctl-calibration-effect-"))
-        return {"calibrations.folder": str(folder)}
+        if self._folder is None:
+            self._folder = parameters.store or Path(tempfile.mkdtemp(prefix="labctl-calibration-effect-"))
+        return {"calibrations.folder": str(self._folder)}
 
     def targets(self, parameters: CalibrationEffectParameters) -> dict[str, dict[str, float]] | None:
         """The promise for the paper's size."""
