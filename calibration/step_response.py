@@ -113,7 +113,10 @@ def fit(steps: list[StepData], swing: float, latency_s: float) -> Response:
         begin = np.concatenate([[tau_s, tau_s], np.full(len(groups), swing), [_begin(s, latency_s) for s in steps]])
         low = np.concatenate([[1e-5, 1e-5], np.full(len(groups), 0.2 * swing), np.full(len(steps), -1.0)])
         high = np.concatenate([[1.0, 1.0], np.full(len(groups), 2.0 * swing), np.full(len(steps), 1.0)])
-        tried = least_squares(residuals, begin / unit, bounds=(low / unit, high / unit), x_scale="jac")
+        # Far more than a fit needs; one that creeps along a bound would go on for minutes.
+        tried = least_squares(
+            residuals, begin / unit, bounds=(low / unit, high / unit), x_scale="jac", ftol=1e-7, xtol=1e-7, max_nfev=30
+        )
         best = tried if best is None or tried.cost < best.cost else best
     assert best is not None
     values, count = best.x * unit, sum(len(s.signal) for s in steps)
