@@ -2,7 +2,8 @@
 
 It calls the same kernels in the same order, with the same numbers, as the plain loop of one call per pattern
 (`simulators.slide_show.play`), which stays the reference; tests hold the two equal bit for bit. What it
-saves is the way in and out of compiled code, eight times per frame.
+saves is the way in and out of compiled code, eight times per frame. What is kept of it on disk holds those kernels as
+they were when it was compiled: change this module, too, when one of them changes.
 """
 
 from __future__ import annotations
