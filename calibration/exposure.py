@@ -11,6 +11,10 @@ TARGET_FILL = 0.75
 """Fraction of full scale at which patterns are exposed: near the best signal to noise, with room for the brightest."""
 
 
+class TooBright(CalibrationError):
+    """Light saturates the camera at its shortest exposure; less power may do."""
+
+
 def metered_exposure_s(
     peak_at: Callable[[float], tuple[float, bool]],
     full_scale: float,
@@ -25,7 +29,7 @@ def metered_exposure_s(
     peak_at: exposes for so many seconds and returns the largest count above dark and whether anything saturated.
     where: is looked at, for messages.
 
-    Raises CalibrationError if there is no light, or too much at the shortest exposure.
+    Raises CalibrationError if there is no light, and TooBright if there is too much at the shortest exposure.
     """
     exposure_s = start_s
     if math.isinf(full_scale):
@@ -34,7 +38,7 @@ def metered_exposure_s(
         peak, saturated = peak_at(exposure_s)
         if saturated:
             if exposure_s <= shortest_s:
-                raise CalibrationError(
+                raise TooBright(
                     f"the camera saturates even at its shortest exposure, {shortest_s * 1e6:.1f} us: lower the "
                     "source's power or add a neutral-density filter"
                 )

@@ -34,44 +34,61 @@ class SmoothMap(NamedTuple):
 def fit_map(cells: NDArray[np.complex128], bands: NDArray[np.float64], columns: NDArray[np.float64]) -> SmoothMap:
     """Low orders through complex amplitudes (bands, columns) relative to column 0 of the same band.
 
-    bands (m,), columns (m, n): places, -1 to 1. Each band has a gain of its own, which is none of the map's.
+    bands (m,), columns (m, n): places, -1 to 1. Each band has a gain of its own, which is none of the map's; nor is a
+    phase that all cells have against the output spins, as fringing fields at their borders give them.
     """
     m, n = cells.shape
     y = np.broadcast_to(bands[:, None], (m, n))
-    phase_basis = _terms(columns, y, PHASE_TERMS)
-    amplitude_basis = _terms(columns, y, AMPLITUDE_TERMS)
+    # No more orders than there are places to tell them apart.
+    of_phase, of_amplitude = (
+        tuple((i, j) for i, j in terms if i < n and j < m) for terms in (PHASE_TERMS, AMPLITUDE_TERMS)
+    )
+    phase_basis = _terms(columns, y, of_phase)
+    amplitude_basis = _terms(columns, y, of_amplitude)
     start = np.log(np.abs(cells).mean(axis=1))
     unwrapped = _unwrapped(cells, columns)
     first, *_ = np.linalg.lstsq(phase_basis.reshape(m * n, -1), unwrapped.ravel(), rcond=None)
     scale = np.abs(cells).mean()
 
     def parts(x: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
-        gains, a, q = np.split(x, [m, m + len(AMPLITUDE_TERMS)])
-        return gains[:, None] + amplitude_basis @ a, phase_basis @ q
+        gains, a, q = np.split(x[1:], [m, m + len(of_amplitude)])
+        return gains[:, None] + amplitude_basis @ a, x[0] + phase_basis @ q
 
     def left(x: NDArray[np.float64]) -> NDArray[np.float64]:
         log_amplitude, phase = parts(x)
         off = (np.exp(log_amplitude + 1j * phase) - cells) / scale
         return np.concatenate([off.real.ravel(), off.imag.ravel()])
 
-    found = least_squares(left, np.concatenate([start, np.zeros(len(AMPLITUDE_TERMS)), first]), method="lm")
-    _, a, q = np.split(found.x, [m, m + len(AMPLITUDE_TERMS)])
+    found = least_squares(left, np.concatenate([[0.0], start, np.zeros(len(of_amplitude)), first]), method="lm")
+    _, a, q = np.split(found.x[1:], [m, m + len(of_amplitude)])
     freedom = max(2 * m * n - len(found.x), 1)
     variance = 2 * found.cost / freedom
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * variance
-    of_a, of_q = covariance[m : m + len(a), m : m + len(a)], covariance[m + len(a) :, m + len(a) :]
+    amplitudes, phases = slice(1 + m, 1 + m + len(a)), slice(1 + m + len(a), None)
+    of_a, of_q = covariance[amplitudes, amplitudes], covariance[phases, phases]
     error = [
         float(np.sqrt(np.einsum("mnk,kl,mnl->mn", basis, c, basis).mean()))
         for basis, c in ((phase_basis, of_q), (amplitude_basis, of_a))
     ]
 
     def phase_at(b: NDArray[Any], c: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray(_terms(c[None, :], b[:, None], PHASE_TERMS) @ q)
+        return _on_grid(b, c, of_phase, q)
 
     def amplitude_at(b: NDArray[Any], c: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray(np.exp(_terms(c[None, :], b[:, None], AMPLITUDE_TERMS) @ a))
+        return np.exp(_on_grid(b, c, of_amplitude, a))
 
     return SmoothMap(phase_at, amplitude_at, error[0], error[1], float(np.sqrt(variance)))
+
+
+def _on_grid(
+    bands: NDArray[Any], columns: NDArray[Any], powers: tuple[tuple[int, int], ...], factors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum (bands, columns) of factors x column^i x band^j: two small products instead of a stack of large terms."""
+    high, wide = max(j for _, j in powers) + 1, max(i for i, _ in powers) + 1
+    table = np.zeros((high, wide))
+    for (i, j), factor in zip(powers, factors, strict=True):
+        table[j, i] = factor
+    return np.asarray(np.vander(bands, high, increasing=True) @ table @ np.vander(columns, wide, increasing=True).T)
 
 
 def _terms(x: NDArray[Any], y: NDArray[Any], powers: tuple[tuple[int, int], ...]) -> NDArray[np.float64]:

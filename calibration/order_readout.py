@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import hadamard
 
-from calibration.exposure import metered_exposure_s
+from calibration.exposure import TooBright, metered_exposure_s
 from calibration.lighting import LEAST_POWER, most_power, set_power
-from labctl.client import ROI, Bench, CalibrationError, DeviceError, Sequence
+from labctl.client import ROI, Bench, CalibrationError, DeviceError, InterlockError, Sequence
 
 FRAME_S = 1 / 60
 """Of the panel: the exposure wanted."""
@@ -93,28 +93,36 @@ class OrderReadout:
         self.exposure_s = float(camera.exposure_s)
 
     def emit(self, power_fraction: float) -> None:
-        """The source on. CalibrationError if it stays off."""
+        """The source on. CalibrationError if it stays off or refuses."""
         set_power(self._bench, power_fraction)
-        self._bench.source.emission = True
+        try:
+            self._bench.source.emission = True
+        except InterlockError as error:
+            raise CalibrationError(f"the source does not emit, so there is nothing to measure with: {error}") from error
         if not self._bench.source.emission:
             raise CalibrationError("the source was told to emit and reads back off: check its interlock and key switch")
 
     def meter(self, sequence: Sequence, power: bool) -> None:
         """Choose the exposure, and with ``power`` the source's power, that suit the brightest of some patterns."""
-        for _ in range(6):
-            wanted_s = metered_exposure_s(
-                lambda s: self._peak(sequence, s),
-                self._full,
-                self.exposure_s,
-                self._shortest_s,
-                self._longest_s,
-                where="in the blazed order",
-            )
+        for _ in range(8):
+            now = float(self._bench.source.power_fraction)
+            try:
+                wanted_s = metered_exposure_s(
+                    lambda s: self._peak(sequence, s),
+                    self._full,
+                    self.exposure_s,
+                    self._shortest_s,
+                    self._longest_s,
+                    where="in the blazed order",
+                )
+            except TooBright:
+                if not power or set_power(self._bench, now / 8) >= now:
+                    raise
+                continue
             self._expose_for(wanted_s)
             if not power:
                 return
             peak, _ = self._peak(sequence, self.exposure_s)
-            now = float(self._bench.source.power_fraction)
             # At the power wanted, a frame of the panel fills the well as this exposure does.
             better = now * self.exposure_s / FRAME_S * (0.75 * self._full / max(peak, 1.0))
             better = min(max(better, LEAST_POWER), most_power(self._bench))

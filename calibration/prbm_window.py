@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.checks import unchanged
-from calibration.exposure import metered_exposure_s
+from calibration.exposure import TooBright, metered_exposure_s
 from calibration.lighting import set_power
 from calibration.panels import panels
 from calibration.prbm_patterns import PRODUCT, dark_stripes, two_part_cycle
@@ -339,9 +339,15 @@ class _Look:
             return float(result.peak.max()) - self._dark, bool(result.saturated.any())
 
         def metered_s() -> float:
-            return metered_exposure_s(
-                peak_at, self._full, float(camera.exposure_s), *self._range_s, target_fill=METERED_FILL
-            )
+            while True:
+                try:
+                    return metered_exposure_s(
+                        peak_at, self._full, float(camera.exposure_s), *self._range_s, target_fill=METERED_FILL
+                    )
+                except TooBright:
+                    now = float(self._bench.source.power_fraction)
+                    if set_power(self._bench, now / 8) >= now:
+                        raise
 
         camera.exposure_s = metered_s()
         # In a short exposure flicker of the panel does not average out.
