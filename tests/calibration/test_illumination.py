@@ -14,6 +14,7 @@ from calibration.order_map import OrderMap
 from calibration.prbm_strip import blaze_of
 from labctl.client import CalibrationError
 from labctl.experiments.calibrate import Calibrated, calibrate
+from labctl.experiments.check_up import check_bench
 from labctl.experiments.execute import execute
 from labctl.store import Store
 from simulators.worlds.prbm import PrbmParameters
@@ -125,3 +126,13 @@ def test_bad_light_is_told_and_nothing_is_kept(tmp_path: Path, given: Mapping[st
         calibrate("illumination", BENCH, {**bench, **SHORT, **given}, out=tmp_path)
     assert sorted(c.name for c in (folder / "files").iterdir()) == before
     assert Store(folder)
+
+
+def test_a_check_passes_where_nothing_moved_and_flags_light_that_moved(tmp_path: Path) -> None:
+    _, _, bench = mapped(tmp_path, 5)
+    still = list(check_bench(BENCH, ["illumination"], bench, out=tmp_path))
+    assert [c.state for c in still] == ["holds"]
+    # Some camera pixels, by warmth: what was in phase at the pixel no longer is.
+    moved = {**bench, "world.elapsed": "2 h", "world.hidden.pointing_per_kelvin": "1 mrad"}
+    flagged = list(check_bench(BENCH, ["illumination"], moved, out=tmp_path))
+    assert [c.state for c in flagged] == ["drifted"]
