@@ -155,6 +155,7 @@ class Illumination(Routine):
             "crosstalk_px": Measured(r["crosstalk_px"], "px", r["crosstalk_error_px"]),
             "gain": Measured(trained.gains, "1", trained.gain_error * trained.gains),
             "coupling": Measured(trained.coupling, "1", trained.coupling_error),
+            "output": Measured(trained.output, "1", np.where(trained.output == 1, 0.0, 0.1)),
             "unit_counts_per_s": Measured(trained.unit, "counts/s", trained.unit * trained.unit_error),
         }
         order = _order_map(r, values)
@@ -206,6 +207,7 @@ def _order_map(r: dict[str, Any], v: dict[str, Measured]) -> OrderMap:
         crosstalk_px=(float(r["crosstalk_px"][0]), float(r["crosstalk_px"][1])),
         gains=v["gain"].value,
         coupling=v["coupling"].value,
+        output=v["output"].value,
     )
 
 

@@ -15,6 +15,10 @@ PHASE_TERMS = ((1, 0), (2, 0), (3, 0), (4, 0), (1, 1), (2, 1), (3, 1), (1, 2), (
 AMPLITUDE_TERMS = ((1, 0), (2, 0), (3, 0), (4, 0), (1, 1), (2, 1))
 """The same in the logarithm of the amplitude: a beam, and the width of a camera pixel."""
 
+SHADED_SIGMAS = 4.0
+"""Standard uncertainties by which a band must differ to be taken for one whose output spin is shaded: of 256 bands
+without dust one in sixty is, and by no more than that."""
+
 GAIN_ORDER = 8
 """Of the polynomial in the logarithm of the bands' gains: a spectrum that is smooth."""
 
@@ -109,12 +113,14 @@ def _unwrapped(cells: NDArray[np.complex128], columns: NDArray[np.float64]) -> N
 
 
 class BandFit(NamedTuple):
-    """unit: signal of one macro-pixel's intensity at gain 1. gains: (bands,), mean 1. coupling: (reach, bands). errors:
-    of unit (relative), gains (mean) and first coupling. residual: rms of what is left of y, in sums of c."""
+    """unit: signal of one macro-pixel's intensity at gain 1. gains: (bands,), mean 1. coupling: (reach, bands). output:
+    (bands,) what output spins send, 1 but where dust shades one. errors: of unit (relative), gains (mean) and first
+    coupling. residual: rms of what is left of y, in sums of c."""
 
     unit: float
     gains: NDArray[np.float64]
     coupling: NDArray[np.float64]
+    output: NDArray[np.float64]
     unit_error: float
     gain_error: float
     coupling_error: float
@@ -146,13 +152,21 @@ def fit_bands(sums: NDArray[np.float64], seen: NDArray[np.float64]) -> BandFit:
 
     slope = float((sums * seen).sum() / (sums**2).sum())
     if not slope > 0:
-        return BandFit(slope, np.ones(bands), np.zeros((2, bands)), np.inf, np.inf, np.inf, np.inf)
+        return BandFit(slope, np.ones(bands), np.zeros((2, bands)), np.ones(bands), np.inf, np.inf, np.inf, np.inf)
     start = np.zeros(order + 4)
-    found = least_squares(
-        lambda x: (predicted(x) - seen / slope).ravel(), start, loss="soft_l1", f_scale=3 * _scale(sums)
-    )
+    output = np.ones(bands)
+    for _ in range(2):  # once more without what dust spoils
+        found = least_squares(
+            lambda x, o: (o * predicted(x) - seen / slope).ravel(),
+            start,
+            loss="soft_l1",
+            f_scale=3 * _scale(sums),
+            args=(output,),
+        )
+        start = found.x
+        output = _shaded(predicted(found.x), seen / slope)
     gains, g = model(found.x)
-    left = predicted(found.x) - seen / slope
+    left = output * predicted(found.x) - seen / slope
     variance = float((left**2).sum()) / max(left.size - len(start), 1)
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * variance
     spread = np.sqrt(np.einsum("bk,kl,bl->b", basis, covariance[: order + 1, : order + 1], basis))
@@ -162,11 +176,25 @@ def fit_bands(sums: NDArray[np.float64], seen: NDArray[np.float64]) -> BandFit:
         unit=slope * mean,
         gains=gains / mean,
         coupling=g,
+        output=output,
         unit_error=float(np.sqrt(of_mean @ covariance[: order + 1, : order + 1] @ of_mean)),
         gain_error=float(spread.mean()),
         coupling_error=float(np.sqrt(covariance[order + 1, order + 1])),
         residual=float(np.sqrt((left**2).mean())) / mean,
     )
+
+
+def _shaded(expected: NDArray[np.float64], seen: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factors (bands,) by which some bands are seen weaker or stronger than all others let expect; 1 for the rest.
+
+    expected, seen: (measurements, bands).
+    """
+    known = (expected**2).sum(axis=0)
+    ratio = (expected * seen).sum(axis=0) / np.where(known > 0, known, 1.0)
+    off = seen - expected
+    typical = 1.4826 * float(np.median(np.abs(off - np.median(off))))
+    sure = np.abs(ratio - 1) * np.sqrt(known) > SHADED_SIGMAS * typical
+    return np.where(sure & (known > 0), np.maximum(ratio, 0.05), 1.0)
 
 
 def _scale(sums: NDArray[np.float64]) -> float:

@@ -272,7 +272,11 @@ class OrderLook:
         output = self._is_output
         weights = np.ones(u.shape) if weights is None else weights
         phases, _ = strip.solve(
-            np.where(output, 1.0, signs), np.where(output, 1.0, u), lit | output, np.where(output, 0.0, weights)
+            np.where(output, 1.0, signs),
+            np.where(output, 1.0, u),
+            lit | output,
+            np.where(output, 0.0, weights),
+            lambda: must_emit(self._bench),
         )
         return phases
 

@@ -6,7 +6,7 @@ j sees of the sums c of the bands is
 
     y_j = G_j c_j + g_j sqrt(G_j G_j+1) c_j+1 + g_j-1 sqrt(G_j G_j-1) c_j-1 + ...        (tables.md, table A)
 
-which is solved for c.
+which is solved for c; all of y_j is less where dust shades the output spin.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class OrderMap:
     pixel: (row, column) of the camera. first_row, rows_per_band, bands: of the panel. centre_column: where output spins
     stand. period_px: of the blaze at at_wavelength_m. row_wavelengths_m: (bands x rows_per_band,). columns,
     band_places: the grid of phase_rad and amplitude (band places, columns). crosstalk_px: (down, across). gains:
-    (bands,), 1 on average. coupling: (reach, bands), the k-th row holds g between bands j and j + k + 1.
+    (bands,), 1 on average. coupling: (reach, bands), the k-th row holds g between bands j and j + k + 1. output:
+    (bands,) what output spins send, 1 but where dust shades one.
     """
 
     pixel: tuple[int, int]
@@ -51,6 +52,7 @@ class OrderMap:
     crosstalk_px: tuple[float, float]
     gains: NDArray[np.float64]
     coupling: NDArray[np.float64]
+    output: NDArray[np.float64]
 
     @classmethod
     def of(cls, calibration: Calibration) -> OrderMap:
@@ -73,6 +75,7 @@ class OrderMap:
             crosstalk_px=(down, across),
             gains=v["gain"].value,
             coupling=v["coupling"].value,
+            output=v["output"].value,
         )
 
     def widest(self, macro_pixels: int, limit: int = 8) -> int:
@@ -150,7 +153,7 @@ class OrderMap:
             side = g[chosen][:-k] * np.sqrt(gains[:-k] * gains[k:])
             diagonals += [side, side]
             offsets += [k, -k]
-        return diags_array(diagonals, offsets=offsets)
+        return diags_array(self.output[chosen]) @ diags_array(diagonals, offsets=offsets)
 
     def _on(self, grid: NDArray[np.float64], places: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.float64]:
         spline = RectBivariateSpline(

@@ -16,6 +16,7 @@ sum of the band, which is all that is measured. Fields that no u reaches by itse
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,23 +124,27 @@ class BlazedStrip:
         u: NDArray[np.float64],
         lit: NDArray[np.bool_],
         weights: NDArray[np.float64],
+        between: Callable[[], object] = lambda: None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Phases (rows, columns) whose fields sum up to what is wanted, and what is left (bands,) of the sums.
 
         signs, u: (bands, macro pixels) wanted field = signs x u. lit: those that are not dark. weights: (bands, macro
-        pixels) of each in its band's sum; those without weight, as the output spin, stay as they are.
+        pixels) of each in its band's sum; those without weight, as the output spin, stay as they are. between: called
+        every tenth of a second or so, for a control loop that must show that it is alive.
         """
         signs, lit = (np.broadcast_to(a, u.shape) for a in (signs, lit))
         free = lit & (weights != 0)
         wanted = np.where(lit, signs * u, 0.0)
         tuned = u.copy()
         for _ in range(_SINGLE_ROUNDS):
+            between()
             off = wanted - self.fields(signs, tuned, lit).real
             tuned = np.where(free, np.clip(tuned + signs * off, -1.0, 1.0), tuned)
         places = np.flatnonzero(free.any(axis=0))
         chooser = np.random.default_rng(0)  # of the method: the same phases for the same wish
         best, left = tuned, np.full(len(u), np.inf)
         for turn in range(_SUM_ROUNDS + 1):
+            between()
             off = (weights * (self.fields(signs, tuned, lit).real - wanted)).sum(axis=1)
             better = np.abs(off) < np.abs(left)
             best = np.where(better[:, None], tuned, best)
@@ -152,6 +157,7 @@ class BlazedStrip:
             tuned = best.copy()
             moved = np.clip(tuned[:, chosen] - step[:, None] * signs[:, chosen], -1.0, 1.0)
             tuned[:, chosen] = np.where(free[:, chosen], moved, tuned[:, chosen])
+        between()
         # Bands that were best in different rounds have other neighbours now.
         left = (weights * (self.fields(signs, best, lit).real - wanted)).sum(axis=1)
         return self.phases(signs, best, lit), left

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.checks import unchanged
+from calibration.lighting import must_emit
 from calibration.order_map import OrderMap
 from calibration.order_readout import CodedFlips, OrderReadout, Slit, flipped_sequence
 from calibration.prbm_strip import HEADROOM
@@ -46,7 +47,7 @@ def look(
     seen = np.zeros(count)
     for k, sign in enumerate((1.0, -1.0)):
         signs = np.broadcast_to(np.where(is_output, 1.0, sign * spins), u.shape)
-        base, _ = strip.solve(signs, u, np.ones(u.shape, np.bool_), weights)
+        base, _ = strip.solve(signs, u, np.ones(u.shape, np.bool_), weights, lambda: must_emit(bench))
         flips = CodedFlips(count, k)
         sequence = flipped_sequence(base, strip.origin, patches, corners, flips.frames)
         if k == 0:

@@ -10,6 +10,7 @@ coherent coupling of neighbouring bands is solved for (`calibration.order_map`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +69,15 @@ class MappedPass:
         """(bands,) S_j: the coupling that a macro-pixel of full field stands for."""
         self._needed = needed / self.scale[:, None]
 
-    def base(self, spins: NDArray[np.float64], output: range) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def base(
+        self, spins: NDArray[np.float64], output: range, between: Callable[[], object] = lambda: None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Phases (rows, columns) for signs of the macro-pixels, output spins at +1, and what the sums miss (bands,)."""
         is_output = np.isin(np.arange(self.strip.macro_pixels), output)
         signs = np.where(is_output, 1.0, spins)
         u = np.where(is_output, 1.0, self._needed)
         weights = np.where(is_output, 0.0, self.weights)
-        return self.strip.solve(np.broadcast_to(signs, u.shape), u, self.lit | is_output, weights)
+        return self.strip.solve(np.broadcast_to(signs, u.shape), u, self.lit | is_output, weights, between)
 
 
 class MappedEncoding:
@@ -151,7 +154,7 @@ class MappedTable:
                     signs = np.ones(self._macro_pixels)
                     signs[encoding.inputs] = sign * spins
                     signs[encoding.auxiliary] = sign
-                    base, left = part.base(signs, encoding.output)
+                    base, left = part.base(signs, encoding.output, self._alive)
                     played = self._play(part.strip, base, code.frames, encoding.output)
                     seen += sign * code.contrasts(played.signal)
                     missed += 0.5 * sign * left
@@ -172,6 +175,10 @@ class MappedTable:
             electrons = float(played.electrons.mean())
         contrasts = 4.0 * fields / encoding.scale
         return Measurement(fields, total, contrasts, noise, electrons, played.exposure_s, (ids[0], ids[-1]))
+
+    def _alive(self) -> None:
+        """A call to the bench, which renews control while patterns are worked out."""
+        _ = self._bench.source.emission
 
     def _check_light(self, total: float, bands: range, sums: NDArray[np.float64]) -> None:
         """Sums say how bright the mean pattern must be; without light both vanish, but for the output spins' own."""
@@ -200,7 +207,7 @@ class MappedTable:
         frames = [np.empty(0, np.int64), np.arange(outputs)] * repeats
         taken, missed = [], np.zeros(outputs)
         for sign in (1.0, -1.0):
-            base, left = part.base(np.full(self._macro_pixels, sign), output)
+            base, left = part.base(np.full(self._macro_pixels, sign), output, self._alive)
             sequence = self._sequence(strip, base, frames, output)
             if sign > 0 and self._p.emission == "on":
                 self._readout.meter(self._sequence(strip, base, frames[:2], output), power=True)

@@ -17,7 +17,7 @@ def order_of(gains: NDArray[np.float64], coupling: NDArray[np.float64]) -> Order
         pixel=(0, 0), first_row=0, rows_per_band=2, bands=len(gains), centre_column=32.0, period_px=32.0,
         at_wavelength_m=6e-7, row_wavelengths_m=np.full(2 * len(gains), 6e-7), columns=np.linspace(0, 64, 4),
         band_places=np.linspace(0, len(gains) - 1, 4), phase_rad=0 * grid, amplitude=grid, crosstalk_px=(0.1, 0.1),
-        gains=gains, coupling=coupling,
+        gains=gains, coupling=coupling, output=np.ones(len(gains)),
     )  # fmt: skip
 
 
@@ -54,6 +54,19 @@ def test_gains_and_couplings_are_read_from_random_sums_and_solved_for() -> None:
     assert np.abs(found.coupling[0] - coupling[0]).max() < 5 * found.coupling_error
     again = order_of(found.gains, found.coupling).sums(range(n), seen[0])
     assert np.corrcoef(again, sums[0])[0, 1] > 0.9999
+
+
+def test_an_output_spin_in_the_shade_of_dust_is_found_and_no_other() -> None:
+    rng = np.random.default_rng(7)
+    n = 200
+    order = order_of(np.ones(n), np.stack([np.full(n, 0.25), np.zeros(n)]))
+    sums = rng.normal(0, 3, (2, n))
+    seen = np.array([order.seen(range(n), c) for c in sums])
+    seen[:, 90:93] *= 0.4
+    found = fit_bands(sums, seen + rng.normal(0, 0.25, seen.shape))
+    assert np.flatnonzero(found.output != 1).tolist() == [90, 91, 92]
+    assert found.output[90:93] == pytest.approx(0.4, abs=0.2)
+    assert found.coupling[0] == pytest.approx(0.25, abs=5 * found.coupling_error)
 
 
 def test_solving_for_the_coupling_is_the_inverse_of_seeing_it() -> None:

@@ -25,7 +25,7 @@ class CalibrationEffectParameters(ReadoutParameters):
     N: int = Field(196, ge=1, le=958, description="spins of each layer")
     sd: float = Field(0.1, gt=0, description="standard deviation of the couplings")
     case_seed: int = Field(0, ge=0, description="which random couplings and spins")
-    averages: int = Field(2, ge=1, le=1000, description="of each layer, in a mapped order")
+    averages: int = Field(4, ge=1, le=1000, description="of each layer, in a mapped order")
     store: Path | None = Field(None, description="folder of the calibrations; null is a new one, in a temporary place")
 
 
