@@ -17,17 +17,18 @@ import math
 from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.linalg import hadamard
 
 from calibration.checks import order as order_check
 from calibration.order_fit import SmoothMap, fit_bands, fit_map
 from calibration.order_look import Cells, OrderLook
 from calibration.order_map import KIND, OrderMap
+from calibration.prbm_strip import compile_kernels
 from labctl.client import Bench, Calibration, CalibrationError, Check, Finding, Measured, Parameters, Recorder, Routine
 
 GRID = 17, 33
@@ -42,8 +43,12 @@ class IlluminationParameters(Parameters):
 
     period: float = Field(32, ge=4, le=1024, description="of the blaze, SLM columns, in the middle of the spectrum")
     pixels_per_spin: int = Field(8, ge=1, le=64, description="SLM columns of a macro-pixel")
-    cells: tuple[int, ...] = Field((7, 15), min_length=1, max_length=4, description="along a band, of each round")
-    groups: tuple[int, ...] = Field((7, 15), min_length=1, max_length=4, description="of bands, of each round")
+    cells: tuple[Annotated[int, Field(ge=2, le=1024)], ...] = Field(
+        (7, 15), min_length=1, max_length=4, description="along a band, of each round"
+    )
+    groups: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
+        (7, 15), min_length=1, max_length=4, description="of bands, of each round"
+    )
     lit: int = Field(2, ge=1, le=64, description="macro-pixels shown in each cell")
     slit: int = Field(31, ge=1, le=501, description="camera rows summed, along the line; odd")
     focal_length_m: float = Field(0.2, gt=0, description="of the Fourier lens, as planned")
@@ -54,6 +59,14 @@ class IlluminationParameters(Parameters):
     power_fraction: float = Field(0.05, gt=0, le=1, description="to begin with")
     check_bands: int = Field(63, ge=1, le=4096, description="in the middle of the spectrum, looked at by a check")
     check_allowed: float = Field(0.05, gt=0, le=1, description="by which what is seen may change, relative")
+
+    @model_validator(mode="after")
+    def _as_it_can_be(self) -> IlluminationParameters:
+        if len(self.cells) != len(self.groups):
+            raise ValueError(f"cells = {self.cells} with groups = {self.groups}; one of each for every round")
+        if self.slit % 2 == 0:
+            raise ValueError(f"slit = {self.slit}; an odd number of pixels is needed")
+        return self
 
 
 class Illumination(Routine):
@@ -66,6 +79,10 @@ class Illumination(Routine):
     kinds = (KIND,)
     requires = ("slm-phase", "slm-camera", "spectral-rows")
     valid_for = timedelta(days=1)
+
+    def prepare(self, parameters: IlluminationParameters, record: Recorder) -> None:
+        """Compile before control: the first time on a machine it takes longer than a lease."""
+        compile_kernels()
 
     def run(self, bench: Bench, parameters: IlluminationParameters, record: Recorder) -> dict[str, Any]:
         """Cells, stripes, and random couplings."""

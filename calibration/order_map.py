@@ -79,9 +79,9 @@ class OrderMap:
         )
 
     def widest(self, macro_pixels: int, limit: int = 8) -> int:
-        """Most SLM columns (a power of two up to ``limit``) that each of so many macro-pixels may have."""
+        """Most SLM columns (a power of two up to ``limit``, at least 2) that each of so many macro-pixels may have."""
         width = limit
-        while width > 1 and not self._fits(macro_pixels * width):
+        while width > 2 and not self._fits(macro_pixels * width):
             width //= 2
         return width
 

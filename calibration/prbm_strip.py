@@ -163,6 +163,12 @@ class BlazedStrip:
         return self.phases(signs, best, lit), left
 
 
+def compile_kernels() -> None:
+    """Have all that is compiled on first use compiled now: some seconds the first time on a machine."""
+    one = np.ones((1, 1))
+    BlazedStrip(0, 1, 0, 2, np.zeros((1, 2)), (0.1, 0.1)).fields(one, one, one > 0)
+
+
 def halves(rows: int, columns: int) -> NDArray[np.int64]:
     """Sides (rows, columns) of a macro-pixel with one edge, in its middle."""
     return np.tile(np.where(2 * np.arange(columns) < columns, 1, -1), (rows, 1))

@@ -54,6 +54,9 @@ class _CheckUp(Protocol):
         self._measure, self._in_force = measure, in_force
         self.checks: dict[str, tuple[Check, ...]] = {}
 
+    def prepare(self, parameters: Any, record: Recorder) -> None:
+        self._measure.prepare(parameters, record)
+
     def run(self, bench: Bench, parameters: Any, record: Recorder) -> dict[str, Any]:
         self.checks = dict(self._measure.check(bench, parameters, self._in_force, record))
         wrong = [name for name, checks in self.checks.items() if name not in self._in_force or not checks]

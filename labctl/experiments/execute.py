@@ -175,7 +175,7 @@ def check_parameters(name: str, model: type[Any], given: Mapping[str, object]) -
             key = str(problem["loc"][0]) if problem["loc"] else ""
             if problem["type"] == "extra_forbidden":
                 close = difflib.get_close_matches(key, fields, n=1)
-                hint = f"; did you mean {close[0]}?" if close else ""
+                hint = f"; did you mean {close[0]}?" if close else "."
                 lines.append(f"--set {key}: {name} has no such parameter{hint} Allowed: {', '.join(sorted(fields))}")
             else:
                 doc = fields[key].description if key in fields else None

@@ -12,7 +12,7 @@ from order_small import BENCH, COLUMNS, SMALL, seen_from, stand_on_truth
 
 from calibration.order_map import OrderMap
 from calibration.prbm_strip import blaze_of
-from labctl.client import CalibrationError
+from labctl.client import CalibrationError, ConfigurationError
 from labctl.experiments.calibrate import Calibrated, calibrate
 from labctl.experiments.check_up import check_bench
 from labctl.experiments.execute import execute
@@ -121,11 +121,29 @@ def test_bad_light_is_told_and_nothing_is_kept(tmp_path: Path, given: Mapping[st
     folder = tmp_path / "store-7"
     bench = {**SMALL, "world.seed": 7, "calibrations.folder": str(folder)}
     stand_on_truth(folder, bench)
-    before = sorted(c.name for c in (folder / "files").iterdir())
+    store = Store(folder)
+    before = sorted(c.name for c in (folder / "files").iterdir()), list(store.uses())
     with pytest.raises(CalibrationError, match=cause):
         calibrate("illumination", BENCH, {**bench, **SHORT, **given}, out=tmp_path)
-    assert sorted(c.name for c in (folder / "files").iterdir()) == before
-    assert Store(folder)
+    assert (sorted(c.name for c in (folder / "files").iterdir()), list(store.uses())) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        ({"cells": (7,)}, "one of each for every round"),
+        ({"cells": (7, 1)}, "cells"),
+        ({"slit": 30}, "an odd number of pixels"),
+        ({"nonsense": 1}, r"no such parameter\. Allowed: "),
+    ],
+    ids=["rounds", "one cell", "slit", "unknown"],
+)
+def test_parameters_that_make_no_sense_are_told_before_anything_is_measured(
+    tmp_path: Path, given: Mapping[str, object], cause: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=cause):
+        calibrate("illumination", BENCH, dict(given), out=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_check_passes_where_nothing_moved_and_flags_light_that_moved(tmp_path: Path) -> None:
