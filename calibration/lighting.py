@@ -63,3 +63,32 @@ def must_emit(bench: Bench) -> None:
             "the source went off during the measurement: look at its interlock, its shutter and its error state, and "
             "measure again"
         )
+
+
+def set_band(bench: Bench, shortest_m: float, longest_m: float) -> tuple[float, float]:
+    """Let the source emit a band of wavelengths, and return the edges (m) that it then reads back: a filter has steps.
+
+    Raises CalibrationError if the source's filter does not reach so far.
+    """
+    source = bench.source
+    least_m, most_m = _reach(bench)
+    if not least_m <= shortest_m < longest_m <= most_m:
+        raise CalibrationError(
+            f"a band of {shortest_m * 1e9:.2f} to {longest_m * 1e9:.2f} nm is wanted, and the source's filter goes "
+            f"from {least_m * 1e9:.0f} to {most_m * 1e9:.0f} nm: see [alignment] for the table's wavelengths"
+        )
+    # The edges may never cross on their way.
+    if longest_m > float(source.wavelength_min_m):
+        source.wavelength_max_m, source.wavelength_min_m = longest_m, shortest_m
+    else:
+        source.wavelength_min_m, source.wavelength_max_m = shortest_m, longest_m
+    return float(source.wavelength_min_m), float(source.wavelength_max_m)
+
+
+def whole_band(bench: Bench) -> None:
+    """Let the source emit all wavelengths that its filter lets through."""
+    set_band(bench, *_reach(bench))
+
+
+def _reach(bench: Bench) -> tuple[float, float]:
+    return limits(bench, "source", "wavelength_min_m")[0], limits(bench, "source", "wavelength_max_m")[1]

@@ -25,6 +25,7 @@ from scipy.optimize import curve_fit
 
 from calibration.checks import lines as lines_check
 from calibration.exposure import metered_exposure_s
+from calibration.lighting import set_band
 from calibration.panels import panels
 from labctl.client import (
     ROI,
@@ -90,9 +91,8 @@ class SlmCamera(Routine):
         plan: Any = bench.alignment("prbm")
         middle_nm = plan.wavelength_first + plan.wavelength_per_band * (plan.bands - 1) / 2
         source = bench.source
-        source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9  # so that either may be set first
-        source.wavelength_max_m = (middle_nm + p.bandwidth_nm / 2) * 1e-9
-        source.wavelength_min_m = (middle_nm - p.bandwidth_nm / 2) * 1e-9
+        edges_m = set_band(bench, (middle_nm - p.bandwidth_nm / 2) * 1e-9, (middle_nm + p.bandwidth_nm / 2) * 1e-9)
+        middle_nm = sum(edges_m) / 2 * 1e9
         heights = [plan.zeroth_order.row + h for h in p.heights_px]
         if min(heights) < p.window_rows or max(heights) >= camera.rows - p.window_rows:
             raise CalibrationError(f"heights_px {p.heights_px} from row {plan.zeroth_order.row} leave the camera")

@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from calibration.checks import rows as rows_check
+from calibration.lighting import set_band, whole_band
 from calibration.overlap_fit import DEPTHS_RAD, fit_overlaps
 from calibration.panels import panels
 from calibration.slm_phase import FirstOrder, SlmPhaseParameters
@@ -119,12 +120,13 @@ class SpectralRows(Routine):
         source.power_fraction = p.power_fraction
         source.emission = True
         middle_m = float(centres[len(centres) // 2]) * 1e-9
-        looked, profiles = [], []
+        looked, profiles, bands_nm = [], [], []
         for step in record.steps(len(centres), "bands"):
             nm = float(centres[step.index])
-            source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9
-            source.wavelength_max_m = (nm + p.probe_nm / 2) * 1e-9
-            source.wavelength_min_m = (nm - p.probe_nm / 2) * 1e-9
+            edges_m = set_band(bench, (nm - p.probe_nm / 2) * 1e-9, (nm + p.probe_nm / 2) * 1e-9)
+            # A filter has steps, and a tenth of a nanometre is two rows.
+            nm = sum(edges_m) / 2 * 1e9
+            bands_nm.append((nm, (edges_m[1] - edges_m[0]) * 1e9))
             rows = rows_around(nm)
             show(rows, [1] * len(rows))
             window.find(nm * 1e-9)
@@ -132,7 +134,7 @@ class SpectralRows(Routine):
             looked.append(np.array(rows))
             profiles.append(np.array([light([r], [1]) for r in rows]))
             step.note(f"{nm:.2f} nm")
-        source.wavelength_max_m, source.wavelength_min_m = 2400e-9, 400e-9
+        whole_band(bench)
         overlaps = np.zeros((len(pairs), p.repeats, len(DEPTHS_RAD), 2))
         for k, j in enumerate(pairs):
             n = plan.rows_per_band
@@ -142,15 +144,16 @@ class SpectralRows(Routine):
             for repeat in range(p.repeats):
                 for d, theta in enumerate(DEPTHS_RAD):
                     overlaps[k, repeat, d] = [light(rows, [1] * n + [s] * n, theta) for s in (1, -1)]
+        seen_nm, width_nm = np.array(bands_nm).T
         return {
-            "wavelength_nm": centres,
+            "wavelength_nm": seen_nm,
             "rows": looked,
             "profiles": profiles,
             "pairs": pairs,
             "pair_light": overlaps,
             "rows_per_band": plan.rows_per_band,
-            "probe_rows": p.probe_nm / per_row,
-            "planned_row": plan.first_row + (centres - plan.wavelength_first) / per_row,
+            "probe_rows": width_nm / per_row,
+            "planned_row": plan.first_row + (seen_nm - plan.wavelength_first) / per_row,
         }
 
     def findings(
@@ -193,7 +196,7 @@ class SpectralRows(Routine):
 
 
 def centres_and_power(r: dict[str, Any]) -> tuple[Any, Any]:
-    """Row on which each band's light is centred, and that light, both (bands,), from what was measured.
+    """Row on which each band's light is centred, and that light per row, both (bands,), from what was measured.
 
     Raises CalibrationError if a band's light is not among the rows that were looked at.
     """
@@ -208,6 +211,7 @@ def centres_and_power(r: dict[str, Any]) -> tuple[Any, Any]:
                 "prbm] has it: mend first_row, or raise reach_rows; or the SLM does not show its patterns"
             )
     # Where power rises within a probe, its light lies off the probe's middle by slope x width^2 / 12.
+    power /= r["probe_rows"]
     centre -= np.gradient(np.log(power), centre) * r["probe_rows"] ** 2 / 12
     return centre, power
 

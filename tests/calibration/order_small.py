@@ -48,9 +48,9 @@ SMALL: dict[str, Any] = {
 }
 
 
-def stand_on_truth(folder: Path, given: Mapping[str, object]) -> PrbmParameters:
+def stand_on_truth(folder: Path, given: Mapping[str, object], bench: str = BENCH) -> PrbmParameters:
     """Put slm-phase, slm-camera and spectral-rows in force in a store, with the table's own numbers in them."""
-    config = load_bench(BENCH, {**given, "calibrations.folder": str(folder)})
+    config = load_bench(bench, {**given, "calibrations.folder": str(folder)})
     p = config.world_parameters
     assert isinstance(p, PrbmParameters)
     truth = hidden_table(p)
@@ -79,8 +79,8 @@ def stand_on_truth(folder: Path, given: Mapping[str, object]) -> PrbmParameters:
             "rows_per_nm": Measured(per_nm, "1/nm"),
         },
     }
-    with open_bench(config) as bench:
-        identities = {role: bench[role].identity() for role in ("slm", "camera")}
+    with open_bench(config) as opened:
+        identities = {role: opened[role].identity() for role in ("slm", "camera")}
     store, made = Store(folder), datetime.now(UTC)
     for (role, kind), values in found.items():
         routine = {"phase_table": "slm-phase"}.get(kind, kind)
