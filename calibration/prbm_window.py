@@ -9,13 +9,16 @@ for halves that are evenly lit, k being 2 pi / (lambda f) times half the width o
 order X0 for any symmetric illumination. Three such scans at three heights of the line give its row and its tilt; the
 column is told at that row.
 
-At the slit then found, the middle macro-pixel takes the part of the output spin and N others of the inputs. The
-difference of contrasts for inputs at + and - is the unit of all intensities; their mean is what light that no sign
-reaches (dead area, front face, leakage of the dark pattern) adds to every local field:
+At the slit then found, the M macro-pixels in the middle take the part of the output spin and the N others that of the
+inputs. The difference of contrasts for inputs at + and - is the unit of all intensities; their mean is what light that
+no sign reaches (dead area, front face, leakage of the dark pattern) adds to every local field:
 
-    unit = [dI(v) - dI(-v)] / (8 N),   bias = [dI(v) + dI(-v)] / (8 unit),   dI = I(h = +1) - I(h = -1)
+    unit = [dI(v) - dI(-v)] / (8 M N),   bias = [dI(v) + dI(-v)] / (8 M unit),   dI = I(h = +1) - I(h = -1)
 
 both per band. The unit times bands times (N + 2)^2 is what Eq. 2 has for I0: an evenly lit strip with all spins at +1.
+Fringing fields take 3 % of the field of a macro-pixel of two columns between dark stripes. Here signs meet + or - only,
+where what one side loses the other gains; light that this leaves a quarter of a turn ahead drops out of the bias, and
+out of the unit but for its interference with light that no sign reaches.
 """
 
 from __future__ import annotations
@@ -68,6 +71,10 @@ the mean of levels 0 and pi by so much (root of two times pi / 2 times 1 %)."""
 CAMERA_LINEARITY = 0.004
 """Standard uncertainty, relative, of a difference of signals: the camera's response bends and kinks (0.2 and 0.5 %)."""
 
+EDGES = 0.0015
+"""The same of the unit by fringing fields where signs meet: half of a macro-pixel's field, a quarter of a turn ahead,
+with 20 macro-pixels of light that no sign reaches, over twice the product of inputs and outputs."""
+
 METERED_FILL = 0.5
 """Of full scale, of the brightest pixel: flicker and slow noise need room."""
 
@@ -92,7 +99,7 @@ class PrbmWindowParameters(Parameters):
     scan_bands: int = Field(12, ge=1, le=259, description="bands lit in the scans: all of them would saturate")
     least_exposure_s: float = Field(20e-3, gt=0, le=1, description="if the source's power can be so low")
     repeats: int = Field(8, ge=2, le=1000, description="cycles of four patterns in a scan")
-    lit: int = Field(64, ge=1, le=958, description="input spins lit when the unit is measured")
+    blocks: int = Field(9, ge=3, le=319, description="of the strip, for the unit; the middle one is the output; odd")
     cycles: int = Field(32, ge=4, le=1000, description="of four patterns, for unit and bias")
 
 
@@ -109,17 +116,18 @@ class PrbmWindow(Routine):
     def run(self, bench: Bench, parameters: PrbmWindowParameters, record: Recorder) -> dict[str, Any]:
         """Meter, scan, and measure unit and bias at the slit found."""
         p = parameters
-        for name in ("piece", "scan_rows", "slit"):
+        for name in ("piece", "scan_rows", "slit", "blocks"):
             if getattr(p, name) % 2 == 0:
-                raise ConfigurationError(f"{name} = {getattr(p, name)}: an odd number of pixels is needed")
+                raise ConfigurationError(f"{name} = {getattr(p, name)}: an odd number is needed")
         look = _Look(bench, p)
         middle = look.row
         coarse = look.search()
         record.console.say(f"zeroth order near column {coarse:.0f}")
         scans, fits = [], []
         rows = [r for r in (middle - p.height, middle, middle + p.height) if look.on_sensor(r, p.scan_rows)]
+        look.meter(middle, coarse, p.scan_rows)
         for step in record.steps(len(rows), "scans of the zeroth order"):
-            scan = look.profile(rows[step.index], coarse, p.scan_rows, p.repeats)
+            scan = look.profile(rows[step.index], coarse, p.scan_rows, p.repeats, metered=True)
             step.save(row=rows[step.index], columns=scan.columns, interference=scan.c, error=scan.error)
             scans.append(scan)
             fits.append(fit_profile(scan, look.plan_k))
@@ -159,23 +167,23 @@ class PrbmWindow(Routine):
         """Window, unit and bias."""
         p, r = parameters, results
         contrast = r["signal"][:, :, 0] - r["signal"][:, :, 1]  # (cycles, v = + or -)
-        lit = r["lit"]
+        inputs, outputs = r["inputs"], r["outputs"]
         half_difference = 0.5 * (contrast[:, 0] - contrast[:, 1])
         half_sum = 0.5 * (contrast[:, 0] + contrast[:, 1])
         n = math.sqrt(len(contrast)) / student(len(contrast) - 1)
-        per_input = half_difference / (4.0 * lit * r["bands"] * r["exposure_s"])
+        per_input = half_difference / (4.0 * inputs * outputs * r["bands"] * r["exposure_s"])
         unit, unit_error = float(per_input.mean()), float(per_input.std(ddof=1)) / n
         if not unit > 5 * unit_error:
             raise CalibrationError(
-                f"flipping the middle macro-pixel changes the light by {unit:.3g} counts/s per macro-pixel, with a "
+                f"flipping the middle of the strip changes the light by {unit:.3g} counts/s per macro-pixel, with a "
                 f"standard error of {unit_error:.2g}: is light of another source on the camera, or the strip not lit?"
             )
-        scale = 4.0 * unit * r["bands"] * r["exposure_s"]
+        scale = 4.0 * unit * outputs * r["bands"] * r["exposure_s"]
         bias = float(half_sum.mean()) / scale
         # What moves unit and bias together, the source, drops out of their quotient.
         rest = half_sum - half_difference * float(half_sum.mean() / half_difference.mean())
-        bias_error = math.hypot(float(rest.std(ddof=1)) / scale / n, CAMERA_LINEARITY * (abs(bias) + lit / 2))
-        unit_error = math.hypot(unit_error, CAMERA_LINEARITY * unit)
+        bias_error = math.hypot(float(rest.std(ddof=1)) / scale / n, CAMERA_LINEARITY * (abs(bias) + inputs / 2))
+        unit_error = math.hypot(unit_error, CAMERA_LINEARITY * unit, EDGES * unit)
         left = [
             float(((c - interference(x, *f)) ** 2).sum() / (c**2).sum())
             for x, c, f in zip(r["columns"], r["interference"], r["fits"], strict=True)
@@ -231,17 +239,15 @@ class _Look:
         chosen = np.unique(np.linspace(0, self._all_bands - 1, min(p.scan_bands, self._all_bands)).round().astype(int))
         half = lit // 2
         self._halves = (self._cells(chosen, [first]), self._cells(chosen, [first + half]), (self._height, half))
-        # The output spin in the middle, inputs evenly to both sides of it.
-        middle = (p.N + 2) // 2
-        places = np.delete(np.arange(p.N + 2), middle)
-        inputs = places[np.linspace(0, p.N, min(p.lit, p.N + 1)).round().astype(int)]
-        self._lit, every = len(inputs), np.arange(self._all_bands)
-        columns = [int(first + k * p.pixels_per_spin) for k in inputs]
-        self._spins = (
-            self._cells(every, columns),
-            self._cells(every, [first + middle * p.pixels_per_spin]),
-            (self._height, p.pixels_per_spin),
-        )
+        # The output spin in the middle, inputs to both sides of it: blocks of macro-pixels over all bands.
+        size = (p.N + 2) // p.blocks
+        if size < 1:
+            raise ConfigurationError(f"blocks = {p.blocks}: N = {p.N} has {p.N + 2} macro-pixels; choose fewer blocks")
+        begin = first + (p.N + 2 - p.blocks * size) // 2 * p.pixels_per_spin
+        corners = [(self._first_row, begin + k * size * p.pixels_per_spin) for k in range(p.blocks)]
+        output = corners.pop(p.blocks // 2)
+        self._spins = corners, [output], (self._all_bands * self._height, size * p.pixels_per_spin)
+        self._outputs, self._inputs = size, size * (p.blocks - 1)
         wavelength_m = 1e-9 * (a.wavelength_first + a.wavelength_per_band * self._all_bands / 2)
         # A first guess only: 8 um of panel, 6.5 um of camera and 200 mm of lens (arXiv 2508.20472, supplement).
         self.plan_k = 2 * math.pi / (wavelength_m * 0.2) * (lit / 2 * 8e-6) * 6.5e-6
@@ -281,12 +287,18 @@ class _Look:
             )
         return float(best[2])
 
-    def profile(self, row: int, column: float, rows: int, repeats: int) -> Profile:
-        """Interference of the halves in a piece of columns around one."""
-        p, camera = self._p, self._bench.camera
-        first = min(max(round(column) - p.piece // 2, 0), int(camera.columns) - p.piece)
-        region = ROI(row=row - rows // 2, column=first, rows=rows, columns=p.piece)
-        exposure_s = self._meter(two_part_cycle(self._panel, *self._halves, 1), region)
+    def meter(self, row: int, column: float, rows: int) -> None:
+        """Choose the source's power for scans around a row that is as bright as any."""
+        self._meter(two_part_cycle(self._panel, *self._halves, 1), self._piece(row, column, rows))
+
+    def profile(self, row: int, column: float, rows: int, repeats: int, metered: bool = False) -> Profile:
+        """Interference of the halves in a piece of columns around one; at the power that there is, if ``metered``.
+
+        Profiles of different power can be compared to 5 % only: what is emitted does not follow what is set.
+        """
+        p, region = self._p, self._piece(row, column, rows)
+        first = region.column
+        exposure_s = self._meter(two_part_cycle(self._panel, *self._halves, 1), region, keep_power=metered)
         many = two_part_cycle(self._panel, *self._halves, repeats)
         began_s = self._bench.time_s()
         windows = [ROI(row=0, column=c, rows=rows, columns=1) for c in range(p.piece)]
@@ -322,14 +334,20 @@ class _Look:
             "signal": signal.reshape(p.cycles, 2, 2),
             "exposure_s": exposure_s,
             "bands": self._all_bands,
-            "lit": self._lit,
+            "inputs": self._inputs,
+            "outputs": self._outputs,
             "plan_k": self.plan_k,
         }
 
     def _cells(self, bands: NDArray[Any], columns: list[int]) -> list[tuple[int, int]]:
         return [(self._first_row + int(band) * self._height, column) for band in bands for column in columns]
 
-    def _meter(self, cycle: Sequence, region: ROI) -> float:
+    def _piece(self, row: int, column: float, rows: int) -> ROI:
+        p = self._p
+        first = min(max(round(column) - p.piece // 2, 0), int(self._bench.camera.columns) - p.piece)
+        return ROI(row=row - rows // 2, column=first, rows=rows, columns=p.piece)
+
+    def _meter(self, cycle: Sequence, region: ROI, keep_power: bool = False) -> float:
         p, camera = self._p, self._bench.camera
         camera.roi = region
 
@@ -346,13 +364,13 @@ class _Look:
                     )
                 except TooBright:
                     now = float(self._bench.source.power_fraction)
-                    if set_power(self._bench, now / 8) >= now:
+                    if keep_power or set_power(self._bench, now / 8) >= now:
                         raise
 
         camera.exposure_s = metered_s()
         # In a short exposure flicker of the panel does not average out.
         for _ in range(4):
-            if camera.exposure_s >= 0.8 * p.least_exposure_s:
+            if keep_power or camera.exposure_s >= 0.8 * p.least_exposure_s:
                 break
             now = float(self._bench.source.power_fraction)
             if set_power(self._bench, now * max(camera.exposure_s / p.least_exposure_s, 0.02)) >= now:

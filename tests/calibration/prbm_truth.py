@@ -96,31 +96,29 @@ class _Table:
         return total * window.area_m2 * self._counts
 
 
-def macro_pixel(p: PrbmParameters, power_fraction: float, found: Calibration, lit: int) -> MacroPixel:
+def macro_pixel(p: PrbmParameters, power_fraction: float, found: Calibration, blocks: int) -> MacroPixel:
     """True unit and bias for the slit of a ``prbm-window`` calibration, of a panel without crosstalk and flicker.
 
-    The output spin is the middle macro-pixel; ``lit`` inputs lie evenly among the others, in all bands.
+    Of ``blocks`` equal ones of the strip, in all bands, the middle one is the output spin and the others the inputs.
     """
     table, o = _Table(p, power_fraction, found), p.optics
     spins, width = int(found.conditions["spins"].number), int(found.conditions["pixels_per_spin"].number)
-    first = p.slm.columns // 2 - (spins + 2) * width // 2
-    middle = (spins + 2) // 2
-    others = [k for k in range(spins + 2) if k != middle]
-    inputs = [others[round(k * spins / (lit - 1))] for k in range(lit)]
-
-    def columns(places: list[int]) -> NDArray[np.int64]:
-        return np.array([first + k * width + i for k in places for i in range(width)])
+    size = (spins + 2) // blocks
+    first = p.slm.columns // 2 - (spins + 2) * width // 2 + (spins + 2 - blocks * size) // 2 * width
+    strip = np.arange(blocks * size * width)
+    in_middle = strip // (size * width) == blocks // 2
+    output, inputs = first + strip[in_middle], first + strip[~in_middle]
 
     rows = np.arange(o.first_row, o.first_row + o.bands * o.rows_per_wavelength)
-    unit = table.product(rows, columns([middle]), columns(inputs)) / (lit * o.bands)
+    unit = table.product(rows, output, inputs) / (size * size * (blocks - 1) * o.bands)
 
     def signal(v: int, h: int) -> float:
         gray = np.tile(np.array([ZERO, PI, TURN, PI])[np.arange(p.slm.columns) // _STRIPE % 4], (p.slm.rows, 1))
-        gray[rows[:, None], columns(inputs)] = ZERO if v > 0 else PI
-        gray[rows[:, None], columns([middle])] = ZERO if h > 0 else PI
+        gray[rows[:, None], inputs] = ZERO if v > 0 else PI
+        gray[rows[:, None], output] = ZERO if h > 0 else PI
         return table.counts_per_s(gray)
 
     contrasts = [signal(v, 1) - signal(v, -1) for v in (1, -1)]
-    bias = sum(contrasts) / (8 * unit * o.bands)
+    bias = sum(contrasts) / (8 * unit * size * o.bands)
     assert math.isfinite(bias)
     return MacroPixel(unit, bias)

@@ -14,7 +14,8 @@ from labctl.experiments.calibrate import calibrate
 from labctl.store import Store
 
 SHORT = {
-    "N": 18, "reach": 6, "piece": 13, "scan_rows": 1, "slit": 1, "repeats": 3, "scan_bands": 2, "lit": 6, "cycles": 4,
+    "N": 18, "reach": 6, "piece": 13, "scan_rows": 1, "slit": 1, "repeats": 3, "scan_bands": 2, "blocks": 5,
+    "cycles": 4,
 }  # fmt: skip
 NAME = "prbm-window"
 
@@ -22,7 +23,7 @@ NAME = "prbm-window"
 def _compare(table: Table) -> list[Quantity]:
     found, hidden = table.found[NAME], table.hidden.geometry
     camera = table.parameters.camera
-    true_light = macro_pixel(table.parameters, found.conditions["power"].number, found, SHORT["lit"])
+    true_light = macro_pixel(table.parameters, found.conditions["power"].number, found, SHORT["blocks"])
     i0 = true_light.unit_counts_per_s * table.parameters.optics.bands * (SHORT["N"] + 2) ** 2
     true = {
         "column": camera.axis_column + hidden.shift_px[1],
