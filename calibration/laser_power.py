@@ -162,8 +162,10 @@ class LaserPower(Routine):
                 if p.settle_s > 0:
                     _wait(tap, p.settle_s, integration_s)
             reading = _read(tap)
+            # In bench time: an instrument in real time stamps its readings by another clock.
+            middle_s = bench.time_s() - 0.5e-9 * (reading.end_ns - reading.start_ns)
             row = (phase, float(bench.source.power_fraction) if phase == 2 else reference,
-                   0.5e-9 * (reading.start_ns + reading.end_ns), reading.power_w, reading.standard_power_w)  # fmt: skip
+                   middle_s, reading.power_w, reading.standard_power_w)  # fmt: skip
             rows.append(row)
             step.save(phase=phase, set_point=row[1], time_s=row[2], power_w=row[3], standard_power_w=row[4])
         return np.array(rows)

@@ -143,16 +143,16 @@ class Settle(Routine):
             pattern = self._gray(slm, p, p.group_rows, p.swing if group in high else 0.0)
             frames: list[Frame] = []
 
-            def watch(until_s: float, frames: list[Frame] = frames) -> None:
-                while not frames or frames[-1].end_ns * 1e-9 < until_s:
+            def watch(until_s: float, least: int = 0, frames: list[Frame] = frames) -> None:
+                while len(frames) < least or frames[-1].end_ns * 1e-9 < until_s:
                     asked_s = now_s()
                     frames.append(camera.trigger())
                     calls.append((asked_s, frames[-1].start_ns * 1e-9, frames[-1].end_ns * 1e-9))
 
             # A panel may begin before the call that wrote to it returns, so the camera already looks.
+            watch(0.0, LEAST_BEFORE)
             written = write.submit(pattern, row=int(groups[group]), whole=False)
-            watch(0.0)
-            watch(frames[0].start_ns * 1e-9 + 2 * write_s)
+            watch(frames[-1].end_ns * 1e-9 + 2 * write_s, LEAST_BEFORE + 1)
             written.result()
             arrived_s = float(slm.settle()) * 1e-9  # at once, since nothing is waited for
             watch(arrived_s + p.watch_s)
@@ -253,7 +253,11 @@ def _resolved(steps: list[StepData]) -> list[StepData]:
 
 def _must_have_seen_the_beginnings(steps: list[StepData], start_s: NDArray[np.float64]) -> None:
     """From the tail of a step alone neither its time constant nor its beginning can be told."""
-    before = [int((s.time_s + s.exposure_s / 2 < begin_s).sum()) for s, begin_s in zip(steps, start_s, strict=True)]
+    before = []
+    for s, begin_s in zip(steps, start_s, strict=True):
+        ended_s = s.time_s + s.exposure_s / 2
+        pace_s = float(np.median(np.diff(s.time_s)))
+        before.append(int(((ended_s < begin_s) & (ended_s > begin_s - (LEAST_BEFORE + 2) * pace_s)).sum()))
     if min(before) < LEAST_BEFORE:
         raise CalibrationError(
             f"{sum(n < LEAST_BEFORE for n in before)} of {len(steps)} steps had begun before the camera looked: it "

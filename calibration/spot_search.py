@@ -30,7 +30,10 @@ def find_light(
     try:
         exposure_s = spot.meter(0.5, 0.001)
         # So bright that single blocks, hundreds of times dimmer, fill the longest exposures.
-        at.switch.power = min(at.switch.power * exposure_s / (8 * spot.shortest_s), at.power)
+        seen, wanted = at.switch.power, min(at.switch.power * exposure_s / (8 * spot.shortest_s), at.power)
+        at.switch.power = wanted
+        if at.switch.power < wanted / 2:  # less than a step of the laser's set-point is none
+            at.switch.power = seen
         exposure_s = spot.meter(0.5, exposure_s)
     except CalibrationError as error:
         if "no light" in str(error):
