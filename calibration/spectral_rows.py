@@ -23,7 +23,7 @@ from pydantic import Field
 
 from calibration.checks import rows as rows_check
 from calibration.lighting import set_band, whole_band
-from calibration.overlap_fit import DEPTHS_RAD, fit_overlaps
+from calibration.overlap_fit import BRIGHTEST_RAD, DEPTHS_RAD, fit_overlaps
 from calibration.panels import panels
 from calibration.slm_phase import FirstOrder, SlmPhaseParameters
 from labctl.client import Bench, Calibration, CalibrationError, Check, Finding, Measured, Recorder, Routine
@@ -31,10 +31,10 @@ from labctl.client import Bench, Calibration, CalibrationError, Check, Finding, 
 ROW_ERROR = 0.04
 """Standard uncertainty of a band's centre from its rows: amplitude is even within a row, the spot is not."""
 
-OVERLAP_ERROR = 0.005
+OVERLAP_ERROR = 0.003
 """The same of an overlap: rows of a pair differ in power and in the depth of their gratings."""
 
-BLUR_ERROR_PX = 0.02
+BLUR_ERROR_PX = 0.01
 """The same of the blur from row to row, by the shape of the blurred edge."""
 
 POWER_ERROR = 0.015
@@ -48,7 +48,7 @@ class SpectralRowsParameters(SlmPhaseParameters):
     probe_nm: float = Field(0.2, gt=0, le=10, description="width of each")
     reach_rows: int = Field(9, ge=2, le=100, description="rows looked at either way of where the plan has the band")
     overlaps: int = Field(5, ge=1, le=100, description="pairs of neighbouring bands, over the spectrum")
-    repeats: int = Field(3, ge=2, le=1000, description="of each pair")
+    repeats: int = Field(5, ge=2, le=1000, description="of each pair")
     check_allowed_px: float = Field(0.2, gt=0, description="by which rows may move and the calibration still holds")
     check_allowed_power: float = Field(0.02, gt=0, description="by which the power of a band may change among all")
 
@@ -135,7 +135,8 @@ class SpectralRows(Routine):
             profiles.append(np.array([light([r], [1]) for r in rows]))
             step.note(f"{nm:.2f} nm")
         whole_band(bench)
-        overlaps = np.zeros((len(pairs), p.repeats, len(DEPTHS_RAD), 2))
+        same = np.zeros((len(pairs), p.repeats, len(DEPTHS_RAD) + 1))
+        opposite = np.zeros((len(pairs), p.repeats, len(DEPTHS_RAD)))
         for k, j in enumerate(pairs):
             n = plan.rows_per_band
             rows = [int(plan.first_row + j * n + i) for i in range(2 * n)]
@@ -143,14 +144,17 @@ class SpectralRows(Routine):
             window.find(middle_m)
             for repeat in range(p.repeats):
                 for d, theta in enumerate(DEPTHS_RAD):
-                    overlaps[k, repeat, d] = [light(rows, [1] * n + [s] * n, theta) for s in (1, -1)]
+                    same[k, repeat, d] = light(rows, [1] * (2 * n), theta)
+                    opposite[k, repeat, d] = light(rows, [1] * n + [-1] * n, theta)
+                same[k, repeat, -1] = light(rows, [1] * (2 * n), BRIGHTEST_RAD)
         seen_nm, width_nm = np.array(bands_nm).T
         return {
             "wavelength_nm": seen_nm,
             "rows": looked,
             "profiles": profiles,
             "pairs": pairs,
-            "pair_light": overlaps,
+            "same_light": same,
+            "opposite_light": opposite,
             "rows_per_band": plan.rows_per_band,
             "probe_rows": width_nm / per_row,
             "planned_row": plan.first_row + (seen_nm - plan.wavelength_first) / per_row,
@@ -169,7 +173,7 @@ class SpectralRows(Routine):
         scatter = math.hypot(math.sqrt(float((residuals**2).sum()) / max(len(nm) - 2, 1)), ROW_ERROR)
         relative = power * nm**2
         relative /= relative.mean()
-        overlaps = fit_overlaps(r["pair_light"], r["rows_per_band"], parameters.period)
+        overlaps = fit_overlaps(r["same_light"], r["opposite_light"], r["rows_per_band"], parameters.period)
         _draw(record, r, centre, residuals)
         return [
             Finding(

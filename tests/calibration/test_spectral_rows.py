@@ -24,7 +24,8 @@ SHORT = {
 NAME = "spectral-rows"
 
 # More bands than other reduced tables have, so that some lie inside; over so few the same spectrum would be fifty times
-# as steep. Fringing fields are as on any table.
+# as steep. Fringing fields are as on any table. The order, 50 pixels broad, is not searched for; beside it half a
+# period is not half a turn.
 TABLE = {
     "world.optics.bands": 6,
     "world.optics.first_row": 6,
@@ -32,6 +33,7 @@ TABLE = {
     "alignment.prbm.first_row": 6,
     "world.hidden.spectrum": 0.05,
     "world.hidden.crosstalk": 0.17,
+    "world.hidden.camera_shift": 4,
 }
 GIVEN = {**SMALL, **TABLE, **SHORT}
 
@@ -71,7 +73,7 @@ def _within_bounds(measured: Measured) -> None:
         if name.startswith("row "):
             assert measured.median_error(name) <= 0.2
         if name.startswith("overlap"):
-            assert measured.median_error(name) <= 0.02
+            assert measured.median_relative_error(name) <= 0.02
 
 
 @pytest.mark.timeout(600)
