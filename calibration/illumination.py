@@ -148,7 +148,8 @@ class Illumination(Routine):
         if not (trained.unit > 0 and trained.unit_error < 0.2):
             raise CalibrationError(
                 "what the output spins see does not follow the couplings that were shown: check that the SLM shows "
-                "what it is sent, that its phase table is right, and that no other light falls on the camera"
+                "what it is sent, that no other light falls on the camera, and that what this stands on still holds: "
+                "labctl calibrate --check slm-phase slm-camera spectral-rows"
             )
         bands, columns = GRID
         grid_band, grid_column = np.linspace(-1, 1, bands), np.linspace(-1, 1, columns)

@@ -114,6 +114,9 @@ def _number(m: Measured) -> str:
         return f"{values.reshape(())[()]:.6g}{error}{unit}"
     shape = " x ".join(map(str, m.value.shape))
     what = "absolute values" if complex_numbers else "numbers"
+    values = values[~np.isnan(values)]  # what is left out on purpose, as levels beyond a turn
+    if not values.size:
+        return f"{shape} {what}, all of them undefined"
     return f"{shape} {what}, {values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g}{error}{unit}"
 
 

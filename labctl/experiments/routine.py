@@ -44,6 +44,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
+import numpy as np
+
 from drivers.errors import CalibrationError, ConfigurationError
 from labctl import registry
 from labctl.bench.client import Bench
@@ -155,14 +157,16 @@ def routine(name: str) -> type[Routine]:
 
 
 def summary(values: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
-    """Numbers as they are, arrays by their shape and mean: what is printed."""
+    """Numbers as they are, arrays by their shape and the mean of what is defined in them: what is printed."""
     told: dict[str, dict[str, Any]] = {}
     for name, m in values.items():
         error = None if m.uncertainty is None else float(m.uncertainty.mean())
         if m.value.size == 1 and m.value.dtype.kind != "c":
             told[name] = {"value": m.number, "uncertainty": error, "unit": m.unit}
         else:
-            mean = float(abs(m.value).mean() if m.value.dtype.kind == "c" else m.value.mean()) if m.value.size else None
+            every = abs(m.value) if m.value.dtype.kind == "c" else m.value.astype(np.float64)
+            defined = every[~np.isnan(every)]
+            mean = float(defined.mean()) if defined.size else None
             told[name] = {"shape": list(m.value.shape), "mean": mean, "mean_uncertainty": error, "unit": m.unit}
     return told
 

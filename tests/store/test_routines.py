@@ -19,6 +19,7 @@ from labctl.client import CalibrationError, ConfigurationError, LabError, Measur
 from labctl.experiments.calibrate import Calibrated, calibrate, calibrate_all, in_order, needed_by
 from labctl.experiments.execute import execute
 from labctl.experiments.report import page
+from labctl.experiments.routine import summary
 
 pytestmark = pytest.mark.usefixtures("routines")
 
@@ -298,3 +299,9 @@ def test_what_people_type_is_no_html(ours: Path) -> None:
 def test_the_names_of_made_up_routines_are_as_registered() -> None:
     assert made_up_routines.Map.places() == (("slm", "slm-camera"), ("camera", "dark"))
     assert TOMORROW > YESTERDAY
+
+
+def test_what_is_undefined_in_places_is_summed_up_without_them() -> None:
+    told = summary({"phase": Measured([[0.0, 2.0, math.nan]], "rad"), "none": Measured([math.nan, math.nan])})
+    assert told["phase"]["mean"] == 1.0
+    assert told["none"]["mean"] is None
