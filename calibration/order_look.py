@@ -14,7 +14,7 @@ from scipy.optimize import least_squares
 from calibration.lighting import must_emit
 from calibration.order_fit import SmoothMap, fit_map
 from calibration.order_readout import CodedFlips, OrderReadout, Slit, flipped_sequence
-from calibration.prbm_strip import HEADROOM, BlazedStrip, blaze_of, rest_of, stripes
+from calibration.prbm_strip import HEADROOM, BlazedStrip, blaze_of, reach_of, rest_of, stripes
 from labctl.client import Bench, CalibrationError, Step
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class OrderLook:
         plan: Any = bench.alignment("prbm")
         slm = bench.slm
         rows, camera = bench.calibration("spectral-rows"), bench.calibration("slm-camera")
+        self._table = bench.calibration("phase_table")
         middle_m, per_nm = rows.number("wavelength_middle_m"), rows.number("rows_per_nm")
         at_middle = rows.number("row_middle")
         first_nm = plan.wavelength_first
@@ -141,6 +142,11 @@ class OrderLook:
             carrier=carrier,
             crosstalk_px=crosstalk_px or self.crosstalk_px,
             sides=np.empty((0, 0), np.int64) if sides is None else sides,
+            reach=reach_of(
+                self._table,
+                slice(self._first_row + int(rows[0]), self._first_row + int(rows[-1]) + 1),
+                slice(first, first + 2 * self._half_width),
+            ),
         )
 
     def _outputs(self, strip: BlazedStrip) -> tuple[NDArray[np.float64], NDArray[np.int32]]:

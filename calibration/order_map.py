@@ -20,7 +20,7 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import spsolve
 
-from calibration.prbm_strip import BlazedStrip, blaze_of, rest_of
+from calibration.prbm_strip import BlazedStrip, blaze_of, reach_of, rest_of
 from labctl.client import Calibration, ConfigurationError
 
 KIND = "illumination"
@@ -92,10 +92,13 @@ class OrderMap:
     def _first_column(self, columns: int) -> int:
         return round(self.centre_column - columns / 2)
 
-    def strip(self, macro_pixels: int, pixels_per_spin: int, bands: range) -> BlazedStrip:
+    def strip(
+        self, macro_pixels: int, pixels_per_spin: int, bands: range, table: Calibration | None = None
+    ) -> BlazedStrip:
         """Macro-pixels in some of the bands, with output spins where the map has them.
 
-        Raises ConfigurationError if they do not fit.
+        table: the panel's phase table, which says how far its levels reach. Raises ConfigurationError if they do not
+        fit.
         """
         wide = macro_pixels * pixels_per_spin
         if not self._fits(wide) or bands.stop > self.bands:
@@ -118,6 +121,7 @@ class OrderMap:
             pixels_per_spin=pixels_per_spin,
             carrier=blaze - self._on(self.phase_rad, places, columns),
             crosstalk_px=self.crosstalk_px,
+            **_reach(table, self.first_row + rows.start, len(blaze), columns),
         )
 
     def rest(self, rows: int, columns: int) -> NDArray[np.float64]:
@@ -161,3 +165,10 @@ class OrderMap:
         )
         distinct, which = np.unique(places, return_inverse=True)
         return np.asarray(spline(distinct, columns)[which])
+
+
+def _reach(table: Calibration | None, first_row: int, rows: int, columns: NDArray[Any]) -> dict[str, Any]:
+    if table is None:
+        return {}
+    part = slice(first_row, first_row + rows), slice(int(columns[0]), int(columns[-1]) + 1)
+    return {"reach": reach_of(table, *part)}

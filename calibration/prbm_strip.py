@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import ConfigurationError
+from labctl.client import Calibration, ConfigurationError
 from simulators.physics.compiled import kernel
 from simulators.physics.macro_fields import PHASORS, in_turns, macro_fields, pixel_weights
 
@@ -46,6 +46,7 @@ class BlazedStrip:
     carrier: (rows, columns) phase, rad, by which light of these pixels arrives in phase at the camera pixel that is
     read. crosstalk_px: sigma of the fringing fields, (down, across), SLM pixels.
     sides: (rows, columns) of one macro-pixel, +1 or -1: which pixels show which of the two phases; halves if empty.
+    reach: (rows, columns) turns of phase that the panel's levels reach, 1 if empty: above it pixels show the nearest.
     """
 
     first_row: int
@@ -55,6 +56,7 @@ class BlazedStrip:
     carrier: NDArray[np.float64]
     crosstalk_px: tuple[float, float]
     sides: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), np.int64))
+    reach: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     _phasors: NDArray[np.complex64] = field(init=False, repr=False)
     _weights: tuple[NDArray[np.float32], NDArray[np.float32]] = field(init=False, repr=False)
     _bright: NDArray[np.float32] = field(init=False, repr=False)
@@ -69,6 +71,8 @@ class BlazedStrip:
         fall = 2 * math.pi * (np.arange(self.carrier.shape[1]) % self.pixels_per_spin) / self.pixels_per_spin
         self._bright, self._dark = in_turns(self.carrier), in_turns(self.carrier - fall)
         self._turns = np.empty_like(self._bright)
+        if not self.reach.size:
+            self.reach = np.ones_like(self._bright)
         if not self.sides.size:
             self.sides = halves(self.rows_per_band, self.pixels_per_spin)
 
@@ -115,7 +119,7 @@ class BlazedStrip:
         half = (np.arccos(np.clip(u, -1.0, 1.0)) * turn).astype(np.float32)
         middle = np.broadcast_to(np.asarray(signs, np.float32) * np.float32(0.25), u.shape)
         lit = np.broadcast_to(lit, u.shape)
-        _fill(self._turns, self._bright, self._dark, middle, half, lit, self.sides)
+        _fill(self._turns, self._bright, self._dark, self.reach, middle, half, lit, self.sides)
         return self._turns
 
     def solve(
@@ -185,25 +189,42 @@ def _fill(
     turns: NDArray[np.float32],
     bright: NDArray[np.float32],
     dark: NDArray[np.float32],
+    reach: NDArray[np.float32],
     middle: NDArray[np.float32],
     half: NDArray[np.float32],
     lit: NDArray[np.bool_],
     sides: NDArray[np.int64],
 ) -> None:
-    """Wrapped phases (rows, columns) in turns: carrier + middle +- half where lit, the dark ones elsewhere."""
+    """Wrapped phases (rows, columns) in turns: carrier + middle +- half where lit, the dark ones elsewhere; what is out
+    of reach is as near as it can be."""
     rows, columns = turns.shape
     macro_rows, macro_columns = sides.shape
     for r in range(rows):
         band = r // macro_rows
         for c in range(columns):
             k = c // macro_columns
-            if not lit[band, k]:
-                turns[r, c] = dark[r, c]
-                continue
-            side = np.float32(sides[r - band * macro_rows, c - k * macro_columns])
-            value = bright[r, c] + middle[band, k] + side * half[band, k]
-            value -= math.floor(value)
-            turns[r, c] = value if value < 1.0 else 0.0
+            value = dark[r, c]
+            if lit[band, k]:
+                side = np.float32(sides[r - band * macro_rows, c - k * macro_columns])
+                value = bright[r, c] + middle[band, k] + side * half[band, k]
+                value -= math.floor(value)
+            most = reach[r, c]
+            if value > most:
+                value = most if 2 * value < 1 + most else np.float32(0)
+            turns[r, c] = value if value < 1.0 else np.float32(0)
+
+
+def reach_of(table: Calibration, rows: slice, columns: slice) -> NDArray[np.float32]:
+    """Turns (rows, columns) that the levels of a "phase_table" reach on a part of the panel, at most 1.
+
+    Half a level beyond the last is still nearest to it, by less than it is to 0.
+    """
+    phase = table["phase_rad"]
+    step = np.nanmax(np.diff(phase, axis=2), axis=2) / 2
+    top = np.minimum((np.nanmax(phase, axis=2) + step) / (2 * math.pi), 1.0).astype(np.float32)
+    of_rows = np.repeat(np.arange(len(top)), np.diff(table["row_edges"]))[rows]
+    of_columns = np.repeat(np.arange(top.shape[1]), np.diff(table["column_edges"]))[columns]
+    return np.asarray(top[of_rows[:, None], of_columns[None, :]], np.float32)
 
 
 def rest_of(rows: int, columns: int, centre_column: float, period_px: float) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ def look(
     chosen = range(start, start + count)
     width = round(then.conditions["pixels_per_spin"].number)
     macros = int(order.columns[-1] - order.columns[0]) // width // 2 * 2
-    strip, slm = order.strip(macros, width, chosen), bench.slm
+    strip, slm = order.strip(macros, width, chosen, bench.calibration("phase_table")), bench.slm
     slm.write(order.rest(int(slm.rows), int(slm.columns)))
     slm.settle()
     readout = OrderReadout(bench, Slit(*order.pixel, rows=slit))

@@ -19,7 +19,7 @@ from calibration.order_map import KIND, OrderMap
 from calibration.order_readout import CodedFlips, OrderReadout, Played, SingleFlips, Slit, flipped_sequence
 from calibration.prbm_reference import Reference
 from calibration.prbm_strip import HEADROOM, BlazedStrip
-from labctl.client import Bench, CalibrationError, ConfigurationError, DeviceError, Sequence
+from labctl.client import Bench, Calibration, CalibrationError, ConfigurationError, DeviceError, Sequence
 from protocols.prbm.model import RBM
 from protocols.prbm.readout import Measurement, ReadoutParameters
 
@@ -83,7 +83,9 @@ class MappedPass:
 class MappedEncoding:
     """One layer given the other; see `protocols.prbm.encoding.LayerEncoding`."""
 
-    def __init__(self, rbm: RBM, order: OrderMap, macro_pixels: int, pixels_per_spin: int) -> None:
+    def __init__(
+        self, rbm: RBM, order: OrderMap, macro_pixels: int, pixels_per_spin: int, table: Calibration | None = None
+    ) -> None:
         weights, fields = rbm.weights, rbm.hidden_bias
         self.n_inputs, self.n_outputs = weights.shape
         self.wmax = float(max(np.abs(weights).max(initial=0.0), np.abs(fields).max(initial=0.0)))
@@ -97,7 +99,7 @@ class MappedEncoding:
             couplings = np.full((len(bands), macro_pixels), np.nan)
             couplings[:, self.inputs] = weights[:, outputs.start : outputs.stop].T
             couplings[:, self.auxiliary] = fields[outputs.start : outputs.stop]
-            strip = order.strip(macro_pixels, pixels_per_spin, bands)
+            strip = order.strip(macro_pixels, pixels_per_spin, bands, table)
             self.passes.append(MappedPass(order, strip, bands, outputs, couplings))
 
 
@@ -115,6 +117,8 @@ class MappedTable:
         if p.slit % 2 == 0 or p.slit_width % 2 == 0:
             raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels are needed")
         self._bench, self._p, self._order = bench, p, order
+        known = bench.calibrations().find("phase_table", bench.name) is not None
+        self._phases = bench.calibration("phase_table") if known else None
         self._macro_pixels = max(rbm.n_visible, rbm.n_hidden) + 1 + OUTPUT_WIDTH
         self._width = p.pixels_per_spin or order.widest(self._macro_pixels)
         slm = bench.slm
@@ -128,7 +132,7 @@ class MappedTable:
 
     def encode(self, rbm: RBM) -> MappedEncoding:
         """Encoding of the hidden layer of ``rbm``; of the visible layer for its transpose."""
-        return MappedEncoding(rbm, self._order, self._macro_pixels, self._width)
+        return MappedEncoding(rbm, self._order, self._macro_pixels, self._width, self._phases)
 
     def flips(self, outputs: int) -> CodedFlips | SingleFlips:
         """Patterns for one pass."""
@@ -196,7 +200,7 @@ class MappedTable:
         order, repeats = self._order, _REFERENCE_ROUNDS * self._p.reference_repeats
         start = (order.bands - outputs) // 2
         bands = range(start, start + outputs)
-        strip = order.strip(self._macro_pixels, self._width, bands)
+        strip = order.strip(self._macro_pixels, self._width, bands, self._phases)
         _, _, output = mapped_places(0, self._macro_pixels)
         others = np.setdiff1d(np.arange(self._macro_pixels), output)
         chooser = np.random.default_rng(0)  # a fixed pattern of the method, not a random number of the experiment

@@ -53,6 +53,18 @@ def test_a_wrong_width_of_the_fringing_fields_spoils_little() -> None:
     assert np.std(solved - (signs * u).sum(axis=1)) < 0.05
 
 
+def test_phases_out_of_the_panels_reach_are_made_up_for() -> None:
+    # A look-up table that is 5 % short of a turn: a twentieth of the pixels show one of its ends instead.
+    signs, u = wished(5)
+    lit, weights = np.ones(u.shape, np.bool_), np.ones(u.shape)
+    made = strip()
+    short = BlazedStrip(10, 2, 100, WIDTH, made.carrier, CROSSTALK, reach=np.full(made.carrier.shape, 0.95, np.float32))
+    phases, _ = short.solve(signs, u, lit, weights)
+    assert np.mod(phases, 2 * math.pi).max() <= 0.95 * 2 * math.pi + 1e-6
+    solved = fields_plainly(phases, made.carrier + math.pi / 2, CROSSTALK, 2, WIDTH).real.sum(axis=1)
+    assert np.std(solved - (signs * u).sum(axis=1)) < 0.03
+
+
 def test_dark_macro_pixels_send_nothing_to_the_order() -> None:
     made = strip((0.0, 0.0))
     signs, u = wished(3)
