@@ -87,6 +87,12 @@ def test_waves_of_rows_of_many_colours_lie_within_the_stated_intervals(tmp_path:
     measured.must_cover()
 
 
+def test_a_laser_that_can_be_dimmed_no_further_is_taken_as_it_is(tmp_path: Path) -> None:
+    # An exposure with room below it would need a third of the least step of the source's power.
+    table = one_hidden_table(NAME, tmp_path, 3, bench=PRBM_BENCH, given={**PRBM, "world.source.density": "6e8 W/m"})
+    assert table.found[NAME].number("strehl") == pytest.approx(1.0, abs=0.1)
+
+
 def test_the_stored_phase_makes_the_panels_wave_flat(tmp_path: Path) -> None:
     table = one_hidden_table(NAME, tmp_path, 3, bench=BENCH, given={**SMALL, **BLOCKS})
     every = np.arange(64.0)
