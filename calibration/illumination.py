@@ -202,6 +202,7 @@ class Illumination(Routine):
                         low=0.95 - 3 * slope_error,
                         high=1.05 + 3 * slope_error,
                     ),
+                    Check(name="reach of fringing fields", value=float(r["crosstalk_px"].max()), unit="px", high=0.35),
                     Check(name="rms the map leaves of the cells", value=smooth.residual, high=0.3),
                 ),
             )

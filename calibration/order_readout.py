@@ -17,7 +17,7 @@ from scipy.linalg import hadamard
 
 from calibration.exposure import TooBright, metered_exposure_s
 from calibration.lighting import LEAST_POWER, most_power, set_power
-from labctl.client import ROI, Bench, CalibrationError, DeviceError, InterlockError, Sequence
+from labctl.client import ROI, Bench, CalibrationError, InterlockError, Sequence
 
 FRAME_S = 1 / 60
 """Of the panel: the exposure wanted."""
@@ -133,21 +133,19 @@ class OrderReadout:
                 self._expose_for(min(self.exposure_s * now / better, self._longest_s))
 
     def play(self, sequence: Sequence) -> Played:
-        """Signals of patterns; played again, darker, where one saturates."""
+        """Signals of patterns; played again, darker, where one saturates. TooBright if that does not help."""
         for _ in range(_MOST_REPLAYS):
             result = self._bench.sequencer.play(sequence, [], "camera")
             if not result.saturated.any():
                 break
             if self.exposure_s <= self._shortest_s:
-                break
+                raise TooBright(
+                    f"the camera saturates at its shortest exposure, {self._shortest_s * 1e6:.1f} us: lower the "
+                    "source's power or add a neutral-density filter"
+                )
             self._expose_for(max(0.6 * self.exposure_s, self._shortest_s))
         else:
-            raise DeviceError("the camera saturates at every exposure: lower the source's power")
-        if result.saturated.any():
-            raise DeviceError(
-                f"the camera saturates at its shortest exposure, {self._shortest_s * 1e6:.1f} us: lower the source's "
-                "power or add a neutral-density filter"
-            )
+            raise TooBright("the camera saturates at every exposure: lower the source's power")
         counts = result.signal.sum(axis=1) - self._dark
         used_s, fill = self.exposure_s, float(result.peak.max()) / self._full
         if fill < 0.5 or fill > 0.9:

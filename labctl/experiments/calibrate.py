@@ -175,8 +175,12 @@ def calibrate_on(
     planned: set[str] = set()
     for name in order:
         missing = [r for r in routine(name).requires if r in lost]
-        shelf = table.calibrations()
-        valid = None if again else _valid(name, shelf, table)
+        try:
+            valid = None if again else _valid(name, table.calibrations(), table)
+        except LabError as error:  # of a bench that does not answer: the others may still be measured, and are told
+            lost[name] = f"{type(error).__name__}: {error}"
+            yield Calibrated(name, "failed", why=lost[name], error=error)
+            continue
         if missing:
             lost[name] = f"it stands on {', '.join(missing)}"
             yield Calibrated(name, "waiting", why=lost[name])

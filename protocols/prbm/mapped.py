@@ -146,7 +146,7 @@ class MappedTable:
     ) -> Measurement:
         """Local fields of the encoded layer for the given spins of the other, in two calls per pass and average.
 
-        Raises DeviceError when the light is gone or saturates at every exposure.
+        Raises DeviceError when the light is gone, and CalibrationError when it saturates at every exposure.
         """
         fields, noise = np.empty(encoding.n_outputs), np.empty(encoding.n_outputs)
         total, electrons = 0.0, math.nan
