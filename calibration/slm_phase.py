@@ -128,17 +128,16 @@ class SlmPhase(Routine):
         bench.source.emission = True
         orders = np.stack([record.rng.permutation(len(pairs)) for _ in cells])
         light, places = np.zeros(orders.shape), np.zeros(len(cells))
-        for step in record.steps(orders.size, "gratings"):
-            k, n = divmod(step.index, len(pairs))
-            if n == 0:
-                show(cells[k], 0, slm.levels // 2)
-                places[k] = window.find(wavelengths[k])
-                window.leave_room(partial(show, cells[k]), slm.levels)
-            show(cells[k], *(int(g) for g in pairs[orders[k, n]]))
-            light[k, n] = window.light()
-            if n == len(pairs) - 1:
-                show(cells[k], 0, 0)
-            step.save(cell=np.array(cells[k]), levels=pairs[orders[k, n]], counts_per_s=light[k, n])
+        for step in record.steps(len(cells), "cells"):
+            k = step.index
+            show(cells[k], 0, slm.levels // 2)
+            places[k] = window.find(wavelengths[k])
+            window.leave_room(partial(show, cells[k]), slm.levels)
+            for n, pair in enumerate(orders[k]):
+                show(cells[k], *(int(g) for g in pairs[pair]))
+                light[k, n] = window.light()
+            show(cells[k], 0, 0)
+            step.save(cell=np.array(cells[k]), levels=pairs[orders[k]], counts_per_s=light[k])
         return {
             "cells": np.array(cells),
             "pairs": pairs[orders],
@@ -211,6 +210,8 @@ class FirstOrder:
         self._camera, self._p, self._plan = camera, p, plan
         self._dark = 0.0
         self._off_px: float | None = None
+        self._exposure_s = 0.05
+        self._searched, self._column = -math.inf, -math.inf
         self._metres_px = p.focal_length_m / (p.period * pitch_m * camera.pixel_pitch_m)
         self.columns_mean = 0.0
 
@@ -227,7 +228,10 @@ class FirstOrder:
         p, camera = self._p, self._camera
         planned = self._plan.zeroth_order.column + wavelength_m * self._metres_px
         reach = p.search_px if self._off_px is None else min(p.search_px, 8)
-        self._look(planned + (self._off_px or 0.0), 2 * reach + p.window_columns)
+        # Orders of other cells lie a few pixels away: a region that was looked at once is looked at again.
+        if self._off_px is None or abs(planned + self._off_px - self._searched) > reach / 2:
+            self._searched = planned + (self._off_px or 0.0)
+        self._look(self._searched, 2 * reach + p.window_columns)
         self._meter()
         profile = camera.trigger().data.mean(axis=0) - self._dark
         width = p.window_columns
@@ -241,10 +245,15 @@ class FirstOrder:
                 "the camera has moved; set focal_length_m, zeroth_order or search_px"
             )
         column = camera.roi.column + best
-        self._off_px = column + (width - 1) / 2 - planned
-        self._look(column + (width - 1) / 2, width)
+        middle = column + (width - 1) / 2
+        if self._off_px is None:
+            self._searched = middle
+        self._off_px = middle - planned
+        if abs(middle - self._column) > (width - 1) // 2:
+            self._column = middle
+        self._look(self._column, width)
         self._meter()
-        self.columns_mean = column + (width - 1) / 2
+        self.columns_mean = self._column
         return float(self.columns_mean)
 
     def leave_room(self, show: Callable[[int, int], None], levels: int) -> None:
@@ -278,9 +287,11 @@ class FirstOrder:
             frame = camera.trigger()
             return float(frame.data.max() - self._dark), frame.saturated > 0
 
-        camera.exposure_s = metered_exposure_s(
-            peak, full, 0.05, limits.minimum or 1e-6, limits.maximum or 1.0, target_fill=0.4
+        # The last one is near: another cell is lit about as much, and a look at many columns takes long.
+        self._exposure_s = metered_exposure_s(
+            peak, full, self._exposure_s, limits.minimum or 1e-6, limits.maximum or 1.0, target_fill=0.4
         )
+        camera.exposure_s = self._exposure_s
 
     def _look(self, column: float, columns: int) -> None:
         camera, rows = self._camera, min(self._p.window_rows, self._camera.rows)
