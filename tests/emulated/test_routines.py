@@ -84,10 +84,11 @@ ROUTINES = {
         relative={"electrons_per_count": 0.01, "read_noise": 0.05},
     ),
     "settle": Tried(
-        {**test_settle.TABLE, **PANEL_BY_ITSELF, "steps": 8},
+        {**test_settle.TABLE, **PANEL_BY_ITSELF, "steps": 24},
         test_settle.compare,
         within={"latency_s": FRAME_S, "scan_time_s": FRAME_S, "trigger_delay_s": FRAME_S, "frame_gap_s": FRAME_S},
-        relative={"rise_time_s": 0.05, "fall_time_s": 0.05},
+        # How often the camera looks during a step is a matter of the machine, and in the uncertainty.
+        relative={"rise_time_s": 0.25, "fall_time_s": 0.25},
         # A window knows its pattern on the screen once it has looked, and a camera has its library before it.
         of_drivers=("latency_s", "trigger_delay_s", "frame_gap_s"),
     ),
