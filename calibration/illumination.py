@@ -5,7 +5,8 @@ All in a blazed order (`calibration.prbm_strip`), from differences of coded patt
 1. Cells of the strip are shown in the signs of a Hadamard code, output spins of groups of bands in those of another,
    once in phase and once a quarter turn on: 4 R* F of every cell F against its band's output spin R, amplitude and
    phase. Low orders are fitted; the phase goes into the carrier, the amplitude into the encoding.
-2. Stripes one pixel wide, of several contrasts, tell how far fringing fields reach, along rows and across.
+2. Stripes one pixel wide, of several contrasts, tell how far fringing fields reach along rows; from row to row
+   spectral-rows has told it.
 3. Random couplings, as a model would have them: what each band's output spin sees of sums that are known gives the
    gain of each band and its coupling to the next ones.
 4. Other random couplings, not used so far, are measured as a protocol would: the routine's own check.

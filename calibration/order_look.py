@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _GUESS = 0.17, 0.17
 """Fringing fields before they are measured; a typical panel's (SLM pixels)."""
 
-CROSSTALK_ERROR_PX = 0.015
+CROSSTALK_ERROR_PX = 0.02
 """Standard uncertainty of the model of stripes: of neighbouring rows' coupling it has none."""
 
 _MODELLED = 12
@@ -50,6 +50,7 @@ class OrderLook:
         slm = bench.slm
         rows, camera = bench.calibration("spectral-rows"), bench.calibration("slm-camera")
         self._table = bench.calibration("phase_table")
+        self._row_blur = rows.number("row_blur"), float(rows.uncertainty("row_blur"))
         middle_m, per_nm = rows.number("wavelength_middle_m"), rows.number("rows_per_nm")
         at_middle = rows.number("row_middle")
         first_nm = plan.wavelength_first
@@ -208,33 +209,41 @@ class OrderLook:
     def fit_crosstalk(
         self, kinds: Many[tuple[bool, float]], seen: NDArray[np.float64]
     ) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Sigma (down, across) whose model has the contrasts seen, and standard uncertainties."""
-        p = self._p
+        """Sigma (down, across) whose model has the contrasts seen, and standard uncertainties.
+
+        Down it is spectral-rows' blur from row to row. Stripes along rows then tell how much of a contrast is due to
+        the phases themselves, which a look-up table gives to some hundredths of a radian only; and those across, which
+        have the same phases, how far fringing fields reach along a row.
+        """
+        p, (down, down_error) = self._p, self._row_blur
         middle = self._bands // 2
         bands = range(max(middle - _MODELLED // 2, 0), min(middle + _MODELLED // 2, self._bands))
         counted = self._few[bands.start : bands.stop].astype(np.float64)
+        contrasts = sorted({u for _, u in kinds})
+        which = np.array([contrasts.index(u) for _, u in kinds])
 
-        def model(down: float, across: float) -> NDArray[np.float64]:
+        def model(across: float) -> NDArray[np.float64]:
             out = []
             for along_rows, u in kinds:
                 sides = stripes(self._height, p.pixels_per_spin, along_rows)
-                strip = self._strip(bands, sides, (abs(down), abs(across)))
+                strip = self._strip(bands, sides, (down, across))
                 both = [(strip.fields(*self._striped(bands, s, u)).real * counted).sum() for s in (1.0, -1.0)]
                 out.append(0.5 * float(both[0] - both[1]))
             return np.asarray(np.array(out) / counted.sum(), np.float64)
 
         def left(x: NDArray[np.float64]) -> NDArray[np.float64]:
             must_emit(self._bench)  # a call now and then keeps control while this goes on
-            return np.asarray(x[2] * model(float(x[0]), float(x[1])) - seen / seen.max())
+            return np.asarray(x[1:][which] * model(float(x[0])) - seen / seen.max())
 
-        found = least_squares(left, [*_GUESS, 1.0], bounds=([0.0, 0.0, 0.1], [0.6, 0.6, 10.0]), diff_step=1e-2)
-        variance = 2 * found.cost / max(len(seen) - 3, 1)
+        begin = [_GUESS[1], *[1.0] * len(contrasts)]
+        bounds = [0.0, *[0.1] * len(contrasts)], [0.4, *[10.0] * len(contrasts)]
+        found = least_squares(left, begin, bounds=bounds, diff_step=1e-2)
+        freedom = max(len(seen) - len(begin), 1)
+        variance = 2 * found.cost / freedom
         # So few kinds know their own scatter badly: Student's factor, and what the model leaves out.
-        wide = float(stats.t.ppf(0.975, max(len(seen) - 3, 1)) / stats.norm.ppf(0.975))
-        errors = np.hypot(
-            wide * np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * variance), CROSSTALK_ERROR_PX
-        )
-        return (float(found.x[0]), float(found.x[1])), (float(errors[0]), float(errors[1]))
+        wide = float(stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975))
+        own = wide * np.sqrt(np.linalg.pinv(found.jac.T @ found.jac)[0, 0] * variance)
+        return (down, float(found.x[0])), (down_error, float(np.hypot(own, CROSSTALK_ERROR_PX)))
 
     def couplings(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums (bands,) of random couplings in units of a macro-pixel, and what the output spins see of them."""

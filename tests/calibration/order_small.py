@@ -77,6 +77,7 @@ def stand_on_truth(folder: Path, given: Mapping[str, object], bench: str = BENCH
             "row_middle": Measured(p.optics.first_row + middle + spectrum.row_offset, "px", 0.02),
             "wavelength_middle_m": Measured(middle_m, "m"),
             "rows_per_nm": Measured(per_nm, "1/nm"),
+            "row_blur": Measured(truth.panel.crosstalk_px[0], "px", 0.01),
         },
     }
     with open_bench(config) as opened:

@@ -63,10 +63,7 @@ def compare(done: Calibrated, p: PrbmParameters) -> list[Quantity]:
         for k, side in enumerate(("left", "right"))
     ]
     reach = found.uncertainty("crosstalk_px")
-    quantities += [
-        Quantity(f"crosstalk {name}", order.crosstalk_px[k], float(reach[k]), truth.panel.crosstalk_px[k])
-        for k, name in enumerate(("down", "across"))
-    ]
+    quantities.append(Quantity("crosstalk", order.crosstalk_px[1], float(reach[1]), truth.panel.crosstalk_px[1]))
     return quantities
 
 
