@@ -98,7 +98,8 @@ def test_local_fields_are_read_in_the_mapped_order(tmp_path: Path) -> None:
     fields = {"N": 12, "repeats": 1, "averages": 2}
     after = execute("labctl.figures", "prbm.local-fields", BENCH, {**bench, **fields}, out=tmp_path).values
     assert after["r"] > 0.998
-    assert after["slope"] == pytest.approx(1.0, abs=0.02)
+    # Twelve fields tell the slope to 0.01; warm-up between unit and fields adds as much.
+    assert after["slope"] == pytest.approx(1.0, abs=0.04)
     single = execute(
         "labctl.figures", "prbm.local-fields", BENCH, {**bench, **fields, "flips": "single"}, out=tmp_path
     ).values
