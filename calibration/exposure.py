@@ -11,11 +11,38 @@ TARGET_FILL = 0.75
 """Fraction of full scale at which patterns are exposed: near the best signal to noise, with room for the brightest."""
 
 
-class TooBright(CalibrationError):
-    """Light saturates the camera at its shortest exposure; less power may do."""
+class TooBright(Exception):
+    """Light saturates the camera at its shortest exposure; less power may do. Stays among those that meter."""
+
+    @property
+    def told(self) -> CalibrationError:
+        """What is raised where power cannot be lowered."""
+        return CalibrationError(
+            f"the camera saturates even at its shortest exposure, {self.args[0] * 1e6:.1f} us: lower the source's "
+            "power or add a neutral-density filter"
+        )
 
 
 def metered_exposure_s(
+    peak_at: Callable[[float], tuple[float, bool]],
+    full_scale: float,
+    start_s: float,
+    shortest_s: float,
+    longest_s: float,
+    target_fill: float = TARGET_FILL,
+    where: str = "at the zeroth order",
+) -> float:
+    """Exposure at which ``peak_at`` reaches ``target_fill`` of full scale; see `exposure_or_too_bright`.
+
+    Raises CalibrationError if there is no light, or too much at the shortest exposure.
+    """
+    try:
+        return exposure_or_too_bright(peak_at, full_scale, start_s, shortest_s, longest_s, target_fill, where)
+    except TooBright as error:
+        raise error.told from None
+
+
+def exposure_or_too_bright(
     peak_at: Callable[[float], tuple[float, bool]],
     full_scale: float,
     start_s: float,
@@ -38,10 +65,7 @@ def metered_exposure_s(
         peak, saturated = peak_at(exposure_s)
         if saturated:
             if exposure_s <= shortest_s:
-                raise TooBright(
-                    f"the camera saturates even at its shortest exposure, {shortest_s * 1e6:.1f} us: lower the "
-                    "source's power or add a neutral-density filter"
-                )
+                raise TooBright(shortest_s)
             exposure_s = max(exposure_s / 8, shortest_s)
             continue
         fill = peak / full_scale

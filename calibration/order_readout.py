@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import hadamard
 
-from calibration.exposure import TooBright, metered_exposure_s
+from calibration.exposure import TooBright, exposure_or_too_bright
 from calibration.lighting import LEAST_POWER, most_power, set_power
 from labctl.client import ROI, Bench, CalibrationError, InterlockError, Sequence
 
@@ -107,7 +107,7 @@ class OrderReadout:
         for _ in range(8):
             now = float(self._bench.source.power_fraction)
             try:
-                wanted_s = metered_exposure_s(
+                wanted_s = exposure_or_too_bright(
                     lambda s: self._peak(sequence, s),
                     self._full,
                     self.exposure_s,
@@ -115,9 +115,9 @@ class OrderReadout:
                     self._longest_s,
                     where="in the blazed order",
                 )
-            except TooBright:
+            except TooBright as error:
                 if not power or set_power(self._bench, now / 8) >= now:
-                    raise
+                    raise error.told from None
                 continue
             self._expose_for(wanted_s)
             if not power:
@@ -133,19 +133,17 @@ class OrderReadout:
                 self._expose_for(min(self.exposure_s * now / better, self._longest_s))
 
     def play(self, sequence: Sequence) -> Played:
-        """Signals of patterns; played again, darker, where one saturates. TooBright if that does not help."""
+        """Signals of patterns; played again, darker, where one saturates. CalibrationError if that does not
+        help."""
         for _ in range(_MOST_REPLAYS):
             result = self._bench.sequencer.play(sequence, [], "camera")
             if not result.saturated.any():
                 break
             if self.exposure_s <= self._shortest_s:
-                raise TooBright(
-                    f"the camera saturates at its shortest exposure, {self._shortest_s * 1e6:.1f} us: lower the "
-                    "source's power or add a neutral-density filter"
-                )
+                raise TooBright(self._shortest_s).told
             self._expose_for(max(0.6 * self.exposure_s, self._shortest_s))
         else:
-            raise TooBright("the camera saturates at every exposure: lower the source's power")
+            raise CalibrationError("the camera saturates at every exposure: lower the source's power")
         counts = result.signal.sum(axis=1) - self._dark
         used_s, fill = self.exposure_s, float(result.peak.max()) / self._full
         if fill < 0.5 or fill > 0.9:

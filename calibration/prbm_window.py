@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.checks import unchanged
-from calibration.exposure import TooBright, metered_exposure_s
+from calibration.exposure import TooBright, exposure_or_too_bright
 from calibration.lighting import set_power
 from calibration.panels import panels
 from calibration.prbm_patterns import PRODUCT, dark_stripes, two_part_cycle
@@ -359,13 +359,13 @@ class _Look:
         def metered_s() -> float:
             while True:
                 try:
-                    return metered_exposure_s(
+                    return exposure_or_too_bright(
                         peak_at, self._full, float(camera.exposure_s), *self._range_s, target_fill=METERED_FILL
                     )
-                except TooBright:
+                except TooBright as error:
                     now = float(self._bench.source.power_fraction)
                     if keep_power or set_power(self._bench, now / 8) >= now:
-                        raise
+                        raise error.told from None
 
         camera.exposure_s = metered_s()
         # In a short exposure flicker of the panel does not average out.

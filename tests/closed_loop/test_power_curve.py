@@ -1,6 +1,6 @@
 """A calibration through real drivers, short: power by a console on the network of a laser on a serial line.
 
-All routines are tried so by `make hil` (`tests/emulated/test_routines.py`).
+All routines are tried so by `make hil` (`tests/emulated/test_emulated_routines.py`).
 """
 
 from __future__ import annotations
