@@ -57,7 +57,7 @@ class CalibrationEffect(Figure):
         return {
             "r_before": {"max": 0.95},
             "r_after": {"min": 0.998},
-            "slope_after": {"min": 0.99, "max": 1.01},
+            "slope_after": {"min": 0.98, "max": 1.02},
             "rms_after": {"max": 0.08},
         }
 
