@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +117,8 @@ class MappedTable:
             raise ConfigurationError(f"output_at={p.output_at}: the map in force has output spins at the centre")
         if p.slit % 2 == 0 or p.slit_width % 2 == 0:
             raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels are needed")
+        # The map's output spins are one macro-pixel wide; dust that shades one shades a part of these.
+        order = replace(order, output=(OUTPUT_WIDTH - 1 + order.output) / OUTPUT_WIDTH)
         self._bench, self._p, self._order = bench, p, order
         known = bench.calibrations().find("phase_table", bench.name) is not None
         self._phases = bench.calibration("phase_table") if known else None
