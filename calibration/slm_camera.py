@@ -356,7 +356,7 @@ def _draw(record: Recorder, r: dict[str, Any], place: Array, residuals: Array, v
                            angles="xy", scale_units="xy", scale=1, width=0.004, color=colour)  # fmt: skip
         overlay.set(xlabel="column (px), residuals x 300", ylabel="row (px)")
         overlay.invert_yaxis()
-        overlay.legend()
+        overlay.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
         for centre, columns, counts in zip(place, r["columns"], r["profiles"], strict=True):
             profile.plot(columns - centre, counts / counts.max(), ".-", lw=0.4, ms=2)
         profile.set(xlabel="columns from the centre found", ylabel="light of each line (1)")

@@ -314,13 +314,18 @@ def _flat_by_row(layout: Layout, phase: Array, error: Array, panel: tuple[int, i
 
 def _draw(record: Recorder, r: dict[str, Any], flat: Array, error: Array) -> None:
     with panels(record.picture("wavefront"), 1, 2) as (phase, correction):
-        phase.imshow(flat, aspect="auto")
+        phase.figure.colorbar(phase.imshow(flat, aspect="auto"), ax=phase, label="phase (rad)")
         phase.set(
-            title=f"phase of blocks, {flat.min():.2f} to {flat.max():.2f} rad, uncertain by {np.median(error):.3f}",
+            title=f"of blocks, uncertain by {np.median(error):.3f} rad",
             xlabel="block across",
             ylabel="block down",
         )
         step = max(1, len(r["correction"]) // 128)
-        correction.imshow(np.mod(r["correction"][::step, ::step], 2 * math.pi), aspect="auto")
+        rows, columns = r["correction"].shape
+        shown = np.mod(r["correction"][::step, ::step], 2 * math.pi)
+        image = correction.imshow(shown, aspect="auto", extent=(0, columns, rows, 0), vmin=0, vmax=2 * math.pi)
+        correction.figure.colorbar(image, ax=correction, label="phase (rad)")
         before, after = r["uncorrected"] / r["ideal"], r["corrected"] / r["ideal"]
-        correction.set(title=f"correction; Strehl ratio {before:.2f} to {after:.3f}")
+        correction.set(
+            title=f"correction; Strehl ratio {before:.2f} to {after:.3f}", xlabel="SLM column", ylabel="SLM row"
+        )
