@@ -14,7 +14,10 @@ import numpy as np
 
 from labctl.client import Bench, open_bench
 from protocols.prbm.figures.local_fields import Case
-from protocols.prbm.sampling import PhotonicSampler, ReadoutParameters, Table
+from protocols.prbm.layers import rbm_layers
+from protocols.prbm.readout import ReadoutParameters
+from protocols.prbm.sampling import PhotonicSampler
+from protocols.prbm.table import Table
 
 _REPEATS = 60
 _WARM_UP = 5
@@ -69,7 +72,8 @@ def _sampler(bench: Bench, flips: str) -> tuple[PhotonicSampler, np.random.Gener
     rng = np.random.default_rng(0)
     case = Case.random(196, 0.1, 256, 0)
     parameters = ReadoutParameters.model_validate({"flips": flips})
-    sampler = PhotonicSampler(Table(bench, case.rbm, parameters), case.rbm, 1.0)
+    layers = rbm_layers(case.rbm)
+    sampler = PhotonicSampler(Table(bench, layers, parameters), layers, 1.0)
     return sampler, rng, case.v
 
 

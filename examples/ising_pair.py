@@ -1,6 +1,6 @@
 """Two coupled spins sampled by light: how often they agree, against the Boltzmann law.
 
-    python examples/ising_pair.py [BENCH]
+python examples/ising_pair.py [BENCH]
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import sys
 import numpy as np
 
 from labctl.client import open_bench
+from protocols.prbm.layers import rbm_layers
 from protocols.prbm.model import RBM
-from protocols.prbm.sampling import PhotonicSampler, ReadoutParameters, Table
+from protocols.prbm.readout import ReadoutParameters
+from protocols.prbm.sampling import PhotonicSampler
+from protocols.prbm.table import table_on
 
 
 def main(bench_file: str = "prbm-sim", samples: int = 400) -> None:
     """H = -J v h at temperature T: the spins agree with probability 1 / (1 + exp(-2 J / T))."""
     coupling, temperature = 0.5, 1.0
-    rbm = RBM(np.array([[coupling]]), np.zeros(1), np.zeros(1))
+    layers = rbm_layers(RBM(np.array([[coupling]]), np.zeros(1), np.zeros(1)))
     rng = np.random.default_rng(0)
     with open_bench(bench_file) as bench, bench.control("ising pair"):
-        sampler = PhotonicSampler(Table(bench, rbm, ReadoutParameters()), rbm, temperature)
+        sampler = PhotonicSampler(table_on(bench, layers, ReadoutParameters()), layers, temperature)
         v = np.array([1], np.int8)
         agreed = 0
         for _ in range(samples):

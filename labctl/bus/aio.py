@@ -23,7 +23,7 @@ from labctl.bus.records import BenchRecord, record_from
 from labctl.bus.ring import Arena, Reader
 from labctl.bus.stream import Item, Numbering, make_topic, open_item, reduction_of
 from labctl.bus.together import this_user
-from labctl.bus.transport import Address, connect
+from labctl.bus.transport import MOST_IN_FLIGHT, Address, connect
 
 _TIMEOUT_S = 5.0
 
@@ -40,6 +40,7 @@ class AsyncConnection:
         self._socket.sndtimeo = 2000
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._greeting = asyncio.Lock()
+        self._room = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._reader: asyncio.Task[None] | None = None
 
     async def request(
@@ -50,6 +51,10 @@ class AsyncConnection:
         async with self._greeting:
             if self._reader is None:
                 await self._greet(what, timeout_s)
+        async with self._room:
+            return await self._ask(what, device, verb, name, arguments, timeout_s)
+
+    async def _ask(self, what: str, device: str, verb: str, name: str, arguments: Any, timeout_s: float) -> Any:
         number, frames = self._side.request(device, verb, name, arguments, timeout_s)
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting

@@ -15,11 +15,10 @@ from labctl.bus.client_side import SLOWEST_LINK_BYTES_PER_S, ClientSide, result_
 from labctl.bus.messages import Buffer, Reply, is_welcome
 from labctl.bus.ring import Arena
 from labctl.bus.security import KeyPair
-from labctl.bus.transport import Address, connect
+from labctl.bus.transport import MOST_IN_FLIGHT, Address, connect
 
 _BIG = 1 << 16
 _SEND_PATIENCE_MS = 2000
-_MOST_IN_FLIGHT = 200
 _ASK_AGAIN_AFTER_S = 10.0
 _LOST_AFTER_S = 60.0
 """An answer of which nothing was heard for so long will not come. Large ones take their time on slow links."""
@@ -132,7 +131,7 @@ class Connection:
         if self.before_request is not None:
             self.before_request()
         with self._lock:
-            if len(self.side.waiting) >= _MOST_IN_FLIGHT:
+            if len(self.side.waiting) >= MOST_IN_FLIGHT:
                 self._make_room()
             number = self._send(device, verb, name, arguments, timeout_s)
         return Pending(self, number, f"{device or 'server'}.{name or verb}", timeout_s)

@@ -20,6 +20,10 @@ LARGEST_FRAME_BYTES = 1 << 30
 
 _WAITING_MESSAGES = 256
 
+MOST_IN_FLIGHT = _WAITING_MESSAGES // 2 - 1
+"""Requests of one client under way. ZeroMQ reports what was taken from a queue in halves of it only, so that with more
+the server may find the queue of their answers full, and drop one, before the client could have read any."""
+
 
 @dataclass(frozen=True)
 class Address:

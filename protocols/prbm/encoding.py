@@ -9,10 +9,12 @@ and one for the output spin itself:
 
 with c the checkerboard of +-1 inside a macro-pixel. On axis the field of band j is i A (L_j / W_max + h_j) in units of
 one macro-pixel. Everything else that is lit shows phi = pi/2 + c pi/2, which sends no light to the axis.
+ Bands may show different input spins: neighbours of each spin in a sparse model, or those of several chains.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ from scipy.linalg import hadamard
 
 from labctl.client import ConfigurationError, Sequence
 from protocols.prbm.alignment import PrbmAlignment
+from protocols.prbm.layers import Layer
 
 HALF_PI = math.pi / 2
 
@@ -71,82 +74,111 @@ def macro_pixel_places(n_inputs: int, macro_pixels: int, output_at: str) -> tupl
 
 
 class LayerEncoding:
-    """Phases for sampling one layer given the other.
+    """Phases for sampling one layer given other spins.
 
-    weights: (inputs, outputs) W_ij; fields: (outputs,). Layers with more outputs than the table has bands are split
-    into passes. Angles are computed once; `sequence` only adds the spins.
+    Outputs that are more than the table has bands are split into passes. Angles are worked out once; `sequence` only
+    adds the spins. flips: "single" or "hadamard", how output spins are flipped.
     """
 
     def __init__(
-        self,
-        weights: NDArray[np.float64],
-        fields: NDArray[np.float64],
-        alignment: PrbmAlignment,
-        strip: Strip,
-        output_at: str = "centre",
+        self, layer: Layer, alignment: PrbmAlignment, strip: Strip, output_at: str = "centre", flips: str = "hadamard"
     ) -> None:
-        self.n_inputs, self.n_outputs = weights.shape
         self._alignment = alignment
         self._strip = strip
-        largest = float(max(np.abs(weights).max(initial=0.0), np.abs(fields).max(initial=0.0)))
-        self.wmax = largest
-        """max(|W|, |b|), the coupling that one macro-pixel of full contrast stands for."""
-        scale = largest if largest > 0 else 1.0
-        self.scale = scale
-        inputs, auxiliary, output = macro_pixel_places(self.n_inputs, strip.macro_pixels, output_at)
-        self._inputs = inputs
-        self._auxiliary = auxiliary
-        self._output_column = strip.first_column + output * strip.pixels_per_spin
+        self._inputs, self._auxiliary, self._output = macro_pixel_places(layer.width, strip.macro_pixels, output_at)
+        self._output_column = strip.first_column + self._output * strip.pixels_per_spin
+        most = Flips.most(flips, alignment.bands)
         self.passes = [
-            _Pass(range(first, min(first + alignment.bands, self.n_outputs)))
-            for first in range(0, self.n_outputs, alignment.bands)
+            LayerPass(range(first, min(first + most, layer.n_outputs)), flips)
+            for first in range(0, layer.n_outputs, most)
         ]
-        for part in self.passes:
-            chosen = slice(part.outputs.start, part.outputs.stop)
-            angles = np.full((alignment.bands, strip.macro_pixels), HALF_PI)  # dark unless told otherwise
-            lit = slice(0, len(part.outputs))
-            angles[lit, inputs] = np.arccos(np.clip(weights[:, chosen].T / scale, -1, 1))
-            angles[lit, auxiliary] = np.arccos(np.clip(fields[chosen] / scale, -1, 1))
-            angles[lit, output] = 0.0
-            # In double precision: a phase rounded to single may fall to another gray level than the nearest.
-            part.angles = _spread(angles, alignment, strip) * _checkerboard(alignment, strip)
-            part.origins = np.column_stack(
-                [
-                    alignment.first_row + alignment.rows_per_band * np.arange(len(part.outputs)),
-                    np.full(len(part.outputs), self._output_column),
-                ]
-            ).astype(np.int32)
         shape = (alignment.rows_per_band, strip.pixels_per_spin)
         self._flipped = np.full((1, *shape), -HALF_PI)
+        self._checkers = _checkerboard(alignment, strip)
+        self.program(layer)
 
-    def sequence(self, part: _Pass, spins: NDArray[np.int8], flips: Flips, sign: int = 1) -> Sequence:
+    @property
+    def n_outputs(self) -> int:
+        """Spins whose fields are measured."""
+        return self.layer.n_outputs
+
+    def program(self, layer: Layer) -> None:
+        """Angles for the couplings and fields of a layer of the same shape."""
+        self.layer = layer
+        self.wmax = layer.largest
+        """max(|W|, |b|), the coupling that one macro-pixel of full contrast stands for."""
+        self.scale = self.wmax if self.wmax > 0 else 1.0
+        alignment, strip = self._alignment, self._strip
+        for part in self.passes:
+            lit = len(part.outputs)
+            angles = np.full((alignment.bands, strip.macro_pixels), HALF_PI)  # dark unless told otherwise
+            angles[:lit, self._inputs] = self._angles(layer.couplings[part.chosen])
+            angles[:lit, self._auxiliary] = self._angles(layer.fields[part.chosen])
+            angles[:lit, self._output] = 0.0
+            # In double precision: a phase rounded to single may fall to another gray level than the nearest.
+            part.angles = _spread(angles, alignment, strip) * self._checkers
+            part.origins = np.column_stack(
+                [
+                    alignment.first_row + alignment.rows_per_band * np.arange(lit),
+                    np.full(lit, self._output_column),
+                ]
+            ).astype(np.int32)
+
+    def set_fields(self, fields: NDArray[np.float64]) -> None:
+        """Other fields (outputs,): only the auxiliary spins' macro-pixels are rewritten.
+
+        Raises ConfigurationError for fields beyond what the encoding was made for.
+        """
+        largest = float(np.abs(fields).max(initial=0.0))
+        if largest > self.wmax:
+            raise ConfigurationError(
+                f"a field of {largest:.4g}: the encoding reaches {self.wmax:.4g}; give the layer a largest_field that "
+                "holds for all that will be set"
+            )
+        self.layer = self.layer.with_fields(fields)
+        rows, width = self._alignment.rows_per_band, self._strip.pixels_per_spin
+        columns = slice(self._auxiliary * width, (self._auxiliary + 1) * width)
+        for part in self.passes:
+            lit = slice(0, len(part.outputs) * rows)
+            angles = self._angles(self.layer.fields[part.chosen]).repeat(rows)
+            part.angles[lit, columns] = angles[:, None] * self._checkers[lit, columns]
+
+    def _angles(self, couplings: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.arccos(np.clip(couplings / self.scale, -1, 1)))
+
+    def sequence(self, part: LayerPass, spins: NDArray[np.int8], sign: int = 1) -> Sequence:
         """Patterns of one pass: the base has every output spin at +1, the flips turn some of them.
 
-        sign: -1 turns all input spins and the auxiliary spin, and with them every local field.
+        spins: (n_inputs,) given. sign: -1 turns all input spins and the auxiliary spin, and with them every local
+        field.
         """
-        columns = np.full(self._strip.macro_pixels, HALF_PI)
-        columns[self._inputs] = HALF_PI * sign * spins
-        columns[self._auxiliary] = HALF_PI * sign
-        outputs = len(part.outputs)
-        lit = outputs * self._alignment.rows_per_band
+        outputs, rows = len(part.outputs), self._alignment.rows_per_band
+        signs = np.full((outputs, self._strip.macro_pixels), HALF_PI)
+        signs[:, self._inputs] = (HALF_PI * sign) * spins[self.layer.inputs[part.chosen]]
+        signs[:, self._auxiliary] = HALF_PI * sign
+        lit = outputs * rows
         base = np.empty_like(part.angles)
-        np.add(part.angles[:lit], np.repeat(columns, self._strip.pixels_per_spin), out=base[:lit])
+        by_band = (outputs, rows, self._strip.columns)
+        columns = signs.repeat(self._strip.pixels_per_spin, axis=1)
+        np.add(part.angles[:lit].reshape(by_band), columns[:, None], out=base[:lit].reshape(by_band))
         base[lit:] = part.angles[lit:] + HALF_PI  # dark, and at rest whatever the spins are
         return Sequence(
             base=base,
             base_origin=(self._alignment.first_row, self._strip.first_column),
             patches=np.broadcast_to(self._flipped, (outputs, *self._flipped.shape[1:])),
             patch_origins=part.origins,
-            offsets=flips.offsets,
-            indices=flips.indices,
+            offsets=part.flips.offsets,
+            indices=part.flips.indices,
         )
 
 
-class _Pass:
-    """Output spins that are lit together."""
+class LayerPass:
+    """Output spins that are lit together, and how they are flipped."""
 
-    def __init__(self, outputs: range) -> None:
+    def __init__(self, outputs: range, flips: str) -> None:
         self.outputs = outputs
+        self.chosen = slice(outputs.start, outputs.stop)
+        self.flips = Flips.named(flips, len(outputs))
         self.angles: NDArray[np.float64] = np.empty(0)
         self.origins: NDArray[np.int32] = np.empty((0, 2), np.int32)
 
@@ -184,10 +216,16 @@ class Flips:
         offsets = np.concatenate([[0], np.cumsum([len(f) for f in flipped])]).astype(np.int32)
         return cls(offsets, np.concatenate(flipped), code.astype(np.float64))
 
-    @classmethod
-    def named(cls, kind: str, outputs: int) -> Flips:
-        """ "single" or "hadamard"."""
-        return cls.single(outputs) if kind == "single" else cls.hadamard(outputs)
+    @staticmethod
+    def most(kind: str, bands: int) -> int:
+        """Outputs of a full pass: a Hadamard matrix's columns but the first, since one more doubles the patterns."""
+        return bands if kind == "single" else (1 << (bands + 1).bit_length() - 1) - 1
+
+    @staticmethod
+    @functools.lru_cache(maxsize=16)
+    def named(kind: str, outputs: int) -> Flips:
+        """ "single" or "hadamard"; those of one size are one object."""
+        return Flips.single(outputs) if kind == "single" else Flips.hadamard(outputs)
 
     def contrasts(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
         """I(h_j = +1) - I(h_j = -1) = 4 L_j / W_max for each output spin, from the intensity of every pattern.

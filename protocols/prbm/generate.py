@@ -13,16 +13,12 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, ConfigurationError, Protocol, Recorder
 from protocols.prbm.images import Digits, DigitSet, load_digits
+from protocols.prbm.layers import rbm_layers
 from protocols.prbm.model import RBM
 from protocols.prbm.pictures import draw_generation
 from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import (
-    TABLE_ROLES,
-    ExactSampler,
-    PhotonicSampler,
-    check_temperature,
-    table_on,
-)
+from protocols.prbm.sampling import ExactSampler, PhotonicSampler, check_temperature
+from protocols.prbm.table import TABLE_ROLES, table_on
 from protocols.prbm.tap import PowerTap
 from protocols.prbm.training import PAPER_SETTINGS, SHORT_RUN_SETTINGS, EpochReport, TrainingSettings, train
 
@@ -162,9 +158,10 @@ class Generate(Protocol):
 
 def make_sampler(bench: Bench, rbm: RBM, p: GenerateParameters) -> PhotonicSampler | ExactSampler:
     """By light on the table, or by arithmetic."""
+    layers = rbm_layers(rbm)
     if p.sampler == "photonic":
-        return PhotonicSampler(table_on(bench, rbm, p), rbm, p.temperature)
-    return ExactSampler(rbm, p.temperature)
+        return PhotonicSampler(table_on(bench, layers, p), layers, p.temperature)
+    return ExactSampler(layers, p.temperature)
 
 
 def save_model(record: Recorder, rbm: RBM) -> None:

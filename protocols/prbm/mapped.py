@@ -21,7 +21,8 @@ from calibration.order_readout import CodedFlips, OrderReadout, Played, SingleFl
 from calibration.prbm_reference import Reference
 from calibration.prbm_strip import HEADROOM, BlazedStrip
 from labctl.client import Bench, Calibration, CalibrationError, ConfigurationError, DeviceError, Sequence
-from protocols.prbm.model import RBM
+from protocols.prbm.encoding import Flips
+from protocols.prbm.layers import Layer, Layers
 from protocols.prbm.readout import Measurement, ReadoutParameters
 
 OUTPUT_WIDTH = 3
@@ -58,12 +59,20 @@ class MappedPass:
     """Output spins that are lit together: their encoding in one choice of bands."""
 
     def __init__(
-        self, order: OrderMap, strip: BlazedStrip, bands: range, outputs: range, couplings: NDArray[np.float64]
+        self,
+        order: OrderMap,
+        strip: BlazedStrip,
+        bands: range,
+        outputs: range,
+        couplings: NDArray[np.float64],
     ) -> None:
-        """couplings: (bands, macro pixels) W, and the field at the auxiliary spin's place; nan where nothing stands."""
         self.outputs, self.bands, self.strip = outputs, bands, strip
-        self.lit = np.isfinite(couplings)
         self.weights = order.amplitudes(strip, bands)
+        self.program(couplings)
+
+    def program(self, couplings: NDArray[np.float64]) -> None:
+        """couplings: (bands, macro pixels) W, and the field at the auxiliary spin's place; nan where nothing stands."""
+        self.lit = np.isfinite(couplings)
         needed = np.where(self.lit, couplings, 0.0) / self.weights
         largest = np.abs(needed).max(axis=1)
         self.scale = np.where(largest > 0, largest, 1.0) / HEADROOM
@@ -73,7 +82,8 @@ class MappedPass:
     def base(
         self, spins: NDArray[np.float64], output: range, between: Callable[[], object] = lambda: None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Phases (rows, columns) for signs of the macro-pixels, output spins at +1, and what the sums miss (bands,)."""
+        """Phases (rows, columns) for signs of the macro-pixels (bands, macro pixels), output spins at +1, and what the
+        sums miss (bands,)."""
         is_output = np.isin(np.arange(self.strip.macro_pixels), output)
         signs = np.where(is_output, 1.0, spins)
         u = np.where(is_output, 1.0, self._needed)
@@ -82,32 +92,76 @@ class MappedPass:
 
 
 class MappedEncoding:
-    """One layer given the other; see `protocols.prbm.encoding.LayerEncoding`."""
+    """One layer given other spins; see `protocols.prbm.encoding.LayerEncoding`."""
 
     def __init__(
-        self, rbm: RBM, order: OrderMap, macro_pixels: int, pixels_per_spin: int, table: Calibration | None = None
+        self,
+        layer: Layer,
+        order: OrderMap,
+        macro_pixels: int,
+        pixels_per_spin: int,
+        flips: str,
+        turn: int,
+        table: Calibration | None = None,
     ) -> None:
-        weights, fields = rbm.weights, rbm.hidden_bias
-        self.n_inputs, self.n_outputs = weights.shape
-        self.wmax = float(max(np.abs(weights).max(initial=0.0), np.abs(fields).max(initial=0.0)))
-        self.scale = self.wmax or 1.0
-        self.inputs, self.auxiliary, self.output = mapped_places(self.n_inputs, macro_pixels)
-        self.passes = []
-        for first in range(0, self.n_outputs, order.bands):
-            outputs = range(first, min(first + order.bands, self.n_outputs))
+        """turn: from which the flips are drawn."""
+        self._order, self._macro_pixels, self._width, self._phases = order, macro_pixels, pixels_per_spin, table
+        self.inputs, self.auxiliary, self.output = mapped_places(layer.width, macro_pixels)
+        self.passes: list[MappedPass] = []
+        strips: dict[range, BlazedStrip] = {}  # full passes share one
+        most = Flips.most(flips, order.bands)
+        for first in range(0, layer.n_outputs, most):
+            outputs = range(first, min(first + most, layer.n_outputs))
             start = (order.bands - len(outputs)) // 2  # the ends of the spectrum are its weakest part
             bands = range(start, start + len(outputs))
-            couplings = np.full((len(bands), macro_pixels), np.nan)
-            couplings[:, self.inputs] = weights[:, outputs.start : outputs.stop].T
-            couplings[:, self.auxiliary] = fields[outputs.start : outputs.stop]
-            strip = order.strip(macro_pixels, pixels_per_spin, bands, table)
-            self.passes.append(MappedPass(order, strip, bands, outputs, couplings))
+            if bands not in strips:
+                strips[bands] = order.strip(macro_pixels, pixels_per_spin, bands, table)
+            self.passes.append(MappedPass(order, strips[bands], bands, outputs, self._couplings(layer, outputs)))
+        sizes = [len(part.outputs) for part in self.passes]
+        self.codes: list[CodedFlips | SingleFlips] = [
+            SingleFlips(n) if flips == "single" else CodedFlips(n, turn + k) for k, n in enumerate(sizes)
+        ]
+        self._take(layer)
+
+    @property
+    def n_outputs(self) -> int:
+        """Spins whose fields are measured."""
+        return self.layer.n_outputs
+
+    def program(self, layer: Layer) -> None:
+        """Other couplings and fields of the same shape."""
+        for part in self.passes:
+            part.program(self._couplings(layer, part.outputs))
+        self._take(layer)
+
+    def set_fields(self, fields: NDArray[np.float64]) -> None:
+        """Other fields (outputs,). Fringing fields and scales are worked out anew for each pattern anyway."""
+        self.program(self.layer.with_fields(fields))
+
+    def _take(self, layer: Layer) -> None:
+        self.layer = layer
+        self.wmax = layer.largest
+        self.scale = self.wmax or 1.0
+
+    def _couplings(self, layer: Layer, outputs: range) -> NDArray[np.float64]:
+        chosen = slice(outputs.start, outputs.stop)
+        couplings = np.full((len(outputs), self._macro_pixels), np.nan)
+        couplings[:, self.inputs] = np.where(layer.inputs[chosen] < 0, np.nan, layer.couplings[chosen])
+        couplings[:, self.auxiliary] = layer.fields[chosen]
+        return couplings
+
+    def signs(self, part: MappedPass, spins: NDArray[np.int8], sign: float) -> NDArray[np.float64]:
+        """Of the macro-pixels (bands, macro pixels) of a pass for given spins (n_inputs,), as they are or turned."""
+        signs = np.ones((len(part.bands), self._macro_pixels))
+        signs[:, self.inputs] = sign * spins[self.layer.inputs[part.outputs.start : part.outputs.stop]]
+        signs[:, self.auxiliary] = sign
+        return signs
 
 
 class MappedTable:
-    """The optical table set up for one pair of layers, in the order of a map."""
+    """The optical table set up for some layers, in the order of a map."""
 
-    def __init__(self, bench: Bench, rbm: RBM, p: ReadoutParameters, order: OrderMap) -> None:
+    def __init__(self, bench: Bench, layers: Layers, p: ReadoutParameters, order: OrderMap) -> None:
         if p.readout != "camera":
             raise ConfigurationError(
                 f"readout={p.readout}: the detector stands at the zeroth order, and the calibration in force reads a "
@@ -122,7 +176,7 @@ class MappedTable:
         self._bench, self._p, self._order = bench, p, order
         known = bench.calibrations().find("phase_table", bench.name) is not None
         self._phases = bench.calibration("phase_table") if known else None
-        self._macro_pixels = max(rbm.n_visible, rbm.n_hidden) + 1 + OUTPUT_WIDTH
+        self._macro_pixels = max(layer.width for layer in layers.values()) + 1 + OUTPUT_WIDTH
         self._width = p.pixels_per_spin or order.widest(self._macro_pixels)
         slm = bench.slm
         slm.write(order.rest(int(slm.rows), int(slm.columns)))
@@ -131,37 +185,30 @@ class MappedTable:
         if p.emission == "on":
             self._readout.emit(bench.source.power_fraction)
         self._turn = 0
-        self.reference = self._measure_reference(min(max(rbm.n_visible, rbm.n_hidden), order.bands))
+        outputs = max(layer.n_outputs for layer in layers.values())
+        self.reference = self._measure_reference(min(outputs, Flips.most(p.flips, order.bands)))
 
-    def encode(self, rbm: RBM) -> MappedEncoding:
-        """Encoding of the hidden layer of ``rbm``; of the visible layer for its transpose."""
-        return MappedEncoding(rbm, self._order, self._macro_pixels, self._width, self._phases)
+    def encode(self, layer: Layer) -> MappedEncoding:
+        """Encoding of one layer."""
+        encoding = MappedEncoding(
+            layer, self._order, self._macro_pixels, self._width, self._p.flips, self._turn + 1, self._phases
+        )
+        self._turn += len(encoding.passes)
+        return encoding
 
-    def flips(self, outputs: int) -> CodedFlips | SingleFlips:
-        """Patterns for one pass."""
-        if self._p.flips == "single":
-            return SingleFlips(outputs)
-        self._turn += 1
-        return CodedFlips(outputs, self._turn)
-
-    def measure(
-        self, encoding: MappedEncoding, spins: NDArray[np.int8], flips: list[CodedFlips | SingleFlips]
-    ) -> Measurement:
-        """Local fields of the encoded layer for the given spins of the other, in two calls per pass and average.
+    def measure(self, encoding: MappedEncoding, spins: NDArray[np.int8]) -> Measurement:
+        """Local fields of the encoded layer for the spins given to it, in two calls per pass and average.
 
         Raises DeviceError when the light is gone, and CalibrationError when it saturates at every exposure.
         """
         fields, noise = np.empty(encoding.n_outputs), np.empty(encoding.n_outputs)
         total, electrons = 0.0, math.nan
         ids: list[int] = []
-        for part, code in zip(encoding.passes, flips, strict=True):
+        for part, code in zip(encoding.passes, encoding.codes, strict=True):
             seen, missed, lit = np.zeros(len(part.bands)), np.zeros(len(part.bands)), 0.0
             for _ in range(self._p.averages):
                 for sign in (1.0, -1.0):
-                    signs = np.ones(self._macro_pixels)
-                    signs[encoding.inputs] = sign * spins
-                    signs[encoding.auxiliary] = sign
-                    base, left = part.base(signs, encoding.output, self._alive)
+                    base, left = part.base(encoding.signs(part, spins, sign), encoding.output, self._alive)
                     played = self._play(part.strip, base, code.frames, encoding.output)
                     seen += sign * code.contrasts(played.signal)
                     missed += 0.5 * sign * left
@@ -214,7 +261,7 @@ class MappedTable:
         frames = [np.empty(0, np.int64), np.arange(outputs)] * repeats
         taken, missed = [], np.zeros(outputs)
         for sign in (1.0, -1.0):
-            base, left = part.base(np.full(self._macro_pixels, sign), output, self._alive)
+            base, left = part.base(np.full(couplings.shape, sign), output, self._alive)
             sequence = self._sequence(strip, base, frames, output)
             if sign > 0 and self._p.emission == "on":
                 self._readout.meter(self._sequence(strip, base, frames[:2], output), power=True)

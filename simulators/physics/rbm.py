@@ -42,8 +42,9 @@ def local_fields(W: Real, v: Real, b: Real) -> FloatArray:
     return fields
 
 
-def probability_up(L: Real | float, temperature: float) -> FloatArray:
-    """P(spin = +1) = 1/(1 + e^{-2L/T}) for local fields L of any shape (supplement VI).
+def probability_up(L: Real | float, temperature: float | FloatArray) -> FloatArray:
+    """P(spin = +1) = 1/(1 + e^{-2L/T}) for local fields L of any shape, at one temperature or one for each
+    (supplement VI).
 
     Free of overflow for every finite L. Raises ValueError unless the temperature is positive and finite.
     """
@@ -53,7 +54,7 @@ def probability_up(L: Real | float, temperature: float) -> FloatArray:
         return np.asarray(expit(2.0 * (np.asarray(L, np.float64) / temperature)), np.float64)
 
 
-def sample_spins(L: Real, temperature: float, rng: np.random.Generator) -> SpinArray:
+def sample_spins(L: Real, temperature: float | FloatArray, rng: np.random.Generator) -> SpinArray:
     """Draw a spin for every local field: +1 where a uniform of ``rng`` lies below `probability_up`, else -1.
 
     Consumes exactly one uniform per spin, in C order, so that two machines given the same generator and the
@@ -146,6 +147,6 @@ def _check_visible_bias(W: Real, a: Real) -> None:
         raise ValueError(f"a has shape {a.shape}; W of shape {W.shape} needs ({n_visible},)")
 
 
-def _check_temperature(temperature: float) -> None:
-    if not (temperature > 0.0 and np.isfinite(temperature)):
+def _check_temperature(temperature: float | FloatArray) -> None:
+    if not np.all((np.asarray(temperature) > 0.0) & np.isfinite(temperature)):
         raise ValueError(f"temperature {temperature}; it must be positive and finite")

@@ -17,8 +17,10 @@ from scipy import stats
 
 from labctl.client import open_bench, open_run
 from labctl.experiments.execute import Outcome, execute
+from protocols.prbm.layers import rbm_layers
 from protocols.prbm.model import RBM
-from protocols.prbm.sampling import ReadoutParameters, Table
+from protocols.prbm.readout import ReadoutParameters
+from protocols.prbm.table import Table
 from simulators.physics.rbm import local_fields
 
 SIMULATED, EMULATED = "benches/prbm-sim.toml", "benches/prbm-emulated.toml"
@@ -72,12 +74,12 @@ def residuals(bench_file: str, overrides: Mapping[str, Any], sweeps: int) -> NDA
     rng = np.random.default_rng(5)
     found = []
     with open_bench(bench_file, overrides) as bench, bench.control("closed loop"):
-        table = Table(bench, model, ReadoutParameters())
-        encoding = table.encode(model)
-        flips = [table.flips(len(part.outputs)) for part in encoding.passes]
+        layers = rbm_layers(model)
+        table = Table(bench, layers, ReadoutParameters())
+        encoding = table.encode(layers["hidden"])
         for _ in range(sweeps):
             spins = rng.choice(np.array([-1, 1], np.int8), model.n_visible)
-            measured = table.measure(encoding, spins, flips)
+            measured = table.measure(encoding, spins)
             exact = local_fields(model.weights, spins, model.hidden_bias)
             line = np.polynomial.Polynomial.fit(exact, measured.fields, 1)
             found.append((measured.fields - line(exact)) / measured.predicted_noise)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import sparse
 
 from labctl.client import ConfigurationError, Sequence
 from protocols.prbm.alignment import CameraPixel, PrbmAlignment
 from protocols.prbm.encoding import Flips, LayerEncoding, Strip, dark_panel, macro_pixel_places, reference_sequence
+from protocols.prbm.layers import Layer
 
 
 def alignment(bands: int = 12, rows_per_band: int = 2) -> PrbmAlignment:
@@ -52,13 +54,75 @@ def test_the_field_of_every_band_is_i_times_L_over_wmax_plus_h(output_at: str, p
     weights, fields, spins = rng.normal(size=(7, 12)), rng.normal(size=12), rng.choice(np.array([-1, 1], np.int8), 7)
     table = alignment()
     strip = Strip.on(table, 120, 9, pixels_per_spin)
-    encoding = LayerEncoding(weights, fields, table, strip, output_at)
-    flips = Flips.single(12)
-    found = axis_fields(patterns(encoding.sequence(encoding.passes[0], spins, flips)), table, pixels_per_spin)
-    h = np.ones((13, 12))
-    h[np.arange(1, 13), np.arange(12)] = -1
-    expected = 1j * ((spins @ weights + fields) / encoding.wmax + h)
+    encoding = LayerEncoding(Layer.dense(weights, fields), table, strip, output_at, "single")
+    found = axis_fields(patterns(encoding.sequence(encoding.passes[0], spins)), table, pixels_per_spin)
+    expected = 1j * ((spins @ weights + fields) / encoding.wmax + singly_flipped(12))
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def singly_flipped(outputs: int) -> NDArray[np.float64]:
+    h = np.ones((outputs + 1, outputs))
+    h[np.arange(1, outputs + 1), np.arange(outputs)] = -1
+    return h
+
+
+def test_a_sparse_layer_shows_only_the_neighbours_of_each_spin() -> None:
+    rng = np.random.default_rng(2)
+    whole = sparse.random_array((11, 11), density=0.3, rng=rng, data_sampler=rng.normal)
+    couplings, fields = sparse.csr_array(whole + whole.T), rng.normal(size=11)
+    outputs = np.array([0, 3, 4, 8])
+    layer = Layer.sparse(couplings, fields, outputs)
+    assert layer.width == np.diff(couplings.indptr)[outputs].max() < 11
+    spins, table = rng.choice(np.array([-1, 1], np.int8), 11), alignment()
+    encoding = LayerEncoding(layer, table, Strip.on(table, 120, layer.width, 2), "centre", "single")
+    found = axis_fields(patterns(encoding.sequence(encoding.passes[0], spins)), table, 2)[:, :4]
+    expected = (couplings.toarray() @ spins + fields)[outputs]
+    np.testing.assert_allclose(found, 1j * (expected / encoding.wmax + singly_flipped(4)), atol=1e-12)
+    np.testing.assert_allclose(layer.local_fields(spins), expected, atol=1e-12)
+
+
+def test_chains_see_spins_of_their_own_only() -> None:
+    rng = np.random.default_rng(3)
+    weights, fields, table = rng.normal(size=(5, 3)), rng.normal(size=3), alignment()
+    layer = Layer.dense(weights, fields).repeated(4)
+    spins = rng.choice(np.array([-1, 1], np.int8), 20)
+    expected = (spins.reshape(4, 5) @ weights + fields).ravel()
+    np.testing.assert_allclose(layer.local_fields(spins), expected, atol=1e-12)
+    encoding = LayerEncoding(layer, table, Strip.on(table, 120, 5, 2), "centre", "single")
+    found = axis_fields(patterns(encoding.sequence(encoding.passes[0], spins)), table, 2)
+    np.testing.assert_allclose(found, 1j * (expected / encoding.wmax + singly_flipped(12)), atol=1e-12)
+
+
+def test_new_fields_change_only_the_macro_pixels_of_the_auxiliary_spins() -> None:
+    rng = np.random.default_rng(4)
+    weights, table, spins = rng.normal(size=(6, 12)), alignment(), np.ones(6, np.int8)
+    encoding = LayerEncoding(Layer.dense(weights, np.zeros(12), 3.0), table, Strip.on(table, 120, 6, 2))
+    before = encoding.sequence(encoding.passes[0], spins).base
+    fields = rng.uniform(-3, 3, 12)
+    encoding.set_fields(fields)
+    after = encoding.sequence(encoding.passes[0], spins).base
+    _, auxiliary, _ = macro_pixel_places(6, 8, "centre")
+    changed = np.flatnonzero((before != after).any(axis=0))
+    assert changed.tolist() == [2 * auxiliary, 2 * auxiliary + 1]
+    fresh = LayerEncoding(Layer.dense(weights, fields, 3.0), table, Strip.on(table, 120, 6, 2))
+    np.testing.assert_array_equal(after, fresh.sequence(fresh.passes[0], spins).base)
+    with pytest.raises(ConfigurationError, match=r"reaches 3; give the layer a largest_field"):
+        encoding.set_fields(np.full(12, 3.1))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"inputs": np.array([[0, 5]])}, "0 to 4"),
+        ({"inputs": np.array([[0, -1]])}, "a coupling to no spin"),
+        ({"couplings": np.array([[np.nan, 1.0]])}, "couplings contain nan"),
+        ({"fields": np.zeros(3)}, r"fields \(3,\)"),
+    ],
+)
+def test_a_layer_that_contradicts_itself_is_refused(change: dict[str, NDArray[np.generic]], told: str) -> None:
+    given = {"couplings": np.ones((1, 2)), "inputs": np.array([[0, 1]]), "fields": np.zeros(1)} | change
+    with pytest.raises(ConfigurationError, match=told):
+        Layer(**given, n_inputs=5)
 
 
 @pytest.mark.parametrize("kind", ["single", "hadamard"])
@@ -90,20 +154,23 @@ def test_hadamard_flips_promise_less_shot_noise_than_single_flips() -> None:
 
 def test_a_layer_with_more_outputs_than_bands_is_split_and_complete() -> None:
     table = alignment(bands=4)
-    encoding = LayerEncoding(np.ones((3, 10)), np.zeros(10), table, Strip.on(table, 120, 10, 2))
-    assert [list(p.outputs) for p in encoding.passes] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    layer, strip = Layer.dense(np.ones((3, 10)), np.zeros(10)), Strip.on(table, 120, 10, 2)
+    single = LayerEncoding(layer, table, strip, flips="single")
+    assert [list(p.outputs) for p in single.passes] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    coded = LayerEncoding(layer, table, strip, flips="hadamard")  # four outputs take twice the patterns of three
+    assert [list(p.outputs) for p in coded.passes] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
 
 
 def test_unused_bands_are_dark() -> None:
     table = alignment(bands=5)
-    encoding = LayerEncoding(np.ones((3, 2)), np.ones(2), table, Strip.on(table, 120, 4, 2))
-    sequence = encoding.sequence(encoding.passes[0], np.ones(3, np.int8), Flips.single(2))
+    encoding = LayerEncoding(Layer.dense(np.ones((3, 2)), np.ones(2)), table, Strip.on(table, 120, 4, 2))
+    sequence = encoding.sequence(encoding.passes[0], np.ones(3, np.int8))
     assert np.abs(axis_fields(patterns(sequence)[:1], table, 2)[0, 2:]).max() < 1e-12
 
 
 def test_all_zero_couplings_are_encoded_without_division_by_zero() -> None:
     table = alignment()
-    encoding = LayerEncoding(np.zeros((3, 12)), np.zeros(12), table, Strip.on(table, 120, 12, 2))
+    encoding = LayerEncoding(Layer.dense(np.zeros((3, 12)), np.zeros(12)), table, Strip.on(table, 120, 12, 2))
     assert encoding.wmax == 0
     assert np.isfinite(encoding.passes[0].angles).all()
 

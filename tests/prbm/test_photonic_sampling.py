@@ -13,8 +13,11 @@ import pytest
 from labctl.client import CalibrationError, DeviceError, InterlockError, LabError, open_bench
 from labctl.experiments.execute import execute
 from protocols.prbm.figures.local_fields import Case
+from protocols.prbm.layers import rbm_layers
 from protocols.prbm.model import RBM
-from protocols.prbm.sampling import Agreement, ExactSampler, PhotonicSampler, ReadoutParameters, Table
+from protocols.prbm.readout import ReadoutParameters
+from protocols.prbm.sampling import Agreement, ExactSampler, PhotonicSampler
+from protocols.prbm.table import Table
 from simulators.physics.rbm import local_fields, visible_distribution
 
 
@@ -100,7 +103,8 @@ def test_sabotaged_tables_end_in_an_error(tmp_path: Path, sabotage: dict[str, An
 def test_light_lost_in_the_middle_of_a_run_is_an_error_not_noise(tmp_path: Path) -> None:
     case = Case.random(40, 0.1, 256, 0)
     with open_bench("prbm-sim") as bench, bench.control("test"):
-        sampler = PhotonicSampler(Table(bench, case.rbm, ReadoutParameters()), case.rbm, 1.0)
+        layers = rbm_layers(case.rbm)
+        sampler = PhotonicSampler(Table(bench, layers, ReadoutParameters()), layers, 1.0)
         rng = np.random.default_rng(0)
         sampler.sample("hidden", case.v, rng)
         bench.source.emission = False
@@ -153,15 +157,15 @@ def test_agreement_is_exact_for_large_offsets_and_for_tiny_couplings() -> None:
 def test_a_saturated_half_sweep_is_played_again_at_a_shorter_exposure() -> None:
     case = Case.random(40, 0.1, 256, 0)
     with open_bench("prbm-sim") as bench, bench.control("test"):
-        table = Table(bench, case.rbm, ReadoutParameters())
-        encoding = table.encode(case.rbm)
-        flips = [table.flips(40)]
-        usual = table.measure(encoding, case.v, flips)
+        layers = rbm_layers(case.rbm)
+        table = Table(bench, layers, ReadoutParameters())
+        encoding = table.encode(layers["hidden"])
+        usual = table.measure(encoding, case.v)
         bench.source.power_fraction = 0.02
-        dim = Table(bench, case.rbm, ReadoutParameters())
+        dim = Table(bench, layers, ReadoutParameters())
         bench.source.power_fraction = 0.4  # twenty times brighter than it was metered for
         dim.reference = table.reference
-        bright = dim.measure(encoding, case.v, flips)
+        bright = dim.measure(encoding, case.v)
         np.testing.assert_allclose(bright.fields, usual.fields, atol=0.15)
 
 
@@ -169,9 +173,9 @@ def test_roles_are_exchanged_for_the_visible_layer() -> None:
     rbm = small_rbm(9, 6, seed=3)
     h = np.array([1, -1, 1, 1, -1, 1], np.int8)
     with open_bench("prbm-sim", {"world.ideal": True, "world.slm.levels": None}) as bench, bench.control("test"):
-        table = Table(bench, rbm, ReadoutParameters(slit=1, reference_spins=3))
-        encoding = table.encode(rbm.transposed)
-        measured = table.measure(encoding, h, [table.flips(9)])
+        layers = rbm_layers(rbm)
+        table = Table(bench, layers, ReadoutParameters(slit=1, reference_spins=3))
+        measured = table.measure(table.encode(layers["visible"]), h)
     # Wavelengths differ by the alignment but not on the ideal table: 1e-3 is the correction made for them.
     np.testing.assert_allclose(measured.fields, local_fields(rbm.weights.T, h, rbm.visible_bias), rtol=0.02, atol=0.02)
 
@@ -179,11 +183,12 @@ def test_roles_are_exchanged_for_the_visible_layer() -> None:
 def test_photonic_and_exact_samplers_use_one_random_number_per_spin() -> None:
     rbm = small_rbm(6, 5, seed=4)
     start = np.array([1, -1, 1, 1, -1, -1], np.int8)
-    exact = ExactSampler(rbm, 1.0)
+    layers = rbm_layers(rbm)
+    exact = ExactSampler(layers, 1.0)
     rng_a, rng_b = np.random.default_rng(5), np.random.default_rng(5)
     exact.sample("hidden", start, rng_a)
     with open_bench("prbm-sim") as bench, bench.control("test"):
-        sampler = PhotonicSampler(Table(bench, rbm, ReadoutParameters()), rbm, 1.0)
+        sampler = PhotonicSampler(Table(bench, layers, ReadoutParameters()), layers, 1.0)
         sampler.sample("hidden", start, rng_b)
     assert rng_a.random() == rng_b.random()
 
@@ -205,7 +210,8 @@ def test_photonic_samples_of_a_small_rbm_follow_its_exact_distribution(
     rng = np.random.default_rng(8)
     with open_bench("prbm-sim") as bench, bench.control("test"):
         parameters = ReadoutParameters.model_validate({"flips": flips})
-        sampler = PhotonicSampler(Table(bench, rbm, parameters), rbm, temperature)
+        layers = rbm_layers(rbm)
+        sampler = PhotonicSampler(Table(bench, layers, parameters), layers, temperature)
         v = rng.choice(np.array([-1, 1], np.int8), 6)
         visited = np.empty(count, np.int64)
         series = np.empty((count, 6))

@@ -14,8 +14,10 @@ from pydantic import Field
 from calibration.prbm_reference import Reference
 from labctl.client import Bench, CalibrationError, DeviceError, Figure, Recorder, calibrate_on
 from protocols.prbm.figures.local_fields import Case
+from protocols.prbm.layers import Layers, rbm_layers
 from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import TABLE_ROLES, Agreement, Table, table_on
+from protocols.prbm.sampling import Agreement
+from protocols.prbm.table import TABLE_ROLES, Table, table_on
 from simulators.physics.rbm import local_fields
 
 
@@ -71,7 +73,8 @@ class CalibrationEffect(Figure):
         case = Case.random(p.N, p.sd, bench.slm.levels or None, p.case_seed)
         exact = local_fields(case.rbm.weights, case.v, case.rbm.hidden_bias)
         with bench.control():
-            before, why = _before(bench, case, p)
+            layers = rbm_layers(case.rbm)
+            before, why = _before(bench, layers, case.v, p)
         record.console.done(f"before any calibration: r = {_agreement(exact, before).r:.4f}")
         states = {}
         for result in calibrate_on(bench, seed=record.seed, out=record.directory, console=record.console):
@@ -80,9 +83,8 @@ class CalibrationEffect(Figure):
             if result.state in ("failed", "waiting"):
                 raise CalibrationError(f"{result.name} {result.state}: {result.why}")
         with bench.control():
-            table: Any = table_on(bench, case.rbm, p)
-            encoding = table.encode(case.rbm)
-            measured = table.measure(encoding, case.v, [table.flips(len(part.outputs)) for part in encoding.passes])
+            table: Any = table_on(bench, layers, p)
+            measured = table.measure(table.encode(layers["hidden"]), case.v)
         after = _agreement(exact, measured.fields)
         return {
             "exact": exact,
@@ -126,19 +128,20 @@ class _Unjudged(Table):
         pass
 
 
-def _before(bench: Bench, case: Case, p: CalibrationEffectParameters) -> tuple[NDArray[np.float64], str]:
+def _before(
+    bench: Bench, layers: Layers, v: NDArray[np.int8], p: CalibrationEffectParameters
+) -> tuple[NDArray[np.float64], str]:
     """Fields as the plan of the table gives them, and what the protocol itself would have said of it."""
     why = ""
     try:
-        table = Table(bench, case.rbm, p)
+        table = Table(bench, layers, p)
     except (CalibrationError, DeviceError) as error:
-        why, table = str(error), _Unjudged(bench, case.rbm, p)
-    encoding = table.encode(case.rbm)
-    flips = [table.flips(len(part.outputs)) for part in encoding.passes]
+        why, table = str(error), _Unjudged(bench, layers, p)
+    encoding = table.encode(layers["hidden"])
     try:
-        return table.measure(encoding, case.v, flips).fields, why
+        return table.measure(encoding, v).fields, why
     except DeviceError as error:
-        return _Unjudged(bench, case.rbm, p).measure(encoding, case.v, flips).fields, why or str(error)
+        return _Unjudged(bench, layers, p).measure(encoding, v).fields, why or str(error)
 
 
 def _agreement(exact: NDArray[np.float64], measured: NDArray[np.float64]) -> Agreement:

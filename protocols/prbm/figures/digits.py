@@ -10,8 +10,9 @@ from pydantic import Field
 from labctl.client import Bench, Figure, Recorder
 from protocols.prbm.generate import GenerateParameters, generate, make_sampler, save_model, trained_model
 from protocols.prbm.pictures import draw_generation
-from protocols.prbm.sampling import TABLE_ROLES, check_temperature
+from protocols.prbm.sampling import check_temperature
 from protocols.prbm.scoring import DigitClassifier, diversity, shares_agree
+from protocols.prbm.table import TABLE_ROLES
 from protocols.prbm.tap import PowerTap
 from simulators.physics.rbm import gibbs_chain_visible
 

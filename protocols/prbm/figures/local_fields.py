@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Figure, Recorder
+from protocols.prbm.layers import rbm_layers
 from protocols.prbm.model import RBM, numbers, read_json
 from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import TABLE_ROLES, Agreement, check_temperature, table_on
+from protocols.prbm.sampling import Agreement, check_temperature
+from protocols.prbm.table import TABLE_ROLES, table_on
 from simulators.physics.rbm import local_fields, probability_up
 
 KEYS = ("W", "a", "b", "v", "T", "levels")
@@ -122,16 +124,16 @@ class LocalFields(Figure):
                 update={"slit": 1, "slit_width": 1, "reference_spins": case.rbm.n_visible + 1, "reference_repeats": 2}
             )
         rbm = case.rbm
-        table: Any = table_on(bench, rbm, p)  # it measures what it has encoded
+        layers = rbm_layers(rbm)
+        table: Any = table_on(bench, layers, p)  # it measures what it has encoded
         record.console.done(f"reference: {table.reference.unit:.4g} per macro-pixel and second")
-        encoding = table.encode(rbm)
-        flips = [table.flips(len(part.outputs)) for part in encoding.passes]
+        encoding = table.encode(layers["hidden"])
         exact = local_fields(rbm.weights, case.v, rbm.hidden_bias)
         agreement = Agreement()
         # The first two measurements let the exposure settle when there are more to come.
         taken = []
         for step in record.steps(p.repeats + (2 if p.repeats > 1 else 0), "measuring local fields"):
-            measurement = table.measure(encoding, case.v, flips)
+            measurement = table.measure(encoding, case.v)
             taken.append(measurement)
             step.save(fields=measurement.fields, total=measurement.total, pattern_ids=np.array(measurement.pattern_ids))
         kept = taken[2:] if p.repeats > 1 else taken

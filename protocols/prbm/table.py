@@ -1,0 +1,256 @@
+"""The optical table as its plan has it, set up to measure the local fields of some layers: Eq. (2) of arXiv 2508.20472.
+
+A layer is measured in one call to the sequencer: a base pattern and the flips. What comes back is a signal per pattern;
+differences of signals are local fields.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.exposure import metered_exposure_s
+from calibration.prbm_reference import Reference, measure_reference
+from labctl.client import (
+    ROI,
+    Bench,
+    CalibrationError,
+    ConfigurationError,
+    DeviceError,
+    Sequence,
+    SequenceResult,
+)
+from protocols.prbm.alignment import PrbmAlignment
+from protocols.prbm.encoding import Flips, LayerEncoding, Strip, dark_panel, reference_sequence
+from protocols.prbm.layers import Layer, Layers
+from protocols.prbm.mapped import MappedTable, mapped_in_force
+from protocols.prbm.readout import Measurement, ReadoutParameters
+from protocols.prbm.window import signed_reference, signed_sequence, spot_in_force
+
+_MOST_REPLAYS = 8
+_FRAME_NOISE = 7e-3
+_PIXELS_PER_SPIN = 2
+_SIGNED_SPINS = 20
+"""Macro-pixels shown in signs when the unit is measured at a calibrated window."""
+
+TABLE_ROLES = ("slm", "camera", "source", "sequencer")
+"""Devices that the photonic sampling needs on a bench."""
+
+
+class Table:
+    """The optical table set up for some layers: strip, slit, exposure and reference."""
+
+    def __init__(self, bench: Bench, layers: Layers, p: ReadoutParameters) -> None:
+        alignment = bench.alignment("prbm")
+        if not isinstance(alignment, PrbmAlignment):
+            raise ConfigurationError("[alignment.prbm] is not the photonic RBM's")
+        if p.slit % 2 == 0 or p.slit_width % 2 == 0:
+            raise ConfigurationError(f"slit={p.slit}, slit_width={p.slit_width}: odd numbers of pixels are needed")
+        alignment.check_on({"slm": bench.slm, "camera": bench.camera})
+        found = spot_in_force(bench)
+        self._symmetric = found is not None
+        self._spot = found or alignment.zeroth_order
+        spot, camera = self._spot, bench.camera
+        for name, at, size, width in (
+            ("slit", spot.row, camera.rows, p.slit),
+            ("slit_width", spot.column, camera.columns, p.slit_width),
+        ):
+            if at - width // 2 < 0 or at + width // 2 >= size:
+                raise ConfigurationError(
+                    f"{name}={width}: around camera pixel {at} it leaves the sensor's 0 to {size - 1}"
+                )
+        self._bench = bench
+        self._p = p
+        self._alignment = alignment
+        widest = max(layer.width for layer in layers.values())
+        self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin or _PIXELS_PER_SPIN)
+        self._exposure_s: dict[tuple[LayerEncoding, int], float] = {}
+        self._exposure_now_s = 0.0
+        self._prepare()
+        # The reference is a mean over the bands it lights, and gains are relative to that mean.
+        outputs = min(max(layer.n_outputs for layer in layers.values()), Flips.most(p.flips, alignment.bands))
+        self._gains = alignment.band_gains(outputs)
+        self.reference = self._measure_reference(widest, outputs)
+
+    def encode(self, layer: Layer) -> LayerEncoding:
+        """Encoding of one layer."""
+        return LayerEncoding(layer, self._alignment, self._strip, self._p.output_at, self._p.flips)
+
+    def measure(self, encoding: LayerEncoding, spins: NDArray[np.int8]) -> Measurement:
+        """Local fields of the encoded layer for the spins given to it, in one call per pass.
+
+        Raises DeviceError when the light is gone or saturates at every exposure.
+        """
+        fields, contrasts = np.empty(encoding.n_outputs), np.empty(encoding.n_outputs)
+        noise = np.full(encoding.n_outputs, np.nan)
+        total, electrons = 0.0, math.nan
+        ids: list[int] = []
+        for k, part in enumerate(encoding.passes):
+            code = part.flips
+            result, exposure_s = self._play(encoding.sequence(part, spins), (encoding, k))
+            opposite = None
+            if self._symmetric:
+                turned = encoding.sequence(part, spins, sign=-1)
+                opposite = self._contrasts(*self._play(turned, (encoding, k)), code)
+            intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
+            chosen = part.chosen
+            contrasts[chosen] = code.contrasts(intensities) / self._gains[: len(part.outputs)]
+            self._check_light(intensities[0], contrasts[chosen])
+            if opposite is not None:
+                contrasts[chosen] = 0.5 * (contrasts[chosen] - opposite)
+            fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
+            total += float(intensities[0])
+            if self._p.readout == "camera":
+                collected_e = (result.signal.sum(axis=1) - self.reference.dark) * self._electrons_per_count
+                unit_e = self.reference.unit * exposure_s * self._electrons_per_count
+                dark_e = self.reference.dark_noise * self._electrons_per_count
+                noise[chosen] = encoding.scale * code.predicted_noise(collected_e, unit_e, dark_e)
+                if opposite is not None:
+                    noise[chosen] /= math.sqrt(2)  # the mean of two measurements
+                electrons = float(collected_e.mean())
+            ids += [int(result.pattern_ids[0]), int(result.pattern_ids[-1])]
+        return Measurement(fields, total, contrasts, noise, electrons, exposure_s, (ids[0], ids[-1]))
+
+    def _contrasts(self, result: SequenceResult, exposure_s: float, code: Flips) -> NDArray[np.float64]:
+        intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
+        contrasts = code.contrasts(intensities)
+        return np.asarray(contrasts / self._gains[: len(contrasts)])
+
+    def _check_light(self, total: float, contrasts: NDArray[np.float64]) -> None:
+        """The contrasts say how bright the unflipped pattern must be: the sum over bands of (contrast / 4 + 1)^2.
+
+        Without light both vanish, and the sum is the number of bands. Noise of the contrasts only adds to the sum, so
+        the test is generous: half of it, less a third of a macro-pixel's intensity per band. Single flips share the
+        noise of one frame, five times of which may be 0.7 % of its light: as much as that may be common to all.
+        """
+        seen = contrasts / 4.0 + 1.0
+        common = _FRAME_NOISE * abs(total) / 4.0
+        implied = float(((seen - np.clip(seen.mean(), -common, common)) ** 2).sum())
+        if total < 0.5 * implied - len(contrasts) / 3:
+            raise DeviceError(
+                f"the light is gone: intensity {total:.3g} macro-pixels where the contrasts imply {implied:.3g}, from "
+                f"{len(contrasts)} bands. Check emission, shutters and beam blocks"
+            )
+
+    # --- setting up -------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        bench, p, alignment = self._bench, self._p, self._alignment
+        if p.readout == "camera":
+            camera, spot = bench.camera, self._spot
+            camera.binning = 1  # first: any region is made of whole blocks of it
+            camera.roi = ROI(
+                row=spot.row - p.slit // 2, column=spot.column - p.slit_width // 2, rows=p.slit, columns=p.slit_width
+            )
+            self._full_scale = float(camera.full_scale_counts)
+            self._electrons_per_count = float(camera.electrons_per_count)
+            self._exposure_now_s = float(camera.exposure_s)
+            limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+            self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
+        bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns))
+        bench.slm.settle()
+        if self._symmetric and p.readout == "camera":
+            frames = [bench.camera.trigger().data for _ in range(p.reference_repeats)]
+            self._unlit_peak = float(frames[0].max())
+            self._unlit = np.array([frame.sum(dtype=np.float64) for frame in frames])
+        if p.emission == "on":
+            bench.source.emission = True
+            if not bench.source.emission:
+                raise DeviceError("the source was told to emit and reads back off: check its interlock and key switch")
+
+    def _measure_reference(self, n_inputs: int, outputs: int) -> Reference:
+        p, slm = self._p, self._bench.slm
+        if self._symmetric and p.readout == "camera":
+            return self._measure_signed_reference(n_inputs, outputs)
+        lit = min(p.reference_spins, n_inputs + 1)
+        arguments = (self._alignment, self._strip, outputs, lit, n_inputs, p.output_at)
+        settle_s = slm.settle_s
+        # Reference patterns differ from one another everywhere, not in a few pixels.
+        slm.settle_s = max(settle_s, slm.base_settle_s)
+        try:
+            exposure_s = 1.0
+            if p.readout == "camera":
+                exposure_s = self._meter(reference_sequence(*arguments, 1))
+                self._expose_for(exposure_s)
+                exposure_s = self._exposure_now_s
+            result = self._sequencer_play(reference_sequence(*arguments, p.reference_repeats))
+        finally:
+            slm.settle_s = settle_s
+        if result.saturated.any():
+            raise CalibrationError("the reference patterns saturate the detector: lower the source's power")
+        signal = result.signal.sum(axis=1)
+        return measure_reference(signal[0::3], signal[1::3], signal[2::3], outputs, lit, exposure_s)
+
+    def _measure_signed_reference(self, n_inputs: int, outputs: int) -> Reference:
+        p, slm = self._p, self._bench.slm
+        lit = min(_SIGNED_SPINS, n_inputs + 1)
+        panel = int(slm.rows), int(slm.columns)
+        arguments = (panel, self._alignment, self._strip, outputs, lit, n_inputs, p.output_at)
+        settle_s = slm.settle_s
+        slm.settle_s = max(settle_s, slm.base_settle_s)
+        try:
+            self._expose_for(self._meter(signed_sequence(*arguments, 1)))
+            result = self._sequencer_play(signed_sequence(*arguments, 2 * p.reference_repeats))
+        finally:
+            slm.settle_s = settle_s
+        if result.saturated.any():
+            raise CalibrationError("the reference patterns saturate the detector: lower the source's power")
+        return signed_reference(result.signal.sum(axis=1), outputs, lit, self._exposure_now_s, self._unlit)
+
+    def _meter(self, sequence: Sequence) -> float:
+        def peak_at(exposure_s: float) -> tuple[float, bool]:
+            self._expose_for(exposure_s)
+            result = self._sequencer_play(sequence)
+            # Light that no pattern reaches is in every frame; once the window is calibrated, darkness is known.
+            dark = self._unlit_peak if self._symmetric else result.peak.min()
+            return float(result.peak.max() - dark), bool(result.saturated.any())
+
+        exposure_s = metered_exposure_s(
+            peak_at, self._full_scale, self._exposure_now_s, self._shortest_s, self._longest_s
+        )
+        self._start_exposure_s = exposure_s
+        return exposure_s
+
+    # --- playing ----------------------------------------------------------------------------------------------------
+
+    def _play(self, sequence: Sequence, layer: tuple[LayerEncoding, int]) -> tuple[SequenceResult, float]:
+        """Play at the exposure that suited this layer last; play again, darker, if it saturates."""
+        if self._p.readout != "camera":
+            result = self._sequencer_play(sequence)
+            if result.saturated.any():
+                raise DeviceError("the slit detector is over its range: lower the source's power")
+            return result, 1.0
+        exposure_s = self._exposure_s.get(layer, self._start_exposure_s)
+        for _ in range(_MOST_REPLAYS):
+            self._expose_for(exposure_s)
+            result = self._sequencer_play(sequence)
+            if not result.saturated.any():
+                break
+            exposure_s = max(self._exposure_now_s * 0.6, self._shortest_s)
+        else:
+            raise DeviceError(
+                f"the camera saturates at every exposure down to {exposure_s * 1e6:.1f} us: lower the source's power"
+            )
+        used_s = self._exposure_now_s
+        fill = float(result.peak.max()) / self._full_scale
+        if fill < 0.55 or fill > 0.85:
+            exposure_s = min(max(used_s * 0.72 / max(fill, 0.02), self._shortest_s), self._longest_s)
+        self._exposure_s[layer] = exposure_s
+        return result, used_s
+
+    def _expose_for(self, exposure_s: float) -> None:
+        if abs(exposure_s - self._exposure_now_s) > 1e-12:
+            self._bench.camera.exposure_s = exposure_s
+            self._exposure_now_s = float(self._bench.camera.exposure_s)
+
+    def _sequencer_play(self, sequence: Sequence) -> SequenceResult:
+        result: SequenceResult = self._bench.sequencer.play(sequence, [], self._p.readout)
+        return result
+
+
+def table_on(bench: Bench, layers: Layers, p: ReadoutParameters) -> Table | MappedTable:
+    """The table set up as its calibrations allow: in a mapped order where one is in force, else as the plan has it."""
+    order = mapped_in_force(bench)
+    return Table(bench, layers, p) if order is None else MappedTable(bench, layers, p, order)
