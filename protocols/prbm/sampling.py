@@ -85,7 +85,12 @@ class ExactSampler:
     def sample(self, layer: str, given: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int8]:
         """Spins (outputs,) of a layer for the spins given to it."""
         temperature = self.temperature if isinstance(self.temperature, (int, float)) else self.temperature[layer]
-        return sample_spins(self.fields(layer, given), temperature, rng)
+        fields = self.fields(layer, given)
+        return sample_spins(fields, temperature, rng, self._noise())
+
+    def _noise(self) -> NDArray[np.float64] | None:
+        """Standard deviation (outputs,) of the fields just found, as far as it is to be corrected for."""
+        return None
 
     def set_fields(self, layer: str, fields: NDArray[np.float64]) -> None:
         """Other fields (outputs,) for a layer."""
@@ -104,10 +109,17 @@ class ExactSampler:
 
 
 class PhotonicSampler(ExactSampler):
-    """Samples one layer of spins given others by light."""
+    """Samples one layer of spins given others by light.
 
-    def __init__(self, table: Table | MappedTable, layers: Layers, temperature: Temperature) -> None:
+    corrected: spins are drawn so that shot noise, as predicted for each measurement, does not warm the machine
+    (`simulators.physics.rbm.unbiased_probability_up`); only the camera's is known.
+    """
+
+    def __init__(
+        self, table: Table | MappedTable, layers: Layers, temperature: Temperature, *, corrected: bool = True
+    ) -> None:
         super().__init__(layers, temperature)
+        self._corrected = corrected
         self._table: Any = table  # each measures what it has encoded
         self._encodings: dict[str, Any] = {name: table.encode(layer) for name, layer in layers.items()}
 
@@ -118,6 +130,10 @@ class PhotonicSampler(ExactSampler):
         # For the report only: spins are drawn from what was measured.
         self.agreement.add(self._layers[layer].local_fields(given), measurement.fields)
         return np.asarray(measurement.fields)
+
+    def _noise(self) -> NDArray[np.float64] | None:
+        noise = self.last.predicted_noise if self._corrected and self.last is not None else None
+        return None if noise is None or np.isnan(noise).any() else noise
 
     def set_fields(self, layer: str, fields: NDArray[np.float64]) -> None:
         """Other fields (outputs,) for a layer: only the auxiliary spins' macro-pixels are rewritten."""

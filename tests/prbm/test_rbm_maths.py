@@ -161,3 +161,21 @@ def test_spins_of_the_wrong_layer_are_refused_with_both_shapes(machine):
     W, _, b = machine
     with pytest.raises(ValueError, match=r"\(3,\).*\(5,\)"):
         rbm.local_fields(W, np.ones(3), b)
+
+
+def test_spins_drawn_by_noisy_fields_are_as_cold_as_by_exact_ones():
+    fields, noise = np.linspace(-4, 4, 41), 0.3
+    measured = fields + noise * np.random.default_rng(3).standard_normal((400_000, 41))
+    exact = rbm.probability_up(fields, TEMPERATURE)
+    warm = rbm.probability_up(measured, TEMPERATURE).mean(axis=0)
+    cured = rbm.unbiased_probability_up(measured, TEMPERATURE, np.full(41, noise)).mean(axis=0)
+    assert np.abs(warm - exact).max() > 2.5e-3
+    # s = 2 noise/T = 0.46; what is left are terms in s^4, and 2e-4 of this many draws.
+    assert np.abs(cured - exact).max() < 9e-4
+
+
+def test_noise_without_measure_still_gives_probabilities():
+    fields = np.linspace(-50, 50, 101)
+    drawn_by = rbm.unbiased_probability_up(fields, 0.1, np.full(101, 1e9))
+    assert drawn_by.min() >= 0
+    assert drawn_by.max() <= 1
