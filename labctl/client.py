@@ -32,8 +32,9 @@ from labctl.bench.client import Bench, open_bench
 from labctl.experiments.calibrate import Calibrated, calibrate_on
 from labctl.experiments.check_up import Checked, check_on
 from labctl.experiments.experiment import Figure, Parameters, Protocol
-from labctl.experiments.recorder import Recorder, Step, open_run
+from labctl.experiments.recorder import Recorder, Step
 from labctl.experiments.routine import Finding, Routine
+from labctl.experiments.runfile import open_run
 from labctl.store import Calibration, Check, Condition, Measured
 
 __all__ = [

@@ -83,6 +83,31 @@ def figure(
 
 
 @app.command()
+def resume(
+    run: Annotated[
+        str, typer.Argument(metavar="RUNFILE|latest", help="A run file, its name in --out, or the one begun last.")
+    ],
+    bench: Annotated[
+        str | None,
+        typer.Option(
+            "--bench", help="Go on on this bench, also if it is not as it was.", show_default="its own, unchanged"
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of run files that go by name.")] = Path("runs"),
+    anew: Annotated[bool, typer.Option("--anew", help="Forget the checkpoint; begin anew in the same file.")] = False,
+    json: JsonOption = False,
+    at: AtOption = None,
+) -> None:
+    """Go on with a run that was interrupted, failed or killed, from its last checkpoint and in the same file.
+
+    Parameters, seed and bench are those of the run. A simulated table in virtual time begins anew, noise included.
+    """
+    from labctl.cli.experiments import resume_run
+
+    raise typer.Exit(resume_run(run, bench, out, anew, json, at))
+
+
+@app.command()
 def calibrate(
     routines: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="A routine; with --check also several.")

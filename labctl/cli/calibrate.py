@@ -17,7 +17,7 @@ from labctl.experiments.calibrate import Calibrated, calibrate, calibrate_all
 from labctl.experiments.check_up import Checked, check_bench
 from labctl.experiments.console import Console
 from labctl.experiments.execute import BENCH_KEYS
-from labctl.experiments.recorder import plain
+from labctl.experiments.plain import plain
 from labctl.experiments.report import write
 from labctl.experiments.routine import summary
 from labctl.store import Calibration

@@ -13,7 +13,7 @@ from drivers.errors import ConfigurationError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.cli.guard import FAILED
-from labctl.experiments.recorder import plain
+from labctl.experiments.plain import plain
 from labctl.experiments.routine import summary
 from labctl.registry import suggestion
 from labctl.store import Calibration, Record, Store, Use, Verdict, store_folder

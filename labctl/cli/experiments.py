@@ -1,13 +1,15 @@
-"""`labctl run` and `labctl figure`."""
+"""`labctl run`, `labctl figure` and `labctl resume`."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import math
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from labctl import registry
 from labctl.bench.overrides import parse_assignments
 from labctl.cli.guard import FAILED, status_of
 from labctl.experiments.console import Console
-from labctl.experiments.execute import Outcome, execute
-from labctl.experiments.recorder import plain
+from labctl.experiments.execute import Outcome, execute, resume
+from labctl.experiments.plain import plain
+from labctl.experiments.runfile import find_run
+from labctl.experiments.unfinished import read_unfinished
 
 
 def run_protocol(
@@ -26,18 +30,15 @@ def run_protocol(
     """Run a protocol or calibration routine; its results go to standard output."""
     console = Console(quiet=as_json)
     routine = name not in registry.names("labctl.protocols") and name in registry.names("labctl.calibrations")
-    outcome = execute(
-        "labctl.calibrations" if routine else "labctl.protocols",
-        name,
-        bench,
-        parse_assignments(assignments),
-        seed,
-        out,
-        console,
-        at,
-    )
+    group: registry.Group = "labctl.calibrations" if routine else "labctl.protocols"
+    with _told_how_to_resume(not routine) as begun:
+        outcome = execute(group, name, bench, parse_assignments(assignments), seed, out, console, at, begun)
+    return _protocol_ran(outcome, as_json)
+
+
+def _protocol_ran(outcome: Outcome, as_json: bool) -> int:
     result = {
-        "protocol": name,
+        "protocol": outcome.name,
         "values": outcome.values,
         "seconds": outcome.seconds,
         "bench_seconds": outcome.bench_seconds,
@@ -51,10 +52,53 @@ def run_figure(
     name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool, at: str | None = None
 ) -> int:
     """Measure a figure; one JSON object on standard output, whatever happens on the bench."""
-    started = time.monotonic()
     console = Console(quiet=as_json)
+    given = parse_assignments(assignments)
+
+    def measure(begun: Callable[[Path], None]) -> Outcome:
+        return execute("labctl.figures", name, bench, given, seed, out, console, at, begun)
+
+    return _figure_told(name, measure, console, as_json)
+
+
+def resume_run(given: str, bench: str | None, out: Path, anew: bool, as_json: bool, at: str | None = None) -> int:
+    """Go on with a run that is not complete; what is told is as if it had never ended."""
+    path = find_run(given, out)
+    told = read_unfinished(path)
+    console = Console(quiet=as_json)
+
+    def measure(begun: Callable[[Path], None]) -> Outcome:
+        return resume(path, bench, console, at, begun, anew=anew)
+
+    if told.group == "labctl.figures":
+        return _figure_told(told.name, measure, console, as_json)
+    with _told_how_to_resume() as begun:
+        outcome = measure(begun)
+    return _protocol_ran(outcome, as_json)
+
+
+@contextlib.contextmanager
+def _told_how_to_resume(resumable: bool = True) -> Iterator[Callable[[Path], None]]:
+    """Where a run ends before it is complete, how to go on with it is told on standard error."""
+    begun: list[Path] = []
     try:
-        outcome = execute("labctl.figures", name, bench, parse_assignments(assignments), seed, out, console, at)
+        yield begun.append
+    except (KeyboardInterrupt, LabError) as error:
+        if resumable and begun:
+            if begun[0].with_suffix(".checkpoint").exists():
+                print(f"labctl: to go on from the last checkpoint: labctl resume {begun[0]}", file=sys.stderr)  # noqa: T201
+            elif isinstance(error, KeyboardInterrupt):
+                print(f"labctl: no checkpoint yet; to begin anew: labctl resume {begun[0]}", file=sys.stderr)  # noqa: T201
+        raise
+
+
+def _figure_told(
+    name: str, measure: Callable[[Callable[[Path], None]], Outcome], console: Console, as_json: bool
+) -> int:
+    started = time.monotonic()
+    try:
+        with _told_how_to_resume() as begun:
+            outcome = measure(begun)
     except ConfigurationError:
         raise
     except LabError as error:

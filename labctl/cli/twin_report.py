@@ -8,7 +8,7 @@ from typing import Any
 
 from labctl.bench.overrides import parse_assignments
 from labctl.cli.guard import FAILED
-from labctl.experiments.recorder import plain
+from labctl.experiments.plain import plain
 from labctl.experiments.twin import Twin, fit_twin
 
 WORST = 3.0

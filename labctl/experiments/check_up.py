@@ -20,8 +20,9 @@ from labctl.experiments.calibrate import must_be_here, needed_by, parameters_of
 from labctl.experiments.console import Console
 from labctl.experiments.execute import BENCH_KEYS, Job, Outcome, perform
 from labctl.experiments.experiment import Protocol
-from labctl.experiments.recorder import Recorder, open_run
+from labctl.experiments.recorder import Recorder
 from labctl.experiments.routine import Routine, routine
+from labctl.experiments.runfile import open_run
 from labctl.store import Calibration, Check, InForce, Store, Verdict
 from labctl.store.verdict import objections
 

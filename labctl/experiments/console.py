@@ -42,8 +42,8 @@ class Console:
             self._progress.update(self._task, note=text)
 
     @contextlib.contextmanager
-    def progress(self, label: str, total: int) -> Iterator[Callable[[], None]]:
-        """A bar of ``total`` steps; call what it yields after each."""
+    def progress(self, label: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]:
+        """A bar of ``total`` steps, ``done`` of them before; call what it yields after each."""
         if self._quiet:
             yield lambda: None
             return
@@ -66,7 +66,7 @@ class Console:
             console=self._console,
             transient=True,
         ) as progress:
-            task = progress.add_task(label, total=total, note="")
+            task = progress.add_task(label, total=total, completed=done, note="")
             self._progress, self._task = progress, task
             try:
                 yield lambda: progress.advance(task)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -21,7 +22,10 @@ from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.experiments.console import Console
 from labctl.experiments.experiment import Figure, Protocol, meets
+from labctl.experiments.plain import plain
 from labctl.experiments.recorder import Recorder
+from labctl.experiments.runfile import RunLock
+from labctl.experiments.unfinished import Unfinished, read_unfinished
 
 BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.")
 
@@ -30,9 +34,9 @@ BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibra
 class Outcome:
     """Results of a finished run and where its file is.
 
-    bench_seconds: nan where the experiment took control by itself. devices: who was there, by role. stands_on: ids of
-    the calibrations that it needed. calibrations_folder: where the bench keeps its calibrations, on the machine it
-    runs on.
+    bench_seconds: nan where the experiment took control by itself; of a resumed run, since it was resumed. devices: who
+    was there, by role. stands_on: ids of the calibrations that it needed. calibrations_folder: where the bench keeps
+    its calibrations, on the machine it runs on.
     """
 
     name: str
@@ -49,13 +53,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """An experiment with its parameters, and the bench that it is for. bench_given: ``--set`` values of the bench."""
+    """An experiment with its parameters, and the bench that it is for.
+
+    bench_given: ``--set`` values of the bench. group, given: where it is registered and all its ``--set`` values, from
+    which it can be resumed; "" for what is part of something larger. at: the machine of the bench, if not this.
+    """
 
     name: str
     experiment: Protocol
     parameters: Any
     config: BenchConfig
     bench_given: Mapping[str, object]
+    group: registry.Group | Literal[""] = ""
+    given: Mapping[str, object] = field(default_factory=dict)
+    at: str | None = None
 
 
 def execute(
@@ -67,27 +78,92 @@ def execute(
     out: Path = Path("runs"),
     console: Console | None = None,
     at: str | None = None,
+    begun: Callable[[Path], None] | None = None,
 ) -> Outcome:
     """Run the protocol or figure ``name`` of an entry-point group.
 
     assignments: ``--set`` values; keys beginning with world., bench., devices., … change the bench, others are the
-    experiment's parameters. at: a bench on another machine, as for `open_bench`. Raises ConfigurationError for bad
-    input, any LabError from the bench.
+    experiment's parameters. at: a bench on another machine, as for `open_bench`. begun: is told the run file as soon as
+    there is one. Raises ConfigurationError for bad input, any LabError from the bench.
     """
-    job = job_of(group, name, bench, assignments or {})
-    return perform(job, open_bench(job.config, at=at), seed, out, console)
+    job = replace(job_of(group, name, bench, assignments or {}), at=at)
+    return perform(job, open_bench(job.config, at=at), seed, out, console, begun)
 
 
-def job_of(group: registry.Group, name: str, bench: str | Path | None, assignments: Mapping[str, object]) -> Job:
-    """What is to be run. Raises ConfigurationError that lists every problem of its kind."""
+def resume(
+    run_file: str | Path,
+    bench: str | Path | None = None,
+    console: Console | None = None,
+    at: str | None = None,
+    begun: Callable[[Path], None] | None = None,
+    *,
+    anew: bool = False,
+) -> Outcome:
+    """Go on with a run that was interrupted, failed or killed, from its last checkpoint and in the same file.
+
+    Experiment, parameters, seed and bench are those of the run; its parameters' relative paths, and packages, must
+    still lead to the same things. Without a checkpoint, or with ``anew``, it begins anew. bench: go on on this bench,
+    which need not be as it was. at: as for `execute`, else as it was.
+
+    Random numbers of the experiment go on as if nothing had happened. A simulated table in virtual time does not: it
+    begins anew, time and noise included, with every session.
+
+    Raises ConfigurationError if the run is complete, still being written, or of a bench whose file has changed.
+    """
+    path, console = Path(run_file), console or Console(quiet=True)
+    read_unfinished(path)  # what is no run gets no lock beside it
+    lock = RunLock.take(path)
+    try:
+        told = read_unfinished(path)
+        job = replace(_job_again(path, told, bench), at=at or told.at)
+        record = Recorder.resume(path, lock, console, anew=anew)
+    except BaseException:
+        lock.release()
+        raise
+    if record.resumed is None:
+        console.say(f"{path}: no checkpoint to go on from; the run begins anew, in the same file")
+    else:
+        console.say(f"{path}: goes on after {record.steps_saved} steps")
+    if job.config.clock == "virtual":
+        console.say("the simulated table begins anew, its time and its noise")
+    return _perform(job, open_bench(job.config, at=job.at), record, console, begun)
+
+
+def _job_again(path: Path, told: Unfinished, bench: str | Path | None) -> Job:
+    """The job of a run, on its own bench as it was, which must be as it is now, or on another."""
+    if bench is not None:
+        return job_of(told.group, told.name, bench, told.given)
+    job = job_of(told.group, told.name, told.bench_path, told.given, told.bench_texts)
+    now = job if not told.bench_path.is_file() else job_of(told.group, told.name, told.bench_path, told.given)
+    if not told.fingerprint == job.config.fingerprint == now.config.fingerprint:
+        raise ConfigurationError(
+            f"{path}: its bench {told.bench_path} is not what it was when the run began (fingerprint "
+            f"{now.config.fingerprint}, it was {told.fingerprint}); bring the file back, or go on with it as it is: "
+            f"--bench {told.bench_path}"
+        )
+    return job
+
+
+def job_of(
+    group: registry.Group,
+    name: str,
+    bench: str | Path | None,
+    assignments: Mapping[str, object],
+    texts: tuple[str, str] | None = None,
+) -> Job:
+    """What is to be run. texts: of the bench file and its overlay, if not what is there now.
+
+    Raises ConfigurationError that lists every problem of its kind.
+    """
     experiment = registry.load(group, name)()
     if not isinstance(experiment, Protocol):
         raise ConfigurationError(f"{name} is registered under {group}, but is no Protocol")
     given = dict(assignments)
     bench_given = {k: given.pop(k) for k in list(given) if k.startswith(BENCH_KEYS)}
     parameters = check_parameters(name, experiment.Parameters, given)
-    config = load_bench(bench or experiment.bench, {**experiment.bench_overrides(parameters), **bench_given})
-    return Job(name, experiment, parameters, config, bench_given)
+    overrides = {**experiment.bench_overrides(parameters), **bench_given}
+    config = load_bench(bench or experiment.bench, overrides, texts)
+    return Job(name, experiment, parameters, config, bench_given, group, dict(assignments))
 
 
 def perform(
@@ -103,12 +179,26 @@ def perform(
     begun: is told the run file as soon as there is one, for whoever looks at runs that fail.
     """
     console = console or Console(quiet=True)
+    return _perform(job, opening, Recorder(job.name, out, seed, console), console, begun)
+
+
+def _perform(
+    job: Job,
+    opening: AbstractContextManager[Bench],
+    recorder: Recorder,
+    console: Console,
+    begun: Callable[[Path], None] | None,
+) -> Outcome:
     started = time.monotonic()
     name, experiment, parameters, config = job.name, job.experiment, job.parameters, job.config
-    with Recorder(name, out, seed, console) as record:
+    with recorder as record:
         if begun is not None:
             begun(record.path)
         record.setup(
+            group=job.group,
+            given=json.dumps(dict(job.given), default=plain),
+            folder=str(Path.cwd()),
+            at=job.at or "",
             bench_file=config.text,
             bench_overlay=config.overlay_text,
             bench_path=str(config.path),

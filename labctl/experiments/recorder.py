@@ -1,7 +1,9 @@
 """The run file: one HDF5 file that is complete up to the last step whenever the run ends, however it ends.
 
 Layout: attributes of the root (protocol, seed, status, times), ``/setup`` (bench file text, settings, parameters,
-versions), ``/data`` (arrays saved once), ``/steps`` (one entry per step, extendable, flushed per step), ``/results``.
+versions), ``/data`` (arrays saved once), ``/steps`` (one entry per step, extendable, flushed per step), ``/results``,
+and ``/parts/0``, ``1``, …: a run that was interrupted and resumed has several, each with its times, the step it begins
+with, how it ended, with which versions it was made, and, from the second on, its own setup.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ConfigurationError
+from labctl.experiments import checkpoint, runfile
+from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.console import Console
 from labctl.experiments.environment import git_state, versions
+from labctl.experiments.plain import plain
+from labctl.experiments.runfile import RunLock, open_run
+
+_SYNCHRONISE_EVERY_S = 1.0
 
 
 class Step:
@@ -41,70 +50,145 @@ class Step:
 
 
 class Recorder:
-    """Writes one run. Use as a context manager; leaving it closes the file with the run's status."""
+    """Writes one run. Use as a context manager; leaving it closes the file with the run's status.
+
+    rng: the experiment's random numbers, from the seed. resumed: None, or the state of the last checkpoint where the
+    run goes on from one; see `checkpoint`.
+    """
 
     def __init__(self, name: str, directory: Path, seed: int, console: Console | None = None) -> None:
+        try:
+            path, lock = runfile.begin(directory, name)
+        except OSError as error:
+            raise ConfigurationError(f"cannot write a run file in {directory}: {error}; choose another --out") from None
+        self._begin(path, lock, name, seed, console)
+        try:
+            with self._change() as file:
+                root = file.attrs
+                root["NX_class"] = "NXroot"
+                root["default"] = "steps"
+                root["labctl_run"] = 1
+                root["protocol"] = name
+                root["seed"] = seed
+                root["start_time"] = _now()
+                for group in ("setup", "data", "steps", "parts"):
+                    file.create_group(group)
+                file.create_dataset("checkpoint", data=np.array([-1]))
+                self._begin_part(file)
+                for key in ("versions", "git"):
+                    file["setup"].attrs[key] = file["parts/0"].attrs[key]
+        except OSError as error:
+            lock.release()
+            raise ConfigurationError(f"cannot write a run file in {directory}: {error}; choose another --out") from None
+
+    @classmethod
+    def resume(cls, path: Path, lock: RunLock, console: Console | None = None, *, anew: bool = False) -> Recorder:
+        """Goes on with a run that ended before it was complete, after its last checkpoint, in the same file.
+
+        Steps after the checkpoint are measured again. Without a checkpoint, or with ``anew``, all are. Raises
+        ConfigurationError if the checkpoint is lost or spoilt.
+        """
+        with open_run(path) as file:
+            name, seed = str(file.attrs["protocol"]), int(file.attrs["seed"])
+            made = int(file["checkpoint"][0])
+            ended_s = max(p.stat().st_mtime for p in (path, path.with_suffix(".checkpoint")) if p.exists())
+        kept = None if anew else checkpoint.read(path.with_suffix(".checkpoint"))
+        if kept is None and made >= 0 and not anew:
+            raise ConfigurationError(
+                f"{path} has a checkpoint, and {path.with_suffix('.checkpoint').name} is not beside it; bring it "
+                "there, or begin the run anew with --anew"
+            )
+        if anew:
+            path.with_suffix(".checkpoint").unlink(missing_ok=True)
+        self = cls.__new__(cls)
+        self._begin(path, lock, name, seed, console)
+        self._from = kept
+        self._steps = 0 if kept is None else kept.steps
+        with runfile.cutting(path, self._steps) as file:
+            file["checkpoint"][0] = -1 if kept is None else self._steps
+            self._part = len(file["parts"])
+            last = file[f"parts/{self._part - 1}"].attrs
+            if "end_time" not in last:
+                last["status"] = "killed"
+                last["end_time"] = _now(ended_s)
+                last["duration_s"] = max(0.0, ended_s - float(last["started_s"]))
+            last["kept_steps"] = self._steps
+            self._begin_part(file)
+            self._pictures = json.loads(file.attrs.get("pictures", "[]"))
+        return self
+
+    def _begin(self, path: Path, lock: RunLock, name: str, seed: int, console: Console | None) -> None:
         self.name = name
         self.seed = seed
         self.console = console or Console(quiet=True)
         self.rng = np.random.default_rng(seed)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self.path = _free_path(directory, name)
-            h5py.File(self.path, "w", libver="latest").close()
-        except OSError as error:
-            raise ConfigurationError(f"cannot write a run file in {directory}: {error}; choose another --out") from None
-        self.directory = directory
-        # Open only while a change is made, until the first step: a file that was open without SWMR when its process
-        # was killed cannot be read any more.
+        self.path = path
+        self.directory = path.parent
+        self._lock = lock
+        self._from: Checkpoint | None = None
+        self._part = 0
+        # Open from the first step on; before and after, changes are made on a copy (see `labctl.experiments.runfile`).
         self._file: h5py.File | None = None
         self._finished = False
         self._series: dict[str, h5py.Dataset] = {}
         self._late: dict[str, Any] = {}
         self._pictures: list[str] = []
         self._steps = 0
+        self._loops = 0
+        self._next = 0
+        self._in_loop = False
+        self._marked = False
+        self._restored = False
+        self._synchronised = time.monotonic()
         self._started = time.time()
-        with self._change() as file:
-            root = file.attrs
-            root["NX_class"] = "NXroot"
-            root["default"] = "steps"
-            root["labctl_run"] = 1
-            root["protocol"] = name
-            root["seed"] = seed
-            root["status"] = "running"
-            root["start_time"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-            setup = file.create_group("setup")
-            setup.attrs["versions"] = json.dumps(versions())
-            setup.attrs["git"] = json.dumps(git_state())
-            file.create_group("data")
-            file.create_group("steps")
 
-    def _change(self) -> h5py.File:
-        # Without a lock: a reader that has the file open must not end the run.
-        return h5py.File(self.path, "r+", libver="latest", locking=False)
+    def _begin_part(self, file: h5py.File) -> None:
+        file.attrs["status"] = "running"
+        part = file["parts"].create_group(str(self._part)).attrs
+        part["start_time"] = _now(self._started)
+        part["started_s"] = self._started
+        part["first_step"] = self._steps
+        part["versions"] = json.dumps(versions())
+        part["git"] = json.dumps(git_state())
+
+    def _change(self, durable: bool = False) -> AbstractContextManager[h5py.File]:
+        return runfile.changing(self.path, durable=durable)
+
+    # --- what an experiment keeps -----------------------------------------------------------------------------------
 
     def setup(self, **texts: Any) -> None:
         """Keep texts and settings (anything JSON takes) that describe the run; before the first step."""
         with self._change() as file:
+            group = file["setup"] if self._part == 0 else file[f"parts/{self._part}"]
             for key, value in texts.items():
                 text = value if isinstance(value, str) else json.dumps(plain(value))
                 # A dataset, not an attribute: a bench file or a snapshot may be larger than the 64 kB of an attribute.
-                file["setup"].create_dataset(key, data=text, dtype=h5py.string_dtype())
+                group.create_dataset(key, data=text, dtype=h5py.string_dtype())
 
     def save(self, name: str, value: NDArray[Any]) -> None:
-        """Keep an array that belongs to the whole run."""
-        if self._series:
+        """Keep an array that belongs to the whole run; in a resumed run, in the place of what there was."""
+        if self._file is not None:
             self._late[name] = np.asarray(value)
         else:
             with self._change() as file:
-                file["data"].create_dataset(name, data=value)
+                _put(file["data"], name, value)
 
-    def steps(self, count: int, label: str) -> Iterator[Step]:
-        """Steps 0 to count - 1, with a progress bar."""
-        with self.console.progress(label, count) as advance:
-            for index in range(count):
-                yield Step(self, index)
-                advance()
+    def saved(self, name: str) -> NDArray[Any] | None:
+        """What was kept by `save`, in this or an earlier part of the run; None if nothing was."""
+        if name in self._late:
+            return np.asarray(self._late[name])
+        return self._read(f"data/{name}")
+
+    def series(self, name: str) -> NDArray[Any] | None:
+        """What the steps saved so far under a name, (steps, …), those of earlier parts of the run included; None
+        before the first step."""
+        return self._read(f"steps/{name}")
+
+    def _read(self, name: str) -> NDArray[Any] | None:
+        if self._file is not None:
+            return np.asarray(self._file[name][()]) if name in self._file else None
+        with open_run(self.path) as file:
+            return np.asarray(file[name][()]) if name in file else None
 
     def picture(self, name: str) -> Path:
         """Where to put a picture of this run; the run file will name it."""
@@ -113,15 +197,96 @@ class Recorder:
             self._pictures.append(path.name)
         return path
 
+    # --- steps and checkpoints --------------------------------------------------------------------------------------
+
+    def steps(self, count: int, label: str) -> Iterator[Step]:
+        """Steps 0 to count - 1, with a progress bar; one loop after the other, none within another.
+
+        In a resumed run, the loop of the checkpoint begins with the step after it, with random numbers as they were
+        there, and loops before it have no steps.
+        """
+        if self._in_loop:
+            raise ConfigurationError(f"{self.name}: steps within steps; count them in one loop")
+        loop, first = self._loops, 0
+        self._loops += 1
+        if self._from is not None:
+            if loop < self._from.loop:
+                return
+            if loop == self._from.loop:
+                self.restore_rng()
+                if self._from.index is None:
+                    return
+                first = self._from.index
+        self._in_loop = True
+        try:
+            with self.console.progress(label, count, first) as advance:
+                for index in range(first, count):
+                    self._next = index + 1
+                    yield Step(self, index)
+                    advance()
+        finally:
+            self._in_loop = False
+
+    def checkpoint(self, **state: Any) -> None:
+        """From here the run goes on, should it end before it is complete. Call it at the end of a step, or outside of
+        loops.
+
+        state: arrays, numbers, text and random generators, as much as the experiment needs besides what `saved` and
+        `series` give back; in the resumed run `resumed` has it. The state of `rng` is kept with it. It costs about
+        2 ms and 1 ms per MB; whatever kills the process, the last one, or the one before, is whole.
+        """
+        now = time.monotonic()
+        durable = now - self._synchronised >= _SYNCHRONISE_EVERY_S
+        if durable:
+            self._synchronised = now
+            runfile.synchronise(self.path)  # first: a checkpoint must not know of more steps than the disk
+        index = self._next if self._in_loop else None
+        kept = Checkpoint(self._steps, self._loops - 1, index, self.rng.bit_generator.state, state)
+        checkpoint.write(self._checkpoint_path, kept, durable=durable)
+        if not self._marked:  # that there is one, should it be lost
+            self._marked = True
+            if self._file is not None:
+                self._mark(self._file)
+                self._file.flush()
+            else:
+                with self._change() as file:
+                    self._mark(file)
+
+    def _mark(self, file: h5py.File) -> None:
+        file["checkpoint"][0] = self._steps
+
+    @property
+    def resumed(self) -> Mapping[str, Any] | None:
+        """State of the checkpoint from which this run goes on; None in a run that does not."""
+        return None if self._from is None else self._from.state
+
+    @property
+    def steps_saved(self) -> int:
+        """How many steps are in the run file."""
+        return self._steps
+
+    def restore_rng(self) -> None:
+        """Random numbers as they were at the checkpoint, once; `steps` does it, a loop of another kind must."""
+        if self._from is not None and not self._restored:
+            self._restored = True
+            self.rng.bit_generator.state = self._from.rng
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.path.with_suffix(".checkpoint")
+
     def _append(self, values: Mapping[str, Any]) -> None:
         arrays = {name: np.asarray(value) for name, value in values.items()}
         if self._file is None:
-            self._file = self._change()
-            for name, array in arrays.items():
-                self._series[name] = self._file["steps"].create_dataset(
-                    name, shape=(0, *array.shape), maxshape=(None, *array.shape), dtype=array.dtype, chunks=True
-                )
-            self._file.swmr_mode = True  # from here on a reader, or a power cut, sees whole steps only
+            if self._steps == 0:
+                with self._change() as file:
+                    for name, array in arrays.items():
+                        file["steps"].create_dataset(
+                            name, shape=(0, *array.shape), maxshape=(None, *array.shape), dtype=array.dtype, chunks=True
+                        )
+            # From here on a reader, or who kills the process, sees whole steps only.
+            self._file = runfile.appending(self.path)
+            self._series = dict(self._file["steps"].items())
         if arrays.keys() != self._series.keys():
             raise ConfigurationError(
                 f"step {self._steps} saves {', '.join(sorted(arrays))}, the first step saved "
@@ -134,27 +299,40 @@ class Recorder:
             series.flush()
         self._steps += 1
 
+    # --- the end ----------------------------------------------------------------------------------------------------
+
     def finish(self, results: Mapping[str, Any], status: str = "complete") -> None:
         """Close the file with results and status."""
         if self._finished:
             return
         self._finished = True
-        if self._file is not None:
-            self._file.close()
-        with self._change() as file:
-            for name, value in self._late.items():
-                file["data"].create_dataset(name, data=value)
-            group = file.create_group("results")
-            for name, value in results.items():
-                if isinstance(value, np.ndarray):
-                    group.create_dataset(name, data=value)
-                elif isinstance(value, (bool, int, float)):
-                    group.attrs[name] = value
-                else:
-                    group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
-            file.attrs["status"] = status
-            file.attrs["pictures"] = json.dumps(self._pictures)
-            file.attrs["duration_s"] = time.time() - self._started
+        try:
+            if self._file is not None:
+                self._file.close()
+            with self._change(durable=True) as file:
+                self._end(file, results, status)
+            if status == "complete":
+                self._checkpoint_path.unlink(missing_ok=True)
+        finally:
+            self._lock.release()
+
+    def _end(self, file: h5py.File, results: Mapping[str, Any], status: str) -> None:
+        for name, value in self._late.items():
+            _put(file["data"], name, value)
+        group = file.create_group("results")
+        for name, value in results.items():
+            if isinstance(value, np.ndarray):
+                group.create_dataset(name, data=value)
+            elif isinstance(value, (bool, int, float)):
+                group.attrs[name] = value
+            else:
+                group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
+        now = time.time()
+        part = file[f"parts/{self._part}"].attrs
+        part["status"], part["end_time"], part["duration_s"] = status, _now(now), now - self._started
+        file.attrs["status"] = status
+        file.attrs["pictures"] = json.dumps(self._pictures)
+        file.attrs["duration_s"] = sum(float(p.attrs["duration_s"]) for p in file["parts"].values())
 
     def __enter__(self) -> Recorder:
         return self
@@ -167,62 +345,11 @@ class Recorder:
             self.finish({})
 
 
-def open_run(path: str | Path) -> h5py.File:
-    """A run file for reading, also one whose run was killed or is still being written.
-
-    Raises ConfigurationError if it is not a run file.
-    """
-    try:
-        try:
-            file = h5py.File(path, "r", locking=False)
-        except OSError:
-            file = h5py.File(path, "r", libver="latest", swmr=True, locking=False)
-        if "labctl_run" not in file.attrs:
-            file.close()
-            raise ConfigurationError(f"{path} is an HDF5 file, but not a labctl run")
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read as a run file: {error}") from None
-    return file
+def _put(group: h5py.Group, name: str, value: Any) -> None:
+    if name in group:
+        del group[name]
+    group.create_dataset(name, data=value)
 
 
-def pictures_of(path: Path) -> list[Path]:
-    """The pictures of a run that are still there, beside its file; none if it is no longer a readable run file."""
-    try:
-        with open_run(path) as file:
-            names: list[str] = json.loads(file.attrs.get("pictures", "[]"))
-    except (ConfigurationError, ValueError):
-        return []
-    return [picture for name in names if (picture := path.with_name(Path(name).name)).is_file()]
-
-
-def plain(value: Any) -> Any:
-    """``value`` in JSON's types; nan, a result that is not defined, becomes null, infinities become text."""
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None if np.isnan(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(v) for v in value]
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump())
-    if hasattr(value, "__struct_fields__"):
-        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return str(value)
-
-
-def _free_path(directory: Path, name: str) -> Path:
-    stem = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{name.replace('.', '-')}"
-    for attempt in range(1000):
-        path = directory / f"{stem}{f'-{attempt}' if attempt else ''}.h5"
-        try:
-            path.touch(exist_ok=False)  # two runs started in one second must not share a file
-        except FileExistsError:
-            continue
-        return path
-    raise OSError(f"too many runs named {stem}")
+def _now(seconds: float | None = None) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))

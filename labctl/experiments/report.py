@@ -14,8 +14,8 @@ import numpy as np
 from drivers.errors import ConfigurationError
 from labctl.experiments.calibrate import Calibrated
 from labctl.experiments.environment import git_state, versions
-from labctl.experiments.recorder import pictures_of
 from labctl.experiments.routine import routine
+from labctl.experiments.runfile import pictures_of
 from labctl.store import Calibration, Check, Measured
 
 _STYLE = """

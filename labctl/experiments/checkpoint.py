@@ -1,0 +1,119 @@
+"""The state from which a run goes on: one file beside the run file, replaced whole with every checkpoint.
+
+It is an ``.npz`` archive, which numpy reads and whose checksums tell a spoilt one: ``labctl`` is a JSON text,
+``state_NAME`` are the arrays. A process that is killed while it writes leaves the checkpoint before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivers.errors import ConfigurationError
+
+_LAYOUT = 1
+_GENERATORS = {
+    kind.__name__: kind
+    for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run was.
+
+    steps: saved so far. loop, index: which of the run's loops of steps it was in, counted from 0 (-1: in none yet), and
+    the step to do next there (None: none). rng: state of the recorder's bit generator. state: what the protocol gave.
+    """
+
+    steps: int
+    loop: int
+    index: int | None
+    rng: Mapping[str, Any]
+    state: Mapping[str, Any]
+
+
+def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
+    """Put a checkpoint in the place of the one before; it is there whole, or the one before is.
+
+    durable: it is on the disk afterwards, whatever happens to the machine. Raises ConfigurationError for a state that
+    cannot be kept.
+    """
+    plain: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for name, value in checkpoint.state.items():
+        if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind != "O":
+            arrays[f"state_{name}"] = np.asarray(value)
+            plain[name] = "scalar" if isinstance(value, np.generic) else "array"
+        elif isinstance(value, np.random.Generator) and type(value.bit_generator).__name__ in _GENERATORS:
+            plain[name] = {"generator": _listed(value.bit_generator.state)}
+        elif value is None or isinstance(value, (bool, int, float, str)):
+            plain[name] = [value]
+        else:
+            raise ConfigurationError(
+                f"checkpoint of {name}: a {type(value).__name__} cannot be kept; allowed: arrays of numbers or text, "
+                "numbers, text, None, and numpy's random generators"
+            )
+    head = {
+        "layout": _LAYOUT,
+        "steps": checkpoint.steps,
+        "loop": checkpoint.loop,
+        "index": checkpoint.index,
+        "rng": _listed(checkpoint.rng),
+        "state": plain,
+    }
+    text = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    aside = path.with_suffix(f"{path.suffix}-new")
+    with aside.open("wb") as file:
+        np.savez(file, allow_pickle=False, labctl=text, **arrays)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def read(path: Path) -> Checkpoint | None:
+    """The checkpoint at ``path``, None if there is none. Raises ConfigurationError if it is spoilt."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            head = json.loads(file["labctl"].tobytes())
+            if head["layout"] != _LAYOUT:
+                raise ConfigurationError(
+                    f"{path} has layout {head['layout']}, this version of labctl reads {_LAYOUT}; resume with the "
+                    "version that wrote it"
+                )
+            state = {name: _value(kept, name, file) for name, kept in head["state"].items()}
+        return Checkpoint(head["steps"], head["loop"], head["index"], head["rng"], state)
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise ConfigurationError(
+            f"{path} is no whole checkpoint ({type(error).__name__}: {error}); restore it, or begin the run anew with "
+            "--anew"
+        ) from None
+
+
+def _value(kept: Any, name: str, file: Any) -> Any:
+    if isinstance(kept, list):
+        return kept[0]
+    if isinstance(kept, dict):
+        state = kept["generator"]
+        generator = np.random.Generator(_GENERATORS[state["bit_generator"]]())
+        generator.bit_generator.state = state
+        return generator
+    array = file[f"state_{name}"]
+    return array[()] if kept == "scalar" else array
+
+
+def _listed(state: Any) -> Any:
+    """The state of a bit generator in JSON's types; numpy takes it back from them."""
+    if isinstance(state, Mapping):
+        return {key: _listed(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, (np.ndarray, np.generic)) else state

@@ -1,0 +1,204 @@
+"""Run files as files: begun and changed whole or not at all, written by one process at a time, found and read again.
+
+HDF5 alone does not give that: a file that is open for changes when its process is killed cannot be opened any more. So
+changes are made on a copy that takes the file's place, and steps are appended in SWMR mode, in which every moment is a
+readable file. Beside ``NAME.h5`` lie ``NAME.lock`` while a process writes it, ``NAME.checkpoint`` (see
+`labctl.experiments.checkpoint`) until it is complete, and for moments ``NAME.new``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from drivers.errors import ConfigurationError
+
+_BLOCK_BYTES = 32 << 20
+
+
+class RunLock:
+    """The right to write a run file: a locked file beside it. It is given back by the system if the process dies."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self._path = path
+        self._handle: int | None = handle
+
+    @classmethod
+    def take(cls, run: Path) -> RunLock:
+        """The lock of a run file. ConfigurationError if a living process has it."""
+        path = run.with_suffix(".lock")
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(handle, 200).decode(errors="replace").strip()
+                os.close(handle)
+                raise ConfigurationError(
+                    f"{run} is being written by a process that lives ({holder or 'just started'}); let it end, or end "
+                    "it with Ctrl-C, and then resume"
+                ) from None
+            # Whoever held it may have taken the file away after it was opened here.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), os.stat(path)):
+                    break
+            os.close(handle)
+        os.truncate(handle, 0)
+        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
+        return cls(path, handle)
+
+    def release(self) -> None:
+        """Give it back; the file goes."""
+        if self._handle is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._handle)
+            self._handle = None
+
+
+def begin(directory: Path, name: str) -> tuple[Path, RunLock]:
+    """A path for a new run, which nobody else can take, and its lock; there is no file yet. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    stem = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{name.replace('.', '-')}"
+    for attempt in range(1000):
+        path = directory / f"{stem}{f'-{attempt}' if attempt else ''}.h5"
+        try:
+            lock = RunLock.take(path)
+        except ConfigurationError:
+            continue  # two runs started in one second must not share a file
+        if not path.exists():
+            return path, lock
+        lock.release()
+    raise OSError(f"too many runs named {stem}")
+
+
+@contextlib.contextmanager
+def changing(path: Path, *, durable: bool = False) -> Iterator[h5py.File]:
+    """The run file, open for one change that is made whole or, if the process dies or fails, not at all.
+
+    durable: it is on the disk afterwards, whatever happens to the machine.
+    """
+    aside = path.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    if path.exists():
+        shutil.copyfile(path, aside)
+    with _replacing(aside, path, durable), h5py.File(aside, "a", libver="latest", locking=False) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def cutting(path: Path, steps: int) -> Iterator[h5py.File]:
+    """As `changing`, with all but the first ``steps`` steps and the results left out; also of a run that was killed."""
+    aside = path.with_suffix(".new")
+    with (
+        _replacing(aside, path, durable=True),
+        open_run(path) as old,
+        h5py.File(aside, "w", libver="latest", locking=False) as new,
+    ):
+        for key, value in old.attrs.items():
+            new.attrs[key] = value
+        for name in old:
+            if name not in ("steps", "results"):
+                old.copy(name, new)
+        _copy_steps(old["steps"], new.create_group("steps"), steps)
+        yield new
+
+
+def _copy_steps(old: h5py.Group, new: h5py.Group, count: int) -> None:
+    if count == 0:
+        return  # which series there are is decided by the first step
+    for name, series in old.items():
+        if len(series) < count:
+            raise ConfigurationError(
+                f"{old.file.filename} has {len(series)} steps of {name} and a checkpoint after {count}: they do not "
+                "belong together; bring the checkpoint of this run beside it"
+            )
+        kept = new.create_dataset(
+            name, shape=(count, *series.shape[1:]), maxshape=series.maxshape, dtype=series.dtype, chunks=series.chunks
+        )
+        rows = max(1, _BLOCK_BYTES // max(1, series.nbytes // len(series)))
+        for start in range(0, count, rows):
+            kept[start : min(start + rows, count)] = series[start : min(start + rows, count)]
+
+
+@contextlib.contextmanager
+def _replacing(aside: Path, path: Path, durable: bool) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    if durable:
+        synchronise(aside)
+    os.replace(aside, path)
+
+
+def synchronise(path: Path) -> None:
+    """Have the system write a file to its disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def appending(path: Path) -> h5py.File:
+    """A run file for appending to its series; killed at any moment, it is read up to the last flush."""
+    fapl = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    fapl.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
+    fapl.set_file_locking(False, True)  # a reader that has the file open must not end the run
+    # In one call: h5py's own two, opening and then turning to SWMR, have a moment between them.
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE, fapl))
+
+
+def open_run(path: str | Path) -> h5py.File:
+    """A run file for reading, also one whose run was killed or is still being written.
+
+    Raises ConfigurationError if it is not a run file.
+    """
+    try:
+        try:
+            file = h5py.File(path, "r", locking=False)
+        except OSError:
+            file = h5py.File(path, "r", libver="latest", swmr=True, locking=False)
+        if "labctl_run" not in file.attrs:
+            file.close()
+            raise ConfigurationError(f"{path} is an HDF5 file, but not a labctl run")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read as a run file: {error}") from None
+    return file
+
+
+def find_run(given: str, directory: Path) -> Path:
+    """A run file by its path, by its name in ``directory``, or "latest" for the one there that was begun last.
+
+    Raises ConfigurationError if there is none.
+    """
+    if given == "latest":
+        # Names begin with the time of day; those of one second differ by when they were last written.
+        found = sorted(directory.glob("*.h5"), key=lambda p: (p.name[:17], p.stat().st_mtime_ns))
+        if not found:
+            raise ConfigurationError(f"no run files in {directory}; name the folder with --out")
+        return found[-1]
+    for path in (Path(given), directory / given, directory / f"{given}.h5"):
+        if path.is_file():
+            return path
+    raise ConfigurationError(f"{given}: no such run file, here or in {directory}; name one, or `latest`")
+
+
+def pictures_of(path: Path) -> list[Path]:
+    """The pictures of a run that are still there, beside its file; none if it is no longer a readable run file."""
+    try:
+        with open_run(path) as file:
+            names: list[str] = json.loads(file.attrs.get("pictures", "[]"))
+    except (ConfigurationError, ValueError):
+        return []
+    return [picture for name in names if (picture := path.with_name(Path(name).name)).is_file()]

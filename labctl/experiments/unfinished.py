@@ -1,0 +1,61 @@
+"""What a run file says of a run that is not complete: all that is needed to go on with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from drivers.errors import ConfigurationError
+from labctl import registry
+from labctl.experiments.runfile import open_run
+
+_GROUPS = ("labctl.protocols", "labctl.figures")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The experiment, its ``--set`` values, and the bench on which it was begun.
+
+    bench_path, bench_texts: bench file and what it and its overlay held. at: the bench's machine, None for this one.
+    """
+
+    name: str
+    group: registry.Group
+    given: Mapping[str, object]
+    bench_path: Path
+    bench_texts: tuple[str, str]
+    fingerprint: str
+    at: str | None
+
+
+def read_unfinished(path: Path) -> Unfinished:
+    """Read a run file that is to be gone on with. ConfigurationError if it cannot be, and why."""
+    with open_run(path) as file:
+        name, status = str(file.attrs["protocol"]), str(file.attrs["status"])
+        if status == "complete":
+            raise ConfigurationError(f"{path} is complete: there is nothing left to do; begin another run of {name}")
+        if "parts" not in file:
+            raise ConfigurationError(f"{path} was made before runs could be resumed; begin another run of {name}")
+        if "group" not in file["setup"]:
+            raise ConfigurationError(f"{path} ended before it began: it does not say what was to be done; begin anew")
+        told = {
+            key: file["setup"][key].asstr()[()]
+            for key in ("group", "given", "folder", "at", "bench_file", "bench_overlay", "bench_path", "fingerprint")
+        }
+    if told["group"] not in _GROUPS:
+        raise ConfigurationError(
+            f"{path} is a calibration or a check of one, {name}: its numbers belong to one moment, and it is not "
+            "resumed but measured again, with `labctl calibrate`"
+        )
+    return Unfinished(
+        name=name,
+        group=cast(registry.Group, told["group"]),
+        given=json.loads(told["given"]),
+        bench_path=Path(told["folder"], told["bench_path"]),
+        bench_texts=(told["bench_file"], told["bench_overlay"]),
+        fingerprint=told["fingerprint"],
+        at=told["at"] or None,
+    )
