@@ -28,6 +28,7 @@ from labctl.experiments.plain import plain
 from labctl.experiments.runfile import RunLock, open_run
 
 _SYNCHRONISE_EVERY_S = 1.0
+_CHECKPOINT_DUE_AFTER_S = 0.5
 
 
 class Step:
@@ -140,6 +141,7 @@ class Recorder:
         self._marked = False
         self._restored = False
         self._synchronised = time.monotonic()
+        self._checkpoint_at: float | None = None
         self._started = time.time()
 
     def _begin_part(self, file: h5py.File) -> None:
@@ -243,6 +245,7 @@ class Recorder:
         index = self._next if self._in_loop else None
         kept = Checkpoint(self._steps, self._loops - 1, index, self.rng.bit_generator.state, state)
         checkpoint.write(self._checkpoint_path, kept, durable=durable)
+        self._checkpoint_at = now
         if not self._marked:  # that there is one, should it be lost
             self._marked = True
             if self._file is not None:
@@ -254,6 +257,11 @@ class Recorder:
 
     def _mark(self, file: h5py.File) -> None:
         file["checkpoint"][0] = self._steps
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether the last checkpoint is more than half a second old, or none is made yet: for loops of short steps."""
+        return self._checkpoint_at is None or time.monotonic() - self._checkpoint_at > _CHECKPOINT_DUE_AFTER_S
 
     @property
     def resumed(self) -> Mapping[str, Any] | None:

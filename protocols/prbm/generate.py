@@ -56,9 +56,12 @@ class GenerateParameters(ReadoutParameters):
 
 
 def trained_model(p: GenerateParameters, record: Recorder) -> tuple[RBM, DigitSet, Digits]:
-    """The model to generate from, the digits, and those it was trained on."""
+    """The model to generate from, the digits, and those it was trained on; in a resumed run the model it began with."""
     digits = load_digits(p.data)
     chosen = digits.train.select(p.classes, p.per_class)
+    kept = kept_model(record)
+    if kept is not None:
+        return kept, digits, chosen
     if p.model is not None:
         rbm = RBM.load(p.model)
         if rbm.n_visible != 196:
@@ -83,12 +86,18 @@ def generate(
     """Images along the iterations, (images, iterations + 1, n_visible) spins; index 0 is the random start.
 
     Every iteration is one step of the run file: image and iteration number, both layers, pattern ids, exposures, and
-    the power at the tap afterwards.
+    the power at the tap afterwards. A resumed run goes on with the iteration after its checkpoint.
     """
     rng = record.rng
     label = f"generating {p.images} images by {'light' if p.sampler == 'photonic' else 'arithmetic'}"
-    history = np.empty((p.images, p.iterations + 1, n_visible), np.int8)
+    history = np.zeros((p.images, p.iterations + 1, n_visible), np.int8)
     last = p.images * p.iterations - 1
+    done = record.series("visible")
+    if record.resumed is not None and done is not None:
+        image_of, iteration_of = np.divmod(np.arange(len(done)), p.iterations)
+        history[:, 0] = record.resumed["starts"]
+        history[image_of, iteration_of + 1] = done
+        sampler.agreement.state = record.resumed["agreement"]
     for step in record.steps(p.images * p.iterations, label):
         image, iteration = divmod(step.index, p.iterations)
         if iteration == 0:
@@ -109,6 +118,8 @@ def generate(
             exposure_s=np.array(exposures),
             source_power_w=tap.read_w() if p.sampler == "photonic" else math.nan,
         )
+        if record.checkpoint_due:
+            record.checkpoint(starts=history[:, 0], agreement=sampler.agreement.state)
         if step.index % 8 == 0 or step.index == last:
             step.note(f"image {image + 1}, iteration {iteration + 1}, r = {sampler.agreement.r:.3f}")
     return history
@@ -133,7 +144,7 @@ class Generate(Protocol):
     def run(self, bench: Bench, parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
         """Set the table up and generate."""
         sampler = make_sampler(bench, self.rbm, parameters)
-        tap = PowerTap(bench)
+        tap = PowerTap(bench, record.series("source_power_w"))
         self.history = generate(sampler, self.rbm.n_visible, parameters, record, tap)
         agreement = sampler.agreement
         return {
@@ -169,3 +180,11 @@ def save_model(record: Recorder, rbm: RBM) -> None:
     record.save("W", rbm.weights)
     record.save("a", rbm.visible_bias)
     record.save("b", rbm.hidden_bias)
+
+
+def kept_model(record: Recorder) -> RBM | None:
+    """The model that an earlier part of the run left in the run file; None if none did."""
+    weights, visible_bias, hidden_bias = (record.saved(name) for name in ("W", "a", "b"))
+    if weights is None or visible_bias is None or hidden_bias is None:
+        return None
+    return RBM(weights, visible_bias, hidden_bias)

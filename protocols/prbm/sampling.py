@@ -47,6 +47,16 @@ class Agreement:
         self._squared_error += float(((pair[1] - pair[0]) ** 2).sum())
 
     @property
+    def state(self) -> NDArray[np.float64]:
+        """All that it knows, (9,), for a checkpoint."""
+        return np.array([self._n, self._unit, *self._mean, *self._moments.flat, self._squared_error])
+
+    @state.setter
+    def state(self, numbers: NDArray[np.float64]) -> None:
+        self._n, self._unit, self._squared_error = int(numbers[0]), float(numbers[1]), float(numbers[8])
+        self._mean, self._moments = numbers[2:4].copy(), numbers[4:8].reshape(2, 2).copy()
+
+    @property
     def r(self) -> float:
         """Pearson correlation; nan where either side is constant."""
         spread = float(np.sqrt(self._moments[0, 0] * self._moments[1, 1]))

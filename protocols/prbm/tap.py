@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labctl.client import Bench
 
 ROLE = "power_tap"
 
 
 class PowerTap:
-    """Readings of the bench's ``power_tap``, in W; nan on a bench that has none."""
+    """Readings of the bench's ``power_tap``, in W; nan on a bench that has none.
 
-    def __init__(self, bench: Bench) -> None:
+    earlier: readings of earlier parts of a resumed run, nan where there were none.
+    """
+
+    def __init__(self, bench: Bench, earlier: NDArray[np.float64] | None = None) -> None:
         self._tap = bench.devices.get(ROLE)
-        self._readings_w: list[float] = []
+        self._readings_w = [float(w) for w in earlier if not math.isnan(w)] if earlier is not None else []
 
     def read_w(self) -> float:
         """Power now."""

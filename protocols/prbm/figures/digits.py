@@ -72,7 +72,7 @@ class Digits(Figure):
     def run(self, bench: Bench, parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
         """Generate by light."""
         sampler = make_sampler(bench, self.rbm, parameters)
-        tap = PowerTap(bench)
+        tap = PowerTap(bench, record.series("source_power_w"))
         self.history = generate(sampler, self.rbm.n_visible, parameters, record, tap)
         agreement = sampler.agreement
         return {"r": agreement.r, "slope": agreement.slope, "rms": agreement.rms, **tap.results()}
