@@ -6,6 +6,7 @@ It is an ``.npz`` archive, which numpy reads and whose checksums tell a spoilt o
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -82,7 +83,8 @@ def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
 def read(path: Path) -> Checkpoint | None:
     """The checkpoint at ``path``, None if there is none. Raises ConfigurationError if it is spoilt."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # From memory: numpy leaves a file that it cannot read open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             head = json.loads(file["labctl"].tobytes())
             if head["layout"] != _LAYOUT:
                 raise ConfigurationError(
@@ -93,7 +95,7 @@ def read(path: Path) -> Checkpoint | None:
         return Checkpoint(head["steps"], head["loop"], head["index"], head["rng"], state)
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, EOFError) as error:
         raise ConfigurationError(
             f"{path} is no whole checkpoint ({type(error).__name__}: {error}); restore it, or begin the run anew with "
             "--anew"

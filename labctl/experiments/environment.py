@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 _PACKAGES = ("labctl", "numpy", "scipy", "numba", "pyzmq", "msgspec", "pydantic", "h5py", "scikit-learn", "mlxtend")
@@ -13,6 +14,12 @@ _PACKAGES = ("labctl", "numpy", "scipy", "numba", "pyzmq", "msgspec", "pydantic"
 
 def versions() -> dict[str, str]:
     """Versions of Python, the system and the packages a result depends on."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    # Cached because every look reads the metadata of ten distributions; what is imported does not change any more.
     found = {"python": sys.version.split()[0], "system": platform.platform()}
     for package in _PACKAGES:
         try:
