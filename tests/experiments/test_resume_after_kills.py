@@ -120,7 +120,7 @@ def test_killed_at_random_moments_a_run_ends_as_one_that_was_not(
                 assert ended in (0, -signal.SIGKILL)
                 kills += ended == -signal.SIGKILL
         _finish_and_compare(nursery, out, small_bench, only_run(tmp_path / "whole"))
-    print(f"{kills} kills in {trials} runs")
+    print(f"{kills} kills in {trials} runs")  # noqa: T201
 
 
 @pytest.mark.parametrize("stride", [37, pytest.param(1, marks=[pytest.mark.soak, pytest.mark.timeout(3000)])])
