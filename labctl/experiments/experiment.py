@@ -23,9 +23,9 @@ class Protocol(ABC):
 
     An object lives for one run: `prepare`, then `run` with control of the bench, then `conclude` with the light off.
 
-    One that takes long calls ``record.checkpoint(...)`` after a step. Where ``record.resumed``, the state given there, is
-    not None, it begins with that; ``record.steps`` then goes on with the step after it, ``record.series(NAME)`` has what
-    steps saved before, and ``record.saved(NAME)`` arrays, such as a trained model.
+    One that takes long calls ``record.checkpoint(...)`` after a step. Where ``record.resumed``, the state given there,
+    is not None, it begins with that; ``record.steps`` then goes on with the step after it, ``record.series(NAME)`` has
+    what steps saved before, and ``record.saved(NAME)`` arrays, such as a trained model.
     """
 
     Parameters: ClassVar[type[Parameters]] = Parameters

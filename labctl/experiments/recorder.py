@@ -235,7 +235,7 @@ class Recorder:
 
         state: arrays, numbers, text and random generators, as much as the experiment needs besides what `saved` and
         `series` give back; in the resumed run `resumed` has it. The state of `rng` is kept with it. It costs about
-        2 ms and 1 ms per MB; whatever kills the process, the last one, or the one before, is whole.
+        1 ms, and 2 ms per MB; whatever kills the process, the last one, or the one before, is whole.
         """
         now = time.monotonic()
         durable = now - self._synchronised >= _SYNCHRONISE_EVERY_S
