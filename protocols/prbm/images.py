@@ -85,6 +85,12 @@ class LabelledImages:
         order = np.sort(np.concatenate(chosen))
         return LabelledImages(self.images[order], self.labels[order])
 
+    def first(self, n: int) -> LabelledImages:
+        """The first n images. Raises `ConfigurationError` if there are fewer."""
+        if not 1 <= n <= len(self):
+            raise ConfigurationError(f"{n} images asked for; available: {len(self)}")
+        return LabelledImages(self.images[:n], self.labels[:n])
+
     def spins(self, size: int = 14) -> npt.NDArray[np.int8]:
         """The images as spins, (n, size²) int8 of ±1; see `to_spins`."""
         threshold = np.where(self.labels < _FIRST_GARMENT, INK_THRESHOLD, CLOTH_THRESHOLD)

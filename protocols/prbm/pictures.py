@@ -1,14 +1,19 @@
-"""Pictures of spin images: training images beside generated ones along the iterations."""
+"""Pictures of spin images: generated ones along the iterations, and damaged ones until they are restored."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.prbm.damage import Damage
+
 _ROWS = 10
 _COLUMNS = 8
+_DARK_BLUE, _LIGHT_BLUE = (0.05, 0.15, 0.45), (0.55, 0.75, 1.0)
+_DARK_RED, _LIGHT_RED = (0.5, 0.0, 0.0), (1.0, 0.55, 0.5)
 
 
 def draw_generation(path: Path, training: NDArray[np.int8], history: NDArray[np.int8], title: str) -> None:
@@ -45,7 +50,69 @@ def draw_generation(path: Path, training: NDArray[np.int8], history: NDArray[np.
         figure.savefig(path, dpi=130)
 
 
-def _show(axes, image: NDArray[np.int8], label: str, last: bool = False) -> None:  # type: ignore[no-untyped-def]
+def draw_restoration(
+    path: Path,
+    truth: NDArray[np.int8],
+    damage: Damage,
+    history: NDArray[np.int8],
+    restored: NDArray[np.int8],
+    nearest: NDArray[np.int8],
+    title: str,
+) -> None:
+    """One row per image: truth, damaged, iterations, what they voted for, nearest training image.
+
+    truth, restored, nearest: (images, pixels). history: (images, iterations + 1, pixels). White is +1. Damaged pixels
+    are tinted blue; pixels of the result and of the nearest image that are wrong are red.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    rows = min(_ROWS, len(truth))
+    side = round(float(np.sqrt(truth.shape[1])))
+    moments = np.unique(np.linspace(1, history.shape[1] - 1, _COLUMNS - 1).round().astype(int))
+    labels = ["truth", "damaged", *(f"{k}" for k in moments), "result", "nearest"]
+    gaps = [0.0, 0.3, 0.0] + [0.0] * (len(moments) - 1) + [0.3, 0.0]  # before each column but the first
+    widths: list[float] = []
+    for gap in gaps:
+        widths += [gap, 1.0] if gap else [1.0]
+    columns = np.flatnonzero(np.array(widths) == 1.0)
+    with mpl.rc_context({"font.size": 9}):
+        width = 0.75 * sum(widths) + 0.2
+        height = 0.75 * rows + 1.05
+        figure = Figure(figsize=(width, height))
+        grid = figure.add_gridspec(
+            rows, len(widths), width_ratios=widths,
+            left=0.02, right=0.98, bottom=0.3 / height, top=1 - 0.7 / height, wspace=0.08, hspace=0.08,
+        )  # fmt: skip
+        for row in range(rows):
+            wrong = [image[row] != truth[row] for image in (restored, nearest)]
+            nowhere = np.zeros_like(damage.damaged[row])
+            pictures = [
+                _tinted(truth[row], nowhere, nowhere),
+                _tinted(damage.shown[row], damage.damaged[row], nowhere),
+                *(_tinted(history[row, k], damage.damaged[row], nowhere) for k in moments),
+                _tinted(restored[row], nowhere, wrong[0]),
+                _tinted(nearest[row], nowhere, wrong[1]),
+            ]
+            for column, picture, label in zip(columns, pictures, labels, strict=True):
+                axes = figure.add_subplot(grid[row, int(column)])
+                _show(axes, picture.reshape(side, side, 3), label if row == 0 else "", last=label == "result")
+        figure.suptitle(title, fontsize=10)
+        legend = "numbers: iteration    blue: damaged pixels    red: wrong pixels"
+        figure.text(0.5, 0.1 / height, legend, ha="center", fontsize=8)
+        figure.savefig(path, dpi=130)
+
+
+def _tinted(image: NDArray[np.int8], damaged: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Spins (pixels,) in gray, those marked in colour: (pixels, 3)."""
+    gray = np.repeat((image[:, None] + 1) / 2.0, 3, axis=1)
+    for marked, dark, light in ((damaged, _DARK_BLUE, _LIGHT_BLUE), (wrong, _DARK_RED, _LIGHT_RED)):
+        gray[marked] = np.where(image[marked, None] > 0, light, dark)
+    return gray
+
+
+def _show(axes, image: NDArray[Any], label: str, last: bool = False) -> None:  # type: ignore[no-untyped-def]
+    """image: spins (rows, columns), or colours (rows, columns, 3) of 0 to 1."""
     axes.imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     for side in axes.spines.values():

@@ -1,7 +1,7 @@
-"""How good are generated digits: are they recognised, are they diverse, do two sources agree in their shares?
+"""How good are generated images: are they recognised, are they diverse, do two sources agree in their shares?
 
-The judge is trained on real images of all ten digits and also rejects what resembles none of them, since a
-bare classifier calls noise a digit too.
+The judge is trained on real images of all classes there are, such as the ten digits, and also rejects what resembles
+none of them, since a bare classifier calls noise a digit too.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from labctl.client import ConfigurationError
-from protocols.prbm.images import DigitSet
+from protocols.prbm.images import ImageSet, label_of
 
 Spins = npt.NDArray[np.int8]
 
 REJECTED = -1
-"""Label of an image that resembles no real digit."""
+"""Label of an image that resembles no real one."""
 
 ACCEPTED_PERCENTILE = 99.0
 """Share of held-out real images, in percent, that the rejection rule lets through."""
@@ -35,38 +35,38 @@ _TABLES_PER_FALSE_ALARM = 20
 _SMALLEST_FALSE_ALARM = 1e-5
 
 
-class DigitClassifier:
-    """Recognises spin images of the ten digits, or rejects them.
+class ImageClassifier:
+    """Recognises spin images of the classes of a set, or rejects them.
 
     The class comes from quadratic discriminant analysis on 50 principal components. An image is rejected if
     it differs from its nearest real training image in more spins than the 99th percentile of held-out real
     images do (`max_distance`), or has less or more ink than all but 0.2 % of the training images
-    (`ink_range`; a blank image is near to a thin 1). So about 1 % of real digits are rejected, and
+    (`ink_range`; a blank image is near to a thin 1). So about 1 % of real images are rejected, and
     practically all noise.
     """
 
-    def __init__(self, digits: DigitSet, size: int = 14) -> None:
-        """Train on ``digits.train``, ``size`` pixels a side; ``digits.test`` only sets `max_distance`."""
+    def __init__(self, images: ImageSet, size: int = 14) -> None:
+        """Train on ``images.train``, ``size`` pixels a side; ``images.test`` only sets `max_distance`."""
         from sklearn.decomposition import PCA  # seconds to import: only when there is something to judge
         from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
         from sklearn.neighbors import NearestNeighbors
         from sklearn.pipeline import make_pipeline
 
-        real = digits.train.spins(size).astype(np.float32)
+        real = images.train.spins(size).astype(np.float32)
         self.n_spins = size * size
         components = min(_COMPONENTS, self.n_spins)
         self._classifier = make_pipeline(
             PCA(components, random_state=0), QuadraticDiscriminantAnalysis(reg_param=_REGULARISATION)
         )
-        self._classifier.fit(real, digits.train.labels)
+        self._classifier.fit(real, images.train.labels)
         self._neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(real)
         ink = np.count_nonzero(real > 0, axis=1)
         low, high = np.percentile(ink, INK_PERCENTILES)
         self.ink_range = (float(low), float(high))
         """Fewest and most spins +1 of an accepted image."""
-        held_out = self.distance(digits.test.spins(size))
+        held_out = self.distance(images.test.spins(size))
         self.max_distance = float(np.percentile(held_out, ACCEPTED_PERCENTILE))
-        """Largest accepted Hamming distance to a real digit, in spins."""
+        """Largest accepted Hamming distance to a real image, in spins."""
 
     def distance(self, images: Spins) -> npt.NDArray[np.float64]:
         """Hamming distance (n,) in spins of each image, (n, size²) of ±1, to the nearest training image."""
@@ -75,22 +75,22 @@ class DigitClassifier:
         return np.rint(np.asarray(distance[:, 0], np.float64) ** 2 / 4.0)
 
     def predict(self, images: Spins) -> npt.NDArray[np.int64]:
-        """Digit (n,) of each image, (n, size²) of ±1; `REJECTED` where it resembles none."""
-        digit = np.asarray(self._classifier.predict(self._checked(images)), np.int64)
+        """Label (n,) of each image, (n, size²) of ±1; `REJECTED` where it resembles none."""
+        label = np.asarray(self._classifier.predict(self._checked(images)), np.int64)
         ink = np.count_nonzero(images > 0, axis=1)
         inked = (ink >= self.ink_range[0]) & (ink <= self.ink_range[1])
-        return np.where(inked & (self.distance(images) <= self.max_distance), digit, REJECTED)
+        return np.where(inked & (self.distance(images) <= self.max_distance), label, REJECTED)
 
-    def counts(self, images: Spins, classes: Sequence[int]) -> npt.NDArray[np.int64]:
+    def counts(self, images: Spins, classes: Sequence[int | str]) -> npt.NDArray[np.int64]:
         """Images recognised as each of ``classes``, in their order: (len(classes),)."""
-        digit = self.predict(images)
-        return np.array([np.count_nonzero(digit == k) for k in classes], np.int64)
+        label = self.predict(images)
+        return np.array([np.count_nonzero(label == label_of(name)) for name in classes], np.int64)
 
-    def recognised(self, images: Spins, classes: Sequence[int]) -> float:
+    def recognised(self, images: Spins, classes: Sequence[int | str]) -> float:
         """Fraction of the images that are accepted and recognised as one of ``classes``."""
         return float(self.counts(images, classes).sum()) / len(images)
 
-    def shares(self, images: Spins, classes: Sequence[int]) -> npt.NDArray[np.float64]:
+    def shares(self, images: Spins, classes: Sequence[int | str]) -> npt.NDArray[np.float64]:
         """Share of each class among the recognised images, (len(classes),): sum one, or zeros if none is."""
         counts = self.counts(images, classes)
         return counts / max(int(counts.sum()), 1)
@@ -174,3 +174,7 @@ def _exact_p_value(table: npt.NDArray[np.int64], n_tables: int) -> float:
     observed = ((table - expected) ** 2 / expected).sum()
     # Counting the observed table itself keeps the false-alarm rate at or below the nominal one.
     return float(1 + np.count_nonzero(chi2 >= observed * (1.0 - 1e-12))) / (1 + n_tables)
+
+
+# Under its old name until those who use it are moved.
+DigitClassifier = ImageClassifier
