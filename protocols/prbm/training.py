@@ -14,6 +14,8 @@ iterations from random spins end in digits:
 
 `SHORT_RUN_SETTINGS` departs from CD-1: its negative chains begin at random spins and run the fifteen
 iterations of generation themselves (Decelle, Furtlehner, Seoane, NeurIPS 2021; Nijkamp et al., NeurIPS 2019).
+Persistent CD (Tieleman, ICML 2008) goes on with the chains of the update before: it is the one that climbs the
+likelihood. `protocols.prbm.trainer` does the work, one epoch at a time.
 """
 
 from __future__ import annotations
@@ -29,9 +31,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unuse
 
 from labctl.client import ConfigurationError
 from protocols.prbm.model import RBM
-
-Array = npt.NDArray[np.float32]
-
 
 MAX_STARTING_MEAN = 0.9
 """Limit on the mean spin whose log-odds a visible field starts at: probabilities 0.05 to 0.95.
@@ -58,7 +57,9 @@ class TrainingSettings:
     n_hidden: int = 196
     epochs: int = 12
     batch_size: int = 20
-    """Images, and negative chains, per update; images left over in an epoch wait for the next shuffle."""
+    """Images per update; images left over in an epoch wait for the next shuffle."""
+    chains: int | None = None
+    """Negative chains per update; None is one for each image of the batch, which chains from the data must be."""
     learning_rate: float = 0.003
     final_learning_rate: float = 0.0
     """The rate falls linearly to this over the epochs; a constant rate leaves the couplings noisy at the
@@ -81,8 +82,10 @@ class TrainingSettings:
     """Where learned visible fields begin: zero, or (T/2) ln(p/(1 - p)) with p the share of training images in
     which the spin is +1, limited by `MAX_STARTING_MEAN`. Hidden fields begin at zero.
     """
-    negative_start: Literal["random", "data"] = "data"
-    """Where the negative chains begin: the batch itself as in CD-k, or random spins."""
+    negative_start: Literal["random", "data", "persistent"] = "data"
+    """Where the negative chains begin: the batch itself as in CD-k, random spins, or where the update before left
+    them as in persistent CD, whose chains begin at random spins once.
+    """
     gibbs_steps: int = 1
     """Full iterations v → h → v of the negative chains."""
     seed: int = 0
@@ -96,8 +99,26 @@ class TrainingSettings:
             _check(name, getattr(self, name), 0 <= getattr(self, name) < math.inf, "0 or more")
         for name in ("initial_momentum", "momentum"):
             _check(name, getattr(self, name), 0.0 <= getattr(self, name) < 1.0, "0 to below 1")
-        for name, allowed in (("field_start", ("zero", "log-odds")), ("negative_start", ("random", "data"))):
+        starts = ("random", "data", "persistent")
+        for name, allowed in (("field_start", ("zero", "log-odds")), ("negative_start", starts)):
             _check(name, getattr(self, name), getattr(self, name) in allowed, ", ".join(allowed))
+        _check("chains", self.chains, self.chains is None or self.chains >= 1, "1 or more")
+        if self.negative_start == "data":
+            same = self.n_chains == self.batch_size
+            _check("chains", self.chains, same, f"{self.batch_size}, one for each image of the batch that it starts at")
+
+    @property
+    def n_chains(self) -> int:
+        """Negative chains per update."""
+        return self.batch_size if self.chains is None else self.chains
+
+    def rate_at(self, epoch: int) -> float:
+        """Learning rate in an epoch, counted from 0."""
+        return self.learning_rate + (self.final_learning_rate - self.learning_rate) * epoch / self.epochs
+
+    def momentum_at(self, epoch: int) -> float:
+        """Momentum in an epoch, counted from 0."""
+        return self.initial_momentum if epoch < self.momentum_switch_epoch else self.momentum
 
 
 PAPER_SETTINGS = TrainingSettings(
@@ -149,117 +170,12 @@ def train(
     every epoch. ``threads`` limits the linear algebra while training runs. Raises `ConfigurationError` for
     wrong shapes or values.
     """
-    settings = settings or TrainingSettings()
-    if spins.ndim != 2 or spins.shape[1] < 1 or len(spins) < settings.batch_size:
-        raise ConfigurationError(
-            f"training spins: shape {spins.shape}; allowed: (n, N_v), n at least {settings.batch_size}"
-        )
-    if not np.isin(spins, (-1, 1)).all():
-        raise ConfigurationError("training spins: values other than ±1; binarise the images first")
+    from protocols.prbm.trainer import FastTrainer  # which needs the settings above
+
+    trainer = FastTrainer(spins, settings or TrainingSettings())
     with threadpool_limits(limits=threads, user_api="blas"):
-        return _Trainer(spins.astype(np.float32), settings).run(progress)
-
-
-class _Trainer:
-    """Buffers of one training run; float32 throughout, and nothing allocated per update."""
-
-    def __init__(self, data: Array, settings: TrainingSettings) -> None:
-        self.settings = settings
-        self.data = data
-        # SFC64 is numpy's fastest generator, and every update draws a batch of spins 2·gibbs_steps times.
-        self.rng = np.random.Generator(np.random.SFC64(settings.seed))
-        n_visible, n_hidden, batch = data.shape[1], settings.n_hidden, settings.batch_size
-        self.W = self.rng.standard_normal((n_visible, n_hidden), np.float32)
-        self.W *= settings.initial_std
-        self.a = self._visible_start()
-        self.b = np.zeros(n_hidden, np.float32)
-        self.step_W = np.zeros_like(self.W)
-        self.step_a = np.zeros_like(self.a)
-        self.step_b = np.zeros_like(self.b)
-        self.h_data: Array = np.empty((batch, n_hidden), np.float32)
-        self.h_mean: Array = np.empty_like(self.h_data)
-        self.h_spin: Array = np.empty_like(self.h_data)
-        self.h_uniform: Array = np.empty_like(self.h_data)
-        self.v_mean: Array = np.empty((batch, n_visible), np.float32)
-        self.v_spin: Array = np.empty_like(self.v_mean)
-        self.v_uniform: Array = np.empty_like(self.v_mean)
-        self.gradient: Array = np.empty_like(self.W)
-        self.scratch: Array = np.empty_like(self.W)
-        self.gap: Array = np.empty_like(self.W)
-
-    def _visible_start(self) -> Array:
-        if not self.settings.fields or self.settings.field_start == "zero":
-            return np.zeros(self.data.shape[1], np.float32)
-        mean = np.clip(self.data.mean(axis=0), -MAX_STARTING_MEAN, MAX_STARTING_MEAN)
-        # With mean 2p - 1, the log-odds (1/2) ln(p/(1 - p)) are its inverse hyperbolic tangent.
-        return np.asarray(self.settings.temperature * np.arctanh(mean), np.float32)
-
-    def run(self, progress: Callable[[EpochReport], None] | None) -> RBM:
-        s = self.settings
-        updates = len(self.data) // s.batch_size
-        for epoch in range(s.epochs):
-            rate = s.learning_rate + (s.final_learning_rate - s.learning_rate) * epoch / s.epochs
-            momentum = s.initial_momentum if epoch < s.momentum_switch_epoch else s.momentum
-            shuffled = self.data[self.rng.permutation(len(self.data))]
-            self.gap.fill(0.0)
-            for k in range(updates):
-                self._update(shuffled[k * s.batch_size : (k + 1) * s.batch_size], rate, momentum)
-                self.gap += self.gradient
+        while trainer.epoch < trainer.settings.epochs:
+            report = trainer.run_epoch()
             if progress is not None:
-                gap = float(np.sqrt(np.mean(np.square(self.gap / updates))))
-                progress(EpochReport(epoch + 1, s.epochs, gap))
-        return RBM(self.W.astype(np.float64), self.a.astype(np.float64), self.b.astype(np.float64))
-
-    def _update(self, batch: Array, rate: float, momentum: float) -> None:
-        s = self.settings
-        self._hidden_mean(batch, self.h_data)
-        self._run_chains(batch)
-        np.matmul(batch.T, self.h_data, out=self.gradient)
-        np.matmul(self.v_spin.T, self.h_mean, out=self.scratch)
-        self.gradient -= self.scratch
-        self.gradient *= 1.0 / len(batch)
-        np.multiply(self.gradient, rate / s.temperature, out=self.scratch)
-        self.step_W *= momentum
-        self.step_W += self.scratch
-        np.multiply(self.W, rate * s.weight_decay, out=self.scratch)
-        self.step_W -= self.scratch
-        self.W += self.step_W
-        if s.fields:
-            for field, step, positive, negative in (
-                (self.a, self.step_a, batch, self.v_spin),
-                (self.b, self.step_b, self.h_data, self.h_mean),
-            ):
-                step *= momentum
-                step += (rate / s.temperature) * (positive.mean(axis=0) - negative.mean(axis=0))
-                field += step
-
-    def _run_chains(self, batch: Array) -> None:
-        """Leave the chains' last visible spins in ``v_spin`` and the hidden means they give in ``h_mean``."""
-        if self.settings.negative_start == "data":
-            np.copyto(self.h_mean, self.h_data)
-        else:
-            self.v_mean.fill(0.0)
-            self._draw(self.v_mean, self.v_uniform, self.v_spin)
-            self._hidden_mean(self.v_spin, self.h_mean)
-        for _ in range(self.settings.gibbs_steps):
-            self._draw(self.h_mean, self.h_uniform, self.h_spin)
-            np.matmul(self.h_spin, self.W.T, out=self.v_mean)
-            self.v_mean += self.a
-            self.v_mean *= 1.0 / self.settings.temperature
-            np.tanh(self.v_mean, out=self.v_mean)
-            self._draw(self.v_mean, self.v_uniform, self.v_spin)
-            self._hidden_mean(self.v_spin, self.h_mean)
-
-    def _hidden_mean(self, v: Array, out: Array) -> None:
-        np.matmul(v, self.W, out=out)
-        out += self.b
-        out *= 1.0 / self.settings.temperature
-        np.tanh(out, out=out)
-
-    def _draw(self, mean: Array, uniform: Array, spins: Array) -> None:
-        """Spins with the given means: +1 where 2u - 1 does not exceed the mean, which is P = (1 + mean)/2."""
-        self.rng.random(out=uniform, dtype=np.float32)
-        uniform *= 2.0
-        uniform -= 1.0
-        np.subtract(mean, uniform, out=spins)
-        np.copysign(np.float32(1.0), spins, out=spins)
+                progress(report)
+    return trainer.rbm
