@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -115,7 +116,7 @@ def resume(
     lock = RunLock.take(path)
     try:
         told = read_unfinished(path)
-        job = replace(_job_again(path, told, bench), at=at or told.at)
+        job = replace(_job_again(path, told, bench), at=at or _same_machine(path, told))
         record = Recorder.resume(path, lock, console, anew=anew)
     except BaseException:
         lock.release()
@@ -127,6 +128,16 @@ def resume(
     if job.config.clock == "virtual":
         console.say("the simulated table begins anew, its time and its noise")
     return _perform(job, open_bench(job.config, at=job.at), record, console, begun)
+
+
+def _same_machine(path: Path, told: Unfinished) -> str | None:
+    meant = os.environ.get("LABCTL_AT") or told.at
+    if meant != told.at:
+        raise ConfigurationError(
+            f"{path}: its bench is that of {told.at or 'this machine'}, and LABCTL_AT={meant} names another; unset it, "
+            f"or go on there with --at {meant}"
+        )
+    return told.at
 
 
 def _job_again(path: Path, told: Unfinished, bench: str | Path | None) -> Job:
@@ -198,7 +209,7 @@ def _perform(
             group=job.group,
             given=json.dumps(dict(job.given), default=plain),
             folder=str(Path.cwd()),
-            at=job.at or "",
+            at=job.at or os.environ.get("LABCTL_AT") or "",
             bench_file=config.text,
             bench_overlay=config.overlay_text,
             bench_path=str(config.path),

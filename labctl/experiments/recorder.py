@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from drivers.errors import ConfigurationError
 from labctl.experiments import checkpoint, runfile
 from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.console import Console
-from labctl.experiments.environment import git_state, versions
+from labctl.experiments.parts import begin_part, clock, cut_part, end_part
 from labctl.experiments.plain import plain
 from labctl.experiments.runfile import RunLock, open_run
 
@@ -71,11 +71,11 @@ class Recorder:
                 root["labctl_run"] = 1
                 root["protocol"] = name
                 root["seed"] = seed
-                root["start_time"] = _now()
+                root["start_time"] = clock()
                 for group in ("setup", "data", "steps", "parts"):
                     file.create_group(group)
                 file.create_dataset("checkpoint", data=np.array([-1]))
-                self._begin_part(file)
+                begin_part(file, self._started, 0)
                 for key in ("versions", "git"):
                     file["setup"].attrs[key] = file["parts/0"].attrs[key]
         except OSError as error:
@@ -92,7 +92,7 @@ class Recorder:
         with open_run(path) as file:
             name, seed = str(file.attrs["protocol"]), int(file.attrs["seed"])
             made = int(file["checkpoint"][0])
-            ended_s = max(p.stat().st_mtime for p in (path, path.with_suffix(".checkpoint")) if p.exists())
+            seen_s = max(p.stat().st_mtime for p in (path, path.with_suffix(".checkpoint")) if p.exists())
         kept = None if anew else checkpoint.read(path.with_suffix(".checkpoint"))
         if kept is None and made >= 0 and not anew:
             raise ConfigurationError(
@@ -107,14 +107,8 @@ class Recorder:
         self._steps = 0 if kept is None else kept.steps
         with runfile.cutting(path, self._steps) as file:
             file["checkpoint"][0] = -1 if kept is None else self._steps
-            self._part = len(file["parts"])
-            last = file[f"parts/{self._part - 1}"].attrs
-            if "end_time" not in last:
-                last["status"] = "killed"
-                last["end_time"] = _now(ended_s)
-                last["duration_s"] = max(0.0, ended_s - float(last["started_s"]))
-            last["kept_steps"] = self._steps
-            self._begin_part(file)
+            cut_part(file, self._steps, seen_s)
+            self._part = begin_part(file, self._started, self._steps)
             self._pictures = json.loads(file.attrs.get("pictures", "[]"))
         return self
 
@@ -125,6 +119,7 @@ class Recorder:
         self.rng = np.random.default_rng(seed)
         self.path = path
         self.directory = path.parent
+        self._checkpoint_path = path.with_suffix(".checkpoint")
         self._lock = lock
         self._from: Checkpoint | None = None
         self._part = 0
@@ -143,15 +138,6 @@ class Recorder:
         self._synchronised = time.monotonic()
         self._checkpoint_at: float | None = None
         self._started = time.time()
-
-    def _begin_part(self, file: h5py.File) -> None:
-        file.attrs["status"] = "running"
-        part = file["parts"].create_group(str(self._part)).attrs
-        part["start_time"] = _now(self._started)
-        part["started_s"] = self._started
-        part["first_step"] = self._steps
-        part["versions"] = json.dumps(versions())
-        part["git"] = json.dumps(git_state())
 
     def _change(self, durable: bool = False) -> AbstractContextManager[h5py.File]:
         return runfile.changing(self.path, durable=durable)
@@ -248,15 +234,9 @@ class Recorder:
         self._checkpoint_at = now
         if not self._marked:  # that there is one, should it be lost
             self._marked = True
-            if self._file is not None:
-                self._mark(self._file)
-                self._file.flush()
-            else:
-                with self._change() as file:
-                    self._mark(file)
-
-    def _mark(self, file: h5py.File) -> None:
-        file["checkpoint"][0] = self._steps
+            with self._change() if self._file is None else nullcontext(self._file) as file:
+                file["checkpoint"][0] = self._steps
+                file.flush()
 
     @property
     def checkpoint_due(self) -> bool:
@@ -278,10 +258,6 @@ class Recorder:
         if self._from is not None and not self._restored:
             self._restored = True
             self.rng.bit_generator.state = self._from.rng
-
-    @property
-    def _checkpoint_path(self) -> Path:
-        return self.path.with_suffix(".checkpoint")
 
     def _append(self, values: Mapping[str, Any]) -> None:
         arrays = {name: np.asarray(value) for name, value in values.items()}
@@ -335,12 +311,8 @@ class Recorder:
                 group.attrs[name] = value
             else:
                 group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
-        now = time.time()
-        part = file[f"parts/{self._part}"].attrs
-        part["status"], part["end_time"], part["duration_s"] = status, _now(now), now - self._started
-        file.attrs["status"] = status
         file.attrs["pictures"] = json.dumps(self._pictures)
-        file.attrs["duration_s"] = sum(float(p.attrs["duration_s"]) for p in file["parts"].values())
+        end_part(file, status, time.time())
 
     def __enter__(self) -> Recorder:
         return self
@@ -357,7 +329,3 @@ def _put(group: h5py.Group, name: str, value: Any) -> None:
     if name in group:
         del group[name]
     group.create_dataset(name, data=value)
-
-
-def _now(seconds: float | None = None) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))

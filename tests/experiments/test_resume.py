@@ -149,6 +149,14 @@ def test_a_bench_that_changed_is_refused_unless_it_is_named(
         assert "seed = 7" in run["setup/bench_file"].asstr()[()]
 
 
+def test_a_run_goes_on_on_its_own_machine(small_bench: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stopped(monkeypatch, "there 5"):
+        walk(small_bench, out)
+    monkeypatch.setenv("LABCTL_AT", "cellar")
+    with pytest.raises(ConfigurationError, match=r"is that of this machine, and LABCTL_AT=cellar names another"):
+        resume(only_run(out))
+
+
 def test_a_bench_file_that_is_gone_is_taken_from_the_run(
     small_bench: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +198,36 @@ def test_a_spoilt_checkpoint_is_told(small_bench: Path, out: Path, monkeypatch: 
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ConfigurationError, match=r"no whole checkpoint"):
         resume(only_run(out))
+
+
+def test_a_loop_of_another_kind_goes_on_too(out: Path) -> None:
+    """Such as training, which counts by itself, before the steps."""
+
+    def work(record: Recorder, stop_at: int | None) -> list[float]:
+        weights = record.rng.normal(size=3)
+        first = 0
+        if record.resumed is not None and "epoch" in record.resumed:
+            weights, first = record.resumed["weights"], record.resumed["epoch"]
+            record.restore_rng()
+        if record.resumed is None or "epoch" in record.resumed:
+            for epoch in range(first, 4):
+                weights = weights + record.rng.normal(size=3)
+                record.checkpoint(weights=weights, epoch=epoch + 1)
+                if epoch == stop_at:
+                    raise KeyboardInterrupt
+        for step in record.steps(4, "steps"):
+            step.save(x=weights.sum() + record.rng.normal())
+        series = record.series("x")
+        assert series is not None
+        return [float(x) for x in series]
+
+    with Recorder("own", out, 3) as record:
+        whole = work(record, None)
+    for epoch in range(4):
+        with pytest.raises(KeyboardInterrupt), Recorder("own", out, 3) as record:
+            work(record, epoch)
+        with Recorder.resume(record.path, RunLock.take(record.path)) as again:
+            assert work(again, None) == whole
 
 
 def test_steps_within_steps_are_refused(out: Path) -> None:
