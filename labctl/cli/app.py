@@ -30,6 +30,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A parameter, or world.KEY, devices.KEY, bench.KEY. Repeatable."),
 ]
+MoreArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="More parameters, as after --set.")
+]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the experiment's own random numbers.")
 ]
@@ -44,6 +47,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One line of JSON and n
 @app.command()
 def run(
     protocol: Annotated[str, typer.Argument(help="Name of a protocol; an unknown one lists them.")],
+    more: MoreArgument = None,
     bench: BenchOption = None,
     set_: SetOption = None,
     seed: SeedOption = 0,
@@ -54,12 +58,13 @@ def run(
     """Run a protocol, or a calibration routine, on a bench and write a run file."""
     from labctl.cli.experiments import run_protocol
 
-    raise typer.Exit(run_protocol(protocol, bench, set_ or [], seed, out, json, at))
+    raise typer.Exit(run_protocol(protocol, bench, [*(set_ or []), *(more or [])], seed, out, json, at))
 
 
 @app.command()
 def figure(
     name: Annotated[str | None, typer.Argument(help="Name of a figure.")] = None,
+    more: MoreArgument = None,
     list_: Annotated[bool, typer.Option("--list", help="List the figures.")] = False,
     bench: BenchOption = None,
     set_: SetOption = None,
@@ -79,7 +84,7 @@ def figure(
     if name is None:
         print("labctl figure: give a NAME, or --list", file=sys.stderr)  # noqa: T201
         raise typer.Exit(2)
-    raise typer.Exit(run_figure(name, bench, set_ or [], seed, out, json, at))
+    raise typer.Exit(run_figure(name, bench, [*(set_ or []), *(more or [])], seed, out, json, at))
 
 
 @app.command()

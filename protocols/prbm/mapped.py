@@ -186,7 +186,12 @@ class MappedTable:
             self._readout.emit(bench.source.power_fraction)
         self._turn = 0
         outputs = max(layer.n_outputs for layer in layers.values())
-        self.reference = self._measure_reference(min(outputs, Flips.most(p.flips, order.bands)))
+        self._reference_outputs = min(outputs, Flips.most(p.flips, order.bands))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Measure the reference again."""
+        self.reference = self._measure_reference(self._reference_outputs)
 
     def encode(self, layer: Layer) -> MappedEncoding:
         """Encoding of one layer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,20 @@ class ReadoutParameters(Parameters):
         1, ge=1, le=1000, description="measurements of each layer that are averaged, in a mapped order"
     )
     emission: Literal["on", "off"] = Field("on", description="off leaves the laser off, to see what darkness gives")
+
+    def on_ideal_table(self, widest: int) -> Self:
+        """Point detection for `ideal_table`: range is unlimited there, so the reference is I_0 itself.
+
+        widest: most spins that one output spin sees.
+        """
+        changes = {"slit": 1, "slit_width": 1, "reference_spins": widest + 1, "reference_repeats": 2}
+        return self.model_copy(update=changes)
+
+
+def ideal_table() -> dict[str, object]:
+    """Changes of a bench file that ask for the table of the equations: what noise=off means."""
+    # The bands of the ideal world are equally bright.
+    return {"world.ideal": True, "alignment.prbm.wavelength_per_band": 0.0}
 
 
 @dataclass(frozen=True)

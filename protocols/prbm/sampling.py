@@ -102,6 +102,9 @@ class ExactSampler:
         """Standard deviation (outputs,) of the fields just found, as far as it is to be corrected for."""
         return None
 
+    def refresh(self) -> None:
+        """Measure the table's reference again, since its source drifts."""
+
     def set_fields(self, layer: str, fields: NDArray[np.float64]) -> None:
         """Other fields (outputs,) for a layer."""
         self._layers[layer] = self._layers[layer].with_fields(fields)
@@ -144,6 +147,10 @@ class PhotonicSampler(ExactSampler):
     def _noise(self) -> NDArray[np.float64] | None:
         noise = self.last.predicted_noise if self._corrected and self.last is not None else None
         return None if noise is None or np.isnan(noise).any() else noise
+
+    def refresh(self) -> None:
+        """Measure the table's reference again, since its source drifts."""
+        self._table.refresh()
 
     def set_fields(self, layer: str, fields: NDArray[np.float64]) -> None:
         """Other fields (outputs,) for a layer: only the auxiliary spins' macro-pixels are rewritten."""

@@ -72,7 +72,12 @@ class Table:
         # The reference is a mean over the bands it lights, and gains are relative to that mean.
         outputs = min(max(layer.n_outputs for layer in layers.values()), Flips.most(p.flips, alignment.bands))
         self._gains = alignment.band_gains(outputs)
-        self.reference = self._measure_reference(widest, outputs)
+        self._reference_of = widest, outputs
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Measure the reference again: the source's power drifts."""
+        self.reference = self._measure_reference(*self._reference_of)
 
     def encode(self, layer: Layer) -> LayerEncoding:
         """Encoding of one layer."""

@@ -13,7 +13,7 @@ from pydantic import Field
 from labctl.client import Bench, ConfigurationError, Figure, Recorder
 from protocols.prbm.layers import rbm_layers
 from protocols.prbm.model import RBM, numbers, read_json
-from protocols.prbm.readout import ReadoutParameters
+from protocols.prbm.readout import ReadoutParameters, ideal_table
 from protocols.prbm.sampling import Agreement, check_temperature
 from protocols.prbm.table import TABLE_ROLES, table_on
 from simulators.physics.rbm import local_fields, probability_up
@@ -97,10 +97,7 @@ class LocalFields(Figure):
 
     def bench_overrides(self, parameters: LocalFieldsParameters) -> Mapping[str, object]:
         """noise=off asks for the ideal table; a case may ask for other gray levels."""
-        overrides: dict[str, object] = {}
-        if parameters.noise == "off":
-            overrides["world.ideal"] = True
-            overrides["alignment.prbm.wavelength_per_band"] = 0.0  # its bands are equally bright
+        overrides = ideal_table() if parameters.noise == "off" else {}
         if parameters.case is not None:
             case = Case.read(parameters.case, None)
             if case.given:
@@ -119,10 +116,7 @@ class LocalFields(Figure):
         levels = bench.slm.levels or None
         case = Case.read(p.case, levels) if p.case else Case.random(p.N, p.sd, levels, p.case_seed)
         if p.noise == "off":
-            # On-axis point detection: one pixel. Its range is unlimited, so the reference is I_0 itself.
-            p = p.model_copy(
-                update={"slit": 1, "slit_width": 1, "reference_spins": case.rbm.n_visible + 1, "reference_repeats": 2}
-            )
+            p = p.on_ideal_table(case.rbm.n_visible)
         rbm = case.rbm
         layers = rbm_layers(rbm)
         table: Any = table_on(bench, layers, p)  # it measures what it has encoded
