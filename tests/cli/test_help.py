@@ -63,7 +63,7 @@ def test_bad_usage_is_exit_status_2(labctl: Command, arguments: list[str]) -> No
         (["run", "prbm.generate", "--set", "image=3"], "images"),
         (["run", "prbm.generate", "--set", "images=many"], "images=many"),
         (["run", "prbm.generate", "--set", "images=0"], "images=0"),
-        (["run", "prbm.generate", "--set", "classes=1,1"], "different digits"),
+        (["run", "prbm.generate", "--set", "classes=1,1"], "different"),
         (["run", "prbm.generate", "--set", "temperature=nan"], "temperature"),
         (["run", "prbm.generate", "--set", "world.slm.stuk=true"], "stuck"),
         (["run", "prbm.generate", "--set", "world.seed=-1"], "world.seed"),
