@@ -25,6 +25,9 @@ Of a trained model's visible layer the rms errors (fixed, random) are 0.68 and 0
 with four (2.5 times the largest coupling), 0.08 and 0.20 with six, 0.09 and 0.31 with twelve, on the default table.
 """
 
+MOST_FIELD_SPINS = 8
+"""A field of so many macro-pixels in phase is as bright as their square: more of them leave no light for the rest."""
+
 _MARGIN = 1.25
 """Of the largest field to the largest that training tunes give."""
 
@@ -41,7 +44,8 @@ class ConditionedLayers:
         coupling = float(np.abs(model.weights).max()) or 1.0
         weights = {"visible": model.weights.T, "hidden": model.weights}
         self.field_spins = {
-            name: max(1, math.ceil(size / (FIELD_TO_COUPLING * coupling))) for name, size in self.largest.items()
+            name: min(max(1, math.ceil(size / (FIELD_TO_COUPLING * coupling))), MOST_FIELD_SPINS)
+            for name, size in self.largest.items()
         }
         """Macro-pixels of a band that show the field: the auxiliary spin and those that stand for more of it."""
         self._bare = {

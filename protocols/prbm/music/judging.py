@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from protocols.prbm.music.tunes import LOWEST_MIDI, Roll
 
@@ -67,20 +68,16 @@ def tonic(classes: FloatArray) -> int:
     return max(fits)[1]
 
 
-def distance(p: FloatArray, q: FloatArray) -> float:
-    """Jensen-Shannon distance of two histograms of counts: square root of the divergence in bits, 0 to 1.
+def distance(p: FloatArray, q: FloatArray) -> FloatArray:
+    """Jensen-Shannon distance of histograms of counts (..., bins): square root of the divergence in bits, 0 to 1.
 
     nan where a histogram is empty.
     """
-    if p.sum() == 0 or q.sum() == 0:
-        return float("nan")
-    p, q = p / p.sum(), q / q.sum()
-    mean = 0.5 * (p + q)
-    divergence = 0.0
-    for side in (p, q):
-        there = side > 0
-        divergence += 0.5 * float((side[there] * np.log2(side[there] / mean[there])).sum())
-    return float(np.sqrt(max(divergence, 0.0)))
+    with np.errstate(invalid="ignore"):
+        p, q = (side / side.sum(axis=-1, keepdims=True) for side in (p, q))
+    # rel_entr is p ln(p/m), zero where p is.
+    divergence = 0.5 * (rel_entr(p, 0.5 * (p + q)) + rel_entr(q, 0.5 * (p + q))).sum(axis=-1) / np.log(2)
+    return np.asarray(np.sqrt(np.maximum(divergence, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -100,13 +97,11 @@ def judge(pieces: Sequence[Roll], reference: Sequence[Roll], rng: np.random.Gene
     for kind in KINDS:
         p, q = (np.array([c[kind] for c in side]) for side in (ours, theirs))
         histogram[kind] = p.sum(axis=0)
-        value[kind] = distance(histogram[kind], q.sum(axis=0))
-        resampled = [
-            distance(p[rng.integers(0, len(p), len(p))].sum(axis=0), q[rng.integers(0, len(q), len(q))].sum(axis=0))
-            for _ in range(_RESAMPLINGS)
-        ]
-        defined = [found for found in resampled if not np.isnan(found)]
-        error[kind] = float(np.std(defined, ddof=1)) if len(p) > 1 and len(defined) > 1 else float("nan")
+        value[kind] = float(distance(histogram[kind], q.sum(axis=0)))
+        drawn = [side[rng.integers(0, len(side), (_RESAMPLINGS, len(side)))].sum(axis=1) for side in (p, q)]
+        resampled = distance(*drawn)
+        defined = resampled[np.isfinite(resampled)]
+        error[kind] = float(defined.std(ddof=1)) if len(p) > 1 and len(defined) > 1 else float("nan")
     return Distances(value, error, histogram)
 
 

@@ -97,10 +97,6 @@ class Music(Figure):
             self.tunes = load_tunes(p.songs, p.data, progress=advance)
         record.console.done(f"{len(self.tunes.train):,} tunes, {HELD_OUT} held out, from {self.tunes.origin}")
         self.learned = _resumed(record) or _learned(p, self.tunes, record)
-        if self.learned.model.n_visible != KEYS:
-            raise ConfigurationError(
-                f"model {p.model}: {self.learned.model.n_visible} visible spins; a piano has {KEYS}"
-            )
         _keep(record, self.learned)
         # Everything by arithmetic has random numbers of its own: the comparison is not part of the run.
         rng = np.random.default_rng([record.seed, 1])
@@ -173,6 +169,8 @@ def _learned(p: MusicParameters, tunes: Tunes, record: Recorder) -> _Learned:
 
     if p.model is not None:
         model = RnnRbm.load(p.model)
+        if model.n_visible != KEYS:
+            raise ConfigurationError(f"model {p.model}: {model.n_visible} visible spins; a piano has {KEYS} keys")
         return _Learned(model, [0], [likelihood(model)])
     settings = MusicTraining(
         epochs=p.epochs,
