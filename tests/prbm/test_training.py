@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.images import DATA_VARIABLE, DigitSet, load_digits
+from protocols.prbm.images import DATA_VARIABLE, ImageSet, load_digits
 from protocols.prbm.model import RBM
-from protocols.prbm.scoring import DigitClassifier, diversity
+from protocols.prbm.scoring import ImageClassifier, diversity
 from protocols.prbm.training import (
     PAPER_SETTINGS,
     SHORT_RUN_SETTINGS,
@@ -41,13 +41,13 @@ def random_spins(seed: int, n: int, n_visible: int) -> SpinArray:
 
 
 @pytest.fixture(scope="module")
-def digits() -> DigitSet:
+def digits() -> ImageSet:
     beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
     return load_digits(None if DATA_VARIABLE in os.environ or not beside.is_dir() else beside)
 
 
 @pytest.fixture(scope="module")
-def training_images(digits: DigitSet) -> SpinArray:
+def training_images(digits: ImageSet) -> SpinArray:
     return digits.train.select(CLASSES, 400).spins()
 
 
@@ -79,8 +79,8 @@ def generated(model: RBM) -> SpinArray:
 
 
 @pytest.fixture(scope="module")
-def classifier(digits: DigitSet) -> DigitClassifier:
-    return DigitClassifier(digits)
+def classifier(digits: ImageSet) -> ImageClassifier:
+    return ImageClassifier(digits)
 
 
 @pytest.mark.parametrize(
