@@ -1,7 +1,7 @@
 """The state from which a run goes on: one file beside the run file, replaced whole with every checkpoint.
 
 It is an ``.npz`` archive, which numpy reads and whose checksums tell a spoilt one: ``labctl`` is a JSON text,
-``state_NAME`` are the arrays. A process that is killed while it writes leaves the checkpoint before.
+``state_NAME`` and ``late_NAME`` are the arrays. A process that is killed while it writes leaves the checkpoint before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Checkpoint:
 
     steps: saved so far. loop, index: which of the run's loops of steps it was in, counted from 0 (-1: in none yet), and
     the step to do next there (None: none). rng: state of the recorder's bit generator. state: what the protocol gave.
+    late: arrays of the whole run that are not in the run file yet.
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Checkpoint:
     index: int | None
     rng: Mapping[str, Any]
     state: Mapping[str, Any]
+    late: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
 def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
@@ -48,7 +50,7 @@ def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
     cannot be kept.
     """
     plain: dict[str, Any] = {}
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    arrays = {f"late_{name}": array for name, array in checkpoint.late.items()}
     for name, value in checkpoint.state.items():
         if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind != "O":
             arrays[f"state_{name}"] = np.asarray(value)
@@ -69,6 +71,7 @@ def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
         "index": checkpoint.index,
         "rng": _listed(checkpoint.rng),
         "state": plain,
+        "late": list(checkpoint.late),
     }
     text = np.frombuffer(json.dumps(head).encode(), np.uint8)
     aside = path.with_suffix(f"{path.suffix}-new")
@@ -92,7 +95,8 @@ def read(path: Path) -> Checkpoint | None:
                     "version that wrote it"
                 )
             state = {name: _value(kept, name, file) for name, kept in head["state"].items()}
-        return Checkpoint(head["steps"], head["loop"], head["index"], head["rng"], state)
+            late = {name: file[f"late_{name}"] for name in head["late"]}
+        return Checkpoint(head["steps"], head["loop"], head["index"], head["rng"], state, late)
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, EOFError) as error:

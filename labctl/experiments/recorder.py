@@ -107,6 +107,8 @@ class Recorder:
         self._steps = 0 if kept is None else kept.steps
         with runfile.cutting(path, self._steps) as file:
             file["checkpoint"][0] = -1 if kept is None else self._steps
+            for key, value in kept.late.items() if kept is not None else ():
+                _put(file["data"], key, value)
             cut_part(file, self._steps, seen_s)
             self._part = begin_part(file, self._started, self._steps)
             self._pictures = json.loads(file.attrs.get("pictures", "[]"))
@@ -156,7 +158,7 @@ class Recorder:
     def save(self, name: str, value: NDArray[Any]) -> None:
         """Keep an array that belongs to the whole run; in a resumed run, in the place of what there was."""
         if self._file is not None:
-            self._late[name] = np.asarray(value)
+            self._late[name] = np.array(value)  # into the file at the end, and into each checkpoint before
         else:
             with self._change() as file:
                 _put(file["data"], name, value)
@@ -229,7 +231,7 @@ class Recorder:
             self._synchronised = now
             runfile.synchronise(self.path)  # first: a checkpoint must not know of more steps than the disk
         index = self._next if self._in_loop else None
-        kept = Checkpoint(self._steps, self._loops - 1, index, self.rng.bit_generator.state, state)
+        kept = Checkpoint(self._steps, self._loops - 1, index, self.rng.bit_generator.state, state, self._late)
         checkpoint.write(self._checkpoint_path, kept, durable=durable)
         self._checkpoint_at = now
         if not self._marked:  # that there is one, should it be lost

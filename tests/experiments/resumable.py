@@ -61,6 +61,8 @@ class Walk(Protocol):
         for step in record.steps(parameters.back, "back"):
             position = position - own.normal(size=parameters.size)
             step.save(position=position, number=-step.index)
+            if step.index == 1:
+                record.save("turned", position)
             Walk.at(f"back {step.index}")
             record.checkpoint(position=position, own=own)
         record.save("end", position)
