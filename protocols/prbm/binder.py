@@ -55,7 +55,7 @@ def _cross(
     if near.sum() < _DEGREE + 2:
         return None
     x = T[near] - middle
-    weights = [1 / np.maximum(err[near], 1e-6) for _, err in (small, large)]
+    weights = [1 / _smoothed(x, err[near]) for _, err in (small, large)]
 
     def crossing(a: FloatArray, b: FloatArray) -> float:
         difference = np.polynomial.Polynomial(
@@ -76,6 +76,16 @@ def _cross(
     if not math.isfinite(where) or len(drawn) < 0.9 * _DRAWS:
         return None
     return middle + where, float(drawn.std(ddof=1))
+
+
+def _smoothed(x: FloatArray, errors: FloatArray) -> FloatArray:
+    """Errors by a parabola through their logarithms.
+
+    A cumulant that happens to be large happens to have a small error, too: weighted with its own, it would draw the
+    fit upwards, the more so the fewer samples there are.
+    """
+    shape = np.polynomial.Polynomial.fit(x, np.log(np.maximum(errors, 1e-6)), 2)
+    return np.asarray(np.exp(shape(x)))
 
 
 def _roughly(T: FloatArray, small: FloatArray, large: FloatArray) -> float | None:

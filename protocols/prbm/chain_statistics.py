@@ -41,6 +41,12 @@ def autocorrelation_time(series: FloatArray) -> float:
     return max(float(times[beyond[0]] if len(beyond) else times[-1]), 0.5)
 
 
+def cautious(tau: float, samples: int) -> float:
+    """tau plus its own standard error, tau sqrt(2 (2 W + 1) / n) with W = 5 tau (Sokal): short chains tell it too
+    short, and errors that believe them are too small."""
+    return tau * (1.0 + math.sqrt(2.0 * (2.0 * _WINDOW * tau + 1.0) / samples))
+
+
 @dataclass(frozen=True)
 class Kept:
     """What of some series is averaged.
@@ -127,7 +133,8 @@ def averages(
     """
     e = energy[kept.first :] / n
     m = np.abs(magnetisation[kept.first :]) / n
-    tau = max(autocorrelation_time(e), autocorrelation_time(m), autocorrelation_time(m**2))
+    taus = [cautious(autocorrelation_time(x), e.size) for x in (e, m, m**2)]
+    tau = max(taus)
     independent = e.size / (2 * tau)
     powers = np.stack([e, e**2, m, m**2, m**4], axis=-1)
 
@@ -157,7 +164,7 @@ def averages(
     errors = np.hypot(errors, once / independent)
     # Blocks are few where chains are slow; the autocorrelation time then knows the error of a mean better.
     for k, series in ((0, e), (1, m)):
-        errors[k] = max(errors[k], float(series.std()) * math.sqrt(2 * autocorrelation_time(series) / series.size))
+        errors[k] = max(errors[k], float(series.std()) * math.sqrt(2 * taus[k] / series.size))
     pairs = {
         name: value
         for k, quantity in enumerate(QUANTITIES)
