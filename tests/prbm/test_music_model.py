@@ -24,6 +24,7 @@ from protocols.prbm.music.training import (
     chains,
     forward,
     gradient_given,
+    misheard,
     padded,
     train,
 )
@@ -54,11 +55,12 @@ def test_the_gradient_is_that_of_the_free_energies() -> None:
     """Central differences of the mean of F(v) - F(v*) over the steps of tunes of unequal length, v* held fixed."""
     p = {name: np.array(getattr(random_model(2), name)) for name in NAMES}
     v, heard = padded(random_rolls(3, (5, 2, 4)))
+    listened = padded(random_rolls(15, (5, 2, 4)))[0].astype(np.float64)
     v = v.astype(np.float64)
     negative = np.concatenate(random_rolls(4, (11,))).astype(np.float64)
 
     def objective() -> float:
-        u = forward(p, v)
+        u = forward(p, listened)
         a, b = u[heard] @ p["to_visible"] + p["visible_bias"], u[heard] @ p["to_hidden"] + p["hidden_bias"]
         by_row = zip(a, b, v[heard], negative, strict=True)
         energies = [
@@ -67,8 +69,7 @@ def test_the_gradient_is_that_of_the_free_energies() -> None:
         ]
         return float(np.mean([positive - other for positive, other in energies]))
 
-    u = forward(p, v)
-    gradient = gradient_given(p, v, heard, u, u[heard] @ p["to_hidden"] + p["hidden_bias"], negative)
+    gradient = gradient_given(p, v[heard], negative, heard, listened, forward(p, listened))
     for name, array in p.items():
         for at in list(np.ndindex(array.shape))[:: max(1, array.size // 5)]:
             kept, ends = array[at], []
@@ -158,6 +159,16 @@ def test_training_makes_what_follows_likely() -> None:
     assert before.value == pytest.approx(-12 * (np.log(12) - 11 / 12 * np.log(11)), abs=0.3)
     rise, error = gain(before, after)
     assert rise - 5 * error > 2.0
+
+
+def test_misheard_spins_are_drawn_by_the_keys_frequencies() -> None:
+    v = np.ones((400, 50, 3), np.float32)
+    listened = misheard(v, np.array([-1.0, 0.0, 0.8]), 0.3, np.random.default_rng(16))
+    # A spin is turned where it is drawn anew as -1. 20,000 of each key, at 5 standard errors: false alarm 1e-6.
+    for turned, expected in zip((listened < 0).mean(axis=(0, 1)), (0.3, 0.15, 0.03), strict=True):
+        assert turned == pytest.approx(expected, abs=5 * np.sqrt(expected / 20000))
+    assert np.array_equal(misheard(v, np.zeros(3), 0.0, np.random.default_rng(17)), v)
+    assert np.all(v == 1)
 
 
 def test_the_same_seed_trains_the_same_model() -> None:

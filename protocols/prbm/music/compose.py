@@ -65,6 +65,8 @@ def compose(player: Player, steps: int, iterations: int, record: Recorder, tap: 
             player.units = player.model.advance(player.units, chord)
     label = f"playing {player.pieces} pieces by {'light' if photonic else 'arithmetic'}"
     for step in record.steps(steps, label):
+        if step.index:
+            player.sampler.refresh()
         visible, hidden = player.play(iterations, record.rng)
         played[:, step.index] = visible
         last = player.sampler.last

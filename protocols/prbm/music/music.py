@@ -98,6 +98,7 @@ class Music(Figure):
         record.console.done(f"{len(self.tunes.train):,} tunes, {HELD_OUT} held out, from {self.tunes.origin}")
         self.learned = _resumed(record) or _learned(p, self.tunes, record)
         _keep(record, self.learned)
+        self.layers = ConditionedLayers.heard_in(self.learned.model, p.pieces, self.tunes.train)
         # Everything by arithmetic has random numbers of its own: the comparison is not part of the run.
         rng = np.random.default_rng([record.seed, 1])
         exact = compose_exactly(self.learned.model, p.judged, p.steps, p.iterations, rng)
@@ -109,9 +110,8 @@ class Music(Figure):
 
     def run(self, bench: Bench, parameters: MusicParameters, record: Recorder) -> dict[str, Any]:
         """Play."""
-        p, model = parameters, self.learned.model
-        layers = ConditionedLayers.heard_in(model, p.pieces, self.tunes.train)
-        player = Player(model, layers, sampler_on(bench, layers, p, p.sampler == "photonic"))
+        p, layers = parameters, self.layers
+        player = Player(self.learned.model, layers, sampler_on(bench, layers, p, p.sampler == "photonic"))
         earlier = record.series("source_power_w") if record.resumed is not None else None
         tap = PowerTap(bench, earlier)
         self.pieces = compose(player, p.steps, p.iterations, record, tap)
@@ -143,7 +143,7 @@ class Music(Figure):
         rng = np.random.default_rng([record.seed, 2])
         played = judge(list(self.pieces), tunes.held_out, rng)
         values = _likelihood_values(self.learned)
-        for name, distances in (("light" if p.sampler == "photonic" else "played", played), *self.judged.items()):
+        for name, distances in ((by, played), *self.judged.items()):
             for kind, value in distances.value.items():
                 values[f"js_{kind}_{name}"] = value
                 values[f"js_{kind}_{name}_err"] = distances.error[kind]
@@ -151,7 +151,11 @@ class Music(Figure):
             values[f"better_{kind}"] = self.judged["unigram"].value[kind] - played.value[kind]
         rolls, histograms = record.picture("roll"), record.picture("histograms")
         draw_rolls(rolls, list(self.pieces), [f"piece {k + 1}, by {by}" for k in range(p.pieces)])
-        names = {f"by {by}": played, "arithmetic": self.judged["exact"], "unigram": self.judged["unigram"]}
+        names = {
+            f"{p.pieces} by {by}": played,
+            f"{p.judged} by plain arithmetic": self.judged["exact"],
+            f"{p.judged} of single notes": self.judged["unigram"],
+        }
         draw_histograms(histograms, names, judge(tunes.held_out, tunes.held_out, rng), values)
         record.console.done(_summary(played, self.judged["unigram"], values, results["r"]))
         for written in (str(rolls), str(histograms), *files):

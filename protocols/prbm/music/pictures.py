@@ -88,6 +88,8 @@ def draw_histograms(
         epochs, values, errors = (likelihood[f"log_likelihood{part}"] for part in ("_epochs", "", "_err"))
         trained.errorbar(epochs, values, errors, fmt="o-", markersize=4, capsize=3)
         trained.set(xlabel="epochs of training", ylabel="held-out ln P per quaver (nats)")
+        if len(epochs) == 1:  # of a model that was given
+            trained.set(xlabel="model as given", xticks=[])
         figure.savefig(path, dpi=130)
 
 
@@ -104,5 +106,6 @@ def _bars(
         colour = "0.3" if k == 0 else f"C{k - 1}"
         axis.bar(places + (k - (len(everything) - 1) / 2) * width, share[shown], width, label=label, color=colour)
     axis.set_xticks(places, labels)
+    axis.set_ylim(0, 1.45 * axis.get_ylim()[1])  # room for the legend
     axis.set(xlabel=what, ylabel="share")
     axis.legend(fontsize=8, title="Jensen-Shannon distance", title_fontsize=8)

@@ -41,8 +41,10 @@ class MusicTraining:
     n_hidden: int = 96
     units: int = 100
     gibbs_steps: int = 15
-    random_starts: float = 0.5
-    dropped: float = 0.0
+    misheard: float = 0.1
+    """Share of the spins the recurrent network listens to that are drawn anew, by the keys' frequencies. When it plays
+    it hears its own wrong notes, and a network that never heard any takes each for a change of key.
+    """
     learning_rate: float = 0.001
     """Falls linearly to zero over the epochs: at a constant rate the couplings stay noisy."""
     initial_std: float = 0.01
@@ -54,6 +56,8 @@ class MusicTraining:
         for name in ("epochs", "batches", "n_hidden", "units", "gibbs_steps"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"training {name}: {getattr(self, name)}; allowed: 1 or more")
+        if not 0.0 <= self.misheard <= 1.0:
+            raise ConfigurationError(f"training misheard: {self.misheard}; allowed: 0 to 1")
         for name in ("learning_rate", "initial_std", "largest_gradient"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f"training {name}: {getattr(self, name)}; allowed: a positive number")
@@ -68,7 +72,8 @@ def train(rolls: Sequence[NDArray[np.int8]], settings: MusicTraining) -> Iterato
     if len(rolls) < settings.batches:
         raise ConfigurationError(f"{len(rolls)} tunes in {settings.batches} batches: one tune per batch is the least")
     rng = np.random.Generator(np.random.SFC64(settings.seed))
-    parameters = start(rolls, settings, rng)
+    played = np.concatenate(rolls).mean(axis=0)
+    parameters = start(played, settings, rng)
     adam = Adam(parameters)
     yield model_of(parameters)
     for epoch in range(settings.epochs):
@@ -76,24 +81,25 @@ def train(rolls: Sequence[NDArray[np.int8]], settings: MusicTraining) -> Iterato
             for k, share in enumerate(np.array_split(rng.permutation(len(rolls)), settings.batches)):
                 done = (epoch + k / settings.batches) / settings.epochs
                 v, heard = padded([rolls[tune] for tune in share])
-                gradient = cd_gradient(parameters, v, heard, settings, rng)
+                listened = misheard(v, played, settings.misheard, rng)
+                gradient = cd_gradient(parameters, v, heard, listened, settings.gibbs_steps, rng)
                 norm = math.sqrt(sum(float((g * g).sum()) for g in gradient.values()))
                 shorter = min(1.0, settings.largest_gradient / max(norm, 1e-12))
                 adam.descend(gradient, settings.learning_rate * (1.0 - done), shorter)
         yield model_of(parameters)
 
 
-def start(rolls: Sequence[NDArray[np.int8]], settings: MusicTraining, rng: np.random.Generator) -> dict[str, Float32]:
-    """Small random couplings; visible fields at the keys' log-odds, others zero; recurrent couplings orthogonal."""
-    n_visible = rolls[0].shape[1]
-    shapes = shapes_of(n_visible, settings.n_hidden, settings.units)
+def start(played: NDArray[np.float64], settings: MusicTraining, rng: np.random.Generator) -> dict[str, Float32]:
+    """Small random couplings, orthogonal ones in the network; visible fields at the log-odds of mean spins ``played``
+    (N_v,), others zero.
+    """
+    shapes = shapes_of(len(played), settings.n_hidden, settings.units)
     parameters = {
         name: np.asarray(settings.initial_std * rng.standard_normal(shape, np.float32))
         if len(shape) == 2
         else np.zeros(shape, np.float32)
         for name, shape in zip(NAMES, shapes, strict=True)
     }
-    played = np.concatenate(rolls).mean(axis=0)
     parameters["visible_bias"] = np.arctanh(np.clip(played, 2 * RAREST - 1, 1 - 2 * RAREST)).astype(np.float32)
     # Orthogonal couplings neither lose nor amplify what is remembered (Saxe, McClelland, Ganguli 2014).
     parameters["recurrent"] = np.linalg.qr(rng.standard_normal((settings.units,) * 2))[0].astype(np.float32)
@@ -121,29 +127,44 @@ def forward(p: dict[str, Float32], v: Float32) -> Float32:
     return u
 
 
+def misheard(v: Float32, played: NDArray[np.float64], share: float, rng: np.random.Generator) -> Float32:
+    """A copy of ``v`` (..., N_v) in which a share of the spins is drawn anew, with means ``played`` (N_v,)."""
+    listened = v.copy()
+    anew = rng.random(v.shape, np.float32) < share
+    listened[anew] = np.where(rng.random(v.shape, np.float32) < (1 + played) / 2, 1, -1)[anew]
+    return listened
+
+
 def cd_gradient(
-    p: dict[str, Float32], v: Float32, heard: NDArray[np.bool_], settings: MusicTraining, rng: np.random.Generator
+    p: dict[str, Float32],
+    v: Float32,
+    heard: NDArray[np.bool_],
+    listened: Float32,
+    gibbs_steps: int,
+    rng: np.random.Generator,
 ) -> dict[str, Float32]:
     """Gradient of the mean of F(v) - F(v*) over the steps that are heard, v* drawn by CD from v."""
-    u = forward(p, v)
+    u = forward(p, listened)
     a = u[heard] @ p["to_visible"] + p["visible_bias"]
     b = u[heard] @ p["to_hidden"] + p["hidden_bias"]
-    begin = v[heard]
-    anywhere = rng.random(len(begin)) < settings.random_starts
-    begin[anywhere] = 2.0 * rng.integers(0, 2, (int(anywhere.sum()), begin.shape[1])) - 1.0
-    negative = chains(p["weights"], a, b, begin, settings.gibbs_steps, rng)
-    return gradient_given(p, v, heard, u, b, negative)
+    negative = chains(p["weights"], a, b, v[heard], gibbs_steps, rng)
+    return gradient_given(p, v[heard], negative, heard, listened, u)
 
 
 def gradient_given(
-    p: dict[str, Float32], v: Float32, heard: NDArray[np.bool_], u: Float32, b: Float32, negative: Float32
+    p: dict[str, Float32],
+    positive: Float32,
+    negative: Float32,
+    heard: NDArray[np.bool_],
+    listened: Float32,
+    u: Float32,
 ) -> dict[str, Float32]:
-    """The same for given v* (heard steps, N_v), with the units and hidden fields b (heard steps, N_h) they came from.
+    """The same for v and v* (heard steps, N_v), of a network whose units were ``u`` as it ``listened``.
 
     F(v) = -a·v - Σ_j ln 2cosh(b_j + Σ_i W_ij v_i), so dF/da = -v and dF/db = -tanh(...).
     """
-    positive, past = v[heard], u[heard]
-    n = np.float32(len(positive))
+    past, n = u[heard], np.float32(len(positive))
+    b = past @ p["to_hidden"] + p["hidden_bias"]
     h_positive, h_negative = np.tanh(positive @ p["weights"] + b), np.tanh(negative @ p["weights"] + b)
     to_a, to_b = (negative - positive) / n, (h_negative - h_positive) / n
     g = {
@@ -161,7 +182,7 @@ def gradient_given(
         to_u[t - 1] += to_drive[t - 1] @ p["recurrent"].T
     flat = to_drive.reshape(-1, to_drive.shape[2])
     g["unit_bias"] = flat.sum(axis=0)
-    g["from_visible"] = v.reshape(len(flat), -1).T @ flat
+    g["from_visible"] = listened.reshape(len(flat), -1).T @ flat
     g["recurrent"] = u.reshape(flat.shape).T @ flat
     return g
 
