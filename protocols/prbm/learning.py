@@ -24,6 +24,9 @@ from simulators.physics.rbm_likelihood import (
 
 R = TypeVar("R")
 
+CAREFUL = 20
+"""Times as many steps of annealing where it counts: for the trained machine."""
+
 _LOOK_EVERY_S = 0.2
 
 
@@ -54,7 +57,7 @@ class Judge:
         self._steps, self._runs = steps, runs
 
     def standing(self, rbm: RBM, careful: bool = False) -> Standing:
-        """Where a machine stands; careful: with ten times as many steps of annealing."""
+        """Where a machine stands; careful: with `CAREFUL` times as many steps of annealing."""
         rng = np.random.default_rng([self._seed, 2])
         machine = rbm.weights, rbm.visible_bias, rbm.hidden_bias
         T, spins, others = self._temperature, self._data.spins, self._data.held_out
@@ -62,8 +65,8 @@ class Judge:
         if enumerable(rbm.weights):
             z = log_partition(*machine, T)
         else:
-            steps = self._steps * (10 if careful else 1)
-            z = annealed_log_partition(*machine, T, base_rates(spins, T), rng, steps, self._runs)
+            steps = self._steps * (CAREFUL if careful else 1)
+            z = annealed_log_partition(*machine, T, self._base(rbm), rng, steps, self._runs)
         held_out = np.full(2, np.nan) if others is None else log_likelihoods(*machine, others, T, z.value)
         h = sample_spins(local_fields(rbm.weights, spins, rbm.hidden_bias), T, rng)
         mean = np.tanh(local_fields(rbm.weights.T, h, rbm.visible_bias) / T)
@@ -75,6 +78,13 @@ class Judge:
             reconstruction=float(0.5 * (1.0 - (spins * mean).mean())),
             effective_runs=np.nan if z.exact else z.effective_runs,
         )
+
+    def _base(self, rbm: RBM) -> NDArray[np.float64]:
+        """Where annealing begins: the data's means, but for a machine without fields. That is as much the negatives'
+        as the images', and runs that begin near the images would not get there."""
+        if rbm.visible_bias.any() or rbm.hidden_bias.any():
+            return base_rates(self._data.spins, self._temperature)
+        return np.zeros(rbm.n_visible)
 
 
 def evaluation_epochs(epochs: int, count: int) -> NDArray[np.int64]:

@@ -6,122 +6,30 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
 from labctl.client import Bench, Figure, Recorder
 from protocols.prbm.insitu import Light
 from protocols.prbm.learning import Judge, Standing, evaluation_epochs, while_renewing
 from protocols.prbm.model import RBM
-from protocols.prbm.readout import ReadoutParameters, ideal_table
+from protocols.prbm.readout import ideal_table
 from protocols.prbm.table import TABLE_ROLES
+from protocols.prbm.train_parameters import TrainParameters
 from protocols.prbm.trainer import Arithmetic, FastTrainer, PlainTrainer, Trainer
-from protocols.prbm.training import (
-    IN_SITU_SETTINGS,
-    PAPER_SETTINGS,
-    SHORT_RUN_SETTINGS,
-    TrainingSettings,
-)
+from protocols.prbm.training import TrainingSettings
 from protocols.prbm.training_data import TrainingData, training_data
 from protocols.prbm.training_picture import draw_training
 from simulators.physics.rbm import gibbs_chain_visible
-
-RECIPES = {
-    "paper": PAPER_SETTINGS,
-    "cd-1": TrainingSettings(),
-    "short-run": SHORT_RUN_SETTINGS,
-    "in-situ": IN_SITU_SETTINGS,
-}
 
 WITHIN = 0.02
 """How near training in situ comes to training by arithmetic: of its log-likelihood."""
 
 _PICTURED = 12
 _PICTURE_ITERATIONS = 200
-
-
-class TrainParameters(ReadoutParameters):
-    """What is trained on what, by which recipe, and by what the chains go."""
-
-    data: str | None = Field(
-        None, description="folder of images, null: LABCTL_DATA; a file of spins (.npy, .npz); or bars-and-stripes"
-    )
-    classes: tuple[int | str, ...] = Field((4, 7, 9), description="of the images: digits 0 to 9, boot, pants, t-shirt")
-    per_class: int | None = Field(None, ge=1, description="training images of each class; null: 1000 in all")
-    size: int | None = Field(
-        None, ge=2, le=28, description="pixels along one side of an image; null: 14, or 7 where chains go by light"
-    )
-    sampler: Literal["photonic", "exact"] = Field("exact", description="chains by light, or by arithmetic")
-    positive: Literal["photonic", "exact"] = Field(
-        "exact", description="hidden means of the images by light, too, or by arithmetic; for sampler=photonic"
-    )
-    recipe: Literal["paper", "cd-1", "short-run", "in-situ"] | None = Field(
-        None, description="null: the paper's, or in-situ where chains go by light; what follows departs from it"
-    )
-    epochs: int | None = Field(None, ge=1, le=1000000)
-    hidden: int | None = Field(None, ge=1, le=100000, description="hidden spins")
-    k: int | None = Field(None, ge=1, le=100000, description="iterations of the chains in each update, as in CD-k")
-    persistent: Literal["on", "off"] | None = Field(None, description="whether chains go on from update to update")
-    batch: int | None = Field(None, ge=1, description="images in each update")
-    chains: int | None = Field(None, ge=1, description="negative chains; from the data, as many as images in a batch")
-    learning_rate: float | None = Field(None, gt=0)
-    final_learning_rate: float | None = Field(
-        None, ge=0, description="to which the rate falls; null: as the recipe has"
-    )
-    momentum: float | None = Field(None, ge=0, lt=1)
-    weight_decay: float | None = Field(None, ge=0)
-    fields: Literal["on", "off"] | None = Field(None, description="whether fields are learnt, too")
-    temperature: float = Field(1.0, gt=0)
-    together: int | None = Field(
-        None, ge=1, description="chains measured in the same patterns; null: all. Fewer are quicker to simulate"
-    )
-    noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
-    comparisons: int = Field(
-        3, ge=1, le=100, description="trainings by arithmetic beside one in situ, with seeds from the run's on"
-    )
-    evaluations: int = Field(12, ge=2, le=10000, description="epochs after which the likelihood is worked out")
-    annealing_steps: int = Field(
-        1000, ge=1, description="of annealed importance sampling; ten times as many at the end"
-    )
-    annealing_runs: int = Field(100, ge=10, description="of it; only where neither layer has 22 spins or fewer")
-
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = value.split(",")
-        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
-
-    @property
-    def pixels(self) -> int:
-        """Along one side of an image."""
-        return self.size or (7 if self.sampler == "photonic" else 14)
-
-    def settings(self, seed: int) -> TrainingSettings:
-        """The recipe, with what was asked for instead. Raises `ConfigurationError` for what does not fit together."""
-        recipe = RECIPES[self.recipe or ("in-situ" if self.sampler == "photonic" else "paper")]
-        named = {
-            "epochs": self.epochs, "n_hidden": self.hidden, "gibbs_steps": self.k, "batch_size": self.batch,
-            "chains": self.chains, "learning_rate": self.learning_rate, "momentum": self.momentum,
-            "final_learning_rate": self.final_learning_rate, "weight_decay": self.weight_decay,
-        }  # fmt: skip
-        changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-        if self.final_learning_rate is None and self.learning_rate is not None:
-            # A recipe's rate is constant or falls to zero, at any other rate, too.
-            changes["final_learning_rate"] = self.learning_rate * recipe.final_learning_rate / recipe.learning_rate
-        if self.persistent is not None and (self.persistent == "on") != (recipe.negative_start == "persistent"):
-            changes["negative_start"] = "persistent" if self.persistent == "on" else "data"
-            if self.persistent == "off" and self.chains is None:
-                changes["chains"] = None
-        if self.fields is not None:
-            changes["fields"] = self.fields == "on"
-        settings: TrainingSettings = replace(recipe, temperature=self.temperature, seed=seed, **changes)
-        return settings
 
 
 class Train(Figure):
@@ -197,6 +105,8 @@ class Train(Figure):
                 trainer = FastTrainer(spins, settings)
             if record.resumed is not None:
                 trainer.restore(record.resumed)
+                if light is not None:
+                    light.agreement.state = record.resumed["agreement"]
             with threadpool_limits(limits=1, user_api="blas"):
                 self._epochs(trainer, light, bench, record)
             self.trainer = trainer
@@ -244,7 +154,8 @@ class Train(Figure):
                 seconds=seconds,
             )
             if light is not None or record.checkpoint_due or report.epoch == epochs:
-                record.checkpoint(**trainer.state(), seconds=seconds)
+                agreement = np.empty(0) if light is None else light.agreement.state
+                record.checkpoint(**trainer.state(), seconds=seconds, agreement=agreement)
 
     def _judged(self, rbm: RBM, last: bool, bench: Bench, by_light: bool) -> Standing:
         if not by_light:
@@ -255,7 +166,7 @@ class Train(Figure):
         """Compare, keep the machine, draw."""
         p, rbm, data = parameters, self.trainer.rbm, self.data
         curve = {name: record.series(name) for name in _SERIES}
-        found = {name: float(series[-1]) for name, series in curve.items() if series is not None}
+        found = {name: float(series[-1]) for name, series in curve.items() if series is not None and name != "epoch"}
         path = record.path.with_name(f"{record.path.stem}-model.npz")
         rbm.save(path)
         for name, value in (("W", rbm.weights), ("a", rbm.visible_bias), ("b", rbm.hidden_bias)):
@@ -265,6 +176,7 @@ class Train(Figure):
             **found,
             "log_likelihood_independent": independent_log_likelihood(data),
             "likelihood": "annealed" if found["effective_runs"] == found["effective_runs"] else "exact",
+            "epochs": self.settings.epochs,
             "updates": updates,
             "images": len(data.spins),
             "data": data.origin,
@@ -277,7 +189,7 @@ class Train(Figure):
         picture = record.picture("training")
         draw_training(
             picture, rbm, data, self._samples(rbm, p, record.seed), curve, self.judged_after, self.exact_curves,
-            f"{record.name}: {p.recipe or 'default'} recipe, chains by {'light' if results else 'arithmetic'}",
+            f"{record.name}: recipe {p.recipe_name}, chains by {'light' if results else 'arithmetic'}",
         )  # fmt: skip
         record.console.done(
             f"{found['log_likelihood']:.3f} ± {found['log_likelihood_err']:.3f} nats per image after "

@@ -100,10 +100,12 @@ def _images(figure: Any, rbm: RBM, data: TrainingData, samples: NDArray[np.int8]
     chosen = np.linspace(0, len(data.spins) - 1, min(_COLUMNS, len(data.spins))).round().astype(int)
     grid = figure.add_gridspec(rows + 2, _COLUMNS + 1, width_ratios=[1.6] + [1] * _COLUMNS)
     largest = float(np.abs(rbm.weights[:, strongest]).max()) or 1.0
+    weights = []
     for k, j in enumerate(strongest):
         cell = figure.add_subplot(grid[k // _COLUMNS, 1 + k % _COLUMNS])
         shown = cell.imshow(rbm.weights[:, j].reshape(data.shape), cmap="RdBu_r", vmin=-largest, vmax=largest)
         _bare(cell)
+        weights.append(cell)
     for row, images in ((rows, data.spins[chosen]), (rows + 1, samples[:_COLUMNS])):
         for k, image in enumerate(images):
             cell = figure.add_subplot(grid[row, 1 + k])
@@ -115,7 +117,7 @@ def _images(figure: Any, rbm: RBM, data: TrainingData, samples: NDArray[np.int8]
         label = figure.add_subplot(where)
         label.axis("off")
         label.text(0.95, 0.5, text, ha="right", va="center", fontsize=8, transform=label.transAxes)
-    figure.colorbar(shown, ax=figure.axes, shrink=0.5, label="W")
+    figure.colorbar(shown, ax=weights, label="W")
 
 
 def _bare(axes: Any) -> None:

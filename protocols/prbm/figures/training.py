@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from protocols.prbm.train import Train, TrainParameters
+from protocols.prbm.train import Train
+from protocols.prbm.train_parameters import TrainParameters
 
 
 class InSituParameters(TrainParameters):
