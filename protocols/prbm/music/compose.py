@@ -31,13 +31,13 @@ class Player:
         self.units: FloatArray = np.zeros((self.pieces, model.n_units))
         """What was played so far, as the recurrent network keeps it."""
         self.sampler = sampler
-        self._layers = layers
+        self.layers = layers
 
     def play(self, iterations: int, rng: np.random.Generator) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """The next chord of every piece, by Gibbs sampling from random spins: visible (pieces, N_v), hidden (pieces,
         N_h). Of what is encoded, the fields' macro-pixels alone change from one chord to the next.
         """
-        self.sampler.reprogram(self._layers.layers(*self.model.fields(self.units)))
+        self.sampler.reprogram(self.layers.layers(*self.model.fields(self.units)))
         visible = rng.choice(np.array([-1, 1], np.int8), (self.pieces, self.model.n_visible))
         for _ in range(iterations):
             hidden = self._drawn("hidden", visible, rng)
@@ -46,7 +46,7 @@ class Player:
         return visible, hidden
 
     def _drawn(self, name: str, others: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int8]:
-        return self.sampler.sample(name, self._layers.given(name, others), rng).reshape(self.pieces, -1)
+        return self.sampler.sample(name, self.layers.given(name, others), rng).reshape(self.pieces, -1)
 
 
 def compose(player: Player, steps: int, iterations: int, record: Recorder, tap: PowerTap) -> NDArray[np.int8]:
@@ -67,12 +67,14 @@ def compose(player: Player, steps: int, iterations: int, record: Recorder, tap: 
     for step in record.steps(steps, label):
         if step.index:
             player.sampler.refresh()
+        limited = player.layers.limited
         visible, hidden = player.play(iterations, record.rng)
         played[:, step.index] = visible
         last = player.sampler.last
         step.save(
             visible=visible,
             hidden=hidden,
+            limited_fields=player.layers.limited - limited,
             pattern_ids=np.array(last.pattern_ids if last else (-1, -1), np.int64),
             exposure_s=last.exposure_s if last else 0.0,
             source_power_w=tap.read_w() if photonic else math.nan,

@@ -3,6 +3,7 @@ Sec. IV; the model is that of arXiv 1206.6392)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -43,6 +44,9 @@ class MusicParameters(ReadoutParameters):
     batches: int = Field(_USUAL.batches, ge=1, description="updates in each epoch; the paper's are 10")
     gibbs_steps: int = Field(_USUAL.gibbs_steps, ge=1, le=1000, description="of the negative chains: CD-15")
     learning_rate: float = Field(_USUAL.learning_rate, gt=0, description="of Adam")
+    misheard: float = Field(
+        _USUAL.misheard, ge=0, le=1, description="share of wrong keys the network hears in training"
+    )
     units: int = Field(_USUAL.units, ge=1, le=2000, description="of the recurrent network")
     pieces: int = Field(2, ge=1, le=1000, description="played side by side, in the same patterns as far as bands go")
     steps: int = Field(150, ge=2, le=100000, description="quavers of each piece")
@@ -69,8 +73,9 @@ class Music(Figure):
     _err, its gain from before to after training with _err; js_KIND_light (or _arithmetic), js_KIND_exact and
     js_KIND_unigram with _err, Jensen-Shannon distances from the held-out tunes of the pieces, of pieces by arithmetic
     and of a baseline that draws every key by its frequency in the training tunes, for the histograms of
-    `protocols.prbm.music.judging`; better_KIND, the baseline's distance less the pieces'; r, slope and rms of the local
-    fields; limited_fields.
+    `protocols.prbm.music.judging`; better_KIND, the baseline's distance less the pieces', with _err; r, slope and rms
+    error of the local fields; field_spins, macro-pixels that share a field, and limited_fields, how many fields were
+    larger than these show. The model is beside the run file, for ``--set model=``.
     """
 
     Parameters = MusicParameters
@@ -98,6 +103,9 @@ class Music(Figure):
         record.console.done(f"{len(self.tunes.train):,} tunes, {HELD_OUT} held out, from {self.tunes.origin}")
         self.learned = _resumed(record) or _learned(p, self.tunes, record)
         _keep(record, self.learned)
+        self.model_file = p.model or record.path.with_name(f"{record.path.stem}-model.npz")
+        if p.model is None:
+            self.learned.model.save(self.model_file)
         self.layers = ConditionedLayers.heard_in(self.learned.model, p.pieces, self.tunes.train)
         # Everything by arithmetic has random numbers of its own: the comparison is not part of the run.
         rng = np.random.default_rng([record.seed, 1])
@@ -124,7 +132,6 @@ class Music(Figure):
             "slope": agreement.slope,
             "rms": agreement.rms,
             "field_spins": layers.field_spins,
-            "limited_fields": layers.limited,
             **tap.results(),
         }
 
@@ -133,6 +140,7 @@ class Music(Figure):
         p, tunes = parameters, self.tunes
         by = "light" if p.sampler == "photonic" else "arithmetic"
         record.save("pieces", self.pieces)
+        limited = record.series("limited_fields")
         files = []
         for k, piece in enumerate(self.pieces):
             file = record.path.with_name(f"{record.path.stem}-{k + 1}.mid")
@@ -149,6 +157,7 @@ class Music(Figure):
                 values[f"js_{kind}_{name}_err"] = distances.error[kind]
         for kind in played.value:
             values[f"better_{kind}"] = self.judged["unigram"].value[kind] - played.value[kind]
+            values[f"better_{kind}_err"] = math.hypot(self.judged["unigram"].error[kind], played.error[kind])
         rolls, histograms = record.picture("roll"), record.picture("histograms")
         draw_rolls(rolls, list(self.pieces), [f"piece {k + 1}, by {by}" for k in range(p.pieces)])
         names = {
@@ -160,7 +169,8 @@ class Music(Figure):
         record.console.done(_summary(played, self.judged["unigram"], values, results["r"]))
         for written in (str(rolls), str(histograms), *files):
             record.console.say(f"written: {written}")
-        return {**values, **results, "data": tunes.origin, "midi": files, "sampler": p.sampler}
+        values["limited_fields"] = 0 if limited is None else int(limited.sum())
+        return {**values, **results, "data": tunes.origin, "model": str(self.model_file), "midi": files, "by": by}
 
 
 def _learned(p: MusicParameters, tunes: Tunes, record: Recorder) -> _Learned:
@@ -182,6 +192,7 @@ def _learned(p: MusicParameters, tunes: Tunes, record: Recorder) -> _Learned:
         units=p.units,
         gibbs_steps=p.gibbs_steps,
         learning_rate=p.learning_rate,
+        misheard=p.misheard,
         seed=record.seed,
     )
     epochs, likelihoods = [], []
