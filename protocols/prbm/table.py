@@ -7,6 +7,7 @@ differences of signals are local fields.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,15 @@ _SIGNED_SPINS = 20
 
 TABLE_ROLES = ("slm", "camera", "source", "sequencer")
 """Devices that the photonic sampling needs on a bench."""
+
+
+@dataclass(frozen=True)
+class _Played:
+    """intensities: (patterns,) in units of one macro-pixel's, averaged. pattern_ids: first and last of each play."""
+
+    intensities: NDArray[np.float64]
+    exposure_s: float
+    pattern_ids: list[int]
 
 
 class Table:
@@ -93,14 +103,13 @@ class Table:
         total, electrons = 0.0, math.nan
         ids: list[int] = []
         for k, part in enumerate(encoding.passes):
-            code = part.flips
-            result, exposure_s = self._play(encoding.sequence(part, spins), (encoding, k))
+            code, chosen = part.flips, part.chosen
+            played = self._play(encoding.sequence(part, spins), (encoding, k))
             opposite = None
             if self._symmetric:
-                turned = encoding.sequence(part, spins, sign=-1)
-                opposite = self._contrasts(*self._play(turned, (encoding, k)), code)
-            intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
-            chosen = part.chosen
+                turned = self._play(encoding.sequence(part, spins, sign=-1), (encoding, k))
+                opposite = code.contrasts(turned.intensities) / self._gains[: len(part.outputs)]
+            intensities = played.intensities
             contrasts[chosen] = code.contrasts(intensities) / self._gains[: len(part.outputs)]
             self._check_light(intensities[0], contrasts[chosen])
             if opposite is not None:
@@ -108,20 +117,16 @@ class Table:
             fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
             total += float(intensities[0])
             if self._p.readout == "camera":
-                collected_e = (result.signal.sum(axis=1) - self.reference.dark) * self._electrons_per_count
-                unit_e = self.reference.unit * exposure_s * self._electrons_per_count
+                unit_e = self.reference.unit * played.exposure_s * self._electrons_per_count
+                collected_e = intensities * unit_e
                 dark_e = self.reference.dark_noise * self._electrons_per_count
                 noise[chosen] = encoding.scale * code.predicted_noise(collected_e, unit_e, dark_e)
+                noise[chosen] /= math.sqrt(self._p.averages)
                 if opposite is not None:
                     noise[chosen] /= math.sqrt(2)  # the mean of two measurements
                 electrons = float(collected_e.mean())
-            ids += [int(result.pattern_ids[0]), int(result.pattern_ids[-1])]
-        return Measurement(fields, total, contrasts, noise, electrons, exposure_s, (ids[0], ids[-1]))
-
-    def _contrasts(self, result: SequenceResult, exposure_s: float, code: Flips) -> NDArray[np.float64]:
-        intensities = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
-        contrasts = code.contrasts(intensities)
-        return np.asarray(contrasts / self._gains[: len(contrasts)])
+            ids += played.pattern_ids
+        return Measurement(fields, total, contrasts, noise, electrons, played.exposure_s, (ids[0], ids[-1]))
 
     def _check_light(self, total: float, contrasts: NDArray[np.float64]) -> None:
         """The contrasts say how bright the unflipped pattern must be: the sum over bands of (contrast / 4 + 1)^2.
@@ -220,7 +225,17 @@ class Table:
 
     # --- playing ----------------------------------------------------------------------------------------------------
 
-    def _play(self, sequence: Sequence, layer: tuple[LayerEncoding, int]) -> tuple[SequenceResult, float]:
+    def _play(self, sequence: Sequence, layer: tuple[LayerEncoding, int]) -> _Played:
+        """Play as often as is to be averaged."""
+        ids, total = [], 0.0
+        for _ in range(self._p.averages):
+            result, exposure_s = self._play_once(sequence, layer)
+            signal = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
+            total = total + signal / self._p.averages
+            ids += [int(result.pattern_ids[0]), int(result.pattern_ids[-1])]
+        return _Played(np.asarray(total), exposure_s, ids)
+
+    def _play_once(self, sequence: Sequence, layer: tuple[LayerEncoding, int]) -> tuple[SequenceResult, float]:
         """Play at the exposure that suited this layer last; play again, darker, if it saturates."""
         if self._p.readout != "camera":
             result = self._sequencer_play(sequence)
@@ -240,8 +255,8 @@ class Table:
             )
         used_s = self._exposure_now_s
         fill = float(result.peak.max()) / self._full_scale
-        if fill < 0.55 or fill > 0.85:
-            exposure_s = min(max(used_s * 0.72 / max(fill, 0.02), self._shortest_s), self._longest_s)
+        if not 0.76 < fill / self._p.fill < 1.18:
+            exposure_s = min(max(used_s * self._p.fill / max(fill, 0.02), self._shortest_s), self._longest_s)
         self._exposure_s[layer] = exposure_s
         return result, used_s
 
