@@ -24,8 +24,8 @@ from simulators.physics.rbm_likelihood import (
 
 R = TypeVar("R")
 
-CAREFUL = 20
-"""Times as many steps of annealing where it counts: for the trained machine."""
+CAREFUL = (1, 4, 20)
+"""Times as many steps of annealing that are tried where it counts: for the trained machine."""
 
 _LOOK_EVERY_S = 0.2
 
@@ -57,7 +57,7 @@ class Judge:
         self._steps, self._runs = steps, runs
 
     def standing(self, rbm: RBM, careful: bool = False) -> Standing:
-        """Where a machine stands; careful: with `CAREFUL` times as many steps of annealing."""
+        """Where a machine stands; careful: annealed as slowly as it takes, see `CAREFUL`."""
         rng = np.random.default_rng([self._seed, 2])
         machine = rbm.weights, rbm.visible_bias, rbm.hidden_bias
         T, spins, others = self._temperature, self._data.spins, self._data.held_out
@@ -65,8 +65,7 @@ class Judge:
         if enumerable(rbm.weights):
             z = log_partition(*machine, T)
         else:
-            steps = self._steps * (CAREFUL if careful else 1)
-            z = annealed_log_partition(*machine, T, self._base(rbm), rng, steps, self._runs)
+            z = self._annealed(rbm, CAREFUL if careful else CAREFUL[:1], rng)
         held_out = np.full(2, np.nan) if others is None else log_likelihoods(*machine, others, T, z.value)
         h = sample_spins(local_fields(rbm.weights, spins, rbm.hidden_bias), T, rng)
         mean = np.tanh(local_fields(rbm.weights.T, h, rbm.visible_bias) / T)
@@ -78,6 +77,17 @@ class Judge:
             reconstruction=float(0.5 * (1.0 - (spins * mean).mean())),
             effective_runs=np.nan if z.exact else z.effective_runs,
         )
+
+    def _annealed(self, rbm: RBM, slower: tuple[int, ...], rng: np.random.Generator) -> LogPartition:
+        """ln Z by annealing, more slowly until at least half of the runs count."""
+        machine = rbm.weights, rbm.visible_bias, rbm.hidden_bias
+        for factor in slower:
+            z = annealed_log_partition(
+                *machine, self._temperature, self._base(rbm), rng, factor * self._steps, self._runs
+            )
+            if z.effective_runs >= 0.5 * self._runs:
+                break
+        return z
 
     def _base(self, rbm: RBM) -> NDArray[np.float64]:
         """Where annealing begins: the data's means, but for a machine without fields. That is as much the negatives'

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
-from labctl.client import Bench, Figure, Recorder
+from labctl.client import Bench, ConfigurationError, Figure, Recorder
 from protocols.prbm.insitu import Light
 from protocols.prbm.learning import Judge, Standing, evaluation_epochs, while_renewing
 from protocols.prbm.model import RBM
@@ -66,6 +66,7 @@ class Train(Figure):
         self.judged_after = evaluation_epochs(self.settings.epochs, p.evaluations)
         self.exact_curves = np.empty((0, len(self.judged_after)))
         if p.sampler == "photonic":
+            check_together(p, self.settings)
             with threadpool_limits(limits=1, user_api="blas"):
                 self.exact_curves = self._exact_curves(p, record)
             record.save("exact_training", self.exact_curves)
@@ -216,6 +217,17 @@ _SERIES = (
     "reconstruction_error", "effective_runs", "moment_gap", "seconds",
 )  # fmt: skip
 _NOT_JUDGED = Standing(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
+
+
+def check_together(p: TrainParameters, settings: TrainingSettings) -> None:
+    """Raise ConfigurationError unless chains, and images that go by light, too, make whole groups."""
+    together = p.together or settings.n_chains
+    groups = [("chains", settings.n_chains)]
+    if p.positive == "photonic":
+        groups.append(("batch", settings.batch_size))
+    for name, count in groups:
+        if count % together:
+            raise ConfigurationError(f"{name}: {count}; allowed: a multiple of together={together}, measured at once")
 
 
 def independent_log_likelihood(data: TrainingData) -> float:

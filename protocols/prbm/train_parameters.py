@@ -58,7 +58,9 @@ class TrainParameters(ReadoutParameters):
         3, ge=1, le=100, description="trainings by arithmetic beside one in situ, with seeds from the run's on"
     )
     evaluations: int = Field(12, ge=2, le=10000, description="epochs after which the likelihood is worked out")
-    annealing_steps: int = Field(1000, ge=1, description="of annealed importance sampling; 20 times as many at the end")
+    annealing_steps: int = Field(
+        1000, ge=1, description="of annealed importance sampling; at the end up to 20 times as many, if need be"
+    )
     annealing_runs: int = Field(100, ge=10, description="of it; only where neither layer has 22 spins or fewer")
 
     @field_validator("classes", mode="before")

@@ -13,7 +13,7 @@ from labctl.client import ConfigurationError
 from protocols.prbm.images import DATA_VARIABLE
 from protocols.prbm.learning import Judge, evaluation_epochs, while_renewing
 from protocols.prbm.model import RBM
-from protocols.prbm.train import compared, independent_log_likelihood
+from protocols.prbm.train import check_together, compared, independent_log_likelihood
 from protocols.prbm.train_parameters import TrainParameters
 from protocols.prbm.training import IN_SITU_SETTINGS, PAPER_SETTINGS
 from protocols.prbm.training_data import TrainingData, bars_and_stripes, training_data
@@ -84,6 +84,19 @@ def test_what_is_set_departs_from_the_recipe():
     assert s.final_learning_rate == 0.01  # the paper's rate is constant
     falling = TrainParameters(sampler="photonic", learning_rate=0.04, persistent="off").settings(0)
     assert (falling.final_learning_rate, falling.negative_start, falling.n_chains) == (0.0, "data", falling.batch_size)
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        ({"chains": 10, "together": 4}, "chains: 10; allowed: a multiple of together=4"),
+        ({"chains": 10, "positive": "photonic", "batch": 25}, "batch: 25; allowed: a multiple of together=10"),
+    ],
+)
+def test_chains_that_make_no_whole_groups_are_refused(way, says):
+    p = TrainParameters(sampler="photonic", **way)
+    with pytest.raises(ConfigurationError, match=says):
+        check_together(p, p.settings(0))
 
 
 def test_the_machine_is_judged_after_its_last_epoch_and_often_at_first():
