@@ -190,7 +190,8 @@ class Train(Figure):
         picture = record.picture("training")
         draw_training(
             picture, rbm, data, self._samples(rbm, p, record.seed), curve, self.judged_after, self.exact_curves,
-            f"{record.name}: recipe {p.recipe_name}, chains by {'light' if results else 'arithmetic'}",
+            f"{record.name}: {self.settings.method}, {rbm.n_visible} x {rbm.n_hidden} spins, chains by "
+            f"{'light' if results else 'arithmetic'}",
         )  # fmt: skip
         record.console.done(
             f"{found['log_likelihood']:.3f} ± {found['log_likelihood_err']:.3f} nats per image after "

@@ -59,7 +59,7 @@ class TrainParameters(ReadoutParameters):
     )
     evaluations: int = Field(12, ge=2, le=10000, description="epochs after which the likelihood is worked out")
     annealing_steps: int = Field(
-        1000, ge=1, description="of annealed importance sampling; at the end up to 20 times as many, if need be"
+        1000, ge=1, description="of annealed importance sampling; up to 20 times as many at the end"
     )
     annealing_runs: int = Field(100, ge=10, description="of it; only where neither layer has 22 spins or fewer")
 

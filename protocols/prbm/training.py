@@ -112,6 +112,12 @@ class TrainingSettings:
         """Negative chains per update."""
         return self.batch_size if self.chains is None else self.chains
 
+    @property
+    def method(self) -> str:
+        """What this is called, for people."""
+        kind = {"data": "CD", "persistent": "persistent CD", "random": "short-run CD"}[self.negative_start]
+        return f"{kind}-{self.gibbs_steps}"
+
     def rate_at(self, epoch: int) -> float:
         """Learning rate in an epoch, counted from 0."""
         return self.learning_rate + (self.final_learning_rate - self.learning_rate) * epoch / self.epochs

@@ -78,12 +78,12 @@ def _errors(axes: Any, curve: Mapping[str, NDArray[Any] | None]) -> None:
     judged = np.isfinite(wrong)
     axes.plot(epoch[judged], 100 * wrong[judged], "o-", markersize=4, label="spins wrong after one iteration")
     axes.set_ylabel("reconstruction error (%)")
-    axes.set_ylim(bottom=0)
     _by_epoch(axes, epoch)
     other = axes.twinx()
     other.plot(epoch, _series(curve, "moment_gap"), color="tab:gray", linewidth=1, label="data against chains")
     other.set_ylabel("rms difference of ⟨v h⟩")
-    other.set_ylim(bottom=0)
+    for each in (axes, other):
+        each.set_ylim(0, 1.25 * each.get_ylim()[1])  # room for the legend
     lines = axes.get_lines() + other.get_lines()
     axes.legend(lines, [line.get_label() for line in lines], frameon=False, fontsize=8)
 
