@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, Protocol, Recorder
@@ -41,6 +43,8 @@ class Generate(Protocol):
     Parameters: ClassVar[type[GenerateParameters]] = GenerateParameters
     roles = TABLE_ROLES
     alignments = ("prbm",)
+    twin: NDArray[np.int8] | None = None
+    """Images (images, n_visible) that arithmetic makes of the same random numbers, where they are wanted."""
 
     def bench_overrides(self, parameters: GenerateParameters) -> Mapping[str, object]:
         """noise=off asks for the ideal table."""
@@ -76,7 +80,7 @@ class Generate(Protocol):
         p = parameters
         record.save("history", self.history)
         picture = record.picture("images")
-        draw_generation(picture, self.real, self.history, f"{p.class_names}, {p.sampler} sampling")
+        draw_generation(picture, self.real, self.history, f"{p.class_names}, {p.sampler} sampling", self.twin)
         record.console.done(f"{p.images} images, r = {results['r']:.4f}")
         record.console.say(f"picture: {picture}")
         return {

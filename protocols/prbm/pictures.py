@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ _DARK_BLUE, _LIGHT_BLUE = (0.05, 0.15, 0.45), (0.55, 0.75, 1.0)
 _DARK_RED, _LIGHT_RED = (0.5, 0.0, 0.0), (1.0, 0.55, 0.5)
 
 
-def draw_generation(path: Path, training: NDArray[np.int8], history: NDArray[np.int8], title: str) -> None:
+def draw_generation(
+    path: Path,
+    training: NDArray[np.int8],
+    history: NDArray[np.int8],
+    title: str,
+    exact: NDArray[np.int8] | None = None,
+) -> None:
     """One row per generated image from the random start to the result, training images on the left.
 
-    training: (n, pixels) spins. history: (images, iterations + 1, pixels) spins of square images. White is +1.
+    training: (n, pixels) spins. history: (images, iterations + 1, pixels) spins of square images. exact: (images,
+    pixels), what arithmetic makes of the same random numbers, on the right. White is +1.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -29,10 +37,10 @@ def draw_generation(path: Path, training: NDArray[np.int8], history: NDArray[np.
     side = round(float(np.sqrt(training.shape[1])))
     examples = training[np.linspace(0, len(training) - 1, 3 * rows).round().astype(int)].reshape(rows, 3, side, side)
     with mpl.rc_context({"font.size": 9}):
-        width = 0.75 * (3 + 0.4 + len(moments)) + 0.2
-        figure = Figure(figsize=(width, 0.75 * rows + 0.75))
+        widths = [1, 1, 1, 0.4] + [1] * len(moments) + ([] if exact is None else [0.4, 1])
+        figure = Figure(figsize=(0.75 * sum(widths) + 0.2, 0.75 * rows + 0.75))
         grid = figure.add_gridspec(
-            rows, 4 + len(moments), width_ratios=[1, 1, 1, 0.4] + [1] * len(moments),
+            rows, len(widths), width_ratios=widths,
             left=0.02, right=0.98, bottom=0.02, top=1 - 0.7 / (0.75 * rows + 0.75), wspace=0.08, hspace=0.08,
         )  # fmt: skip
         for row in range(rows):
@@ -46,7 +54,11 @@ def draw_generation(path: Path, training: NDArray[np.int8], history: NDArray[np.
                 label = ("start" if moment == 0 else f"{moment}") if row == 0 else ""
                 image = history[row, moment].reshape(side, side)
                 _show(figure.add_subplot(grid[row, 4 + column]), image, label, last=moment == moments[-1])
-        figure.suptitle(f"{title}: training images | generated, by iteration", fontsize=10)
+            if exact is not None:
+                image = exact[row].reshape(side, side)
+                _show(figure.add_subplot(grid[row, len(widths) - 1]), image, "exact" if row == 0 else "")
+        beside = "" if exact is None else " | in exact arithmetic"
+        figure.suptitle(f"{title}: training images | generated, by iteration{beside}", fontsize=10)
         figure.savefig(path, dpi=130)
 
 
@@ -55,14 +67,13 @@ def draw_restoration(
     truth: NDArray[np.int8],
     damage: Damage,
     history: NDArray[np.int8],
-    restored: NDArray[np.int8],
-    nearest: NDArray[np.int8],
+    results: Mapping[str, NDArray[np.int8]],
     title: str,
 ) -> None:
-    """One row per image: truth, damaged, iterations, what they voted for, nearest training image.
+    """One row per image: truth, damaged, iterations, and the results by name.
 
-    truth, restored, nearest: (images, pixels). history: (images, iterations + 1, pixels). White is +1. Damaged pixels
-    are tinted blue; pixels of the result and of the nearest image that are wrong are red.
+    truth, results: (images, pixels); the first result is that of the iterations. history: (images, iterations + 1,
+    pixels). White is +1. Damaged pixels are tinted blue; pixels of the results that are wrong are red.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -70,11 +81,11 @@ def draw_restoration(
     rows = min(_ROWS, len(truth))
     side = round(float(np.sqrt(truth.shape[1])))
     moments = np.unique(np.linspace(1, history.shape[1] - 1, _COLUMNS - 1).round().astype(int))
-    labels = ["truth", "damaged", *(f"{k}" for k in moments), "result", "nearest"]
-    gaps = [0.0, 0.3, 0.0] + [0.0] * (len(moments) - 1) + [0.3, 0.0]  # before each column but the first
+    first, *_ = results
+    labels = ["truth", "damaged", *(f"{k}" for k in moments), *results]
     widths: list[float] = []
-    for gap in gaps:
-        widths += [gap, 1.0] if gap else [1.0]
+    for label in labels:
+        widths += [0.3, 1.0] if label in ("damaged", first) else [1.0]
     columns = np.flatnonzero(np.array(widths) == 1.0)
     with mpl.rc_context({"font.size": 9}):
         width = 0.75 * sum(widths) + 0.2
@@ -85,18 +96,16 @@ def draw_restoration(
             left=0.02, right=0.98, bottom=0.3 / height, top=1 - 0.7 / height, wspace=0.08, hspace=0.08,
         )  # fmt: skip
         for row in range(rows):
-            wrong = [image[row] != truth[row] for image in (restored, nearest)]
             nowhere = np.zeros_like(damage.damaged[row])
             pictures = [
                 _tinted(truth[row], nowhere, nowhere),
                 _tinted(damage.shown[row], damage.damaged[row], nowhere),
                 *(_tinted(history[row, k], damage.damaged[row], nowhere) for k in moments),
-                _tinted(restored[row], nowhere, wrong[0]),
-                _tinted(nearest[row], nowhere, wrong[1]),
+                *(_tinted(image[row], nowhere, image[row] != truth[row]) for image in results.values()),
             ]
             for column, picture, label in zip(columns, pictures, labels, strict=True):
                 axes = figure.add_subplot(grid[row, int(column)])
-                _show(axes, picture.reshape(side, side, 3), label if row == 0 else "", last=label == "result")
+                _show(axes, picture.reshape(side, side, 3), label if row == 0 else "", last=label == first)
         figure.suptitle(title, fontsize=10)
         legend = "numbers: iteration    blue: damaged pixels    red: wrong pixels"
         figure.text(0.5, 0.1 / height, legend, ha="center", fontsize=8)

@@ -194,7 +194,8 @@ class Restore(Figure):
         }
         picture = record.picture("restored")
         title = f"{p.class_names}: {p.damage}, {p.sampler} sampling"
-        draw_restoration(picture, self.truth, self.damage, self.history, restored, self.nearest, title)
+        results_drawn = {"result": restored, "exact": final_estimate(self.exact, p.average), "nearest": self.nearest}
+        draw_restoration(picture, self.truth, self.damage, self.history, results_drawn, title)
         better, uncertain = values["difference_nearest"], values["difference_nearest_err"]
         record.console.done(
             f"{p.images} images: {values['accuracy']:.1%} of damaged pixels right (exact arithmetic "

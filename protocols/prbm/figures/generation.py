@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Figure, Recorder
@@ -47,6 +48,7 @@ class Generation(Generate, Figure):
     fewer than 80 images.
     """
 
+    twin: NDArray[np.int8]
     Parameters: ClassVar[type[GenerateParameters]] = GenerationParameters
 
     def targets(self, parameters: Any) -> dict[str, dict[str, float]] | None:
