@@ -32,7 +32,7 @@ from protocols.prbm.window import signed_reference, signed_sequence, spot_in_for
 
 _MOST_REPLAYS = 8
 _FRAME_NOISE = 7e-3
-_PIXELS_PER_SPIN = 2
+PIXELS_PER_SPIN = 2
 _SIGNED_SPINS = 20
 """Macro-pixels shown in signs when the unit is measured at a calibrated window."""
 
@@ -75,7 +75,7 @@ class Table:
         self._p = p
         self._alignment = alignment
         widest = max(layer.width for layer in layers.values())
-        self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin or _PIXELS_PER_SPIN)
+        self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin or PIXELS_PER_SPIN)
         self._exposure_s: dict[tuple[LayerEncoding, int], float] = {}
         self._exposure_now_s = 0.0
         self._prepare()
@@ -111,33 +111,32 @@ class Table:
                 opposite = code.contrasts(turned.intensities) / self._gains[: len(part.outputs)]
             intensities = played.intensities
             contrasts[chosen] = code.contrasts(intensities) / self._gains[: len(part.outputs)]
-            self._check_light(intensities[0], contrasts[chosen])
-            if opposite is not None:
-                contrasts[chosen] = 0.5 * (contrasts[chosen] - opposite)
-            fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
-            total += float(intensities[0])
             if self._p.readout == "camera":
                 unit_e = self.reference.unit * played.exposure_s * self._electrons_per_count
                 collected_e = intensities * unit_e
                 dark_e = self.reference.dark_noise * self._electrons_per_count
-                noise[chosen] = encoding.scale * code.predicted_noise(collected_e, unit_e, dark_e)
-                noise[chosen] /= math.sqrt(self._p.averages)
-                if opposite is not None:
-                    noise[chosen] /= math.sqrt(2)  # the mean of two measurements
+                noise[chosen] = code.predicted_noise(collected_e, unit_e, dark_e) / math.sqrt(self._p.averages)
                 electrons = float(collected_e.mean())
+            self._check_light(intensities[0], contrasts[chosen], float(np.nan_to_num(noise[chosen]).max()))
+            if opposite is not None:
+                contrasts[chosen] = 0.5 * (contrasts[chosen] - opposite)
+                noise[chosen] /= math.sqrt(2)  # the mean of two measurements
+            fields[chosen] = encoding.scale * contrasts[chosen] / 4.0
+            noise[chosen] *= encoding.scale
+            total += float(intensities[0])
             ids += played.pattern_ids
         return Measurement(fields, total, contrasts, noise, electrons, played.exposure_s, (ids[0], ids[-1]))
 
-    def _check_light(self, total: float, contrasts: NDArray[np.float64]) -> None:
+    def _check_light(self, total: float, contrasts: NDArray[np.float64], noise: float) -> None:
         """The contrasts say how bright the unflipped pattern must be: the sum over bands of (contrast / 4 + 1)^2.
 
-        Without light both vanish, and the sum is the number of bands. Noise of the contrasts only adds to the sum, so
-        the test is generous: half of it, less a third of a macro-pixel's intensity per band. Single flips share the
-        noise of one frame, five times of which may be 0.7 % of its light: as much as that may be common to all.
+        Without light both vanish, and the sum is the number of bands. noise: of contrast / 4, whose square adds to
+        every band's. The test is generous: half of the sum, less a third of a macro-pixel's intensity per band. Single
+        flips share the noise of one frame: as much as five times that, or 0.7 % of its light, may be common to all.
         """
         seen = contrasts / 4.0 + 1.0
-        common = _FRAME_NOISE * abs(total) / 4.0
-        implied = float(((seen - np.clip(seen.mean(), -common, common)) ** 2).sum())
+        common = max(_FRAME_NOISE * abs(total) / 4.0, 5.0 * noise)
+        implied = float(((seen - np.clip(seen.mean(), -common, common)) ** 2).sum()) - len(seen) * noise**2
         if total < 0.5 * implied - len(contrasts) / 3:
             raise DeviceError(
                 f"the light is gone: intensity {total:.3g} macro-pixels where the contrasts imply {implied:.3g}, from "

@@ -124,7 +124,7 @@ class _Unjudged(Table):
             self._start_exposure_s = self._exposure_now_s
             return Reference(1.0, 0.0, 0.0, 0.0)
 
-    def _check_light(self, total: float, contrasts: NDArray[np.float64]) -> None:
+    def _check_light(self, total: float, contrasts: NDArray[np.float64], noise: float) -> None:
         pass
 
 
