@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labctl.client import Bench, ConfigurationError, Figure, Recorder
+from labctl.client import Bench, ConfigurationError, Protocol, Recorder
 from protocols.prbm.music.compose import Player, compose, compose_exactly, sampler_on
 from protocols.prbm.music.conditioned import ConditionedLayers
 from protocols.prbm.music.judging import Distances, judge, unigram
@@ -66,7 +66,7 @@ class _Learned:
     likelihoods: list[StepLikelihood]
 
 
-class Music(Figure):
+class Music(Protocol):
     """Pieces of music from a model of 88 keys and 96 hidden spins; a MIDI file for each, a piano roll, histograms.
 
     Values: log_likelihood (mean ln P per time step of held-out tunes, nats, a list over log_likelihood_epochs) with
@@ -85,15 +85,6 @@ class Music(Figure):
     def bench_overrides(self, parameters: MusicParameters) -> Mapping[str, object]:
         """noise=off: the same table without random numbers."""
         return {"world.noise": False} if parameters.noise == "off" else {}
-
-    def targets(self, parameters: MusicParameters) -> dict[str, dict[str, float]] | None:
-        """Promised for whole pieces of a model that was trained on the whole collection."""
-        p = parameters
-        usual = MusicParameters(data=p.data, pieces=p.pieces, sampler=p.sampler, judged=p.judged)
-        if p != usual:
-            return None
-        better = {f"better_{kind}": {"min": 0.0} for kind in ("degrees", "melody", "harmony")}
-        return {"log_likelihood_gain": {"min": 5.0}, "r": {"min": 0.99}, **better}
 
     def prepare(self, parameters: MusicParameters, record: Recorder) -> None:
         """Read the tunes; train or load the model, or take that of the run which is resumed."""
