@@ -44,7 +44,7 @@ class RestoreParameters(ImageParameters):
         None, gt=0, lt=1, description="share of the pixels; null: 0.25 behind a mask, 0.2 flipped by noise"
     )
     region: Region = Field("square", description="what a mask covers: a square anywhere in the image, or one side")
-    fill: Literal[-1, 1] = Field(-1, description="value that a mask shows")
+    mask_value: Literal[-1, 1] = Field(-1, description="value that a mask shows")
     clamp: Literal["known", "none", "noise"] | None = Field(
         None, description="what holds a chain to the image: pixels that are seen, only its start, or a field; see above"
     )
@@ -78,7 +78,7 @@ def damage_images(images: Spins, p: RestoreParameters, seed: int) -> Damage:
     """The damage of a run with this seed, which random numbers of its own decide."""
     rng = np.random.default_rng([seed, _DAMAGE_STREAM])
     if p.damage == "mask":
-        return masked(images, p.region, p.share, p.fill, rng)
+        return masked(images, p.region, p.share, p.mask_value, rng)
     return flipped(images, p.share, rng)
 
 
