@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -131,8 +132,9 @@ def keep_model(record: Recorder, rbm: RBM) -> None:
 def sampler_for(
     bench: Bench | None, rbm: RBM, p: ImageParameters, largest_field: float = 0.0
 ) -> PhotonicSampler | ExactSampler:
-    """By light on the bench, or by arithmetic: always without a bench."""
-    layers = rbm_layers(rbm, p.chains, largest_field)
+    """By light on the bench, or by arithmetic: always without a bench. largest_field: on visible spins, set later."""
+    layers = rbm_layers(rbm, p.chains)
+    layers["visible"] = replace(layers["visible"], largest_field=largest_field)
     if p.sampler == "exact" or bench is None:
         return ExactSampler(layers, p.temperature)
     readout = p.on_ideal_table(max(rbm.n_visible, rbm.n_hidden)) if p.noise == "off" else p

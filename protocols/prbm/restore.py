@@ -167,7 +167,9 @@ class Restore(Figure):
 
     def run(self, bench: Bench, parameters: RestoreParameters, record: Recorder) -> dict[str, Any]:
         """Restore by light."""
-        largest = float(np.abs(self.rbm.visible_bias).max()) + parameters.evidence
+        # No field needs more than couplings and fields do, but where evidence is added to them.
+        most = float(np.abs(self.rbm.visible_bias).max()) + parameters.evidence
+        largest = most if parameters.held_by == "noise" else 0.0
         chains = self._chains(sampler_for(bench, self.rbm, parameters, largest), parameters, record.rng)
         results = chains.run(bench, record, "restoring")
         self.history = chains.history
