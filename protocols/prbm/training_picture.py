@@ -60,7 +60,7 @@ def _likelihood(
     epoch, value = _series(curve, "epoch"), _series(curve, "log_likelihood")
     judged = np.isfinite(value)
     for k, exact in enumerate(exact_curves):
-        axes.plot(judged_after, exact, color="0.65", linewidth=1, label="" if k else "by arithmetic, other seeds")
+        axes.plot(judged_after, exact, color="0.65", linewidth=1, label="" if k else "by arithmetic, several seeds")
     axes.errorbar(epoch[judged], value[judged], _series(curve, "log_likelihood_err")[judged], fmt="o-", markersize=4,
                   capsize=2, label="training images")  # fmt: skip
     held_out = _series(curve, "log_likelihood_held_out")
