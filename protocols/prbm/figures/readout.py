@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labctl.client import Bench, ConfigurationError, Figure, Parameters, Reading, Recorder
+from labctl.client import Bench, Figure, Parameters, Reading, Recorder
 from protocols.prbm.encoding import LayerEncoding
 from protocols.prbm.figures.local_fields import Case
 from protocols.prbm.figures.readout_picture import draw
 from protocols.prbm.layers import rbm_layers
 from protocols.prbm.readout import Measurement, ReadoutParameters, ideal_table
 from protocols.prbm.sampling import Agreement
+from protocols.prbm.slit_detector import slit_detector
 from protocols.prbm.table import TABLE_ROLES, Table, table_on
 from protocols.prbm.two_readouts import Comparison, compare, scatter
 
@@ -163,19 +164,6 @@ class Readout(Figure):
         draw(picture, results, p.kinds, p.repeats)
         record.console.say(f"picture: {picture}")
         return results
-
-
-def slit_detector(bench: Bench) -> Any:
-    """The photodetector that the bench's sequencer plays on. ConfigurationError, with the cure, if it has none."""
-    devices = bench.config.devices
-    of = getattr(devices["sequencer"].options, "photodetector", None) if "sequencer" in devices else None
-    if of is None:
-        raise ConfigurationError(
-            f"bench {bench.name} has no slit detector: add a photodetector at the zeroth order to {bench.config.path}, "
-            "[devices.slit_detector] of kind photodetector, and name it in [devices.sequencer] as photodetector = "
-            '"slit_detector"; or set readout=camera'
-        )
-    return bench[of]
 
 
 def _of_one(kept: list[Measurement], exact: NDArray[np.float64]) -> dict[str, Any]:

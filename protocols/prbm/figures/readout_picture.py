@@ -49,6 +49,9 @@ def _differences(ax: Any, values: dict[str, Any], kinds: Sequence[str], repeats:
     ax.errorbar(exact, apart, yerr=sigma, fmt=".", color="C2", markersize=4, elinewidth=0.6, ecolor="0.75")
     ax.plot([], [], color="0.75", label="±1σ by scatter")
     ax.axhline(0, color="0.4", linewidth=1)
+    ends = np.array([exact.min(), exact.max()])
+    common = np.polynomial.Polynomial.fit(exact, apart, 1)
+    ax.plot(ends, common(ends), color="C2", linewidth=1, linestyle="--", label="common to all fields")
     chance = values["agreement_p"]
     ax.set(
         xlabel="exact local field L",
@@ -69,10 +72,11 @@ def _scatters(ax: Any, values: dict[str, Any], kinds: Sequence[str]) -> None:
             ax.plot([k - 0.32, k + 0.32], [predicted] * 2, color="k", linewidth=1.5)
             highest = max(highest, predicted)
         highest = max(highest, measured)
+        top = max(measured, predicted or 0.0)
         text = f"{values[f'bench_s_{kind}']:.1f} s a half sweep\n{1e3 * values[f'exposure_s_{kind}']:.1f} ms a pattern"
         if values[f"electrons_{kind}"] is not None:
             text += f"\n{values[f'electrons_{kind}']:.2g} electrons"
-        ax.text(k, measured + 0.04 * highest, text, ha="center", va="bottom", fontsize=7.5)
+        ax.text(k, top + 0.04 * highest, text, ha="center", va="bottom", fontsize=7.5)
     if any(values[f"sigma_predicted_{kind}"] is not None for kind in kinds):
         ax.plot([], [], color="k", linewidth=1.5, label="predicted")
         ax.legend(frameon=False, fontsize=7.5, loc="upper right")
