@@ -36,14 +36,14 @@ def test_layers_have_the_models_fields_for_every_piece() -> None:
 
 def test_no_macro_pixel_shows_more_of_a_field_than_is_good_for_the_couplings() -> None:
     m = random_model(2)
-    layers = ConditionedLayers(m, 1, (9.0, 0.01))
+    layers = ConditionedLayers(m, 1, (4.0, 0.01))
     found = layers.layers(np.full((1, 10), 20.0), np.zeros((1, 6)))
     coupling = np.abs(m.weights).max()
     assert found["visible"].largest <= FIELD_TO_COUPLING * coupling
     assert layers.field_spins["hidden"] == 1
-    assert layers.limited == 10  # 20 is shown as 9
+    assert layers.limited == 10  # 20 is shown as 4
     h = np.ones((1, 6), np.int8)
-    assert found["visible"].local_fields(layers.given("visible", h)) == pytest.approx(m.weights.sum(axis=1) + 9.0)
+    assert found["visible"].local_fields(layers.given("visible", h)) == pytest.approx(m.weights.sum(axis=1) + 4.0)
 
 
 def test_fields_far_beyond_the_couplings_do_not_take_all_the_light() -> None:
