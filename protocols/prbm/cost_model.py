@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from protocols.prbm.encoding import Flips
 from protocols.prbm.prediction import patterns_of
 
 PLANCK_J_S = 6.62607015e-34
@@ -40,12 +41,16 @@ def photon_j(wavelength_m: float) -> float:
 
 @dataclass(frozen=True)
 class TableTiming:
-    """Of today's table: each play begins with a whole new pattern, the others change a few pixels."""
+    """Of today's table: each play begins with a whole new pattern, the others change a few pixels.
+
+    turns: plays of each pass, for averages, both signs of the spins, and exposures that saturate.
+    """
 
     settle_s: float
     base_settle_s: float
     exposure_s: float
     readout_s: float
+    turns: float = 1.0
 
     def split(self, patterns: float, plays: float) -> dict[str, float]:
         """Seconds by cause."""
@@ -57,8 +62,8 @@ class TableTiming:
 
     def half_sweep_s(self, n: int, flips: str, bands: int) -> float:
         """With all the passes that n outputs take."""
-        most = bands if flips == "single" else (1 << (bands + 1).bit_length() - 1) - 1
-        return math.fsum(self.split(patterns_of(flips, n, bands), math.ceil(n / most)).values())
+        passes = math.ceil(n / Flips.most(flips, bands))
+        return self.turns * math.fsum(self.split(patterns_of(flips, n, bands), passes).values())
 
 
 @dataclass(frozen=True)

@@ -37,3 +37,6 @@ class WatchedBench:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._bench, name)
+
+    def __getitem__(self, role: str) -> Any:
+        return self.sequencer if role == "sequencer" else self._bench[role]

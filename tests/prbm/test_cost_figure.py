@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,8 @@ def test_table_timing_counts_passes() -> None:
     timing = TableTiming(settle_s=0.1, base_settle_s=1.0, exposure_s=0.01, readout_s=0.0)
     assert timing.half_sweep_s(100, "single", 259) == pytest.approx(1.0 + 100 * 0.1 + 101 * 0.01)
     assert timing.half_sweep_s(300, "single", 259) == pytest.approx(2 * 1.0 + 300 * 0.1 + 302 * 0.01)
+    both_signs = replace(timing, turns=2.0)
+    assert both_signs.half_sweep_s(100, "hadamard", 259) == pytest.approx(2 * (1.0 + 127 * 0.1 + 128 * 0.01))
 
 
 def test_fast_decoding_is_the_product_with_a_hadamard_matrix() -> None:

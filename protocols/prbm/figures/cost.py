@@ -30,6 +30,7 @@ from protocols.prbm.cpu_speed import HalfSweepTime, measure_electronics, measure
 from protocols.prbm.figures.cost_picture import draw
 from protocols.prbm.figures.local_fields import Case
 from protocols.prbm.layers import rbm_layers
+from protocols.prbm.prediction import patterns_of
 from protocols.prbm.readout import Measurement
 from protocols.prbm.sampling import PhotonicSampler
 from protocols.prbm.slit_detector import slit_detector
@@ -142,7 +143,9 @@ class Cost(Figure):
         }
         chain = HalfSweepTime(sizes, [row.chain_s for row in rows], electronics.draw_s)
         batch = HalfSweepTime(sizes, [row.batch_s for row in rows], electronics.draw_s)
-        timing = TableTiming(exposure_s=values["split"]["exposure"] / values["patterns"], **results["settings"])
+        exposure_s = values["split"]["exposure"] / values["patterns"]
+        turns = values["patterns"] / (half_sweeps * patterns_of(p.flips, p.N, bands))
+        timing = TableTiming(exposure_s=exposure_s, turns=turns, **results["settings"])
         machine = p.machine(electronics)
         values |= _to_come(p, machine, chain, batch)
         # As if the panel held any number of spins.
