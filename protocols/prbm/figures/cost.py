@@ -48,7 +48,7 @@ class Cost(Figure):
     `accounted`, the part that settings explain; `setup_s` before the first sample; `patterns`; `operations` per sample,
     `table_operations_per_s`; `electric_j`, `light_j` (counted at the detector) and `source_j` (optical, by the tap) per
     sample, `table_j_per_operation`; while it exposes, `detected_share` of the source's light is counted, of which
-    `axial_share` is the encoding's and `light_efficiency` the rest.
+    `axial_share` is the encoding's and `light_efficiency` the rest: unlit bands, beam beyond the strip, slit, losses.
     Of this processor: `cpu` (rows for half sweeps of each size), `cpu_s` for the same sample of one chain,
     `cpu_batch_s` for each of a batch, `cpu_operations_per_s` and `cpu_batch_operations_per_s` (products alone),
     `cpu_electric_j`, `cpu_j_per_operation`; by `slower_than_cpu`, `slower_than_cpu_batch` and `more_energy_than_cpu`
