@@ -108,6 +108,9 @@ class LayerEncoding:
         self.wmax = layer.largest
         """max(|W|, |b|), the coupling that one macro-pixel of full contrast stands for."""
         self.scale = self.wmax if self.wmax > 0 else 1.0
+        dark = (1 - (layer.couplings / self.scale) ** 2).sum(axis=1) + 1 - (layer.fields / self.scale) ** 2
+        self.level_gain = np.sqrt(dark / 24)
+        """(outputs,) error of L / W_max by phases rounded to levels, for levels 1 rad apart, when they are dithered."""
         alignment, strip = self._alignment, self._strip
         for part in self.passes:
             lit = len(part.outputs)
@@ -146,11 +149,11 @@ class LayerEncoding:
     def _angles(self, couplings: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.arccos(np.clip(couplings / self.scale, -1, 1)))
 
-    def sequence(self, part: LayerPass, spins: NDArray[np.int8], sign: int = 1) -> Sequence:
+    def sequence(self, part: LayerPass, spins: NDArray[np.int8], sign: int = 1, offset: float = 0.0) -> Sequence:
         """Patterns of one pass: the base has every output spin at +1, the flips turn some of them.
 
         spins: (n_inputs,) given. sign: -1 turns all input spins and the auxiliary spin, and with them every local
-        field.
+        field. offset: a phase common to all pixels, which no intensity knows of.
         """
         outputs, rows = len(part.outputs), self._alignment.rows_per_band
         signs = np.full((outputs, self._strip.macro_pixels), HALF_PI)
@@ -162,10 +165,12 @@ class LayerEncoding:
         columns = signs.repeat(self._strip.pixels_per_spin, axis=1)
         np.add(part.angles[:lit].reshape(by_band), columns[:, None], out=base[:lit].reshape(by_band))
         base[lit:] = part.angles[lit:] + HALF_PI  # dark, and at rest whatever the spins are
+        if offset:
+            base += offset
         return Sequence(
             base=base,
             base_origin=(self._alignment.first_row, self._strip.first_column),
-            patches=np.broadcast_to(self._flipped, (outputs, *self._flipped.shape[1:])),
+            patches=np.broadcast_to(self._flipped + offset, (outputs, *self._flipped.shape[1:])),
             patch_origins=part.origins,
             offsets=part.flips.offsets,
             indices=part.flips.indices,

@@ -207,7 +207,8 @@ def _predicted(
         electrons = peak * exposure_s * slit * slit_width * float(camera.electrons_per_count)
         shot = shot_noise(flips, layer.n_outputs, bands, c_rms, electrons) / math.sqrt(averages)
         seen = visibility(layer.n_inputs, pitch, default.output_at, slit_width, Lens())
-        errors = (shot, level_noise(couplings, levels), window_error(couplings, seen), c_rms * unit_error)
+        rounding = level_noise(couplings, levels) / math.sqrt(averages)
+        errors = (shot, rounding, window_error(couplings, seen), c_rms * unit_error)
         squares.append(scale**2 * sum(e**2 for e in errors))
         number = averages * patterns_of(flips, layer.n_outputs, bands)
         patterns += number

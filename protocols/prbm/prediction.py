@@ -49,16 +49,18 @@ def shot_noise(flips: str, outputs: int, bands: int, c_rms: float, electrons: fl
     return total * relative / (2 * math.sqrt(1 << lit.bit_length()))
 
 
-def level_noise(couplings: FloatArray, levels: int | None) -> float:
+def level_noise(couplings: FloatArray, levels: int | None, dithered: bool = True) -> float:
     """rms error of L / W_max by phases rounded to gray levels; couplings: (inputs, outputs) W / W_max.
 
-    phi = pi/2 v +- arccos(c) is rounded by e to the nearest of the levels, oppositely on the two checkers, where pi/2
-    is a level: Re of the sum changes by e sqrt(1 - c^2), with e uniform in a step of 2 pi / levels.
+    phi = pi/2 v +- arccos(c) is rounded to the nearest of the levels, by e and e' on the two checkers: Re of the sum
+    changes by (e - e')/2 sqrt(1 - c^2), each uniform in a step of 2 pi / levels. Where pi/2 is a level they are
+    opposite, and the error is always the same; a common phase that changes (dithered) makes them independent, and the
+    error another one each time.
     """
     if levels is None:
         return 0.0
     step = 2 * math.pi / levels
-    return float(np.sqrt(((1 - couplings**2) * step**2 / 12).sum(axis=0).mean()))
+    return float(np.sqrt(((1 - couplings**2) * step**2 / (24 if dithered else 12)).sum(axis=0).mean()))
 
 
 def visibility(

@@ -29,6 +29,9 @@ class ReadoutParameters(Parameters):
     fill: float = Field(
         0.72, ge=0.02, le=0.85, description="of the camera's well, by the brightest pixel; not in a mapped order"
     )
+    dither: Literal["on", "off"] = Field(
+        "on", description="a common phase, another for every measurement, so that rounded gray levels average out"
+    )
     emission: Literal["on", "off"] = Field("on", description="off leaves the laser off, to see what darkness gives")
 
     def on_ideal_table(self, widest: int) -> Self:
@@ -36,7 +39,7 @@ class ReadoutParameters(Parameters):
 
         widest: most spins that one output spin sees.
         """
-        changes = {"slit": 1, "slit_width": 1, "reference_spins": widest + 1, "reference_repeats": 2}
+        changes = {"slit": 1, "slit_width": 1, "reference_spins": widest + 1, "reference_repeats": 2, "dither": "off"}
         return self.model_copy(update=changes)
 
 
@@ -52,8 +55,8 @@ class Measurement:
 
     fields: (outputs,) L_j. total: I_1, all output spins +1, in units of one macro-pixel's intensity, summed over the
     passes. contrasts: (outputs,) I_1 - I_2j = 4 L_j / W_max. predicted_noise: (outputs,) standard deviation of the
-    fields by shot noise and noise in the dark; nan for the photodetector. electrons: in the window, mean pattern.
-    pattern_ids: (first, last) shown.
+    fields by shot noise, noise in the dark and dithered rounding; nan for the photodetector. electrons: in the window,
+    mean pattern. pattern_ids: (first, last) shown.
     """
 
     fields: NDArray[np.float64]

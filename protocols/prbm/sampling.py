@@ -124,7 +124,7 @@ class ExactSampler:
 class PhotonicSampler(ExactSampler):
     """Samples one layer of spins given others by light.
 
-    corrected: spins are drawn so that shot noise, as predicted for each measurement, does not warm the machine
+    corrected: spins are drawn so that the noise, as predicted for each measurement, does not warm the machine
     (`simulators.physics.rbm.unbiased_probability_up`); only the camera's is known.
     """
 

@@ -33,6 +33,7 @@ from protocols.prbm.window import signed_reference, signed_sequence, spot_in_for
 _MOST_REPLAYS = 8
 _FRAME_NOISE = 7e-3
 PIXELS_PER_SPIN = 2
+_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 _SIGNED_SPINS = 20
 """Macro-pixels shown in signs when the unit is measured at a calibrated window."""
 
@@ -78,6 +79,7 @@ class Table:
         self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin or PIXELS_PER_SPIN)
         self._exposure_s: dict[tuple[LayerEncoding, int], float] = {}
         self._exposure_now_s = 0.0
+        self._turn, self._step = 0.0, self._gray_step()
         self._prepare()
         # The reference is a mean over the bands it lights, and gains are relative to that mean.
         outputs = min(max(layer.n_outputs for layer in layers.values()), Flips.most(p.flips, alignment.bands))
@@ -104,10 +106,10 @@ class Table:
         ids: list[int] = []
         for k, part in enumerate(encoding.passes):
             code, chosen = part.flips, part.chosen
-            played = self._play(encoding.sequence(part, spins), (encoding, k))
+            played = self._play(encoding, k, spins, 1)
             opposite = None
             if self._symmetric:
-                turned = self._play(encoding.sequence(part, spins, sign=-1), (encoding, k))
+                turned = self._play(encoding, k, spins, -1)
                 opposite = code.contrasts(turned.intensities) / self._gains[: len(part.outputs)]
             intensities = played.intensities
             contrasts[chosen] = code.contrasts(intensities) / self._gains[: len(part.outputs)]
@@ -115,7 +117,9 @@ class Table:
                 unit_e = self.reference.unit * played.exposure_s * self._electrons_per_count
                 collected_e = intensities * unit_e
                 dark_e = self.reference.dark_noise * self._electrons_per_count
-                noise[chosen] = code.predicted_noise(collected_e, unit_e, dark_e) / math.sqrt(self._p.averages)
+                shot = code.predicted_noise(collected_e, unit_e, dark_e)
+                rounding = self._step * encoding.level_gain[chosen] if self._p.dither == "on" else 0.0
+                noise[chosen] = np.hypot(shot, rounding) / math.sqrt(self._p.averages)
                 electrons = float(collected_e.mean())
             self._check_light(intensities[0], contrasts[chosen], float(np.nan_to_num(noise[chosen]).max()))
             if opposite is not None:
@@ -126,6 +130,22 @@ class Table:
             total += float(intensities[0])
             ids += played.pattern_ids
         return Measurement(fields, total, contrasts, noise, electrons, played.exposure_s, (ids[0], ids[-1]))
+
+    def _gray_step(self) -> float:
+        """Phase between two gray levels, rad; 0 for a panel without."""
+        levels = int(self._bench.slm.levels)
+        return 2 * math.pi / levels if levels else 0.0
+
+    def _next_offset(self) -> float:
+        """A phase within one gray level, another for every play, in steps of the golden ratio.
+
+        Rounding errors of the couplings then change from one to the next and average out; without, they are the
+        couplings of another machine, whose images are told from the right one's.
+        """
+        if self._p.dither == "off":
+            return 0.0
+        self._turn = (self._turn + _GOLDEN) % 1.0
+        return self._turn * self._step
 
     def _check_light(self, total: float, contrasts: NDArray[np.float64], noise: float) -> None:
         """The contrasts say how bright the unflipped pattern must be: the sum over bands of (contrast / 4 + 1)^2.
@@ -224,11 +244,12 @@ class Table:
 
     # --- playing ----------------------------------------------------------------------------------------------------
 
-    def _play(self, sequence: Sequence, layer: tuple[LayerEncoding, int]) -> _Played:
-        """Play as often as is to be averaged."""
+    def _play(self, encoding: LayerEncoding, number: int, spins: NDArray[np.int8], sign: int) -> _Played:
+        """Play a pass as often as is to be averaged."""
         ids, total = [], 0.0
         for _ in range(self._p.averages):
-            result, exposure_s = self._play_once(sequence, layer)
+            sequence = encoding.sequence(encoding.passes[number], spins, sign, self._next_offset())
+            result, exposure_s = self._play_once(sequence, (encoding, number))
             signal = (result.signal.sum(axis=1) - self.reference.dark) / (self.reference.unit * exposure_s)
             total = total + signal / self._p.averages
             ids += [int(result.pattern_ids[0]), int(result.pattern_ids[-1])]

@@ -84,10 +84,10 @@ class LocalFieldsParameters(ReadoutParameters):
 
 
 class LocalFields(Figure):
-    """Measured against exact local fields of one layer (Eq. 2), with the predicted shot noise.
+    """Measured against exact local fields of one layer (Eq. 2), with the predicted noise.
 
     Values: wmax, L_exact, L_measured, p = P(h_j = 1), i1 and i2 (intensities normalised by I_0, all spins and
-    couplings 1), r, slope (least-squares line of measured on exact), rms (units of L), sigma_predicted (shot noise of
+    couplings 1), r, slope (least-squares line of measured on exact), rms (units of L), sigma_predicted (noise of
     L), sigma_measured (over ``repeats``, after the first two), and the exposure.
     """
 
@@ -182,7 +182,7 @@ def _draw(
         if "sigma_predicted" in values:
             for sign in (-1, 1):
                 right.axhline(sign * values["sigma_predicted"], color="tab:red", linewidth=1, linestyle="--")
-            right.plot([], [], color="tab:red", linestyle="--", label="shot noise, ±1 sigma")
+            right.plot([], [], color="tab:red", linestyle="--", label="predicted noise, ±1 sigma")
             right.legend(frameon=False)
         right.set(xlabel="exact local field L", ylabel="error of L")
         right.set_title(f"rms error {values['rms']:.3g}")

@@ -54,6 +54,9 @@ class DegradedTable(Table):
         self._levels, self._defocus_rad = levels, defocus_rad
         super().__init__(bench, layers, p)
 
+    def _gray_step(self) -> float:
+        return 2 * math.pi / self._levels if self._levels else super()._gray_step()
+
     def _sequencer_play(self, sequence: Sequence) -> SequenceResult:
         strip = self._strip
         wavefront = np.zeros(int(self._bench.slm.columns))
@@ -179,7 +182,7 @@ def _measured(
     c_rms = float(np.sqrt((couplings**2).sum(axis=0).mean()))
     shot = shot_noise(flips, layer.n_outputs, alignment.bands, c_rms, measured.electrons) / math.sqrt(p.averages)
     unit = c_rms * table.reference.unit_error / table.reference.unit
-    errors = (shot, level_noise(couplings, steps), window_error(couplings, seen), unit)
+    errors = (shot, level_noise(couplings, steps) / math.sqrt(p.averages), window_error(couplings, seen), unit)
     return {
         "rms": agreement.rms,
         "rms_predicted": encoding.scale * math.sqrt(sum(e**2 for e in errors)),
