@@ -118,8 +118,7 @@ class Table:
                 collected_e = intensities * unit_e
                 dark_e = self.reference.dark_noise * self._electrons_per_count
                 shot = code.predicted_noise(collected_e, unit_e, dark_e)
-                rounding = self._step * encoding.level_gain[chosen] if self._p.dither == "on" else 0.0
-                noise[chosen] = np.hypot(shot, rounding) / math.sqrt(self._p.averages)
+                noise[chosen] = np.hypot(shot, self.rounding(encoding)[chosen]) / math.sqrt(self._p.averages)
                 electrons = float(collected_e.mean())
             self._check_light(intensities[0], contrasts[chosen], float(np.nan_to_num(noise[chosen]).max()))
             if opposite is not None:
@@ -130,6 +129,10 @@ class Table:
             total += float(intensities[0])
             ids += played.pattern_ids
         return Measurement(fields, total, contrasts, noise, electrons, played.exposure_s, (ids[0], ids[-1]))
+
+    def rounding(self, encoding: LayerEncoding) -> NDArray[np.float64]:
+        """Standard deviation of L / W_max (outputs,) by dithered gray levels."""
+        return encoding.level_gain * (self._step if self._p.dither == "on" else 0.0)
 
     def _gray_step(self) -> float:
         """Phase between two gray levels, rad; 0 for a panel without."""

@@ -215,6 +215,7 @@ def _by_stated_noise(
         of = np.repeat(np.arange(len(part.flips)), np.diff(part.flips.offsets))
         flipped[of, part.flips.indices] = 1.0
         intensities = ((c + 1) ** 2).sum() - 4.0 * flipped @ c
-        noise[part.chosen] = part.flips.predicted_noise(intensities * unit, unit, in_the_dark / quantum_w)
+        stated = part.flips.predicted_noise(intensities * unit, unit, in_the_dark / quantum_w)
+        noise[part.chosen] = np.hypot(stated, table.rounding(encoding)[part.chosen])
     mean = float(intensities.mean() * unit)
     return {"sigma_predicted": encoding.scale * math.sqrt(float((noise**2).mean())), "electrons": mean}
