@@ -132,7 +132,7 @@ class Table:
 
     def rounding(self, encoding: LayerEncoding) -> NDArray[np.float64]:
         """Standard deviation of L / W_max (outputs,) by dithered gray levels."""
-        return encoding.level_gain * (self._step if self._p.dither == "on" else 0.0)
+        return np.asarray(encoding.level_gain * (self._step if self._p.dither == "on" else 0.0))
 
     def _gray_step(self) -> float:
         """Phase between two gray levels, rad; 0 for a panel without."""
