@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from labctl.client import Bench, open_bench
-from protocols.prbm.figures.local_fields import Case
-from protocols.prbm.layers import rbm_layers
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import PhotonicSampler
-from protocols.prbm.table import Table
+from protocols.prbm.assess.local_fields import Case
+from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.sampling import PhotonicSampler
+from protocols.prbm.light.table import Table
 
 _REPEATS = 60
 _WARM_UP = 5

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import BernoulliRBM
 
-from protocols.prbm.trainer import Arithmetic, FastTrainer, PlainTrainer
-from protocols.prbm.training import PAPER_SETTINGS
+from protocols.prbm.training.contrastive import PAPER_SETTINGS
+from protocols.prbm.training.trainer import Arithmetic, FastTrainer, PlainTrainer
 
 _IMAGES = 1000
 _WARM_UP = 3

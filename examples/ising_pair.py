@@ -11,11 +11,11 @@ import sys
 import numpy as np
 
 from labctl.client import open_bench
-from protocols.prbm.layers import rbm_layers
+from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.sampling import PhotonicSampler
+from protocols.prbm.light.table import table_on
 from protocols.prbm.model import RBM
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import PhotonicSampler
-from protocols.prbm.table import table_on
 
 
 def main(bench_file: str = "prbm-sim", samples: int = 400) -> None:

@@ -57,7 +57,7 @@ class Graph:
     def of(cls, edges: NDArray[np.int64], weights: NDArray[np.float64], nodes: int) -> Graph:
         """Nodes by number; edges that join the same pair are added up."""
         pairs, which = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True)
-        summed = np.bincount(which.ravel(), weights, len(pairs))
+        summed = np.bincount(which.ravel(), weights, len(pairs)).astype(np.float64)
         return cls(tuple(map(str, range(nodes))), pairs, summed, np.zeros(nodes))
 
     def __len__(self) -> int:

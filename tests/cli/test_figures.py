@@ -77,7 +77,7 @@ def test_the_default_figure_meets_its_target(labctl: Command) -> None:
 
 
 def test_a_target_that_is_missed_is_exit_status_1(labctl: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.prbm.figures.local_fields.PUBLISHED_RMS", 1e-9)
+    monkeypatch.setattr("protocols.prbm.assess.local_fields.PUBLISHED_RMS", 1e-9)
     done = measured(labctl)
     assert (done.status, json.loads(done.out)["ok"]) == (1, False)
 

@@ -17,10 +17,10 @@ from scipy import stats
 
 from labctl.client import open_bench, open_run
 from labctl.experiments.execute import Outcome, execute
-from protocols.prbm.layers import rbm_layers
+from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.table import Table
 from protocols.prbm.model import RBM
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.table import Table
 from simulators.physics.rbm import local_fields
 
 SIMULATED, EMULATED = "benches/prbm-sim.toml", "benches/prbm-emulated.toml"

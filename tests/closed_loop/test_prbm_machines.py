@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from labctl.client import open_bench
 from labctl.experiments.execute import Outcome, execute
-from protocols.prbm.layers import rbm_layers
+from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.sampling import PhotonicSampler
+from protocols.prbm.light.table import table_on
 from protocols.prbm.model import RBM
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import PhotonicSampler
-from protocols.prbm.table import table_on
 
 SIMULATED, EMULATED = "benches/prbm-sim.toml", "benches/prbm-emulated.toml"
 STILL = {"world.noise": False, "world.slm.rise_time": "0 s", "world.slm.fall_time": "0 s"}

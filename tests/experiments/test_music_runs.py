@@ -11,8 +11,8 @@ from resumable import contents, only_run
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import Outcome, execute, resume
+from protocols.prbm.light.sampling import ExactSampler
 from protocols.prbm.music.midi import read_midi
-from protocols.prbm.sampling import ExactSampler
 
 SMALL = {
     "epochs": 3,

@@ -27,7 +27,7 @@ NURSERY = """
 import os, signal, sys
 from labctl.experiments.execute import execute, resume
 from labctl.experiments import recorder
-import numba, h5py, labctl.server.host, protocols.prbm.alignment, simulators.worlds.prbm
+import numba, h5py, labctl.server.host, protocols.prbm.light.alignment, simulators.worlds.prbm
 WATCHED = {"open", "os.rename", "os.remove", "os.truncate", "shutil.copyfile"}
 print("ready", flush=True)
 for line in sys.stdin:

@@ -11,7 +11,7 @@ from resumable import assert_tidy, contents, only_run
 
 from labctl.experiments import recorder
 from labctl.experiments.execute import Outcome, execute, resume
-from protocols.prbm.sampling import ExactSampler
+from protocols.prbm.light.sampling import ExactSampler
 
 SMALL = {"epochs": 2, "per_class": 50, "images": 4, "iterations": 5}
 
@@ -50,7 +50,7 @@ def stopped_and_resumed(out: Path, patch: pytest.MonkeyPatch, half_sweeps: int, 
         with pytest.raises(KeyboardInterrupt):
             generate(out, **given)
     with patch.context() as here:
-        here.setattr("protocols.prbm.image_machine.train", no_training)
+        here.setattr("protocols.prbm.images.machine.train", no_training)
         return resume(only_run(out))
 
 
@@ -75,7 +75,7 @@ def test_images_by_arithmetic_are_those_of_a_run_that_was_not_stopped(
 def test_a_run_stopped_while_it_trains_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = generate(tmp_path / "whole", sampler="exact")
     with monkeypatch.context() as here:
-        here.setattr("protocols.prbm.image_machine.keep_model", interrupt)
+        here.setattr("protocols.prbm.images.machine.keep_model", interrupt)
         with pytest.raises(KeyboardInterrupt):
             generate(tmp_path / "out", sampler="exact")
     again = resume(only_run(tmp_path / "out"))

@@ -11,11 +11,11 @@ from resumable import contents, only_run
 from labctl.client import open_bench
 from labctl.experiments import recorder
 from labctl.experiments.execute import Outcome, execute, resume
-from protocols.prbm.insitu import Light
+from protocols.prbm.light.readout import ReadoutParameters
 from protocols.prbm.model import RBM
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.trainer import Arithmetic, Trainer
-from protocols.prbm.training_data import bars_and_stripes
+from protocols.prbm.training.data import bars_and_stripes
+from protocols.prbm.training.insitu import Light
+from protocols.prbm.training.trainer import Arithmetic, Trainer
 from simulators.physics.rbm import log_unnormalised_visible, visible_distribution
 
 SMALL = {"data": "bars-and-stripes", "size": 3, "hidden": 4, "batch": 14, "epochs": 6, "learning_rate": 0.05}

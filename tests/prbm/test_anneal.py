@@ -15,7 +15,7 @@ import pytest
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
 from protocols.graphs import Graph
-from protocols.prbm.problems import Problem
+from protocols.prbm.ising.problems import Problem
 from simulators.physics.annealing import annealed
 from simulators.physics.ising import energies
 

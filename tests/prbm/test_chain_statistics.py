@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from protocols.prbm.binder import binder_crossing
-from protocols.prbm.chain_statistics import Kept, autocorrelation_time, averages, blocked, equilibrium, jackknife
+from protocols.prbm.ising.binder import binder_crossing
+from protocols.prbm.ising.chain_statistics import Kept, autocorrelation_time, averages, blocked, equilibrium, jackknife
 
 
 def autoregressive(rho: float, sweeps: int, chains: int, seed: int) -> NDArray[np.float64]:

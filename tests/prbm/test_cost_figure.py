@@ -14,8 +14,7 @@ from scipy.linalg import hadamard
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
-from protocols.prbm.alignment import PrbmAlignment
-from protocols.prbm.cost_model import (
+from protocols.prbm.assess.cost_model import (
     SCHEMES,
     Crossing,
     Machine,
@@ -26,10 +25,11 @@ from protocols.prbm.cost_model import (
     operations,
     project,
 )
-from protocols.prbm.cpu_speed import HalfSweepTime, decode, half_sweep, measure_half_sweeps
-from protocols.prbm.encoding import LayerEncoding, Strip
-from protocols.prbm.layers import Layer
-from protocols.prbm.prediction import shot_noise
+from protocols.prbm.assess.cpu_speed import HalfSweepTime, decode, half_sweep, measure_half_sweeps
+from protocols.prbm.assess.prediction import shot_noise
+from protocols.prbm.light.alignment import PrbmAlignment
+from protocols.prbm.light.encoding import LayerEncoding, Strip
+from protocols.prbm.light.layers import Layer
 
 SMALL = {"N": 40, "samples": 1, "iterations": 3, "cpu_sizes": (32, 64), "cpu_try_s": 1e-3, "batch": 8, "largest": 1000}
 

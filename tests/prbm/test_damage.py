@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from labctl.client import ConfigurationError
-from protocols.prbm.damage import Damage, flipped, majority_image, masked, nearest_image
+from protocols.prbm.images.damage import Damage, flipped, majority_image, masked, nearest_image
 
 
 def spins(n: int, pixels: int = 196, seed: int = 0) -> np.ndarray:

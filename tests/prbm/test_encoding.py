@@ -8,9 +8,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from labctl.client import ConfigurationError, Sequence
-from protocols.prbm.alignment import CameraPixel, PrbmAlignment
-from protocols.prbm.encoding import Flips, LayerEncoding, Strip, dark_panel, macro_pixel_places, reference_sequence
-from protocols.prbm.layers import Layer
+from protocols.prbm.light.alignment import CameraPixel, PrbmAlignment
+from protocols.prbm.light.encoding import (
+    Flips,
+    LayerEncoding,
+    Strip,
+    dark_panel,
+    macro_pixel_places,
+    reference_sequence,
+)
+from protocols.prbm.light.layers import Layer
 
 
 def alignment(bands: int = 12, rows_per_band: int = 2) -> PrbmAlignment:

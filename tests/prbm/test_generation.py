@@ -9,12 +9,12 @@ import pytest
 
 from labctl.client import ConfigurationError, open_run
 from labctl.experiments.execute import execute
-from protocols.prbm.figures.generation import Generation, GenerationParameters
-from protocols.prbm.image_chains import ImageChains
-from protocols.prbm.image_machine import ImageParameters, sampler_for
-from protocols.prbm.images import ImageSet, LabelledImages, load_digits
+from protocols.prbm.images.chains import ImageChains
+from protocols.prbm.images.generation import Generation, GenerationParameters
+from protocols.prbm.images.machine import ImageParameters, sampler_for
+from protocols.prbm.images.scoring import ImageClassifier
+from protocols.prbm.images.sets import ImageSet, LabelledImages, load_digits
 from protocols.prbm.model import RBM
-from protocols.prbm.scoring import ImageClassifier
 
 
 def small_rbm(n_visible: int, n_hidden: int) -> RBM:

@@ -12,7 +12,7 @@ import pytest
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
-from protocols.prbm.spin_machine import SpinMachine, torus
+from protocols.prbm.ising.spin_machine import SpinMachine, torus
 from simulators.physics.ising import energies
 
 SIGMAS = 4.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.prbm.alignment import PrbmAlignment
-from protocols.prbm.encoding import LayerEncoding, Strip
+from protocols.prbm.light.alignment import PrbmAlignment
+from protocols.prbm.light.encoding import LayerEncoding, Strip
+from protocols.prbm.light.sampling import ExactSampler
 from protocols.prbm.music.compose import Player, compose_exactly
 from protocols.prbm.music.conditioned import FIELD_TO_COUPLING, MOST_FIELD_SPINS, ConditionedLayers
 from protocols.prbm.music.model import RnnRbm, shapes_of
-from protocols.prbm.sampling import ExactSampler
 
 
 def random_model(seed: int, n_visible: int = 10, n_hidden: int = 6, units: int = 4) -> RnnRbm:

@@ -12,12 +12,12 @@ import pytest
 
 from labctl.client import CalibrationError, DeviceError, InterlockError, LabError, open_bench
 from labctl.experiments.execute import execute
-from protocols.prbm.figures.local_fields import Case
-from protocols.prbm.layers import rbm_layers
+from protocols.prbm.assess.local_fields import Case
+from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.sampling import Agreement, ExactSampler, PhotonicSampler
+from protocols.prbm.light.table import Table
 from protocols.prbm.model import RBM
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import Agreement, ExactSampler, PhotonicSampler
-from protocols.prbm.table import Table
 from simulators.physics.rbm import local_fields, visible_distribution
 
 

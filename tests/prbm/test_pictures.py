@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imread
 
-from protocols.prbm.damage import Damage
-from protocols.prbm.pictures import draw_generation, draw_restoration
+from protocols.prbm.images.damage import Damage
+from protocols.prbm.images.pictures import draw_generation, draw_restoration
 
 
 def share(picture: np.ndarray, colour: tuple[float, float, float]) -> float:

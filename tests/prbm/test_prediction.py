@@ -11,13 +11,21 @@ import pytest
 
 from labctl.client import open_bench
 from labctl.experiments.execute import execute
-from protocols.prbm.layers import rbm_layers
+from protocols.prbm.assess.plan import Candidate, suggested
+from protocols.prbm.assess.prediction import (
+    Lens,
+    defocus,
+    level_noise,
+    patterns_of,
+    shot_noise,
+    visibility,
+    window_error,
+)
+from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.sampling import Agreement
+from protocols.prbm.light.table import Table
 from protocols.prbm.model import RBM
-from protocols.prbm.plan import Candidate, suggested
-from protocols.prbm.prediction import Lens, defocus, level_noise, patterns_of, shot_noise, visibility, window_error
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import Agreement
-from protocols.prbm.table import Table
 
 
 def figure(name: str, tmp_path: Path, **assignments: Any) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
-from protocols.prbm.two_readouts import compare
+from protocols.prbm.assess.two_readouts import compare
 
 
 def figure(tmp_path: Path, **assignments: Any) -> Mapping[str, Any]:

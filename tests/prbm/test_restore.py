@@ -11,12 +11,12 @@ import pytest
 from labctl.client import ConfigurationError, open_run
 from labctl.experiments import recorder
 from labctl.experiments.execute import Outcome, execute, resume
-from protocols.prbm.damage import Damage
-from protocols.prbm.layers import rbm_layers
+from protocols.prbm.images.damage import Damage
+from protocols.prbm.images.restoration_score import final_estimate, mean_and_error, restoration_values
+from protocols.prbm.images.restore import RestorationChains, RestoreParameters
+from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.sampling import ExactSampler
 from protocols.prbm.model import RBM
-from protocols.prbm.restoration_score import final_estimate, mean_and_error, restoration_values
-from protocols.prbm.restore import RestorationChains, RestoreParameters
-from protocols.prbm.sampling import ExactSampler
 from simulators.physics.rbm import visible_distribution
 
 

@@ -11,14 +11,14 @@ from scipy import stats
 from scipy.spatial.distance import pdist
 
 from labctl.client import ConfigurationError
-from protocols.prbm.images import DATA_VARIABLE, ImageSet, load_digits
-from protocols.prbm.scoring import (
+from protocols.prbm.images.scoring import (
     REJECTED,
     ImageClassifier,
     diversity,
     mean_pairwise_distance,
     shares_agree,
 )
+from protocols.prbm.images.sets import DATA_VARIABLE, ImageSet, load_digits
 
 CLASSES = (0, 1, 2)
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.images import DATA_VARIABLE
-from protocols.prbm.learning import Judge, evaluation_epochs, while_renewing
+from protocols.prbm.images.sets import DATA_VARIABLE
 from protocols.prbm.model import RBM
-from protocols.prbm.train import check_together, compared, independent_log_likelihood
-from protocols.prbm.train_parameters import TrainParameters
-from protocols.prbm.training import IN_SITU_SETTINGS, PAPER_SETTINGS
-from protocols.prbm.training_data import TrainingData, bars_and_stripes, training_data
+from protocols.prbm.training.contrastive import IN_SITU_SETTINGS, PAPER_SETTINGS
+from protocols.prbm.training.data import TrainingData, bars_and_stripes, training_data
+from protocols.prbm.training.learning import Judge, evaluation_epochs, while_renewing
+from protocols.prbm.training.parameters import TrainParameters
+from protocols.prbm.training.train import check_together, compared, independent_log_likelihood
 
 
 @pytest.mark.parametrize("side", [2, 3, 4])

@@ -1,0 +1,1 @@
+"""Music: an RNN-RBM trained on tunes and played by light."""

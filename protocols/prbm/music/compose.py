@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import Bench, Recorder
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.sampling import ExactSampler, PhotonicSampler
+from protocols.prbm.light.table import table_on
+from protocols.prbm.light.tap import PowerTap
 from protocols.prbm.music.conditioned import ConditionedLayers
 from protocols.prbm.music.model import FloatArray, RnnRbm
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.sampling import ExactSampler, PhotonicSampler
-from protocols.prbm.table import table_on
-from protocols.prbm.tap import PowerTap
 
 
 def sampler_on(bench: Bench, layers: ConditionedLayers, p: ReadoutParameters, by_light: bool) -> ExactSampler:

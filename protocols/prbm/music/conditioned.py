@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.prbm.layers import Layer
+from protocols.prbm.light.layers import Layer
 from protocols.prbm.music.model import FloatArray, RnnRbm
 
 FIELD_TO_COUPLING = 1.0

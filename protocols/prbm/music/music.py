@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Protocol, Recorder
+from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.table import TABLE_ROLES
+from protocols.prbm.light.tap import PowerTap
 from protocols.prbm.music.compose import Player, compose, compose_exactly, sampler_on
 from protocols.prbm.music.conditioned import ConditionedLayers
 from protocols.prbm.music.judging import Distances, judge, unigram
@@ -23,9 +26,6 @@ from protocols.prbm.music.model import RnnRbm
 from protocols.prbm.music.pictures import draw_histograms, draw_rolls
 from protocols.prbm.music.training import MusicTraining, train
 from protocols.prbm.music.tunes import HELD_OUT, KEYS, Tunes, load_tunes
-from protocols.prbm.readout import ReadoutParameters
-from protocols.prbm.table import TABLE_ROLES
-from protocols.prbm.tap import PowerTap
 
 _USUAL = MusicTraining()
 _EVALUATED = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200)

@@ -1,1 +1,0 @@
-"""Named results of the photonic RBM."""

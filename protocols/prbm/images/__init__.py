@@ -1,0 +1,1 @@
+"""Images: data, generation, restoration, and how they are judged."""

@@ -1,0 +1,1 @@
+"""Ising models: averages in equilibrium, annealing, optimisation problems."""

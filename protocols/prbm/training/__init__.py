@@ -1,0 +1,1 @@
+"""Training of restricted Boltzmann machines, in arithmetic and in situ."""
