@@ -21,19 +21,38 @@ from protocols.prbm.light.table import Table
 
 _REPEATS = 60
 _WARM_UP = 5
+_IMAGES = 5
+_ITERATIONS = 15
 _REFERENCE_FRAMES = 6
 
 
 def rows() -> list[dict[str, Any]]:
-    """Half sweeps by single and Hadamard-coded flips; ratio = time of the reference path / time of the half sweep."""
+    """Half sweeps and whole images by single and Hadamard-coded flips; ratio = time of the reference path / time."""
     found = []
     for flips in ("single", "hadamard"):
         times_us, frames = _half_sweeps(flips)
         reference_us = _reference_frames() * frames
         found.append(_row(f"half-sweep-196-{flips}", times_us, float(reference_us.mean() / np.median(times_us))))
+        images_us = _images(flips)
+        ratio = float(2 * _ITERATIONS * reference_us.mean() / np.median(images_us))
+        found.append(_row(f"image-196-{flips}", images_us, ratio))
         if flips == "single":
             found.append(_row("half-sweep-196-single-reference", reference_us, 1.0))
     return found
+
+
+def _images(flips: str) -> np.ndarray[Any, Any]:
+    """Whole images of fifteen iterations from a random start."""
+    with open_bench("prbm-sim") as bench, bench.control("benchmark"):
+        sampler, rng, _ = _sampler(bench, flips)
+        times = []
+        for _ in range(_IMAGES + 1):
+            spins = rng.choice(np.array([-1, 1], np.int8), 196)
+            begun = time.perf_counter()
+            for _ in range(_ITERATIONS):
+                spins = sampler.sample("visible", sampler.sample("hidden", spins, rng), rng)
+            times.append((time.perf_counter() - begun) * 1e6)
+        return np.array(times[1:])
 
 
 def _half_sweeps(flips: str) -> tuple[np.ndarray[Any, Any], int]:
