@@ -7,7 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from protocols.prbm.ising.binder import binder_crossing
-from protocols.prbm.ising.chain_statistics import Kept, autocorrelation_time, averages, blocked, equilibrium, jackknife
+from protocols.prbm.ising.chain_statistics import (
+    Kept,
+    autocorrelation_time,
+    averages,
+    blocked,
+    equilibrium,
+    from_blocks,
+)
 
 
 def autoregressive(rho: float, sweeps: int, chains: int, seed: int) -> NDArray[np.float64]:
@@ -41,7 +48,7 @@ def test_errors_cover_the_true_mean_as_often_as_they_say() -> None:
     within = 0
     for seed in range(300):
         blocks = blocked(autoregressive(0.8, 2000, 2, seed)[..., None], 4.5)
-        mean, error = jackknife(blocks, lambda m: m)
+        mean, error = from_blocks(blocks, lambda m: m)
         within += abs(mean[0]) < error[0]
     assert within / 300 == pytest.approx(0.683, abs=0.09)
 
