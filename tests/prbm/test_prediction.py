@@ -96,6 +96,12 @@ def test_an_error_out_of_reach_is_told_with_the_best_there_is(tmp_path: Path) ->
     assert values["rms_predicted"] == min(c["rms"] for c in values["candidates"])
 
 
+def test_few_spins_are_not_promised_more_light_than_the_longest_exposure_gives(tmp_path: Path) -> None:
+    values = figure("prbm.plan", tmp_path, N=10, error=0.5, repeats=2)
+    assert max(c["exposure_s"] for c in values["candidates"]) <= 1.0
+    assert values["time_ratio"] == pytest.approx(1, abs=0.15)
+
+
 def test_the_quickest_that_is_good_enough_is_suggested() -> None:
     def of(rms: float, seconds: float) -> Candidate:
         return Candidate("single", 31, 1, 1, rms, 100, 0.01, seconds)

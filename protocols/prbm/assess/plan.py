@@ -195,7 +195,8 @@ def _predicted(
     default = ReadoutParameters()
     levels = int(bench.slm.levels) or None
     pitch = default.pixels_per_spin or PIXELS_PER_SPIN
-    shortest_s = next(s.limits for s in camera.description.settings if s.name == "exposure_s").minimum or 1e-6
+    limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+    shortest_s, longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)  # as the table exposes
     squares, seconds, exposure_s, patterns = [], 0.0, 0.0, 0
     for layer in layers.values():
         scale = layer.largest or 1.0
@@ -203,7 +204,7 @@ def _predicted(
         c_rms = float(np.sqrt((couplings**2).sum(axis=0).mean()))
         lit = min(layer.n_outputs, Flips.most(flips, bands))
         peak = lit * (c_rms**2 + 1) * rate
-        exposure_s = max(default.fill * float(camera.full_scale_counts) / peak, shortest_s)
+        exposure_s = min(max(default.fill * float(camera.full_scale_counts) / peak, shortest_s), longest_s)
         electrons = peak * exposure_s * slit * slit_width * float(camera.electrons_per_count)
         shot = shot_noise(flips, layer.n_outputs, bands, c_rms, electrons) / math.sqrt(averages)
         seen = visibility(layer.n_inputs, pitch, default.output_at, slit_width, Lens())
