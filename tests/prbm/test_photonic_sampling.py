@@ -13,7 +13,7 @@ import pytest
 from labctl.client import CalibrationError, DeviceError, InterlockError, LabError, open_bench
 from labctl.experiments.execute import execute
 from protocols.prbm.assess.local_fields import Case
-from protocols.prbm.light.layers import rbm_layers
+from protocols.prbm.light.layers import Layer, rbm_layers
 from protocols.prbm.light.readout import ReadoutParameters
 from protocols.prbm.light.sampling import Agreement, ExactSampler, PhotonicSampler
 from protocols.prbm.light.table import Table
@@ -239,3 +239,13 @@ def autocorrelation_time(series: np.ndarray[Any, Any]) -> float:
     for lag in range(1, 40):
         times += (centred[lag:] * centred[:-lag]).mean(axis=0) / variance
     return float(max(times.max(), 0.5))
+
+
+def test_control_is_renewed_while_arithmetic_works() -> None:
+    layer = Layer.dense(np.eye(3), np.zeros(3))
+    renewed: list[bool] = []
+    sampler = ExactSampler({"all": layer}, 1.0, lambda: renewed.append(True))
+    rng = np.random.default_rng(0)
+    spins = np.ones(3, np.int8)
+    while len(renewed) < 2:
+        spins = sampler.sample("all", spins, rng)

@@ -24,9 +24,7 @@ class ImageChains:
     These begin at random spins and run free; others override `begin`, `prepare` and `hold`.
     """
 
-    def __init__(
-        self, sampler: PhotonicSampler | ExactSampler, n_visible: int, p: ImageParameters, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, sampler: ExactSampler, n_visible: int, p: ImageParameters, rng: np.random.Generator) -> None:
         self.sampler, self.p, self.rng = sampler, p, rng
         self._at_work = slice(0, 0)
         self.steps = p.images // p.chains * p.iterations
@@ -100,8 +98,6 @@ class ImageChains:
         begun_s, bench_begun_s, first = time.monotonic(), bench.time_s(), record.steps_saved
         for step in record.steps(self.steps, f"{doing} {p.images} images by {'light' if photonic else 'arithmetic'}"):
             kept = self.advance(step.index)
-            if not photonic:
-                bench.renew()  # arithmetic makes no calls that would
             step.save(**kept, source_power_w=tap.read_w() if photonic else math.nan)
             if record.checkpoint_due:
                 record.checkpoint(starts=self.history[:, 0], agreement=agreement.state)

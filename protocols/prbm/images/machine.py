@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,16 +14,15 @@ from pydantic import Field, field_validator, model_validator
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.prbm.images.sets import CLASSES, ImageSet, LabelledImages, label_of
 from protocols.prbm.light.layers import rbm_layers
-from protocols.prbm.light.readout import ReadoutParameters, ideal_table
-from protocols.prbm.light.sampling import ExactSampler, PhotonicSampler
-from protocols.prbm.light.table import table_on
+from protocols.prbm.light.readout import SamplingParameters
+from protocols.prbm.light.sampling import ExactSampler, sampler_on
 from protocols.prbm.model import RBM
 from protocols.prbm.training.contrastive import EpochReport, TrainingSettings, train
 
 _TRAINING_IMAGES = 1500
 
 
-class ImageParameters(ReadoutParameters):
+class ImageParameters(SamplingParameters):
     """Which images, which machine, how it is sampled."""
 
     model: Path | None = Field(None, description="trained model (.npz or .json); without one it is trained")
@@ -40,8 +39,6 @@ class ImageParameters(ReadoutParameters):
     images: int = Field(24, ge=1, le=100000)
     iterations: int = Field(15, ge=1, le=100000, description="full iterations of each chain")
     temperature: float = Field(1.0, gt=0)
-    sampler: Literal["photonic", "exact"] = Field("photonic", description="light, or arithmetic in its place")
-    noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
     chains: int = Field(
         1, ge=1, le=10000, description="images sampled in the same patterns; more outputs than bands take more passes"
     )
@@ -74,11 +71,6 @@ class ImageParameters(ReadoutParameters):
     def n_visible(self) -> int:
         """Visible spins: one for each pixel."""
         return self.size * self.size
-
-    @property
-    def overrides(self) -> Mapping[str, object]:
-        """Changes of the bench: noise=off asks for the ideal table."""
-        return ideal_table() if self.noise == "off" else {}
 
     @property
     def class_names(self) -> str:
@@ -129,13 +121,8 @@ def keep_model(record: Recorder, rbm: RBM) -> None:
         record.save(name, value)
 
 
-def sampler_for(
-    bench: Bench | None, rbm: RBM, p: ImageParameters, largest_field: float = 0.0
-) -> PhotonicSampler | ExactSampler:
+def sampler_for(bench: Bench | None, rbm: RBM, p: ImageParameters, largest_field: float = 0.0) -> ExactSampler:
     """By light on the bench, or by arithmetic: always without a bench. largest_field: on visible spins, set later."""
     layers = rbm_layers(rbm, p.chains)
     layers["visible"] = replace(layers["visible"], largest_field=largest_field)
-    if p.sampler == "exact" or bench is None:
-        return ExactSampler(layers, p.temperature)
-    readout = p.on_ideal_table(max(rbm.n_visible, rbm.n_hidden)) if p.noise == "off" else p
-    return PhotonicSampler(table_on(bench, layers, readout), layers, p.temperature)
+    return sampler_on(bench, layers, p.temperature, p)

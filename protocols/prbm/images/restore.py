@@ -21,7 +21,7 @@ from protocols.prbm.images.machine import ImageParameters, ready_machine, sample
 from protocols.prbm.images.pictures import draw_restoration
 from protocols.prbm.images.restoration_score import final_estimate, restoration_values
 from protocols.prbm.images.sets import load_images
-from protocols.prbm.light.sampling import ExactSampler, PhotonicSampler, check_temperature
+from protocols.prbm.light.sampling import ExactSampler, check_temperature
 from protocols.prbm.light.table import TABLE_ROLES
 from protocols.prbm.model import RBM
 from protocols.prbm.training.contrastive import TrainingSettings
@@ -87,7 +87,7 @@ class RestorationChains(ImageChains):
 
     def __init__(
         self,
-        sampler: PhotonicSampler | ExactSampler,
+        sampler: ExactSampler,
         rbm: RBM,
         damage: Damage,
         p: RestoreParameters,
@@ -160,9 +160,7 @@ class Restore(Figure):
         twin = sampler_for(None, self.rbm, p)
         self.exact = self._chains(twin, p, np.random.default_rng(record.seed)).run_through()
 
-    def _chains(
-        self, sampler: PhotonicSampler | ExactSampler, p: RestoreParameters, rng: np.random.Generator
-    ) -> RestorationChains:
+    def _chains(self, sampler: ExactSampler, p: RestoreParameters, rng: np.random.Generator) -> RestorationChains:
         return RestorationChains(sampler, self.rbm, self.damage, p, rng)
 
     def run(self, bench: Bench, parameters: RestoreParameters, record: Recorder) -> dict[str, Any]:

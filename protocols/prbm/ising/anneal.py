@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,15 +16,12 @@ from protocols.graphs import read_graph
 from protocols.prbm.ising.anneal_pictures import draw_annealing
 from protocols.prbm.ising.problems import Problem
 from protocols.prbm.ising.spin_machine import SpinMachine, torus
-from protocols.prbm.light.readout import ReadoutParameters, ideal_table
-from protocols.prbm.light.sampling import ExactSampler, PhotonicSampler
-from protocols.prbm.light.table import TABLE_ROLES, table_on
-
-_CHECKPOINT_EVERY_S = 2.0
-_CALL_EVERY_S = 0.3
+from protocols.prbm.light.readout import SamplingParameters
+from protocols.prbm.light.sampling import sampler_on
+from protocols.prbm.light.table import TABLE_ROLES
 
 
-class AnnealParameters(ReadoutParameters):
+class AnnealParameters(SamplingParameters):
     """Which problem, and how slowly."""
 
     problem: Literal["ground-state", "max-cut", "partition"] = Field(
@@ -39,8 +35,6 @@ class AnnealParameters(ReadoutParameters):
     iterations: int = Field(100, ge=1, le=10**6, description="sweeps")
     chains: int = Field(16, ge=1, le=10000, description="independent annealings side by side")
     best: float | None = Field(None, description="best known value; null: found by arithmetic")
-    sampler: Literal["photonic", "exact"] = Field("photonic", description="light, or arithmetic in its place")
-    noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
 
     @model_validator(mode="after")
     def _fit(self) -> AnnealParameters:
@@ -64,7 +58,7 @@ class Anneal(Figure):
 
     def bench_overrides(self, parameters: AnnealParameters) -> Mapping[str, object]:
         """noise=off asks for the ideal table."""
-        return ideal_table() if parameters.noise == "off" else {}
+        return parameters.overrides
 
     def targets(self, parameters: AnnealParameters) -> dict[str, dict[str, float]] | None:
         """The lattice's ground state is found."""
@@ -89,10 +83,10 @@ class Anneal(Figure):
         self.schedule = np.geomspace(*(p.T or (machine.quantum / 2, machine.quantum / 200)), p.iterations)
         spins = machine.start(False, rng)
         best_spins = spins[0].copy()
+        sampler = sampler_on(bench, machine.layers, machine.temperature, p)
         if record.resumed is not None:
             spins[:], best_spins[:] = record.resumed["spins"], record.resumed["best_spins"]
-        sampler = _sampler(bench, machine, p)
-        kept_s = called_s = time.monotonic()
+            sampler.agreement.state = record.resumed["agreement"]
         for step in record.steps(p.iterations, f"annealing {len(problem.graph)} spins in {p.chains} chains"):
             sampler.temperature = machine.set_temperatures(self.schedule[step.index : step.index + 1])
             machine.sweep(sampler, spins, rng)
@@ -100,14 +94,9 @@ class Anneal(Figure):
             improved = np.isnan(before) | (values > before if problem.largest else values < before)
             best_spins[improved] = spins[0][improved]
             step.save(temperature=self.schedule[step.index], value=values)
-            now_s = time.monotonic()
-            if p.sampler == "exact" and now_s - called_s > _CALL_EVERY_S:
-                _ = bench.source.emission  # arithmetic makes no calls, and only calls renew control
-                called_s = now_s
-            if now_s - kept_s > _CHECKPOINT_EVERY_S:
-                record.checkpoint(spins=spins, best_spins=best_spins)
+            if record.checkpoint_due:
+                record.checkpoint(spins=spins, best_spins=best_spins, agreement=sampler.agreement.state)
                 step.note(f"T = {self.schedule[step.index]:.3g}, best {problem.better(problem.value(best_spins)):g}")
-                kept_s = now_s
         self.best_spins = best_spins
         fields = sampler.agreement
         return {"r": fields.r, "slope": fields.slope, "rms": fields.rms}
@@ -143,10 +132,3 @@ class Anneal(Figure):
             "sampler": p.sampler,
             **results,
         }
-
-
-def _sampler(bench: Bench, machine: SpinMachine, p: AnnealParameters) -> ExactSampler:
-    if p.sampler == "exact":
-        return ExactSampler(machine.layers, machine.temperature)
-    readout = p.on_ideal_table(machine.width) if p.noise == "off" else p
-    return PhotonicSampler(table_on(bench, machine.layers, readout), machine.layers, machine.temperature)

@@ -7,7 +7,6 @@ what remembers the start, and gives errors that have the correlation of samples 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,15 +20,11 @@ from protocols.prbm.ising.chain_statistics import QUANTITIES, Averages, Kept, av
 from protocols.prbm.ising.parameters import IsingParameters
 from protocols.prbm.ising.pictures import draw_ising
 from protocols.prbm.ising.spin_machine import SpinMachine, torus
-from protocols.prbm.light.readout import ideal_table
-from protocols.prbm.light.sampling import Agreement, ExactSampler, PhotonicSampler
-from protocols.prbm.light.table import TABLE_ROLES, table_on
+from protocols.prbm.light.sampling import Agreement, ExactSampler, sampler_on
+from protocols.prbm.light.table import TABLE_ROLES
 from simulators.physics.ising import MAX_ENUMERATED_SPINS, enumerated, exact_averages, kaufman
 
 FloatArray = NDArray[np.float64]
-
-_CHECKPOINT_EVERY_S = 2.0
-_CALL_EVERY_S = 0.3
 
 
 class Ising(Figure):
@@ -49,7 +44,7 @@ class Ising(Figure):
 
     def bench_overrides(self, parameters: IsingParameters) -> Mapping[str, object]:
         """noise=off asks for the ideal table."""
-        return ideal_table() if parameters.noise == "off" else {}
+        return parameters.overrides
 
     def targets(self, parameters: IsingParameters) -> dict[str, dict[str, float]] | None:
         """Energies as exact ones, and the crossing of several sizes at Onsager's temperature."""
@@ -72,6 +67,8 @@ class Ising(Figure):
     def run(self, bench: Bench, parameters: IsingParameters, record: Recorder) -> dict[str, Any]:
         """Sample every size, one after the other."""
         fields = Agreement()
+        if record.resumed is not None:
+            fields.state = record.resumed["agreement"]
         for key, graph in self.graphs.items():
             machine = SpinMachine(graph, np.array(parameters.T), parameters.plan[0])
             _sample(bench, machine, key, parameters, record, fields)
@@ -122,37 +119,25 @@ def _sample(
     ordered = (p.start or ("ordered" if p.mode == "honest" and p.graph is None else "random")) == "ordered"
     spins = machine.start(ordered, record.rng)
     sampler: ExactSampler | None = None
-    kept_s = called_s = time.monotonic()
     name = f"{key} x {key} lattice" if key else f"{len(machine.graph)} spins"
     for step in record.steps(samples, f"{name} by {'light' if p.sampler == 'photonic' else 'arithmetic'}"):
         if sampler is None:
             if record.resumed is not None and step.index > 0:
                 spins[:] = record.resumed["spins"]
-            sampler = _sampler(bench, machine, p)
+            sampler = sampler_on(bench, machine.layers, machine.temperature, p)
             sampler.agreement = fields
         elif step.index % p.refresh == 0:
             sampler.refresh()
         for _ in range(sweeps):
             machine.sweep(sampler, spins, record.rng)
-        if p.sampler == "exact" and time.monotonic() - called_s > _CALL_EVERY_S:
-            _ = bench.source.emission  # arithmetic makes no calls, and only calls renew control
-            called_s = time.monotonic()
         energy = machine.energy(spins)
         step.save(size=key, energy=energy, magnetisation=spins.sum(axis=2, dtype=np.int64))
-        if time.monotonic() - kept_s > _CHECKPOINT_EVERY_S:
-            record.checkpoint(spins=spins)
+        if record.checkpoint_due:
+            record.checkpoint(spins=spins, agreement=fields.state)
             step.note(f"r = {fields.r:.4f}")
-            kept_s = time.monotonic()
     if sampler is not None:
         record.save(f"spins-{key}", spins[:, 0])
-        record.checkpoint()  # the next size begins anew
-
-
-def _sampler(bench: Bench, machine: SpinMachine, p: IsingParameters) -> ExactSampler:
-    if p.sampler == "exact":
-        return ExactSampler(machine.layers, machine.temperature)
-    readout = p.on_ideal_table(machine.width) if p.noise == "off" else p
-    return PhotonicSampler(table_on(bench, machine.layers, readout), machine.layers, machine.temperature)
+        record.checkpoint(agreement=fields.state)  # the next size begins anew
 
 
 def _averaged(graph: Graph, energy: FloatArray, total: NDArray[np.int64], p: IsingParameters) -> list[Averages]:

@@ -8,13 +8,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.readout import SamplingParameters
 
 TEMPERATURES = (1.5, 1.8, 2.0, 2.1, 2.2, 2.25, 2.3, 2.35, 2.4, 2.5, 2.6, 2.8, 3.1, 3.5)
 _SIDES = (8,)
 
 
-class IsingParameters(ReadoutParameters):
+class IsingParameters(SamplingParameters):
     """Which model, how long, by light or arithmetic."""
 
     L: tuple[int, ...] = Field(_SIDES, description="sides of the periodic square lattice, comma-separated")
@@ -27,8 +27,6 @@ class IsingParameters(ReadoutParameters):
     start: Literal["ordered", "random"] | None = Field(
         None, description="where chains begin; null: ordered on a lattice in honest mode, since random starts freeze"
     )
-    sampler: Literal["photonic", "exact"] = Field("photonic", description="light, or arithmetic in its place")
-    noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
     refresh: int = Field(250, ge=1, description="samples after which the reference is measured again")
     reference_repeats: int = Field(200, ge=2, le=1000)
 

@@ -57,11 +57,6 @@ class SpinMachine:
         return len(self._colours)
 
     @property
-    def width(self) -> int:
-        """Most spins that one spin sees."""
-        return max(layer.width for layer in self.layers.values())
-
-    @property
     def quantum(self) -> float:
         """Energy of turning the most strongly coupled spin of a satisfied machine."""
         bound = np.abs(self.graph.matrix()).sum(axis=1) + np.abs(self.graph.node_weights)

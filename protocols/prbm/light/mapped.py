@@ -213,7 +213,7 @@ class MappedTable:
             seen, missed, lit = np.zeros(len(part.bands)), np.zeros(len(part.bands)), 0.0
             for _ in range(self._p.averages):
                 for sign in (1.0, -1.0):
-                    base, left = part.base(encoding.signs(part, spins, sign), encoding.output, self._alive)
+                    base, left = part.base(encoding.signs(part, spins, sign), encoding.output, self._bench.renew)
                     played = self._play(part.strip, base, code.frames, encoding.output)
                     seen += sign * code.contrasts(played.signal)
                     missed += 0.5 * sign * left
@@ -234,10 +234,6 @@ class MappedTable:
             electrons = float(played.electrons.mean())
         contrasts = 4.0 * fields / encoding.scale
         return Measurement(fields, total, contrasts, noise, electrons, played.exposure_s, (ids[0], ids[-1]))
-
-    def _alive(self) -> None:
-        """A call to the bench, which renews control while patterns are worked out."""
-        _ = self._bench.source.emission
 
     def _check_light(self, total: float, bands: range, sums: NDArray[np.float64]) -> None:
         """Sums say how bright the mean pattern must be; without light both vanish, but for the output spins' own."""
@@ -266,7 +262,7 @@ class MappedTable:
         frames = [np.empty(0, np.int64), np.arange(outputs)] * repeats
         taken, missed = [], np.zeros(outputs)
         for sign in (1.0, -1.0):
-            base, left = part.base(np.full(couplings.shape, sign), output, self._alive)
+            base, left = part.base(np.full(couplings.shape, sign), output, self._bench.renew)
             sequence = self._sequence(strip, base, frames, output)
             if sign > 0 and self._p.emission == "on":
                 self._readout.meter(self._sequence(strip, base, frames[:2], output), power=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -41,6 +42,18 @@ class ReadoutParameters(Parameters):
         """
         changes = {"slit": 1, "slit_width": 1, "reference_spins": widest + 1, "reference_repeats": 2, "dither": "off"}
         return self.model_copy(update=changes)
+
+
+class SamplingParameters(ReadoutParameters):
+    """How spins are sampled: by local fields so measured, or by arithmetic in their place."""
+
+    sampler: Literal["photonic", "exact"] = Field("photonic", description="light, or arithmetic in its place")
+    noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
+
+    @property
+    def overrides(self) -> Mapping[str, object]:
+        """Changes of the bench: noise=off asks for the ideal table."""
+        return ideal_table() if self.noise == "off" else {}
 
 
 def ideal_table() -> dict[str, object]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import ConfigurationError
+from labctl.client import Bench, ConfigurationError
 from protocols.prbm.light.layers import Layers
 from protocols.prbm.light.mapped import MappedTable
-from protocols.prbm.light.readout import Measurement
-from protocols.prbm.light.table import Table
+from protocols.prbm.light.readout import Measurement, SamplingParameters
+from protocols.prbm.light.table import Table, table_on
 from simulators.physics.rbm import sample_spins
+
+_RENEW_EVERY_S = 0.2
 
 
 class Agreement:
@@ -78,16 +81,24 @@ Temperature = float | Mapping[str, NDArray[np.float64]]
 
 
 class ExactSampler:
-    """Samples one layer of spins given others by arithmetic: `PhotonicSampler` without light."""
+    """Samples one layer of spins given others by arithmetic: `PhotonicSampler` without light.
 
-    def __init__(self, layers: Layers, temperature: Temperature) -> None:
+    renew: called several times a second while it works. Arithmetic makes no calls to a bench, and without any its
+    control would lapse.
+    """
+
+    def __init__(self, layers: Layers, temperature: Temperature, renew: Callable[[], object] | None = None) -> None:
         self._layers = dict(layers)
         self.temperature = temperature
+        self._renew, self._renewed_s = renew, time.monotonic()
         self.agreement = Agreement()
         self.last: Measurement | None = None
 
     def fields(self, layer: str, given: NDArray[np.int8]) -> NDArray[np.float64]:
         """Local fields (outputs,) of a layer for the spins given to it."""
+        if self._renew is not None and time.monotonic() - self._renewed_s > _RENEW_EVERY_S:
+            self._renew()
+            self._renewed_s = time.monotonic()
         exact = self._layers[layer].local_fields(given)
         self.agreement.add(exact, exact)
         return exact
@@ -162,6 +173,14 @@ class PhotonicSampler(ExactSampler):
         super().reprogram(layers)
         for name, layer in layers.items():
             self._encodings[name].program(layer)
+
+
+def sampler_on(bench: Bench | None, layers: Layers, temperature: Temperature, p: SamplingParameters) -> ExactSampler:
+    """By light on the bench, or by arithmetic in its place: always without a bench."""
+    if bench is None or p.sampler == "exact":
+        return ExactSampler(layers, temperature, None if bench is None else bench.renew)
+    readout = p.on_ideal_table(max(layer.width for layer in layers.values())) if p.noise == "off" else p
+    return PhotonicSampler(table_on(bench, layers, readout), layers, temperature)
 
 
 def check_temperature(temperature: float) -> None:

@@ -19,7 +19,9 @@ from protocols.prbm.music.model import FloatArray, RnnRbm
 def sampler_on(bench: Bench, layers: ConditionedLayers, p: ReadoutParameters, by_light: bool) -> ExactSampler:
     """By light on the table, or by arithmetic in its place."""
     silent = layers.silent()
-    return PhotonicSampler(table_on(bench, silent, p), silent, 1.0) if by_light else ExactSampler(silent, 1.0)
+    if not by_light:
+        return ExactSampler(silent, 1.0, bench.renew)
+    return PhotonicSampler(table_on(bench, silent, p), silent, 1.0)
 
 
 class Player:

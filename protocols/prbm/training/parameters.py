@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.readout import SamplingParameters
 from protocols.prbm.training.contrastive import IN_SITU_SETTINGS, PAPER_SETTINGS, SHORT_RUN_SETTINGS, TrainingSettings
 
 RECIPES = {
@@ -18,7 +18,7 @@ RECIPES = {
 }
 
 
-class TrainParameters(ReadoutParameters):
+class TrainParameters(SamplingParameters):
     """What is trained on what, by which recipe, and by what the chains go."""
 
     data: str | None = Field(
@@ -53,7 +53,6 @@ class TrainParameters(ReadoutParameters):
     together: int | None = Field(
         None, ge=1, description="chains measured in the same patterns; null: all. Fewer are quicker to simulate"
     )
-    noise: Literal["on", "off"] = Field("on", description="off: the ideal table of the equations")
     comparisons: int = Field(
         3, ge=1, le=100, description="trainings by arithmetic beside one in situ, with seeds from the run's on"
     )

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
 from labctl.client import Bench, ConfigurationError, Figure, Recorder
-from protocols.prbm.light.readout import ideal_table
 from protocols.prbm.light.table import TABLE_ROLES
 from protocols.prbm.model import RBM
 from protocols.prbm.training.contrastive import TrainingSettings
@@ -49,7 +48,7 @@ class Train(Figure):
 
     def bench_overrides(self, parameters: TrainParameters) -> Mapping[str, object]:
         """noise=off asks for the ideal table."""
-        return ideal_table() if parameters.noise == "off" else {}
+        return parameters.overrides
 
     def targets(self, parameters: TrainParameters) -> dict[str, dict[str, float]] | None:
         """Promised for training in situ as it is by default."""
