@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.training.contrastive import TrainingSettings, train
-from protocols.prbm.training.trainer import Arithmetic, FastTrainer, PlainTrainer, move
+from protocols.prbm.training.contrastive import TrainingSettings
+from protocols.prbm.training.trainer import Arithmetic, FastTrainer, PlainTrainer, move, train
 from simulators.physics.rbm import SpinArray
 from simulators.physics.rbm_likelihood import log_likelihoods, log_partition
 

@@ -18,8 +18,8 @@ from protocols.prbm.training.contrastive import (
     SHORT_RUN_SETTINGS,
     EpochReport,
     TrainingSettings,
-    train,
 )
+from protocols.prbm.training.trainer import train
 from simulators.physics.rbm import (
     FloatArray,
     SpinArray,

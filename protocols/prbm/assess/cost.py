@@ -31,12 +31,12 @@ from protocols.prbm.assess.cpu_speed import HalfSweepTime, measure_electronics, 
 from protocols.prbm.assess.local_fields import Case
 from protocols.prbm.assess.prediction import patterns_of
 from protocols.prbm.assess.slit_detector import slit_detector
+from protocols.prbm.assess.watched import WatchedBench, WatchedSequencer
 from protocols.prbm.light.layers import rbm_layers
 from protocols.prbm.light.readout import Measurement
 from protocols.prbm.light.sampling import PhotonicSampler
 from protocols.prbm.light.table import TABLE_ROLES, table_on
 from protocols.prbm.light.tap import PowerTap
-from protocols.prbm.light.watched import WatchedBench, WatchedSequencer
 
 PUBLISHED_OPERATIONS_PER_S = 2e14
 

@@ -17,7 +17,8 @@ from protocols.prbm.light.layers import rbm_layers
 from protocols.prbm.light.readout import SamplingParameters
 from protocols.prbm.light.sampling import ExactSampler, sampler_on
 from protocols.prbm.model import RBM
-from protocols.prbm.training.contrastive import EpochReport, TrainingSettings, train
+from protocols.prbm.training.contrastive import EpochReport, TrainingSettings
+from protocols.prbm.training.trainer import train
 
 _TRAINING_IMAGES = 1500
 

@@ -1,4 +1,4 @@
-"""Contrastive-divergence training of a restricted Boltzmann machine on spin images.
+"""How a restricted Boltzmann machine is trained on spin images by contrastive divergence: recipes as settings.
 
 The recipe is that of arXiv 2508.20472, supplement IV: CD-1, whose negative phase is one Gibbs step from the
 data. `PAPER_SETTINGS` is that recipe to the letter. The defaults change three things, so that fifteen
@@ -21,16 +21,10 @@ likelihood. `protocols.prbm.training.trainer` does the work, one epoch at a time
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
-
 from labctl.client import ConfigurationError
-from protocols.prbm.model import RBM
 
 MAX_STARTING_MEAN = 0.9
 """Limit on the mean spin whose log-odds a visible field starts at: probabilities 0.05 to 0.95.
@@ -173,28 +167,3 @@ class EpochReport:
     """rms over all couplings of ⟨v h⟩_data - ⟨v h⟩_chains, averaged over the epoch; falls as the model
     learns.
     """
-
-
-def train(
-    spins: npt.NDArray[np.int8],
-    settings: TrainingSettings | None = None,
-    progress: Callable[[EpochReport], None] | None = None,
-    threads: int = 1,
-) -> RBM:
-    """Train on ``spins``, (n, N_v) of ±1 with n at least one batch, and return the machine.
-
-    Each update moves W by the momentum-averaged rate·((⟨v h⟩_data - ⟨v h⟩_chains)/T - decay·W) and the fields
-    likewise without decay; h enters as its mean tanh(L/T). ``settings`` None means the defaults. The same
-    spins, settings and one thread give the same machine on the same computer. ``progress`` is called after
-    every epoch. ``threads`` limits the linear algebra while training runs. Raises `ConfigurationError` for
-    wrong shapes or values.
-    """
-    from protocols.prbm.training.trainer import FastTrainer  # which needs the settings above
-
-    trainer = FastTrainer(spins, settings or TrainingSettings())
-    with threadpool_limits(limits=threads, user_api="blas"):
-        while trainer.epoch < trainer.settings.epochs:
-            report = trainer.run_epoch()
-            if progress is not None:
-                progress(report)
-    return trainer.rbm

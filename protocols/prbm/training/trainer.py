@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
 from labctl.client import ConfigurationError
 from protocols.prbm.model import RBM
@@ -287,3 +288,26 @@ class PlainTrainer(Trainer):
             if last or k + 1 < steps:
                 h_mean = self._negative.hidden(v)
         return v, h_mean
+
+
+def train(
+    spins: npt.NDArray[np.int8],
+    settings: TrainingSettings | None = None,
+    progress: Callable[[EpochReport], None] | None = None,
+    threads: int = 1,
+) -> RBM:
+    """Train on ``spins``, (n, N_v) of ±1 with n at least one batch, and return the machine.
+
+    Each update moves W by the momentum-averaged rate·((⟨v h⟩_data - ⟨v h⟩_chains)/T - decay·W) and the fields
+    likewise without decay; h enters as its mean tanh(L/T). ``settings`` None means the defaults. The same
+    spins, settings and one thread give the same machine on the same computer. ``progress`` is called after
+    every epoch. ``threads`` limits the linear algebra while training runs. Raises `ConfigurationError` for
+    wrong shapes or values.
+    """
+    trainer = FastTrainer(spins, settings or TrainingSettings())
+    with threadpool_limits(limits=threads, user_api="blas"):
+        while trainer.epoch < trainer.settings.epochs:
+            report = trainer.run_epoch()
+            if progress is not None:
+                progress(report)
+    return trainer.rbm
