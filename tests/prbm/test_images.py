@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.images import sets as images
-from protocols.prbm.images.idx import read_idx
-from protocols.prbm.images.sets import CLASSES, LabelledImages, label_of, load_digits, load_images, to_spins
+from protocols.prbm.data import sets as images
+from protocols.prbm.data.idx import read_idx
+from protocols.prbm.data.sets import CLASSES, LabelledImages, label_of, load_digits, load_images, to_spins
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.spatial.distance import pdist
 
 from labctl.client import ConfigurationError
+from protocols.prbm.data.sets import DATA_VARIABLE, ImageSet, load_digits
 from protocols.prbm.images.scoring import (
     REJECTED,
     ImageClassifier,
@@ -18,7 +19,6 @@ from protocols.prbm.images.scoring import (
     mean_pairwise_distance,
     shares_agree,
 )
-from protocols.prbm.images.sets import DATA_VARIABLE, ImageSet, load_digits
 
 CLASSES = (0, 1, 2)
 

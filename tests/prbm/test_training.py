@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
+from protocols.prbm.data.sets import DATA_VARIABLE, ImageSet, load_digits
 from protocols.prbm.images.scoring import ImageClassifier, diversity
-from protocols.prbm.images.sets import DATA_VARIABLE, ImageSet, load_digits
 from protocols.prbm.model import RBM
 from protocols.prbm.training.contrastive import (
     PAPER_SETTINGS,

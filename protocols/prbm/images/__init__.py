@@ -1,1 +1,1 @@
-"""Images: data, generation, restoration, and how they are judged."""
+"""Images: generation, restoration, and how they are judged."""

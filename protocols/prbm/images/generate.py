@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, Protocol, Recorder
+from protocols.prbm.data.sets import load_images
 from protocols.prbm.images.chains import ImageChains
 from protocols.prbm.images.machine import ImageParameters, ready_machine, sampler_for, training_images
 from protocols.prbm.images.pictures import draw_generation
-from protocols.prbm.images.sets import load_images
 from protocols.prbm.light.sampling import check_temperature
 from protocols.prbm.light.table import TABLE_ROLES
 from protocols.prbm.training.contrastive import PAPER_SETTINGS, SHORT_RUN_SETTINGS, TrainingSettings

@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from labctl.client import Bench, Figure, Recorder
+from protocols.prbm.data.sets import load_images
 from protocols.prbm.images.chains import ImageChains
 from protocols.prbm.images.damage import Damage, Region, Spins, flipped, masked, nearest_image
 from protocols.prbm.images.machine import ImageParameters, ready_machine, sampler_for, training_images
 from protocols.prbm.images.pictures import draw_restoration
 from protocols.prbm.images.restoration_score import final_estimate, restoration_values
-from protocols.prbm.images.sets import load_images
 from protocols.prbm.light.sampling import ExactSampler, check_temperature
 from protocols.prbm.light.table import TABLE_ROLES
 from protocols.prbm.model import RBM

@@ -1,0 +1,1 @@
+"""Data sets: digits and garments in IDX files, and where they are found."""
