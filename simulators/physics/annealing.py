@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simulators.physics.compiled import kernel
 
 FloatArray = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ def annealed(
     return float(energy), spins
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _annealed(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int64],

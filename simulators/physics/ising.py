@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ellipk, logsumexp
+
+from simulators.physics.compiled import kernel
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -54,7 +55,7 @@ def enumerated(bonds: IntArray, weights: FloatArray, fields: FloatArray) -> tupl
     return _walked(couplings, np.asarray(fields, np.float64))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _walked(couplings: FloatArray, fields: FloatArray) -> tuple[FloatArray, NDArray[np.int32]]:
     n = len(fields)
     states = 1 << n
@@ -142,9 +143,3 @@ def spontaneous_magnetisation(temperature: float) -> float:
     if temperature >= CRITICAL_TEMPERATURE:
         return 0.0
     return float((1 - math.sinh(2 / temperature) ** -4) ** 0.125)
-
-
-def best_by_enumeration(bonds: IntArray, weights: FloatArray, fields: FloatArray) -> float:
-    """The lowest energy of all states; ValueError above `MAX_ENUMERATED_SPINS` spins."""
-    energy, _ = enumerated(bonds, weights, fields)
-    return float(energy.min())
