@@ -9,7 +9,7 @@ and one for the output spin itself:
 
 with c the checkerboard of +-1 inside a macro-pixel. On axis the field of band j is i A (L_j / W_max + h_j) in units of
 one macro-pixel. Everything else that is lit shows phi = pi/2 + c pi/2, which sends no light to the axis.
- Bands may show different input spins: neighbours of each spin in a sparse model, or those of several chains.
+Bands may show different input spins: neighbours of each spin in a sparse model, or those of several chains.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class ReadoutParameters(Parameters):
     )
     output_at: Literal["centre", "end"] = Field("centre", description="place of the sampled spin in its band")
     reference_spins: int = Field(3, ge=1, description="macro-pixels lit in the reference patterns")
-    reference_repeats: int = Field(12, ge=2, le=1000)
+    reference_repeats: int = Field(12, ge=2, le=1000, description="times that the reference patterns are shown")
     averages: int = Field(1, ge=1, le=1000, description="measurements of each layer that are averaged")
     fill: float = Field(
         0.72, ge=0.02, le=0.85, description="of the camera's well, by the brightest pixel; not in a mapped order"
