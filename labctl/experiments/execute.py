@@ -280,6 +280,7 @@ def check_parameters(name: str, model: type[Any], given: Mapping[str, object]) -
                 lines.append(f"--set {key}: {name} has no such parameter{hint} Allowed: {', '.join(sorted(fields))}")
             else:
                 doc = fields[key].description if key in fields else None
-                message = problem["msg"].removeprefix("Value error, ")
-                lines.append(f"--set {key}={problem['input']}: {message}" + (f" ({doc})" if doc else ""))
+                message = problem["msg"].removeprefix("Value error, ") + (f" ({doc})" if doc else "")
+                # What several parameters do wrong together names them itself.
+                lines.append(f"--set {key}={problem['input']}: {message}" if key else message)
         raise ConfigurationError("\n".join(lines)) from None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from labctl.bench.client import Bench
 from labctl.experiments.recorder import Recorder
@@ -16,6 +16,25 @@ class Parameters(BaseModel):
     """Base of an experiment's parameters: what ``--set KEY=VALUE`` may set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists(cls, given: Any) -> Any:
+        """A list of any length may be given as one value, or as text with commas."""
+        if not isinstance(given, Mapping):
+            return given
+        return {key: _listed(value) if _is_list(cls, key) else value for key, value in given.items()}
+
+
+def _is_list(model: type[BaseModel], key: str) -> bool:
+    field = model.model_fields.get(key)
+    return field is not None and get_origin(field.annotation) is tuple and get_args(field.annotation)[-1] is Ellipsis
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(value.split(","))
+    return (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 class Protocol(ABC):

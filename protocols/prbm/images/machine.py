@@ -44,13 +44,6 @@ class ImageParameters(SamplingParameters):
         1, ge=1, le=10000, description="images sampled in the same patterns; more outputs than bands take more passes"
     )
 
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = value.split(",")
-        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
-
     @field_validator("classes")
     @classmethod
     def _known(cls, value: tuple[int | str, ...]) -> tuple[int | str, ...]:

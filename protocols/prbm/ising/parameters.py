@@ -30,11 +30,6 @@ class IsingParameters(SamplingParameters):
     refresh: int = Field(250, ge=1, description="samples after which the reference is measured again")
     reference_repeats: int = Field(200, ge=2, le=1000)
 
-    @field_validator("L", "T", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: object) -> object:
-        return (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
     @field_validator("L")
     @classmethod
     def _sides(cls, value: tuple[int, ...]) -> tuple[int, ...]:

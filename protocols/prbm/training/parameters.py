@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from protocols.prbm.light.readout import SamplingParameters
 from protocols.prbm.training.contrastive import IN_SITU_SETTINGS, PAPER_SETTINGS, SHORT_RUN_SETTINGS, TrainingSettings
@@ -61,13 +61,6 @@ class TrainParameters(SamplingParameters):
         1000, ge=1, description="of annealed importance sampling; up to 20 times as many at the end"
     )
     annealing_runs: int = Field(100, ge=10, description="of it; only where neither layer has 22 spins or fewer")
-
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = value.split(",")
-        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @property
     def pixels(self) -> int:
