@@ -12,6 +12,8 @@ import pytest
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
+from protocols.prbm.ising.ising import Ising
+from protocols.prbm.ising.parameters import IsingParameters
 from protocols.prbm.ising.spin_machine import SpinMachine, torus
 from simulators.physics.ising import energies
 
@@ -48,7 +50,7 @@ def test_any_couplings_and_fields_are_sampled(tmp_path: Path) -> None:
 
 
 def test_the_ideal_table_draws_the_very_spins_of_arithmetic(tmp_path: Path) -> None:
-    given = {"L": (4,), "T": (2.5,), "samples": 3, "chains": 1}
+    given: dict[str, Any] = {"L": (4,), "T": (2.5,), "samples": 3, "chains": 1}
     light, arithmetic = ising(tmp_path, noise="off", **given), ising(tmp_path, sampler="exact", **given)
     for quantity in ("E", "m", "C", "chi", "U4"):
         assert light[quantity] == arithmetic[quantity]
@@ -71,6 +73,27 @@ def test_the_papers_short_runs_are_frozen_where_it_is_cold(tmp_path: Path) -> No
     values = ising(tmp_path, mode="paper", L=10, T=(1.5, 2.3), sampler="exact", samples=200)
     assert values["E"][0] > values["E_exact"][0] + SIGMAS * values["E_err"][0]
     assert values["C"][0] > values["C_exact"][0] + SIGMAS * values["C_err"][0]
+
+
+@pytest.mark.parametrize(
+    ("given", "promised"),
+    [
+        ({}, {"deviation"}),
+        ({"L": (8, 12), "samples": 2000}, {"deviation", "T_c"}),
+        ({"L": (8, 12)}, {"deviation"}),
+        ({"L": (4, 6), "samples": 2000}, {"deviation"}),
+        ({"samples": 60}, set()),
+        ({"chains": 1}, set()),
+        ({"mode": "paper"}, set()),
+    ],
+)
+def test_no_more_is_promised_than_a_run_of_its_length_knows(given: dict[str, Any], promised: set[str]) -> None:
+    assert set(Ising().targets(IsingParameters(**given)) or {}) == promised
+
+
+def test_short_runs_from_random_starts_are_not_called_equilibrium(tmp_path: Path) -> None:
+    values = ising(tmp_path, mode="paper", L=4, T=(2.3,), sampler="exact", samples=3)
+    assert values["equilibrated"] == [False]
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def _draw(path: Path, r: dict[str, Any], p: PlanParameters) -> None:
     from matplotlib.figure import Figure as Canvas
 
     with mpl.rc_context({"font.size": 9}):
-        figure = Canvas(figsize=(6.4, 4.4), layout="constrained")
+        figure = Canvas(figsize=(6.4, 4.8), layout="constrained")
         ax = figure.subplots()
         for flips, colour in (("single", "C1"), ("hadamard", "C0")):
             chosen = [c for c in r["candidates"] if c["flips"] == flips]
@@ -254,5 +254,5 @@ def _draw(path: Path, r: dict[str, Any], p: PlanParameters) -> None:
             title="settings of this bench: predicted error against time (larger dots: longer slits)",
         )
         ax.title.set_fontsize(9)
-        ax.legend(frameon=False, fontsize=8)
+        figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
         figure.savefig(path, dpi=120)

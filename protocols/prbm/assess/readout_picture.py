@@ -82,5 +82,5 @@ def _scatters(ax: Any, values: dict[str, Any], kinds: Sequence[str]) -> None:
         ax.legend(frameon=False, fontsize=7.5, loc="upper right")
     ax.set_xticks(range(len(kinds)), kinds)
     ax.set(ylabel="scatter of one measurement of L", title="noise", xlim=(-0.6, len(kinds) - 0.4))
-    if highest > 1e-9:
+    if highest > 0:
         ax.set_ylim(0, 1.45 * highest)

@@ -17,7 +17,7 @@ from labctl.client import Bench, Figure, Recorder
 from protocols.graphs import Graph, read_graph
 from protocols.prbm.ising.binder import binder_crossing
 from protocols.prbm.ising.chain_statistics import QUANTITIES, Averages, Kept, averages, equilibrium
-from protocols.prbm.ising.parameters import IsingParameters
+from protocols.prbm.ising.parameters import TEMPERATURES, IsingParameters
 from protocols.prbm.ising.pictures import draw_ising
 from protocols.prbm.ising.spin_machine import SpinMachine, torus
 from protocols.prbm.light.sampling import Agreement, ExactSampler, sampler_on
@@ -47,14 +47,16 @@ class Ising(Figure):
         return parameters.overrides
 
     def targets(self, parameters: IsingParameters) -> dict[str, dict[str, float]] | None:
-        """Energies as exact ones, and the crossing of several sizes at Onsager's temperature."""
+        """Energies as exact ones, and the crossing of several sizes at Onsager's temperature, of runs long enough."""
         p = parameters
         usual = IsingParameters(L=p.L, T=p.T, samples=p.samples, iterations=p.iterations, chains=p.chains)
-        if p != usual or 2 in p.L:
+        chains, samples, _ = p.plan
+        if p != usual or 2 in p.L or chains < 4 or samples < 400:
             return None
         # 14 temperatures within 4 standard errors: false alarm 1e-3.
         bounds = {"deviation": {"max": 4.0}}
-        if len(p.L) > 1:
+        # With fewer samples the crossing is not known to 0.05, and smaller lattices cross elsewhere.
+        if len(p.L) > 1 and min(p.L) >= 8 and samples >= 2000 and p.T == TEMPERATURES:
             bounds["T_c"] = {"min": 2.22, "max": 2.32}
         return bounds
 
@@ -97,7 +99,7 @@ class Ising(Figure):
             if "E" in e
         ]
         if off:
-            values["deviation"] = max(off)
+            values["deviation"] = float(np.max(off))  # unknown where one is
         if p.graph is None and len(p.L) > 1:
             U4 = {k: (np.array([a.U4 for a in found[k]]), np.array([a.U4_err for a in found[k]])) for k in self.graphs}
             crossing = binder_crossing(np.array(p.T), U4, record.seed)
@@ -147,7 +149,7 @@ def _averaged(graph: Graph, energy: FloatArray, total: NDArray[np.int64], p: Isi
     for k, temperature in enumerate(p.T):
         e, m = energy[:, k], np.abs(total[:, k]).astype(np.float64)
         if p.mode == "paper":
-            e, m, kept = e[-1:], m[-1:], Kept(0, 0.5, True)
+            e, m, kept = e[-1:], m[-1:], Kept(0, 0.5, False)  # nobody knows that it is equilibrium
         else:
             kept = equilibrium([e, m])
         found.append(averages(e, m, len(graph), temperature, quantum, kept))
@@ -174,6 +176,6 @@ def _tell(record: Recorder, values: dict[str, Any]) -> None:
         words.append(f"E within {values['deviation']:.1f} standard errors of exact")
     if "T_c" in values:
         words.append(f"U4 cross at T = {values['T_c']:.3f} ± {values['T_c_err']:.3f} (Onsager 2.269)")
-    if not np.all(values["equilibrated"]):
+    if values["mode"] == "honest" and not np.all(values["equilibrated"]):
         words.append("some chains are too short for their autocorrelation time: see `equilibrated`")
     record.console.done("; ".join(words) or "sampled")

@@ -77,7 +77,7 @@ def draw_ising(
             ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
         _spins(figure, grid[1, 2], max(found), spins[max(found)], p, order)
         how = "light" if p.sampler == "photonic" else "arithmetic"
-        kind = "chains in equilibrium"
+        kind = "chains in equilibrium" if np.all(values["equilibrated"]) else "chains, some not in equilibrium"
         if p.mode == "paper":
             kind = f"{p.plan[0]} samples of {p.plan[1]} iterations from random starts"
         figure.suptitle(f"Ising model sampled by {how}: {kind}; bars are standard errors", fontsize=10)
