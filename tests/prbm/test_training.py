@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import DATA_VARIABLE, ImageSet, load_digits
+from protocols.prbm.data.sets import ImageSet
 from protocols.prbm.images.scoring import ImageClassifier, diversity
 from protocols.prbm.model import RBM
 from protocols.prbm.training.contrastive import (
@@ -38,12 +36,6 @@ QUICK = TrainingSettings(n_hidden=8, epochs=3)
 
 def random_spins(seed: int, n: int, n_visible: int) -> SpinArray:
     return np.where(np.random.default_rng(seed).random((n, n_visible)) < 0.5, 1, -1).astype(np.int8)
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageSet:
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
-    return load_digits(None if DATA_VARIABLE in os.environ or not beside.is_dir() else beside)
 
 
 @pytest.fixture(scope="module")
