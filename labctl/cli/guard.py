@@ -24,6 +24,7 @@ def guarded(command: Callable[[], object]) -> int:
     """Run a command. SIGTERM and a closed terminal end it like Ctrl-C, so devices are made safe."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
+        interruption.note()
         raise KeyboardInterrupt
 
     # Before anything imports a room: a foreign package of the same name would fail in a way nobody understands.
@@ -32,8 +33,12 @@ def guarded(command: Callable[[], object]) -> int:
         print(f"labctl: {shadow}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT
     from drivers.errors import LabError
+    from labctl.experiments import interruption
 
+    interruption.forget()
     signal.signal(signal.SIGTERM, terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, terminate)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup wants it ignored
         signal.signal(signal.SIGHUP, terminate)
     try:

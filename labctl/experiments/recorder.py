@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ConfigurationError
-from labctl.experiments import checkpoint, runfile
+from labctl.experiments import checkpoint, interruption, runfile
 from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.console import Console
 from labctl.experiments.parts import begin_part, clock, cut_part, end_part
@@ -211,6 +211,7 @@ class Recorder:
         try:
             with self.console.progress(label, count, first) as advance:
                 for index in range(first, count):
+                    interruption.look()
                     self._next = index + 1
                     yield Step(self, index)
                     advance()
