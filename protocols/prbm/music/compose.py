@@ -7,21 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import Bench, Recorder
-from protocols.prbm.light.readout import ReadoutParameters
+from labctl.client import Recorder
 from protocols.prbm.light.sampling import ExactSampler, PhotonicSampler
-from protocols.prbm.light.table import table_on
 from protocols.prbm.light.tap import PowerTap
 from protocols.prbm.music.conditioned import ConditionedLayers
 from protocols.prbm.music.model import FloatArray, RnnRbm
-
-
-def sampler_on(bench: Bench, layers: ConditionedLayers, p: ReadoutParameters, by_light: bool) -> ExactSampler:
-    """By light on the table, or by arithmetic in its place."""
-    silent = layers.silent()
-    if not by_light:
-        return ExactSampler(silent, 1.0, bench.renew)
-    return PhotonicSampler(table_on(bench, silent, p), silent, 1.0)
 
 
 class Player:
@@ -81,7 +71,8 @@ def compose(player: Player, steps: int, iterations: int, record: Recorder, tap: 
             exposure_s=last.exposure_s if last else 0.0,
             source_power_w=tap.read_w() if photonic else math.nan,
         )
-        record.checkpoint(agreement=player.sampler.agreement.state)
+        if record.checkpoint_due:
+            record.checkpoint(agreement=player.sampler.agreement.state)
         step.note(f"quaver {step.index + 1}, r = {player.sampler.agreement.r:.3f}")
     return played
 

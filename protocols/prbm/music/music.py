@@ -7,17 +7,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Protocol, Recorder
-from protocols.prbm.light.readout import ReadoutParameters
+from protocols.prbm.light.readout import SamplingParameters
+from protocols.prbm.light.sampling import sampler_on
 from protocols.prbm.light.table import TABLE_ROLES
 from protocols.prbm.light.tap import PowerTap
-from protocols.prbm.music.compose import Player, compose, compose_exactly, sampler_on
+from protocols.prbm.music.compose import Player, compose, compose_exactly
 from protocols.prbm.music.conditioned import ConditionedLayers
 from protocols.prbm.music.judging import Distances, judge, unigram
 from protocols.prbm.music.likelihood import HeldOutSteps, StepLikelihood, gain, step_likelihood
@@ -34,7 +35,7 @@ _EVALUATED = (0, 1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200)
 _OF_STEPS = tuple(f.name for f in fields(StepLikelihood))
 
 
-class MusicParameters(ReadoutParameters):
+class MusicParameters(SamplingParameters):
     """What is trained, what is played and how it is measured."""
 
     model: Path | None = Field(None, description="trained model (.npz); without one it is trained")
@@ -51,8 +52,6 @@ class MusicParameters(ReadoutParameters):
     pieces: int = Field(2, ge=1, le=1000, description="played side by side, in the same patterns as far as bands go")
     steps: int = Field(150, ge=2, le=100000, description="quavers of each piece")
     iterations: int = Field(20, ge=1, le=100000, description="of Gibbs sampling for each quaver")
-    sampler: Literal["photonic", "exact"] = Field("photonic", description="light, or arithmetic in its place")
-    noise: Literal["on", "off"] = Field("on", description="off: photons and electronics without random numbers")
     judged: int = Field(50, ge=2, le=10000, description="pieces by arithmetic, and of the baseline, to compare with")
     likelihood_steps: int = Field(10, ge=1, le=1000, description="of each held-out tune, at which ln P is estimated")
 
@@ -83,8 +82,8 @@ class Music(Protocol):
     alignments = ("prbm",)
 
     def bench_overrides(self, parameters: MusicParameters) -> Mapping[str, object]:
-        """noise=off: the same table without random numbers."""
-        return {"world.noise": False} if parameters.noise == "off" else {}
+        """noise=off asks for the ideal table."""
+        return parameters.overrides
 
     def prepare(self, parameters: MusicParameters, record: Recorder) -> None:
         """Read the tunes; train or load the model, or take that of the run which is resumed."""
@@ -110,7 +109,7 @@ class Music(Protocol):
     def run(self, bench: Bench, parameters: MusicParameters, record: Recorder) -> dict[str, Any]:
         """Play."""
         p, layers = parameters, self.layers
-        player = Player(self.learned.model, layers, sampler_on(bench, layers, p, p.sampler == "photonic"))
+        player = Player(self.learned.model, layers, sampler_on(bench, layers.silent(), 1.0, p))
         earlier = record.series("source_power_w") if record.resumed is not None else None
         tap = PowerTap(bench, earlier)
         self.pieces = compose(player, p.steps, p.iterations, record, tap)
