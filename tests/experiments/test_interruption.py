@@ -14,6 +14,8 @@ from pathlib import Path
 from labctl.cli.guard import guarded
 from labctl.experiments.recorder import Recorder
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes from what it runs in the background
+
 class Thing:
     pass
 
