@@ -71,12 +71,15 @@ def test_images_of_784_pixels_take_several_passes(tmp_path: Path) -> None:
         assert run["data/history"].shape == (1, 2, 784)
 
 
-def test_a_promise_is_made_for_enough_images_of_one_class() -> None:
+def test_a_promise_is_made_for_enough_images() -> None:
     promised = Generation().targets(GenerationParameters(images=1000, recipe="cd-1"))
     assert promised is not None
     assert promised["recognised"] == {"min": 0.9}
-    assert promised["frechet_ratio"]["max"] == pytest.approx(1.27, abs=0.01)
-    for other in ({"images": 50}, {"classes": (4, 7, 9)}, {"temperature": 2.0}, {"epochs": 3}, {"recipe": "paper"}):
+    assert promised["frechet_excess"] == {"max": 3.0}
+    several = Generation().targets(GenerationParameters(classes=(4, 7, 9)))
+    assert several is not None
+    assert "recognised" not in several
+    for other in ({"images": 50}, {"temperature": 2.0}, {"epochs": 3}, {"recipe": "paper"}):
         assert Generation().targets(GenerationParameters(**other)) is None
 
 
