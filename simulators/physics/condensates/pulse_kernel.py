@@ -1,0 +1,161 @@
+"""Condensation of many dyads in pump pulses, with the noise of their growth, compiled.
+
+    d psi = (Eq. 1 with gamma(t)) dt + dW,   <|dW|^2> = (1 + gain) dt / N0,   gain = gamma(t) / (1 + xi |psi|^2)
+
+from the vacuum <|psi|^2> = 1 / (2 N0), which the same noise keeps up without pumping: spontaneous emission into the
+condensate and the loss's own noise, N0 polaritons at |psi| = 1. What a detector integrates is handed out.
+
+Runge-Kutta steps of the drift alternate with the noise of a step. Its parts are sums of 16 coins: all that matters of
+them after some steps are mean and variance. Numbers are addressed by (key, exposure, event, dyad), so they depend
+neither on the order of calls nor on what else is pumped.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.physics.compiled import kernel, reordering_kernel
+from simulators.physics.condensates.dyad_kernel import _slope as slope
+from simulators.physics.condensates.pulse import Pulse
+from simulators.physics.counter_random import philox, standard_normal
+
+Array = NDArray[np.float64]
+
+LANES = 64
+
+_FIELDS = 4
+
+
+def condense(
+    settings: Array,
+    pulse: Pulse,
+    quantum: float,
+    key: np.uint64,
+    exposure: int,
+    events: int,
+    first_event: int = 0,
+    power: Array | None = None,
+) -> Array:
+    """Condensations (events, dyads, 4): the integrals over the pulse, in units of t0, of |psi_1|^2, |psi_2|^2 and of
+    the real and imaginary part of psi_1 psi_2*.
+
+    settings: (8, dyads): gamma of both sites on the plateau, g of both, xi of both, J's real and imaginary part.
+    quantum: 1 / N0; 0 is without noise, and then nothing grows from the dark. power: (events,) what gamma is
+    multiplied by in each.
+    """
+    dyads = settings.shape[1]
+    out = np.empty((events * dyads, _FIELDS))
+    factors = np.ones(events) if power is None else np.asarray(power, np.float64)
+    _condense(
+        np.ascontiguousarray(settings), pulse.shape(), pulse.step, quantum, key, exposure, first_event, factors, out
+    )
+    return out.reshape(events, dyads, _FIELDS)
+
+
+@kernel
+def vacuum(key: np.uint64, exposure: int, event: int, site: int, quantum: float) -> tuple[float, float]:
+    """A site's field before anything is pumped: complex normal, <|psi|^2> = quantum / 2."""
+    size = math.sqrt(quantum / 4.0)
+    return (
+        size * standard_normal(key, exposure, event, site, 0),
+        size * standard_normal(key, exposure, event, site, 1),
+    )
+
+
+_EVEN = np.uint64(0x5555555555555555)
+_PAIRS = np.uint64(0x3333333333333333)
+_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
+_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_S1, _S2, _S4, _S8 = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8)
+_S17, _S18, _S23, _S26 = np.uint64(17), np.uint64(18), np.uint64(23), np.uint64(26)
+_S16, _S32, _S48 = np.uint64(16), np.uint64(32), np.uint64(48)
+_SIXTEEN = np.uint64(0xFFFF)
+
+
+@reordering_kernel
+def coins(word: np.uint64) -> np.uint64:
+    """How many bits are set in each of the four 16-bit parts of a word, each in its part."""
+    word = word - ((word >> _S1) & _EVEN)
+    word = (word & _PAIRS) + ((word >> _S2) & _PAIRS)
+    word = (word + (word >> _S4)) & _NIBBLES
+    return (word + (word >> _S8)) & _BYTES
+
+
+@reordering_kernel
+def _condense(
+    settings: Array,
+    shape: Array,
+    h: float,
+    quantum: float,
+    key: np.uint64,
+    exposure: int,
+    first_event: int,
+    factors: Array,
+    out: Array,
+) -> None:
+    dyads, n = settings.shape[1], len(out)
+    steps = (len(shape) - 1) // 2
+    s, p = np.empty((4, LANES)), np.empty((8, LANES))
+    sums, states = np.empty((4, LANES)), np.empty((2, LANES), np.uint64)
+    half, sixth = h / 2, h / 6
+    # A part is (count - 8) / 2 standard deviations of sqrt((1 + gain) h quantum / 2).
+    scale = math.sqrt(h * quantum / 2.0) / 2.0
+    for first in range(0, n, LANES):
+        count = min(LANES, n - first)
+        for i in range(LANES):
+            at = first + min(i, count - 1)
+            event, dyad = at // dyads, at % dyads
+            number = first_event + event
+            s[0, i], s[1, i] = vacuum(key, exposure, number, 2 * dyad, quantum)
+            s[2, i], s[3, i] = vacuum(key, exposure, number, 2 * dyad + 1, quantum)
+            states[0, i], states[1, i] = philox(key, exposure, number, dyad, 0x0D7AD)
+            for k in range(8):
+                p[k, i] = settings[k, dyad]
+            p[0, i] *= factors[event]
+            p[1, i] *= factors[event]
+        sums[:] = 0.0
+        for t in range(steps):
+            f0, f1, f2 = shape[2 * t], shape[2 * t + 1], shape[2 * t + 2]
+            for i in range(LANES):
+                x, y, u, v = s[0, i], s[1, i], s[2, i], s[3, i]
+                ga, gb, ta, tb, xa, xb, jr, ji = (
+                    p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i], p[6, i], p[7, i],
+                )  # fmt: skip
+                # xorshift128+ (Vigna, arXiv:1404.0390)
+                a, b = states[0, i], states[1, i]
+                a ^= a << _S23
+                a = a ^ b ^ (a >> _S18) ^ (b >> np.uint64(5))
+                states[0, i], states[1, i] = b, a
+                word = coins(a + b)
+                da, db = x * x + y * y, u * u + v * v
+                size_a = scale * math.sqrt(1.0 + ga * f0 / (1.0 + xa * da))
+                size_b = scale * math.sqrt(1.0 + gb * f0 / (1.0 + xb * db))
+                x1, y1 = slope(x, y, u, v, ga * f0, ta, xa, jr, ji)
+                u1, v1 = slope(u, v, x, y, gb * f0, tb, xb, jr, ji)
+                mx, my, mu, mv = x + half * x1, y + half * y1, u + half * u1, v + half * v1
+                x2, y2 = slope(mx, my, mu, mv, ga * f1, ta, xa, jr, ji)
+                u2, v2 = slope(mu, mv, mx, my, gb * f1, tb, xb, jr, ji)
+                mx, my, mu, mv = x + half * x2, y + half * y2, u + half * u2, v + half * v2
+                x3, y3 = slope(mx, my, mu, mv, ga * f1, ta, xa, jr, ji)
+                u3, v3 = slope(mu, mv, mx, my, gb * f1, tb, xb, jr, ji)
+                mx, my, mu, mv = x + h * x3, y + h * y3, u + h * u3, v + h * v3
+                x4, y4 = slope(mx, my, mu, mv, ga * f2, ta, xa, jr, ji)
+                u4, v4 = slope(mu, mv, mx, my, gb * f2, tb, xb, jr, ji)
+                s[0, i] = x + sixth * (x1 + 2 * (x2 + x3) + x4) + size_a * (np.float64(word & _SIXTEEN) - 8.0)
+                s[1, i] = y + sixth * (y1 + 2 * (y2 + y3) + y4) + size_a * (
+                    np.float64((word >> _S16) & _SIXTEEN) - 8.0
+                )
+                s[2, i] = u + sixth * (u1 + 2 * (u2 + u3) + u4) + size_b * (
+                    np.float64((word >> _S32) & _SIXTEEN) - 8.0
+                )
+                s[3, i] = v + sixth * (v1 + 2 * (v2 + v3) + v4) + size_b * (np.float64(word >> _S48) - 8.0)
+                sums[0, i] += da
+                sums[1, i] += db
+                sums[2, i] += x * u + y * v
+                sums[3, i] += y * u - x * v
+        for i in range(count):
+            for k in range(4):
+                out[first + i, k] = h * sums[k, i]
