@@ -2,8 +2,8 @@
 
     dpsi_i/dt = -i |psi_i|^2 psi_i - psi_i + (1 - i g_i) [ gamma_i / (1 + xi_i |psi_i|^2) psi_i + sum_j J_ij psi_j ]
 
-(Johnston and Berloff, PRL 132, 096901, 2024.) All quantities are dimensionless: gamma pumping, g detuning (blueshift), xi
-relative nonlinearity, J coupling, real or complex, without a diagonal.
+(Johnston and Berloff, PRL 132, 096901, 2024.) All quantities are dimensionless: gamma pumping, g detuning (blueshift),
+xi relative nonlinearity, J coupling, real or complex, without a diagonal.
 """
 
 from __future__ import annotations

@@ -29,14 +29,16 @@ def evolve_networks(
     gamma, g, xi: broadcast to (n,). J: number or (n, n), real or complex.
     """
     psi = np.asarray(psi, np.complex128)
-    trials, n = psi.shape
-    settings = np.stack([np.broadcast_to(np.asarray(v, np.float64), (n,)) for v in (gamma, g, xi)])
+    n = psi.shape[1]
+    settings = np.stack([np.broadcast_to(np.asarray(v, np.float64), (n,)) for v in (g, xi)])
     couplings = csr_matrix(coupling_matrix(J, n))
+    pumped = np.repeat(np.broadcast_to(np.asarray(gamma, np.float64), (n,))[:, None], LANES, axis=1)
     plain = np.stack([psi.real.T, psi.imag.T])
     steps = step_count(duration, dt)
     _advance(
         plain,
         settings,
+        pumped,
         couplings.indptr.astype(np.int64),
         couplings.indices.astype(np.int64),
         np.ascontiguousarray(couplings.data.real),
@@ -51,8 +53,8 @@ def evolve_networks(
 def slopes(
     s: Array,
     settings: Array,
+    pumped: Array,
     shape: float,
-    power: Array,
     start: NDArray[np.int64],
     column: NDArray[np.int64],
     jr: Array,
@@ -61,16 +63,16 @@ def slopes(
 ) -> None:
     """d psi / dt of lanes side by side: s and out (2, n, lanes), real and imaginary part.
 
-    settings: (3, n) of gamma, which is multiplied by shape and by each lane's power (lanes,), g, and xi. start, column,
-    jr, ji: J in sparse rows.
+    settings: (2, n) of g and xi. pumped: (n, lanes), multiplied by shape: gamma. start, column, jr, ji: J in sparse
+    rows.
     """
     n, lanes = s.shape[1], s.shape[2]
     a, b = np.empty(lanes), np.empty(lanes)
     for i in range(n):
-        gamma, g, xi = settings[0, i] * shape, settings[1, i], settings[2, i]
+        g, xi = settings[0, i], settings[1, i]
         for k in range(lanes):
             x, y = s[0, i, k], s[1, i, k]
-            gain = gamma * power[k] / (1.0 + xi * (x * x + y * y))
+            gain = pumped[i, k] * shape / (1.0 + xi * (x * x + y * y))
             a[k] = gain * x
             b[k] = gain * y
         for at in range(start[i], start[i + 1]):
@@ -98,8 +100,8 @@ def add_scaled(s: Array, factor: float, slope: Array, out: Array) -> None:
 def step(
     s: Array,
     settings: Array,
+    pumped: Array,
     shapes: tuple[float, float, float],
-    power: Array,
     start: NDArray[np.int64],
     column: NDArray[np.int64],
     jr: Array,
@@ -109,16 +111,16 @@ def step(
 ) -> None:
     """One Runge-Kutta step of fourth order of s (2, n, lanes), in place.
 
-    shapes: what gamma is multiplied by at its beginning, middle and end; power: in each lane. work: (5, 2, n, lanes).
+    shapes: what pumped is multiplied by at its beginning, middle and end. work: (5, 2, n, lanes).
     """
     k1, k2, k3, k4, middle = work[0], work[1], work[2], work[3], work[4]
-    slopes(s, settings, shapes[0], power, start, column, jr, ji, k1)
+    slopes(s, settings, pumped, shapes[0], start, column, jr, ji, k1)
     add_scaled(s, h / 2, k1, middle)
-    slopes(middle, settings, shapes[1], power, start, column, jr, ji, k2)
+    slopes(middle, settings, pumped, shapes[1], start, column, jr, ji, k2)
     add_scaled(s, h / 2, k2, middle)
-    slopes(middle, settings, shapes[1], power, start, column, jr, ji, k3)
+    slopes(middle, settings, pumped, shapes[1], start, column, jr, ji, k3)
     add_scaled(s, h, k3, middle)
-    slopes(middle, settings, shapes[2], power, start, column, jr, ji, k4)
+    slopes(middle, settings, pumped, shapes[2], start, column, jr, ji, k4)
     for c in range(2):
         for i in range(s.shape[1]):
             for k in range(s.shape[2]):
@@ -129,6 +131,7 @@ def step(
 def _advance(
     psi: Array,
     settings: Array,
+    pumped: Array,
     start: NDArray[np.int64],
     column: NDArray[np.int64],
     jr: Array,
@@ -138,12 +141,12 @@ def _advance(
 ) -> None:
     """psi (2, n, trials), in place."""
     n, trials = psi.shape[1], psi.shape[2]
-    s, work, power = np.empty((2, n, LANES)), np.empty((5, 2, n, LANES)), np.ones(LANES)
+    s, work = np.empty((2, n, LANES)), np.empty((5, 2, n, LANES))
     for first in range(0, trials, LANES):
         count = min(LANES, trials - first)
         for k in range(LANES):  # lanes beyond the last trial compute a copy of it
             s[:, :, k] = psi[:, :, first + min(k, count - 1)]
         for _ in range(steps):
-            step(s, settings, (1.0, 1.0, 1.0), power, start, column, jr, ji, h, work)
+            step(s, settings, pumped, (1.0, 1.0, 1.0), start, column, jr, ji, h, work)
         for k in range(count):
             psi[:, :, first + k] = s[:, :, k]

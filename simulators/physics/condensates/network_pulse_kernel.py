@@ -21,29 +21,29 @@ LANES = 16
 
 def condense_network(
     settings: Array,
+    gamma: Array,
     couplings: NDArray[np.complex128],
     pulse: Pulse,
     quantum: float,
     key: np.uint64,
-    exposure: int,
-    events: int,
-    first_event: int = 0,
-    power: Array | None = None,
+    exposures: NDArray[np.int64],
+    numbers: NDArray[np.int64],
     first_site: int = 0,
 ) -> tuple[Array, NDArray[np.complex128]]:
     """Integrals over the pulse, in units of t0: |psi_i|^2 (events, n), and psi_i psi_j* (events, links) of coupled
     pairs i < j in the order of `links`.
 
-    settings: (3, n): gamma on the plateau, g, xi. couplings: J (n, n). The others as in `pulse_kernel.condense`, which
-    numbers its noise in another way; first_site numbers that of several networks of one exposure.
+    settings: (2, n): g and xi. gamma: (events or 1, n) on the plateau. couplings: J (n, n). The others as in
+    `pulse_kernel.condense`; first_site numbers the noise of several networks in one exposure.
     """
-    n = settings.shape[1]
+    n, events = settings.shape[1], len(numbers)
     sparse = csr_matrix(couplings)
     pairs = links(couplings)
     density = np.empty((events, n))
     product = np.empty((2, events, len(pairs)))
     _condense(
         np.ascontiguousarray(settings, np.float64),
+        np.ascontiguousarray(gamma, np.float64),
         sparse.indptr.astype(np.int64),
         sparse.indices.astype(np.int64),
         np.ascontiguousarray(sparse.data.real),
@@ -53,9 +53,8 @@ def condense_network(
         pulse.step,
         quantum,
         key,
-        exposure,
-        first_event,
-        np.ones(events) if power is None else np.asarray(power, np.float64),
+        np.asarray(exposures, np.int64),
+        np.asarray(numbers, np.int64),
         first_site,
         density,
         product,
@@ -72,6 +71,7 @@ def links(couplings: NDArray[np.complex128]) -> NDArray[np.int64]:
 @reordering_kernel
 def _condense(
     settings: Array,
+    gamma: Array,
     start: NDArray[np.int64],
     column: NDArray[np.int64],
     jr: Array,
@@ -81,27 +81,27 @@ def _condense(
     h: float,
     quantum: float,
     key: np.uint64,
-    exposure: int,
-    first_event: int,
-    factors: Array,
+    exposures: NDArray[np.int64],
+    numbers: NDArray[np.int64],
     first_site: int,
     density: Array,
     product: Array,
 ) -> None:
-    n, events = settings.shape[1], len(factors)
+    n, events = settings.shape[1], len(numbers)
     steps = (len(shape) - 1) // 2
     s, work = np.empty((2, n, LANES)), np.empty((5, 2, n, LANES))
     states = np.empty((2, n, LANES), np.uint64)
     sums, cross = np.empty((n, LANES)), np.empty((2, len(pairs), LANES))
-    sizes, power = np.empty((n, LANES)), np.empty(LANES)
+    sizes, pumped = np.empty((n, LANES)), np.empty((n, LANES))
     scale = math.sqrt(h * quantum / 2.0) / 2.0
     low = np.uint64(0xFFFF)
     for first in range(0, events, LANES):
         count = min(LANES, events - first)
         for k in range(LANES):
-            power[k] = factors[first + min(k, count - 1)]
-            number = first_event + first + min(k, count - 1)
+            event = first + min(k, count - 1)
+            exposure, number = exposures[event], numbers[event]
             for i in range(n):
+                pumped[i, k] = gamma[event if len(gamma) > 1 else 0, i]
                 s[0, i, k], s[1, i, k] = vacuum(key, exposure, number, first_site + i, quantum)
                 states[0, i, k], states[1, i, k] = philox(key, exposure, number, first_site + i, 0x5173)
         sums[:] = 0.0
@@ -109,18 +109,18 @@ def _condense(
         for t in range(steps):
             f = shape[2 * t]
             for i in range(n):
-                gamma, xi = settings[0, i] * f, settings[2, i]
+                xi = settings[1, i]
                 for k in range(LANES):
                     d = s[0, i, k] * s[0, i, k] + s[1, i, k] * s[1, i, k]
                     sums[i, k] += d
-                    sizes[i, k] = scale * math.sqrt(1.0 + gamma * power[k] / (1.0 + xi * d))
+                    sizes[i, k] = scale * math.sqrt(1.0 + pumped[i, k] * f / (1.0 + xi * d))
             for q in range(len(pairs)):
                 i, j = pairs[q, 0], pairs[q, 1]
                 for k in range(LANES):
                     cross[0, q, k] += s[0, i, k] * s[0, j, k] + s[1, i, k] * s[1, j, k]
                     cross[1, q, k] += s[1, i, k] * s[0, j, k] - s[0, i, k] * s[1, j, k]
             shapes = (f, shape[2 * t + 1], shape[2 * t + 2])
-            step(s, settings, shapes, power, start, column, jr, ji, h, work)
+            step(s, settings, pumped, shapes, start, column, jr, ji, h, work)
             for i in range(n):
                 for k in range(LANES):
                     a, b = states[0, i, k], states[1, i, k]  # xorshift128+

@@ -31,26 +31,32 @@ _FIELDS = 4
 
 def condense(
     settings: Array,
+    gamma: Array,
     pulse: Pulse,
     quantum: float,
     key: np.uint64,
-    exposure: int,
-    events: int,
-    first_event: int = 0,
-    power: Array | None = None,
+    exposures: NDArray[np.int64],
+    numbers: NDArray[np.int64],
 ) -> Array:
     """Condensations (events, dyads, 4): the integrals over the pulse, in units of t0, of |psi_1|^2, |psi_2|^2 and of
     the real and imaginary part of psi_1 psi_2*.
 
-    settings: (8, dyads): gamma of both sites on the plateau, g of both, xi of both, J's real and imaginary part.
-    quantum: 1 / N0; 0 is without noise, and then nothing grows from the dark. power: (events,) what gamma is
-    multiplied by in each.
+    settings: (6, dyads): g of both sites, xi of both, J's real and imaginary part. gamma: (events or 1, dyads, 2) on
+    the plateau. quantum: 1 / N0; 0 is without noise, and then nothing grows from the dark. exposures, numbers:
+    (events,) which exposure an event falls into, and which of it it is.
     """
-    dyads = settings.shape[1]
+    dyads, events = settings.shape[1], len(numbers)
     out = np.empty((events * dyads, _FIELDS))
-    factors = np.ones(events) if power is None else np.asarray(power, np.float64)
     _condense(
-        np.ascontiguousarray(settings), pulse.shape(), pulse.step, quantum, key, exposure, first_event, factors, out
+        np.ascontiguousarray(settings, np.float64),
+        np.ascontiguousarray(gamma, np.float64),
+        pulse.shape(),
+        pulse.step,
+        quantum,
+        key,
+        np.asarray(exposures, np.int64),
+        np.asarray(numbers, np.int64),
+        out,
     )
     return out.reshape(events, dyads, _FIELDS)
 
@@ -87,13 +93,13 @@ def coins(word: np.uint64) -> np.uint64:
 @reordering_kernel
 def _condense(
     settings: Array,
+    gamma: Array,
     shape: Array,
     h: float,
     quantum: float,
     key: np.uint64,
-    exposure: int,
-    first_event: int,
-    factors: Array,
+    exposures: NDArray[np.int64],
+    numbers: NDArray[np.int64],
     out: Array,
 ) -> None:
     dyads, n = settings.shape[1], len(out)
@@ -108,14 +114,14 @@ def _condense(
         for i in range(LANES):
             at = first + min(i, count - 1)
             event, dyad = at // dyads, at % dyads
-            number = first_event + event
+            exposure, number = exposures[event], numbers[event]
             s[0, i], s[1, i] = vacuum(key, exposure, number, 2 * dyad, quantum)
             s[2, i], s[3, i] = vacuum(key, exposure, number, 2 * dyad + 1, quantum)
             states[0, i], states[1, i] = philox(key, exposure, number, dyad, 0x0D7AD)
-            for k in range(8):
-                p[k, i] = settings[k, dyad]
-            p[0, i] *= factors[event]
-            p[1, i] *= factors[event]
+            for k in range(2):
+                p[k, i] = gamma[event if len(gamma) > 1 else 0, dyad, k]
+            for k in range(6):
+                p[k + 2, i] = settings[k, dyad]
         sums[:] = 0.0
         for t in range(steps):
             f0, f1, f2 = shape[2 * t], shape[2 * t + 1], shape[2 * t + 2]
@@ -145,12 +151,8 @@ def _condense(
                 x4, y4 = slope(mx, my, mu, mv, ga * f2, ta, xa, jr, ji)
                 u4, v4 = slope(mu, mv, mx, my, gb * f2, tb, xb, jr, ji)
                 s[0, i] = x + sixth * (x1 + 2 * (x2 + x3) + x4) + size_a * (np.float64(word & _SIXTEEN) - 8.0)
-                s[1, i] = y + sixth * (y1 + 2 * (y2 + y3) + y4) + size_a * (
-                    np.float64((word >> _S16) & _SIXTEEN) - 8.0
-                )
-                s[2, i] = u + sixth * (u1 + 2 * (u2 + u3) + u4) + size_b * (
-                    np.float64((word >> _S32) & _SIXTEEN) - 8.0
-                )
+                s[1, i] = y + sixth * (y1 + 2 * (y2 + y3) + y4) + size_a * (np.float64((word >> _S16) & _SIXTEEN) - 8.0)
+                s[2, i] = u + sixth * (u1 + 2 * (u2 + u3) + u4) + size_b * (np.float64((word >> _S32) & _SIXTEEN) - 8.0)
                 s[3, i] = v + sixth * (v1 + 2 * (v2 + v3) + v4) + size_b * (np.float64(word >> _S48) - 8.0)
                 sums[0, i] += da
                 sums[1, i] += db
