@@ -392,12 +392,17 @@ class Bench:
 
 @contextlib.contextmanager
 def open_bench(
-    source: str | Path | BenchConfig, overrides: Mapping[str, object] | None = None, at: str | None = None
+    source: str | Path | BenchConfig,
+    overrides: Mapping[str, object] | None = None,
+    at: str | None = None,
+    *,
+    own: bool = False,
 ) -> Iterator[Bench]:
     """A bench ready for use: that of a running `labctl up` if there is one, else served in this process.
 
     source: path or name of a bench file, or a loaded one. overrides: dotted keys such as ``world.seed``. at: a bench on
-    another machine, by its name in ``trusted.toml`` (`labctl keys trust`); also the environment's ``LABCTL_AT``.
+    another machine, by its name in ``trusted.toml`` (`labctl keys trust`); also the environment's ``LABCTL_AT``. own:
+    served in this process whatever else is up, for a simulated table that nobody else is to change.
 
     Raises ConfigurationError if a server for this bench runs with another configuration.
     """
@@ -405,13 +410,13 @@ def open_bench(
     context: zmq.Context[Any] = zmq.Context()
     try:
         with contextlib.ExitStack() as stack:
-            at = at or os.environ.get("LABCTL_AT") or None
+            at = None if own else at or os.environ.get("LABCTL_AT") or None
             keys = security.own_keys() if at else None
             if at:
                 record, remote = find_remote(context, at, keys), True
                 _must_match(config, record, f"bench {config.name} at {at}")
             else:
-                found, remote = find_up(context, config.name), False
+                found, remote = None if own else find_up(context, config.name), False
                 if found is None and config.emulated:
                     # Instruments, and a world they share, are processes of their own: as `labctl up`, for this while.
                     stack.enter_context(served_apart(config))

@@ -113,6 +113,56 @@ def resume(
 
 
 @app.command()
+def sweep(
+    name: Annotated[str | None, typer.Argument(help="Name of a figure or protocol.")] = None,
+    varied: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUES]...", help="0.1,0.2,0.5 or FROM:TO:COUNT or FROM:TO:COUNT:log."),
+    ] = None,
+    bench: BenchOption = None,
+    set_: SetOption = None,
+    zip_: Annotated[bool, typer.Option("--zip", help="Values side by side, not each with each.")] = False,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Each point so often, with other seeds.")] = 1,
+    seed: SeedOption = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes of this machine.", show_default="one for each processor"),
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask cluster instead: tcp://HOST:8786.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File of the results.", show_default="one in sweeps/, by the command")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="FILE", help="Go on with this sweep; its command is in it.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also points that failed before.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure a figure or protocol at many parameters, side by side, into one file.
+
+    The same command again, or --resume FILE, measures what is not in the file yet, whatever ended it.
+
+    Exit status: 0 every point is measured, 1 some failed, 2 bad input.
+    """
+    if (name is None) == (resume is None):
+        print("labctl sweep: give a NAME and what to vary, or --resume FILE", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(2)
+    if resume is not None:
+        if varied or set_ or bench or zip_ or repeat != 1 or seed or out:
+            print("labctl sweep: --resume FILE goes with --workers, --dask, --retry-failed, --json", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(2)
+        from labctl.cli.sweep import resume_sweep
+
+        raise typer.Exit(resume_sweep(resume, workers, dask, retry_failed, json))
+    from labctl.cli.sweep import run_sweep
+
+    given = (name or "", varied or [], bench, set_ or [])
+    raise typer.Exit(run_sweep(*given, zip_, repeat, seed, workers, dask, out, retry_failed, json))
+
+
+@app.command()
 def calibrate(
     routines: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="A routine; with --check also several.")

@@ -193,6 +193,11 @@ def perform(
     return _perform(job, opening, Recorder(job.name, out, seed, console), console, begun)
 
 
+def perform_into(recorder: Recorder, job: Job, opening: AbstractContextManager[Bench]) -> Outcome:
+    """As `perform`, with a recorder of one's own, and nothing told meanwhile."""
+    return _perform(job, opening, recorder, Console(quiet=True), None)
+
+
 def _perform(
     job: Job,
     opening: AbstractContextManager[Bench],

@@ -114,7 +114,7 @@ class Recorder:
             self._pictures = json.loads(file.attrs.get("pictures", "[]"))
         return self
 
-    def _begin(self, path: Path, lock: RunLock, name: str, seed: int, console: Console | None) -> None:
+    def _begin(self, path: Path, lock: RunLock | None, name: str, seed: int, console: Console | None) -> None:
         self.name = name
         self.seed = seed
         self.console = console or Console(quiet=True)
@@ -301,7 +301,8 @@ class Recorder:
             if status == "complete":
                 self._checkpoint_path.unlink(missing_ok=True)
         finally:
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
     def _end(self, file: h5py.File, results: Mapping[str, Any], status: str) -> None:
         for name, value in self._late.items():

@@ -90,7 +90,7 @@ def changing(path: Path, *, durable: bool = False) -> Iterator[h5py.File]:
     aside.unlink(missing_ok=True)
     if path.exists():
         shutil.copyfile(path, aside)
-    with _replacing(aside, path, durable), h5py.File(aside, "a", libver="latest", locking=False) as file:
+    with replacing(aside, path, durable), h5py.File(aside, "a", libver="latest", locking=False) as file:
         yield file
 
 
@@ -99,7 +99,7 @@ def cutting(path: Path, steps: int) -> Iterator[h5py.File]:
     """As `changing`, with all but the first ``steps`` steps and the results left out; also of a run that was killed."""
     aside = path.with_suffix(".new")
     with (
-        _replacing(aside, path, durable=True),
+        replacing(aside, path, durable=True),
         open_run(path) as old,
         h5py.File(aside, "w", libver="latest", locking=False) as new,
     ):
@@ -130,7 +130,8 @@ def _copy_steps(old: h5py.Group, new: h5py.Group, count: int) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(aside: Path, path: Path, durable: bool) -> Iterator[None]:
+def replacing(aside: Path, path: Path, durable: bool) -> Iterator[None]:
+    """``aside``, written meanwhile, takes the place of ``path``; if that fails, nothing is changed."""
     try:
         yield
     except BaseException:
@@ -164,16 +165,21 @@ def open_run(path: str | Path) -> h5py.File:
 
     Raises ConfigurationError if it is not a run file.
     """
+    return open_marked(path, "labctl_run", "run")
+
+
+def open_marked(path: str | Path, mark: str, what: str) -> h5py.File:
+    """As `open_run`, of any file with the attribute ``mark`` that only grows while it is written."""
     try:
         try:
             file = h5py.File(path, "r", locking=False)
         except OSError:
             file = h5py.File(path, "r", libver="latest", swmr=True, locking=False)
-        if "labctl_run" not in file.attrs:
+        if mark not in file.attrs:
             file.close()
-            raise ConfigurationError(f"{path} is an HDF5 file, but not a labctl run")
+            raise ConfigurationError(f"{path} is an HDF5 file, but not a labctl {what}")
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read as a run file: {error}") from None
+        raise ConfigurationError(f"{path} cannot be read as a {what} file: {error}") from None
     return file
 
 

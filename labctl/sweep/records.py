@@ -1,0 +1,98 @@
+"""What is kept of a point, as bytes and back: msgpack, with arrays as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from labctl.experiments.plain import plain
+
+_ARRAY = 1
+_LARGEST_INTEGER = 1 << 63
+
+
+class Failure(msgspec.Struct, array_like=True, frozen=True):
+    """Why a point has no values: the error's type, its message, and the traceback of where it was measured."""
+
+    error_type: str
+    message: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.error_type}: {self.message}"
+
+
+class Record(msgspec.Struct, array_like=True, frozen=True):
+    """A point that was measured: its number, how long it took, and its values or why there are none."""
+
+    index: int
+    seconds: float
+    values: dict[str, Any]
+    error: Failure | None = None
+
+
+def tidy(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of an experiment as they are kept: numbers, text, arrays of numbers, lists, and tables of these."""
+    return {str(key): _tidied(value) for key, value in values.items()}
+
+
+def _tidied(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return _tidied(value.item()) if value.dtype.kind in "biufUS" else _tidied(np.asarray(value))
+    if isinstance(value, np.ndarray):
+        return value if value.dtype.kind in "biufc" else _tidied(value.tolist())
+    if isinstance(value, complex):
+        return np.asarray(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value) if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else float(value)
+    if isinstance(value, (float, str)):
+        return float(value) if isinstance(value, float) else str(value)
+    if isinstance(value, Mapping):
+        return tidy(value)
+    if isinstance(value, (list, tuple)):
+        return [_tidied(item) for item in value]
+    return plain(value)
+
+
+def encode(record: Record) -> bytes:
+    """A record as bytes, with its length before it, so that many can stand one behind the other."""
+    data = _ENCODER.encode(record)
+    return len(data).to_bytes(8, "little") + data
+
+
+def decode(data: memoryview | bytes) -> list[Record]:
+    """All records that stand in ``data``. Raises ValueError if it does not end where a record ends, or is none."""
+    view, found, at = memoryview(data), [], 0
+    while at < len(view):
+        size = int.from_bytes(view[at : at + 8], "little")
+        end = at + 8 + size
+        if end > len(view):
+            raise ValueError(f"a record of {size} bytes begins at {at}, and there are {len(view)} bytes in all")
+        try:
+            found.append(_DECODER.decode(view[at + 8 : end]))
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"what begins at {at} is no record: {error}") from None
+        at = end
+    return found
+
+
+def _to_extension(value: Any) -> msgspec.msgpack.Ext:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"a {type(value).__name__} cannot be kept")
+    head = msgspec.msgpack.encode([value.dtype.str, list(value.shape)])
+    return msgspec.msgpack.Ext(_ARRAY, len(head).to_bytes(2, "little") + head + value.tobytes())
+
+
+def _from_extension(code: int, data: memoryview) -> Any:
+    size = int.from_bytes(data[:2], "little")
+    dtype, shape = msgspec.msgpack.decode(data[2 : 2 + size])
+    return np.frombuffer(data[2 + size :], dtype).reshape(shape).copy()
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_extension)
+_DECODER = msgspec.msgpack.Decoder(Record, ext_hook=_from_extension)
