@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict
 from drivers.contract import Identity, InterlockError, LimitError, Limits, PumpLaser
 from drivers.site import Site
 from simulators.devices.serial import serial_number
+from simulators.worlds.pumps import MODULATIONS
 
 
 class SimulatedPump(PumpLaser):
-    """A continuous laser of one colour; what head it is, the world says."""
+    """A laser of one colour, with or without a modulator behind it; what head it is, the world says."""
 
     backend = "simulated"
 
@@ -37,7 +38,9 @@ class SimulatedPump(PumpLaser):
         port = options.port if isinstance(options, cls.Options) else "pump"
         there = getattr(world.parameters, "pumps", {})
         if not there:
-            raise LimitError(f"{name}: the bench's world has no pump laser; the worlds rail and hologram have")
+            raise LimitError(
+                f"{name}: the bench's world has no pump laser; the worlds rail, hologram and condensates have"
+            )
         if port not in there:
             raise LimitError(f"{name}: port = {port!r}; the bench's world has its pump lasers at {', '.join(there)}")
         return cls(name, world, port)
@@ -46,6 +49,7 @@ class SimulatedPump(PumpLaser):
         """Emission off before anything else."""
         self.safe()
         self._write_power_w(0.0)
+        self._world.state[f"{self._port}_modulation"][0] = 0
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
@@ -74,6 +78,17 @@ class SimulatedPump(PumpLaser):
     def _write_power_w(self, value: float) -> None:
         self._power_w = round(value / self._head.step_w) * self._head.step_w
         self._world.state[f"{self._port}_power_w"][0] = self._power_w
+
+    def _read_modulation(self) -> str:
+        return MODULATIONS[int(self._world.state[f"{self._port}_modulation"][0])]
+
+    def _write_modulation(self, value: str) -> None:
+        able = self._head.modulation
+        if value not in able:
+            raise LimitError(
+                f"{self.name}.modulation = {value!r}: this laser has {', '.join(able)}; nothing was changed"
+            )
+        self._world.state[f"{self._port}_modulation"][0] = MODULATIONS.index(value)
 
     def _read_wavelength_m(self) -> float:
         return float(self._head.wavelength_m)

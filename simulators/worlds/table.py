@@ -6,6 +6,7 @@ settings and time, as a table is; nothing else passes around the light.
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from drivers.contract import ROI, ConfigurationError, DeviceError
 from simulators.clock import RealClock, VirtualClock, make_clock
+from simulators.physics.counter_random import noise_key, standard_normal
 from simulators.slide_show import Pace, play
 from simulators.worlds.operations import world_operation
 from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, PhotodetectorPort, Port
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
+
+_EXPOSURES_AT_ONCE = 64
+"""Of a burst; between them it can be stopped."""
 
 AnyPort = TypeVar("AnyPort", bound=Port)
 
@@ -132,7 +137,8 @@ class TableWorld(ABC):
             case _ if what in self.detector_places:
                 self._ports[device] = PhotodetectorPort(device, flag, place=what)
             case _:
-                raise DeviceError(f"{device}: the table has no place {what!r}")
+                there = ", ".join(self.detector_places) or "none"
+                raise DeviceError(f"{device}: the table has no place {what!r}; its places of photodetectors: {there}")
         return flag
 
     @world_operation
@@ -269,6 +275,51 @@ class TableWorld(ABC):
         out[: len(data)] = data
         return numbers, start_ns, saturated
 
+    @world_operation
+    def burst(
+        self, device: str, exposure_ns: int, dead_ns: int, roi: ROI, out: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Exposures one after another in virtual time, into ``out`` (frames, rows, columns). dead_ns: after each.
+
+        Returns their numbers, beginnings (ns) and saturated pixels; fewer than ``out`` has room for if the camera's
+        stop flag was set.
+        """
+        if not self.clock.virtual:
+            raise DeviceError(f"{device}: in real time the camera takes one exposure after the other by itself")
+        port = self._port(device, CameraPort)
+        stop, n = self._stop_flag(port), len(out)
+        numbers, start_ns, saturated = (np.zeros(n, np.int64) for _ in range(3))
+        taken = 0
+        while taken < n and not stop[0]:
+            some = slice(taken, min(taken + _EXPOSURES_AT_ONCE, n))
+            for k in range(some.start, some.stop):
+                numbers[k], start_ns[k] = port.next_number(), self.clock.now_ns()
+                self.clock.sleep_until(int(start_ns[k]) + exposure_ns + dead_ns)
+            region = (roi.row, roi.column, roi.rows, roi.columns)
+            saturated[some] = self.expose_all(
+                device, numbers[some], start_ns[some], exposure_ns * 1e-9, region, out[some]
+            )
+            taken = some.stop
+        return numbers[:taken], start_ns[:taken], saturated[:taken]
+
+    def expose_all(
+        self,
+        device: str,
+        numbers: NDArray[np.int64],
+        start_ns: NDArray[np.int64],
+        exposure_s: float,
+        region: tuple[int, int, int, int],
+        out: NDArray[Any],
+    ) -> NDArray[np.int64]:
+        """`expose` many times, into ``out``; how many pixels of each are saturated. Tables may do it all at once."""
+        return np.array(
+            [
+                self.expose(device, int(number), int(start), exposure_s, *region, into)[1]
+                for number, start, into in zip(numbers, start_ns, out, strict=True)
+            ],
+            np.int64,
+        )
+
     def _take_frame(self, port: CameraPort) -> None:
         k = port.taken
         port.numbers[k], port.start_ns[k], port.saturated[k] = self._expose_at_once(
@@ -304,3 +355,17 @@ class TableWorld(ABC):
         number, start_ns = port.next_number(), self.clock.now_ns()
         power_w, sigma_w, beyond = self.reading(port.place, port.device, number, start_ns, integration_ns * 1e-9)
         return Exposed(number, start_ns, float(power_w), float(sigma_w), bool(beyond))
+
+    def _reading(
+        self, device: str, number: int, power_w: float, duration_s: float, nep: float, range_w: float, ideal: bool
+    ) -> tuple[float, float, bool]:
+        """A photodiode with its amplifier, of a table with ``detector`` parameters; see `reading`."""
+        if ideal or not self.parameters.noise:
+            beyond = not ideal and power_w >= range_w
+            return (range_w if beyond else power_w), 0.0, beyond
+        photon_j = PLANCK_J_S * LIGHT_M_S / self.parameters.mean_wavelength_m
+        shot = power_w * photon_j / (self.parameters.detector.quantum_efficiency * duration_s)
+        sigma = math.sqrt(shot + nep**2 / (2 * duration_s))
+        noise = standard_normal(noise_key(self.parameters.seed, device, "reading"), number, 0, 0, 0)
+        reading = power_w + sigma * noise
+        return min(reading, range_w), sigma, reading >= range_w

@@ -79,6 +79,26 @@ class HologramLight:
             power += reference_w * view.reference_intensity()
         return np.maximum(power, 0.0) * (view.area_m2 * power_factor(self._p, self._truth, start_s, duration_s))
 
+    def pump_in_states(self, region: Region, start_s: float) -> NDArray[np.float64]:
+        """Share (states, rows, columns) of the power emitted that falls on each pixel, in each state of the flicker.
+
+        At this moment, also of a panel in motion, which has one state. `flicker_weights` says how states mix.
+        """
+        self._panel.rest(start_s)
+        view = self._view(region, start_s)
+        moving = self._panel.moving and self._panel.largest_motion(start_s) > NOTICEABLE_RAD
+        means = view.at(self._panel.phase_image(start_s), False) if moving else view.targets(self._panel.phase, False)
+        passed = self._p.beam.transmission * (not self._p.beam.blocked)
+        return means.intensity * (view.area_m2 * passed)
+
+    def flicker_weights(self, start_s: float, duration_s: float) -> NDArray[np.float64]:
+        """How the states (states,) of the panel's flicker mix in an exposure."""
+        return flicker_in(self._truth.panel, start_s, duration_s).weights
+
+    def power_factor(self, start_s: float, duration_s: float) -> float:
+        """Power of the laser in an exposure relative to what it is set to."""
+        return power_factor(self._p, self._truth, start_s, duration_s)
+
     def _mean(
         self, view: View, start_s: float, duration_s: float, both: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.complex128] | None]:

@@ -60,12 +60,16 @@ class HologramWorld(TableWorld):
         """Power that an arm's laser emits now."""
         return float(self.state[f"{port}_power_w"][0]) if self.state[f"{port}_emission"][0] else 0.0
 
+    def mean_pump_power_w(self, exposure_s: float) -> float:
+        """Power of the pump, averaged over an exposure."""
+        return self.pump_power_w("pump")
+
     def mean_electrons(
         self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
     ) -> NDArray[np.float64]:
         """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise."""
         p = self.parameters
-        emitted = self.pump_power_w("pump"), self.pump_power_w("reference")
+        emitted = self.mean_pump_power_w(exposure_s), self.pump_power_w("reference")
         if not any(emitted):
             return np.zeros((rows, columns))
         power_w = self._light.on_camera((row, column, rows, columns), start_ns * 1e-9, exposure_s, *emitted)

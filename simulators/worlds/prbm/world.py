@@ -5,7 +5,6 @@ It is told gray levels, device settings and time, as a table is; nothing else pa
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from drivers.contract import ROI
 from simulators.clock import RealClock, VirtualClock
-from simulators.physics.counter_random import noise_key, standard_normal
+from simulators.physics.counter_random import noise_key
 from simulators.slide_show import Pace
 from simulators.worlds.ports import FLAGS, CameraPort, DetectorPort
 from simulators.worlds.prbm.burst import Sensor, play_burst
@@ -201,19 +200,6 @@ class PrbmWorld(TableWorld):
         d = self.parameters.detector
         power_w = self.source_power_w(start_ns, duration_s) * self.parameters.optics.tap_share
         return self._reading(device, number, power_w, duration_s, d.tap_nep, d.tap_range, d.ideal)
-
-    def _reading(
-        self, device: str, number: int, power_w: float, duration_s: float, nep: float, range_w: float, ideal: bool
-    ) -> tuple[float, float, bool]:
-        if ideal or not self.parameters.noise:
-            beyond = not ideal and power_w >= range_w
-            return (range_w if beyond else power_w), 0.0, beyond
-        photon_j = PLANCK_J_S * LIGHT_M_S / self.mean_wavelength_m
-        shot = power_w * photon_j / (self.parameters.detector.quantum_efficiency * duration_s)
-        sigma = math.sqrt(shot + nep**2 / (2 * duration_s))
-        noise = standard_normal(noise_key(self.parameters.seed, device, "reading"), number, 0, 0, 0)
-        reading = power_w + sigma * noise
-        return min(reading, range_w), sigma, reading >= range_w
 
     # --- light ------------------------------------------------------------------------------------------------------
 
