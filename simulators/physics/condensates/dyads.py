@@ -1,9 +1,9 @@
-"""Dyads in closed form: what Eq. (1) of Johnston and Berloff, PRL 132, 096901 (2024), says about two coupled condensates.
+"""Dyads in closed form: what Eq. (1) of Johnston and Berloff, PRL 132, 096901 (2024), says about two condensates.
 
 A dyad's state is psi_1 = a e^(-i mu t), psi_2 = b e^(i theta - i mu t). gamma pumping, g detuning, xi relative
 nonlinearity, J coupling (0 < |J| < 1), all dimensionless, as in `equation`. Negative J is positive J with the sign of
 psi_2 turned: theta becomes theta + pi and nothing else changes. Stationary states without a closed form are in
-`dyad_states`.
+`asymmetric_dyads`.
 
 Formulas were derived from Eq. (1): the symmetric state and its growth rate by linearising in a (psi_1 - psi_2), equal
 occupation from the four real equations of Eqs. (2) and (3) with |psi_1| = |psi_2|.
@@ -76,8 +76,8 @@ def symmetric_state(gamma: float, g: float, xi: float, J: float) -> DyadState:
 def symmetric_growth_rate(gamma: ArrayLike, g: ArrayLike, xi: ArrayLike, J: ArrayLike) -> Array:
     """Growth rate of the symmetric state, broadcast over its arguments.
 
-    With X = (gamma + |J| - 1)/(1 - |J|) and K = (1 - |J|)(gamma + |J| - 1)/gamma (how fast gain saturates) the eigenvalues
-    are -2K (both amplitudes together) and, of the difference of the condensates,
+    With X = (gamma + |J| - 1)/(1 - |J|) and K = (1 - |J|)(gamma + |J| - 1)/gamma, how fast gain saturates, the
+    eigenvalues are -2K (both amplitudes together) and, of the difference of the condensates,
 
         -(2|J| + K) +- sqrt((2|J| + K)^2 - 4|J| [(|J| + K)(1 + g^2) - g X/xi]).
     """
@@ -121,15 +121,15 @@ def equal_occupation(r_g: float, gamma: float, g: float, J: float) -> float:
     s = (g - g_2) / (2 + g**2 + g_2**2)
     if abs(s) > abs(J):
         raise NoSuchState(
-            f"r_g = {r_g:g}: detunings of {g:g} and {g_2:g} need |J| >= {abs(s):.4g} to be locked, and |J| is {abs(J):g}; "
-            "choose r_g nearer to 1, or a larger |J|"
+            f"r_g = {r_g:g}: detunings of {g:g} and {g_2:g} need |J| >= {abs(s):.4g} to be locked, and |J| is "
+            f"{abs(J):g}; choose r_g nearer to 1, or a larger |J|"
         )
     c = math.sqrt(J**2 - s**2)
     first, second = 1 - c - g * s, 1 - c + g_2 * s
     if first <= 0 or second <= 0:
         raise NoSuchState(
-            f"r_g = {r_g:g}: equal occupation would need gains of {first:.3g} and {second:.3g} at the two sites, and gain is "
-            "positive; choose r_g nearer to 1, or a smaller |J|"
+            f"r_g = {r_g:g}: equal occupation would need gains of {first:.3g} and {second:.3g} at the two sites, and "
+            "gain is positive; choose r_g nearer to 1, or a smaller |J|"
         )
     if not gamma > first:
         raise NoSuchState(f"gamma = {gamma:g} is below {first:.4g}, the threshold at r_g = {r_g:g}; pump harder")
