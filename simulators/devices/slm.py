@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from drivers.contract import SLM, DeviceError, Identity, LimitError, Sequence, SequenceTimes
 from drivers.phase import check_pattern, gray_levels
@@ -33,20 +33,34 @@ class SimulatedSLM(SLM):
     """A HOLOEYE PLUTO on a world, with a slide show stepped by the graphics card and a trigger output."""
 
     backend = "simulated"
+    port = "slm"
+
+    class Options(BaseModel):
+        """Which of the world's panels it is, where there are several."""
+
+        model_config = ConfigDict(extra="forbid")
+        port: str = "slm"
 
     def __init__(self, name: str, world: Any) -> None:
         super().__init__(name)
         self._world = world
+        self._panel = getattr(world.parameters, self.port)
         self._stop = StopFlag(world)
         self._reset()
 
     @classmethod
     def build(cls, name: str, options: BaseModel | None, site: Site) -> SimulatedSLM:
         """On the bench's world."""
-        return cls(name, site.world())
+        port = options.port if isinstance(options, cls.Options) else "slm"
+        world = site.world()
+        for kind in (SimulatedSLM, SimulatedProjector):
+            if kind.port == port and hasattr(world.parameters, port):
+                return kind(name, world)
+        there = [kind.port for kind in (SimulatedSLM, SimulatedProjector) if hasattr(world.parameters, kind.port)]
+        raise LimitError(f"{name}: port = {port!r}; the bench's world has its panels at {', '.join(there)}")
 
     def _reset(self) -> None:
-        p = self._world.parameters.slm
+        p = self._panel
         self._settle_s = p.settle
         self._base_settle_s = p.base_settle
         self._sent = np.zeros((p.rows, p.columns), gray_levels(np.zeros((1, 1)), p.levels or 0).dtype)
@@ -57,11 +71,12 @@ class SimulatedSLM(SLM):
     def open(self) -> None:
         """Start from the state of a panel that was just switched on."""
         self._reset()
-        self._stop.attach(self.name, "slm")
+        self._stop.attach(self.name, self.port)
 
     def identity(self) -> Identity:
         """The instrument that is imitated, named as a simulation."""
-        return Identity(model="simulated PLUTO-NIR-011", serial=serial_number("slm", self._world), firmware="labctl")
+        serial = serial_number(self.port, self._world)
+        return Identity(model="simulated PLUTO-NIR-011", serial=serial, firmware="labctl")
 
     def safe(self) -> None:
         """A phase pattern harms nothing; a running sequence is stopped."""
@@ -94,12 +109,16 @@ class SimulatedSLM(SLM):
             raise LimitError(f"{what}: gray level {gray.max()}; the panel has 0 to {self.levels - 1}")
 
     def _send(self, gray: NDArray[Any], row: int, column: int, whole: bool) -> int:
-        arrived_ns = self._world.write(gray, row, column)
+        arrived_ns = self._show(gray, row, column)
         self._sent[row : row + gray.shape[0], column : column + gray.shape[1]] = gray
         self._loaded = None
         self._stable_ns = arrived_ns + _ns(self._base_settle_s if whole else self._settle_s)
         self._pattern_id += 1
         return self._pattern_id
+
+    def _show(self, gray: NDArray[Any], row: int, column: int) -> int:
+        """When the levels arrived, ns."""
+        return int(self._world.write(gray, row, column))
 
     def settle(self) -> int:
         """Wait until the pattern written last is stable."""
@@ -109,8 +128,8 @@ class SimulatedSLM(SLM):
     def load(self, sequence: Sequence) -> int:
         """Convert a sequence to gray levels and keep it; see the contract."""
         sequence.validate(self.rows, self.columns)
-        if len(sequence) > MEMORY_PATTERNS:
-            raise LimitError(f"{self.name}.load: {len(sequence)} patterns, the memory holds {MEMORY_PATTERNS}")
+        if len(sequence) > self.sequence_memory:
+            raise LimitError(f"{self.name}.load: {len(sequence)} patterns, the memory holds {self.sequence_memory}")
         slides = _Slides(
             self.gray_for(sequence.base, *sequence.base_origin),
             sequence.base_origin,
@@ -173,16 +192,16 @@ class SimulatedSLM(SLM):
     # --- settings ---------------------------------------------------------------------------------------------------
 
     def _read_rows(self) -> int:
-        return int(self._world.parameters.slm.rows)
+        return int(self._panel.rows)
 
     def _read_columns(self) -> int:
-        return int(self._world.parameters.slm.columns)
+        return int(self._panel.columns)
 
     def _read_pixel_pitch_m(self) -> float:
-        return float(self._world.parameters.slm.pitch)
+        return float(self._panel.pitch)
 
     def _read_levels(self) -> int:
-        return int(self._world.parameters.slm.levels or 0)
+        return int(self._panel.levels or 0)
 
     def _read_sequence_memory(self) -> int:
         return MEMORY_PATTERNS
@@ -198,6 +217,26 @@ class SimulatedSLM(SLM):
 
     def _write_base_settle_s(self, value: float) -> None:
         self._base_settle_s = value
+
+
+class SimulatedProjector(SimulatedSLM):
+    """A panel between polarisers before a lamp, imaged on the camera: light as sin^2 of half its phase.
+
+    It has no memory for sequences and no trigger output.
+    """
+
+    port = "projector"
+
+    def identity(self) -> Identity:
+        """The instrument that is imitated, named as a simulation."""
+        serial = serial_number(self.port, self._world)
+        return Identity(model="simulated LCoS projector", serial=serial, firmware="labctl")
+
+    def _show(self, gray: NDArray[Any], row: int, column: int) -> int:
+        return int(self._world.project(gray, row, column))
+
+    def _read_sequence_memory(self) -> int:
+        return 0
 
 
 def _ns(seconds: float) -> int:

@@ -64,7 +64,9 @@ def emitted(p: CondensateParameters, sites: Sites, pump_w: float, pulse: Pulse, 
         both = gamma[:, sites.pairs]
         both[:, lone, 1] = 0.0
         g, J, xi = sites.g, sites.pair_couplings, p.sample.nonlinearity
-        settings = np.stack([g[first], g[second], np.full(len(g[first]), xi), np.full(len(g[first]), xi), J.real, J.imag])
+        settings = np.stack(
+            [g[first], g[second], np.full(len(g[first]), xi), np.full(len(g[first]), xi), J.real, J.imag]
+        )
         found = condense(settings, both, pulse, quantum, key, events.exposures, events.numbers)
         one, two, cross = _added(found, events.frame, frames, coherent)
         electrons[:, first] += one
@@ -88,7 +90,7 @@ def emitted(p: CondensateParameters, sites: Sites, pump_w: float, pulse: Pulse, 
 
 
 def _added(found: Array, frame: NDArray[np.int64], frames: int, coherent: bool) -> tuple[Array, Array, Array]:
-    """Integrals of frames (frames, dyads) from those of events (events, dyads, 4): of both sites, and of psi_1 psi_2*."""
+    """Integrals of frames (frames, dyads) from those of events (events, dyads, 4): of both sites, of psi_1 psi_2*."""
     if not coherent:
         one, two, cross = (_by_frame(found[..., k], frame, frames) for k in range(3))
         return one, two, cross

@@ -20,7 +20,7 @@ from simulators.worlds.hologram.parameters import (
     PumpParameters,
 )
 from simulators.worlds.prbm.hidden import Length, Number, Share
-from simulators.worlds.prbm.parameters import DetectorParameters
+from simulators.worlds.prbm.parameters import DetectorParameters, SlmParameters
 from simulators.worlds.pumps import MODULATIONS, PumpHead
 
 
@@ -54,6 +54,27 @@ class LifetimeCamera(NearInfraredCamera):
     """An Andor Zyla 5.5 as it sees 855 nm."""
 
     quantum_efficiency: Fraction = Field(0.22, gt=0, le=1)
+
+
+class ProjectorParameters(SlmParameters):
+    """A liquid-crystal panel between polarisers, imaged on the camera: light as sin^2 of half its phase."""
+
+    rows: int = Field(160, ge=2, le=4320)
+    columns: int = Field(220, ge=2, le=7680)
+    camera_pixels: int = Field(2, ge=1, le=64, description="camera pixels, in rows and in columns, of one of its own")
+    row: float = Field(-230.0, description="its image's middle, camera pixels from the zeroth order's plan")
+    column: float = Field(300.0)
+    extinction: Fraction = Field(1e-3, ge=0, le=1, description="of the polarisers: light at phase 0 (T)")
+    blur: float = Field(0.7, ge=0, le=50, description="of its image, camera pixels, rms (T)")
+
+
+class LampParameters(_Section):
+    """A light-emitting diode behind the projector; its light adds to that of the condensates by power."""
+
+    wavelength: Metres = Field(850e-9, gt=300e-9, lt=2e-6)
+    highest_power: Watts = Field(10e-3, gt=0, le=10)
+    power_step: Watts = Field(1e-6, gt=0, le=1)
+    transmission: Fraction = Field(1e-4, gt=0, le=1, description="of its light that reaches the camera, with filters")
 
 
 class Mesa(_Section):
@@ -104,6 +125,8 @@ class SampleHidden(HologramHidden):
     """What this sample has besides: amplitudes of its imperfections, 0 or false without."""
 
     always = (*HologramHidden.always, "defect_size", "sample_correlation")
+    projector_shift: Number = Field(3, ge=0, le=100, description="of its image: up to so many camera pixels (T)")
+    projector_vignetting: Share = Field(0.05, ge=0, le=0.9, description="light that is missing at its corners (T)")
 
     detuning_spread: Share = Field(0.05, ge=0, le=0.5, description="of g from place to place, rms (T)")
     pump_spread: Share = Field(0.03, ge=0, le=0.5, description="of the pump's efficiency from place to place, rms (T)")
@@ -126,16 +149,19 @@ class CondensateParameters(HologramParameters):
     detector: DetectorParameters = DetectorParameters.model_validate({"tap_range": "500 mW"})
     sample: SampleParameters = SampleParameters()
     emission: EmissionParameters = EmissionParameters()
+    projector: ProjectorParameters = ProjectorParameters()
+    lamp: LampParameters = LampParameters()
     hidden: SampleHidden = Field(
         SampleHidden(), description="imperfections that calibration must find: none, typical, or one by one"
     )
 
     @property
     def pumps(self) -> Mapping[str, PumpHead]:
-        """Lasers by port: the pump behind its modulator, and the reference arm."""
+        """Lasers by port: the pump behind its modulator, and the reference arm; and the projector's lamp."""
         p = self.pump
         head = PumpHead(p.wavelength, p.highest_power, p.power_step, p.tripped)
-        return {"pump": head._replace(modulation=MODULATIONS), "reference": head}
+        lamp = PumpHead(self.lamp.wavelength, self.lamp.highest_power, self.lamp.power_step)
+        return {"pump": head._replace(modulation=MODULATIONS), "reference": head, "lamp": lamp}
 
     @property
     def t0_s(self) -> float:

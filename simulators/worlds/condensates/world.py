@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from simulators.physics.condensates.pulse import Pulse
 from simulators.worlds.condensates.emission import Events, Spots, draw, emitted
 from simulators.worlds.condensates.parameters import CondensateParameters
+from simulators.worlds.condensates.projector import Projector
 from simulators.worlds.condensates.sample import pulse_factors
 from simulators.worlds.condensates.sites import Sites, find_sites, mesa_region
 from simulators.worlds.hologram.world import HologramWorld
+from simulators.worlds.operations import world_operation
+from simulators.worlds.ports import FLAGS
 from simulators.worlds.prbm.light import DRIFT_STEP_S
 from simulators.worlds.prbm.sensor import Region
-from simulators.worlds.pumps import MODULATIONS
+from simulators.worlds.pumps import MODULATIONS, pump_controls
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
 
 Array = NDArray[np.float64]
@@ -35,6 +38,7 @@ class CondensateWorld(HologramWorld):
     """One table; its pump, its modulation and its reference are set by fields of ``state``."""
 
     Parameters = CondensateParameters
+    State = np.dtype([*pump_controls("pump"), *pump_controls("reference"), *pump_controls("lamp"), *FLAGS], align=True)
     detector_places = ("tap",)
 
     parameters: CondensateParameters  # type: ignore[assignment,unused-ignore]
@@ -43,6 +47,7 @@ class CondensateWorld(HologramWorld):
         """Set the table up anew: panel at rest at gray 0, pump dark and continuous, no device on it."""
         super().rewind()
         self.panel.listeners.append(self)
+        self._projector = Projector(self.parameters)
         self._sites: Sites | None = None
         self._sites_step = -1
         self.state["pump_modulation"] = 0
@@ -120,6 +125,15 @@ class CondensateWorld(HologramWorld):
         power_w *= self._light.power_factor(start_ns * 1e-9, duration_s)
         return self._reading(device, number, power_w, duration_s, d.tap_nep, d.tap_range, ideal or d.ideal)
 
+    # --- the projector --------------------------------------------------------------------------------------------
+
+    @world_operation
+    def project(self, gray: NDArray[Any], row: int, column: int) -> int:
+        """Gray levels (rows, columns) for the projector, corner at (row, column); when they arrived, ns."""
+        now_ns = self.clock.now_ns()
+        self._projector.write(np.asarray(gray), row, column, now_ns * 1e-9)
+        return now_ns
+
     # --- exposures ------------------------------------------------------------------------------------------------
 
     def expose(
@@ -151,7 +165,9 @@ class CondensateWorld(HologramWorld):
         out: NDArray[Any],
     ) -> NDArray[np.int64]:
         """All condensations at once; see `TableWorld.expose_all`."""
-        electrons = np.stack([self._leak(int(start), exposure_s, region) for start in start_ns])
+        electrons = np.empty((len(numbers), *region[2:]))
+        for one, start in zip(electrons, start_ns, strict=True):
+            one[:] = self._leak(int(start), exposure_s, region)
         self._add_emission(numbers, start_ns, exposure_s, region, electrons)
         return np.array(
             [
@@ -162,6 +178,19 @@ class CondensateWorld(HologramWorld):
         )
 
     def _leak(self, start_ns: int, exposure_s: float, region: Region) -> Array:
+        """Electrons (rows, columns) of all light but the condensates'."""
+        electrons = self._of_pump(start_ns, exposure_s, region)
+        lamp_w = self.pump_power_w("lamp")
+        if lamp_w:
+            p = self.parameters
+            per_joule = p.camera.quantum_efficiency * p.lamp.wavelength / (PLANCK_J_S * LIGHT_M_S)
+            at_s = start_ns * 1e-9 + exposure_s / 2
+            electrons += self._projector.on_camera(region, at_s) * (
+                lamp_w * p.lamp.transmission * exposure_s * per_joule
+            )
+        return electrons
+
+    def _of_pump(self, start_ns: int, exposure_s: float, region: Region) -> Array:
         """Electrons (rows, columns) of the pump's own light and the reference's."""
         if self.modulation == "cw" or self.pump_power_w("reference"):
             return self.mean_electrons(start_ns, exposure_s, *region)

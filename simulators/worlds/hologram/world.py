@@ -49,7 +49,7 @@ class HologramWorld(TableWorld):
         panel = np.zeros((p.slm.rows, p.slm.columns), np.uint8)
         counts: NDArray[Any] = np.empty((rows, columns), np.float64 if c.ideal else np.uint16)
         for emission in ((True, False), (True, True)):
-            for port, on in zip(p.pumps, emission, strict=True):
+            for port, on in zip(("pump", "reference"), emission, strict=True):
                 self.state[f"{port}_emission"], self.state[f"{port}_power_w"] = on, 1e-3
             for gray in (panel + 100, panel):
                 self.panel.write(gray, 0, 0, self.clock.now_ns())
