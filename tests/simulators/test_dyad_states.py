@@ -97,7 +97,7 @@ def test_states_stand_still_in_the_rotating_frame(at: dict[str, float], unequal:
 def test_dyads_settle_into_the_asymmetric_states(at: dict[str, float]) -> None:
     found = asymmetric_state(**at)
     psi = seeds(40, 2, 0.01, np.random.default_rng(1))
-    psi = evolve_dyads(psi, **at, duration=60 - 20 / found.growth_rate, dt=0.02)
+    psi = evolve_dyads(psi, **at, duration=60 - 20 / found.growth_rate, dt=0.01)
     size = np.sort(np.abs(psi), axis=1)
     np.testing.assert_allclose(size, np.broadcast_to((found.b, found.a), size.shape), atol=2e-6)
     phase = np.abs(np.angle(psi[:, 1] * psi[:, 0].conj()))

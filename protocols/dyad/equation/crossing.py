@@ -1,0 +1,114 @@
+"""Where the share of orientations crosses one half: simulated around the crossing, and a cubic fitted through it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import ConfigurationError
+from protocols.dyad.equation.trials import TrialParameters, orientations
+from simulators.physics.condensates.dyads import equal_occupation_slope
+
+Array = NDArray[np.float64]
+
+POINTS = 9
+_PILOT = 400
+_BETWEEN = (0.2, 0.8)
+"""Shares between which the fit lies: beyond, the curve bends more than a cubic does."""
+_FARTHEST = 0.9
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """r_g at which p1 = 1/2 with its standard error, the slope dp1/dr_g there, and what it was fitted to: r_g (points,)
+    and p1 (points,)."""
+
+    r_g: float
+    error: float
+    slope: float
+    at: Array
+    p1: Array
+
+
+def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Crossing:
+    """The critical r_g of a pumping ratio, from 9 settings of p.trials dyads each.
+
+    Raises ConfigurationError where p1 does not cross one half, or jumps there.
+    """
+    low, high = _bracketed(p, r_gamma, rng)
+    for _ in range(6):
+        at = np.linspace(low, high, POINTS)
+        ones = np.array([orientations(p, p.trials, float(x), r_gamma, rng).ones for x in at])
+        found = fitted(at, ones, p.trials)
+        # The fit counts where the crossing is in its middle and the curve is no straighter than need be.
+        share = ones / p.trials
+        centred = abs(found.r_g - (low + high) / 2) < 0.25 * (high - low)
+        if centred and share.min() > _BETWEEN[0] - 0.1 and share.max() < _BETWEEN[1] + 0.1:
+            return found
+        half = 0.28 / max(found.slope, 1e-12)
+        low, high = found.r_g - half, found.r_g + half
+    raise ConfigurationError(
+        f"r_gamma = {r_gamma:g}: {p.trials} dyads at each setting do not show where p1 = 1/2; its slope at r_g = "
+        f"{found.r_g:.4g} is {found.slope:.3g}; choose more trials, or a larger amp if the curve is a step"
+    )
+
+
+def fitted(at: Array, ones: NDArray[np.int64], trials: int) -> Crossing:
+    """A cubic through shares ones/trials at r_g = at, weighted by their binomial errors, where it is one half."""
+    p1 = ones / trials
+    error = np.sqrt((ones + 1) * (trials - ones + 1) / trials / (trials + 2) ** 2)
+    centre, scale = float(at.mean()), float(np.ptp(at)) / 2
+    x = (at - centre) / scale
+    coefficients, covariance = np.polyfit(x, p1 - 0.5, 3, w=1 / error, cov="unscaled")
+    roots = np.roots(coefficients)
+    real = roots[np.abs(roots.imag) < 1e-9].real
+    root = float(real[np.abs(real).argmin()])
+    slope = float(np.polyval(np.polyder(coefficients), root))
+    powers = root ** np.arange(3, -1, -1)
+    spread = math.sqrt(float(powers @ covariance @ powers))
+    return Crossing(centre + scale * root, scale * spread / abs(slope), slope / scale, at, p1)
+
+
+def _bracketed(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> tuple[float, float]:
+    """r_g on both sides of the crossing, with shares between which a cubic fits, by few dyads."""
+
+    def share(r_g: float) -> float:
+        return orientations(p, min(p.trials, _PILOT), r_g, r_gamma, rng).p1
+
+    guess = 1 + (r_gamma - 1) / equal_occupation_slope(p.g, p.J)
+    guess = min(max(guess, 1 - _FARTHEST), 1 + 3 * _FARTHEST)
+    reach = 0.02
+    while not share(max(guess - reach, 0.01)) < 0.35 or not share(guess + reach) > 0.65:
+        reach *= 2
+        if reach > 1:
+            raise ConfigurationError(
+                f"r_gamma = {r_gamma:g}: p1 does not cross one half between r_g = {max(guess - reach, 0.01):.3g} and "
+                f"{guess + reach:.3g}; choose r_gamma nearer to 1"
+            )
+    low, high = max(guess - reach, 0.01), guess + reach
+    outer = [low, high]
+    for _ in range(12):
+        middle = (low + high) / 2
+        found = share(middle)
+        if found < 0.35:
+            low = outer[0] = middle
+        elif found > 0.65:
+            high = outer[1] = middle
+        else:
+            break
+    # Where p1 is near one half, the width is that of the curve: narrow down from either side.
+    middle = (low + high) / 2
+    ends = []
+    for end, limit in ((outer[0], _BETWEEN[0]), (outer[1], _BETWEEN[1])):
+        far = end
+        for _ in range(12):
+            found = share(far)
+            if _BETWEEN[0] <= found <= _BETWEEN[1] or abs(found - limit) < 0.05:
+                break
+            far = middle + (far - middle) / 1.6
+        ends.append(far)
+    half = max(middle - ends[0], ends[1] - middle, 1e-6)
+    return middle - half, middle + half

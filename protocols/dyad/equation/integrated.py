@@ -1,0 +1,189 @@
+"""`dyad.integrated-intensity`: light of one condensate, integrated over many condensations (Gaussian noise)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labctl.client import Bench, ConfigurationError, Recorder
+from protocols.dyad.equation.figure import EquationFigure, Positive, stationary, told_as_configuration
+from protocols.dyad.equation.trials import TrialParameters, condensed
+from simulators.physics.condensates.asymmetric_dyads import asymmetric_state
+from simulators.physics.condensates.dyads import DyadState
+from simulators.physics.condensates.equation import seeds
+from simulators.physics.condensates.integrated_intensity import drawn, exact_moments, formula_moments
+
+Array = NDArray[np.float64]
+
+_EVENTS_AT_ONCE = 20_000
+
+
+class IntegratedIntensityParameters(TrialParameters):
+    """How many events are integrated, and how often."""
+
+    trials: int = Field(400_000, ge=2, le=10**8, description="integrated intensities that are drawn")
+    duration: Positive = Field(60.0, le=10**5, description="time of a condensation, method=equation")
+    dt: Positive | None = Field(0.02, description="time step, method=equation: amplitudes need a short one")
+    n: int = Field(1000, ge=1, le=10**7, description="condensations in each of them")
+    method: Literal["binomial", "equation"] = Field(
+        "binomial", description="events drawn as fair coins, or each integrated by Eq. (1)"
+    )
+    coherent: bool = Field(True, description="events share a phase, so that fields add; else intensities do")
+
+
+class IntegratedIntensity(EquationFigure):
+    """Mean, standard deviation and skewness of one condensate's integrated intensity, beside formulas and exact sums.
+
+    Values: `mean`, `std`, `skewness` of `trials` draws with standard errors `mean_err`, `std_err`, `skewness_err`; the
+    same `_exact`, by the sum over all binomials, and `_formula` (coherent light only); `a`, `b`, `theta` of the states.
+    method=equation condenses every dyad from noise; fields are then added with the dyad's mean phase taken out.
+    """
+
+    Parameters = IntegratedIntensityParameters
+
+    def targets(self, parameters: IntegratedIntensityParameters) -> dict[str, dict[str, float]] | None:
+        """Reproduced independently; bounds of draws are 5 standard errors: false alarm 2e-6."""
+        p = parameters
+        if p != IntegratedIntensityParameters(trials=p.trials) or p.trials < IntegratedIntensityParameters().trials:
+            return None
+        sigma = 0.0139675
+        known = {
+            "mean": (2.002658, sigma / math.sqrt(p.trials)),
+            "std": (sigma, sigma / math.sqrt(2 * p.trials)),
+            "skewness": (0.1161, math.sqrt(6 / p.trials)),
+        }
+        drawn_bounds = {name: {"min": x - 5 * e, "max": x + 5 * e} for name, (x, e) in known.items()}
+        return drawn_bounds | {
+            "mean_formula": {"min": 2.0026575, "max": 2.0026585},
+            "std_formula": {"min": 0.01396745, "max": 0.01396755},
+            "skewness_exact": {"min": 0.1155, "max": 0.1165},
+        }
+
+    def prepare(self, parameters: IntegratedIntensityParameters, record: Recorder) -> None:
+        """The states between which a dyad decides."""
+        p = parameters
+        if not stationary(p):
+            raise ConfigurationError(
+                f"xi = {p.xi:g}: asymmetric states of (g, J, gamma) = ({p.g:g}, {p.J:g}, {p.gamma:g}) are unstable, "
+                "dyads have no constant intensities; choose a larger xi (dyad.phase-diagram shows both bounds)"
+            )
+        with told_as_configuration():
+            self.state = asymmetric_state(p.gamma, p.g, p.xi, p.J)
+
+    def run(self, bench: Bench, parameters: IntegratedIntensityParameters, record: Recorder) -> dict[str, Any]:
+        """Draw intensities."""
+        p, state = parameters, self.state
+        if p.method == "binomial":
+            intensity = drawn(p.trials, p.n, state.a, state.b, state.theta, record.rng, coherent=p.coherent)
+            record.save("intensity", intensity)
+            return {}
+        at_once = max(1, _EVENTS_AT_ONCE // p.n)
+        batches = math.ceil(p.trials / at_once)
+        for step in record.steps(batches, "dyads condense, event by event"):
+            step.save(intensity=_by_equation(p, at_once, record.rng))
+            if record.checkpoint_due:
+                record.checkpoint()
+        series = record.series("intensity")
+        assert series is not None
+        record.save("intensity", series.ravel()[: p.trials])
+        return {}
+
+    def conclude(
+        self, results: dict[str, Any], parameters: IntegratedIntensityParameters, record: Recorder
+    ) -> dict[str, Any]:
+        """Moments with their errors, the picture."""
+        p, state = parameters, self.state
+        intensity = record.saved("intensity")
+        assert intensity is not None
+        values: dict[str, Any] = _moments(intensity)
+        exact = exact_moments(p.n, state.a, state.b, state.theta, coherent=p.coherent)
+        values |= {f"{name}_exact": getattr(exact, name) for name in ("mean", "std", "skewness")}
+        if p.coherent:
+            formula = formula_moments(p.n, state.a, state.b, state.theta)
+            values |= {f"{name}_formula": getattr(formula, name) for name in ("mean", "std", "skewness")}
+        values |= {"a": state.a, "b": state.b, "theta": abs(state.theta)}
+        picture = record.picture("integrated-intensity")
+        _draw(picture, p, intensity, values, state)
+        record.console.done(
+            f"mean {values['mean']:.6g} ± {values['mean_err']:.1g} (exact {exact.mean:.7g}), standard deviation "
+            f"{values['std']:.5g} ± {values['std_err']:.1g} ({exact.std:.6g}), skewness {values['skewness']:.3g} ± "
+            f"{values['skewness_err']:.1g} ({exact.skewness:.4g})"
+        )
+        record.console.say(f"picture: {picture}")
+        return values
+
+
+def _by_equation(p: IntegratedIntensityParameters, count: int, rng: np.random.Generator) -> Array:
+    """Integrated intensities (count,) of condensate 1, of dyads that condense from noise."""
+    field, power = np.zeros(count, np.complex128), np.zeros(count)
+    done = 0
+    most = max(1, _EVENTS_AT_ONCE // count)
+    while done < p.n:
+        events = min(most, p.n - done)
+        psi = condensed(p, seeds(count * events, 2, p.amp, rng), 1.0, 1.0)
+        # The phase that both condensates share is spontaneous; the common phase of events is the mean of both, which
+        # for J < 0 is that of psi_1 and -psi_2.
+        mean = np.exp(0.5j * np.angle(psi[:, 0] * psi[:, 1] * np.sign(p.J)))
+        aligned = psi[:, 0] * mean.conj()
+        aligned *= np.where(aligned.real < 0, -1, 1)
+        if p.J < 0:  # q_1 and q_2 are phases of +-theta/2 with theta of the dyad itself
+            aligned *= np.exp(0.5j * np.pi * np.sign(np.abs(psi[:, 1]) - np.abs(psi[:, 0])))
+        field += aligned.reshape(count, events).sum(axis=1)
+        power += (np.abs(psi[:, 0]) ** 2).reshape(count, events).sum(axis=1)
+        done += events
+    return np.asarray(np.abs(field / p.n) ** 2 if p.coherent else power / p.n)
+
+
+def _moments(x: Array) -> dict[str, float]:
+    n, mean, std = len(x), float(x.mean()), float(x.std(ddof=1))
+    off = x - mean
+    fourth = float((off**4).mean())
+    return {
+        "mean": mean,
+        "std": std,
+        "skewness": float((off**3).mean()) / std**3 if std > 0 else 0.0,
+        "mean_err": std / math.sqrt(n),
+        "std_err": math.sqrt(max(fourth - std**4, 0.0) / n) / (2 * std) if std > 0 else 0.0,
+        "skewness_err": math.sqrt(6 / n),
+    }
+
+
+def _draw(path: Path, p: IntegratedIntensityParameters, x: Array, v: dict[str, Any], state: DyadState) -> None:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from simulators.physics.condensates.integrated_intensity import integrated_intensity
+
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(9.5, 3.8), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        span = (v["mean_exact"] - 4.5 * v["std_exact"], v["mean_exact"] + 4.5 * v["std_exact"])
+        # Few events leave few intensities: bins then are one of them each.
+        levels = integrated_intensity(np.arange(p.n + 1), p.n, state.a, state.b, state.theta, p.coherent)
+        inside = int(((levels > span[0]) & (levels < span[1])).sum())
+        left.hist(x, bins=min(80, max(8, inside // 3)), range=span, density=True, color="C0", alpha=0.5, label="drawn")
+        fine = np.linspace(*span, 300)
+        bell = np.exp(-((fine - v["mean_exact"]) ** 2) / (2 * v["std_exact"] ** 2)) / (
+            v["std_exact"] * math.sqrt(2 * math.pi)
+        )
+        left.plot(fine, bell, color="C1", linewidth=1, label="normal")
+        left.set(xlabel="integrated intensity I", ylabel="density", xlim=span)
+        left.set_title(f"{len(x):,} intensities of {p.n:,} events", fontsize=9)
+        left.legend(frameon=False)
+        counts = np.unique(np.geomspace(2, 10 * p.n, 40).round().astype(int))
+        exact = [exact_moments(int(n), state.a, state.b, state.theta, coherent=p.coherent) for n in counts]
+        right.loglog(counts, [m.std for m in exact], color="C0", label="standard deviation, exact")
+        if p.coherent:
+            formula = [formula_moments(int(n), state.a, state.b, state.theta) for n in counts]
+            right.loglog(counts, [m.skewness for m in exact], color="C1", label="skewness, exact")
+            right.loglog(counts, [m.skewness for m in formula], ":", color="C1", label="skewness, formula")
+            right.plot(p.n, v["skewness"], "o", color="C1", markersize=5)
+        right.plot(p.n, v["std"], "o", color="C0", markersize=5, label="drawn")
+        right.set(xlabel="events n")
+        right.legend(frameon=False)
+        figure.savefig(path, dpi=120)

@@ -1,0 +1,60 @@
+"""Many dyads that condense from noise, and which of their condensates becomes the denser one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from protocols.dyad.equation.figure import DyadParameters, Positive, time_step
+from simulators.physics.condensates.dyad_kernel import denser_second, evolve_dyads
+from simulators.physics.condensates.equation import Complex, seeds
+
+_AT_ONCE = 20_000
+UNDECIDED = 0.02
+"""Smallest difference of amplitudes, relative to their mean, of a dyad that has decided."""
+
+
+class TrialParameters(DyadParameters):
+    """How dyads begin and how long they take."""
+
+    amp: Positive = Field(0.01, description="initial noise: |psi| even in [0, amp], any phase; sets the width of p1")
+    trials: int = Field(4000, ge=1, le=10**8, description="dyads that condense at each setting")
+    duration: Positive = Field(30.0, le=10**5, description="time they have: at 10 those near balance still decide")
+    dt: Positive | None = Field(None, description="time step; null: 0.1, or less where phases turn faster")
+
+    @property
+    def step(self) -> float:
+        """Time step."""
+        return self.dt or time_step(self.gamma, self.g, self.xi, self.J)
+
+
+@dataclass(frozen=True)
+class Orientations:
+    """Of trials: how many in state "1" (condensate 2 denser), and how many nearly equal still."""
+
+    trials: int
+    ones: int
+    undecided: int
+
+    @property
+    def p1(self) -> float:
+        """Share of state "1"."""
+        return self.ones / self.trials
+
+
+def condensed(p: TrialParameters, psi: Complex, r_g: float, r_gamma: float) -> Complex:
+    """What dyads (n, 2) become; site 2 has detuning r_g g and pumping r_gamma gamma."""
+    return evolve_dyads(psi, (p.gamma, r_gamma * p.gamma), (p.g, r_g * p.g), p.xi, p.J, p.duration, p.step)
+
+
+def orientations(p: TrialParameters, trials: int, r_g: float, r_gamma: float, rng: np.random.Generator) -> Orientations:
+    """Of so many independent dyads."""
+    ones = undecided = 0
+    for first in range(0, trials, _AT_ONCE):
+        psi = condensed(p, seeds(min(_AT_ONCE, trials - first), 2, p.amp, rng), r_g, r_gamma)
+        size = np.abs(psi)
+        ones += int(denser_second(psi).sum())
+        undecided += int((np.abs(size[:, 1] - size[:, 0]) < UNDECIDED * size.mean(axis=1)).sum())
+    return Orientations(trials, ones, undecided)
