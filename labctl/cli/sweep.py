@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from drivers.errors import LabError
 from labctl.bench.overrides import parse_assignments
 from labctl.cli.guard import FAILED
 from labctl.experiments.console import Console
@@ -32,29 +35,45 @@ def run_sweep(
     """Measure what of a sweep is not measured yet; what became of it goes to standard output."""
     given = parse_assignments(assignments)
     plan = plan_of(name, varied, given, bench, together=together, repeats=repeats, seed=seed)
-    outcome = sweep(
-        plan,
-        out,
-        workers=workers,
-        dask=dask,
-        retry_failed=retry_failed,
-        console=Console(quiet=as_json),
-        command=_command(),
-    )
+    with _told_how_to_go_on() as begun:
+        outcome = sweep(
+            plan,
+            out,
+            workers=workers,
+            dask=dask,
+            retry_failed=retry_failed,
+            console=Console(quiet=as_json),
+            command=_command(),
+            begun=begun,
+        )
     return _told(outcome, as_json)
 
 
 def resume_sweep(path: Path, workers: int | None, dask: str | None, retry_failed: bool, as_json: bool) -> int:
     """Go on with the sweep of a file."""
-    outcome = resume(
-        path,
-        workers=workers,
-        dask=dask,
-        retry_failed=retry_failed,
-        console=Console(quiet=as_json),
-        command=_command(),
-    )
+    with _told_how_to_go_on() as begun:
+        outcome = resume(
+            path,
+            workers=workers,
+            dask=dask,
+            retry_failed=retry_failed,
+            console=Console(quiet=as_json),
+            command=_command(),
+            begun=begun,
+        )
     return _told(outcome, as_json)
+
+
+@contextlib.contextmanager
+def _told_how_to_go_on() -> Iterator[Callable[[Path], None]]:
+    """Where a sweep ends before all is measured, how to measure the rest is told on standard error."""
+    begun: list[Path] = []
+    try:
+        yield begun.append
+    except (KeyboardInterrupt, LabError):
+        if begun:
+            print(f"labctl: what was measured is kept; to go on: labctl sweep --resume {begun[0]}", file=sys.stderr)  # noqa: T201
+        raise
 
 
 def _command() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -26,6 +27,8 @@ class Cluster:
     none or a worker is not fit for the sweep, BusError if no scheduler or worker answers.
     """
 
+    apart = False
+
     def __init__(self, plan: Plan, address: str) -> None:
         try:
             import distributed
@@ -34,6 +37,8 @@ class Cluster:
         self.deaths: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
         self._plan, self._address = plan, address
         try:
+            # That a cluster is lost is told by an error of ours, and not with a traceback beside it.
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
             client: Any = distributed.Client  # without types
             self._client = client(address, timeout=_PATIENCE_S, set_as_default=False)
         except (OSError, TimeoutError) as error:

@@ -24,10 +24,12 @@ _GRACE_S = 3.0
 class Crew(Protocol):
     """Measures batches of points side by side.
 
-    deaths: what a future's result raises if the process that had the batch is gone.
+    deaths: what a future's result raises if the process that had the batch is gone. apart: whether no process has two
+    batches, so that it is known which of them it died of.
     """
 
     deaths: tuple[type[BaseException], ...]
+    apart: bool
 
     @property
     def about(self) -> str:
@@ -43,10 +45,15 @@ class Crew(Protocol):
         """End; what is under way is given up."""
 
 
+class Ended(BaseException):
+    """A worker was asked to end by SIGTERM, and has left its point."""
+
+
 class Here:
     """This process, one point after the other. alone: as for `labctl.sweep.point.measure`."""
 
     deaths: tuple[type[BaseException], ...] = ()
+    apart = True
     about = "in one process"
 
     def __init__(self, plan: Plan, *, alone: bool) -> None:
@@ -70,7 +77,8 @@ class Here:
 class Processes:
     """Worker processes of this machine, one batch each; one that dies takes its batch with it, and is replaced."""
 
-    deaths: tuple[type[BaseException], ...] = (BrokenExecutor,)
+    deaths: tuple[type[BaseException], ...] = (BrokenExecutor, Ended)
+    apart = True
 
     def __init__(self, plan: Plan, count: int) -> None:
         self._plan = plan
@@ -103,9 +111,9 @@ class Processes:
         return worker.submit(self._plan, batch)
 
     def close(self) -> None:
-        """Workers end their point as Ctrl-C would; one that does not is killed."""
+        """Workers leave their points, with simulated benches closed; one that does not is killed."""
         for worker in self._workers:
-            worker.interrupt()
+            worker.end()
         wait([worker.task for worker in self._workers if worker.task is not None], timeout=_GRACE_S)
         for worker in self._workers:
             worker.close()
@@ -115,19 +123,25 @@ class _Worker:
     """One process: an executor of its own, so that its death is nobody else's and its batch is known."""
 
     def __init__(self) -> None:
-        # Not forked: threads and sockets of this process do not survive that.
-        context = multiprocessing.get_context("spawn")
-        self._executor = ProcessPoolExecutor(1, context, initializer=_begin)
-        self._started = self._executor.submit(os.getpid)
         self._pid: int | None = None
         self.task: Future[list[Measured]] | None = None
+        self._start()
 
-    def wait_until_ready(self) -> None:
-        """Raises DeviceError if it does not start."""
+    def _start(self) -> None:
+        # Not forked: threads and sockets of this process do not survive that.
+        self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin)
+        self._started = self._executor.submit(os.getpid)
+
+    def wait_until_ready(self, again: bool = True) -> None:
+        """Raises DeviceError if it does not start, twice."""
         try:
             self._pid = self._started.result(_START_S)
         except (BrokenExecutor, TimeoutError) as error:
             self.close()
+            if again:
+                self._start()
+                self.wait_until_ready(again=False)
+                return
             raise DeviceError(
                 f"a worker process did not start ({type(error).__name__}); what it said is above. A script that sweeps "
                 'needs `if __name__ == "__main__":`; or measure with --workers 1'
@@ -152,8 +166,8 @@ class _Worker:
             self.task.set_exception(error)
         return self.task
 
-    def interrupt(self) -> None:
-        """As Ctrl-C, if it has a batch."""
+    def end(self) -> None:
+        """Have it leave its batch, if it has one."""
         if not self.idle:
             self._signal(signal.SIGTERM)
 
@@ -172,11 +186,11 @@ class _Worker:
 def _begin() -> None:
     """In a new worker: Ctrl-C is the parent's, who tells by SIGTERM; without a parent nobody waits for results."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGTERM, end)
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
 
 

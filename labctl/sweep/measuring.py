@@ -20,6 +20,9 @@ _BATCH_S = 0.5
 """Of points that are measured together: what a kill may cost, and long beside the way there and back."""
 _MOST_TOGETHER = 500
 _LOOK_EVERY_S = 0.5
+_DIED = Failure(
+    "WorkerDied", "the process that measured it ended, twice: killed, perhaps for want of memory; see the system's log"
+)
 
 
 class Measuring:
@@ -55,28 +58,35 @@ class Measuring:
                 self._console.note(f"{rate:.3g} points/s{failed}")
 
     def _hand_out(self) -> None:
-        while (self._todo or self._suspects) and len(self._under_way) < self._crew.slots():
-            if self._suspects:
-                batch = [self._suspects.popleft()]  # alone: if its worker dies again, it is this point
-            else:
-                # Smaller ones in the end, so that all workers end together.
-                fair = -(-len(self._todo) // (2 * self._crew.slots()))
-                batch = [self._todo.popleft() for _ in range(min(self._together, fair))]
+        while len(self._under_way) < self._crew.slots() and (batch := self._next()):
             self._under_way[self._crew.submit(batch)] = batch
+
+    def _next(self) -> list[int]:
+        """Points to hand out together; none if there are none, or if they have to wait."""
+        on_trial = any(batch[0] in self._died for batch in self._under_way.values())
+        if not self._crew.apart and ((self._suspects and self._under_way) or on_trial):
+            return []
+        if self._suspects:
+            return [self._suspects.popleft()]  # alone: if its worker dies again, it is this point
+        # Smaller ones in the end, so that all workers end together.
+        fair = -(-len(self._todo) // (2 * self._crew.slots()))
+        return [self._todo.popleft() for _ in range(min(self._together, fair))]
 
     def _take(self, future: Future[list[Measured]], batch: list[int]) -> int:
         """Keep what came; how many points are done with."""
         try:
             measured = future.result()
         except self._crew.deaths:
-            measured = [self._given_up(index) for index in batch if index in self._died]
+            measured = [_failed(index, _DIED) for index in batch if index in self._died]
             self._suspects.extend(index for index in batch if index not in self._died)
             self._died.update(batch)
         except CancelledError:
             raise BusError(
-                "the cluster has dropped points that were under way; what was measured is kept: go on with "
-                f"labctl sweep --resume {self._kept.path}"
+                "the Dask scheduler is gone, or has dropped points that were under way; see its log, and go on with "
+                f"the sweep when there is one again: {self._kept.path}"
             ) from None
+        except Exception as error:  # noqa: BLE001 - what a worker's machine may send back is not ours to foresee
+            measured = [_failed(index, records.failure(error)) for index in batch]
         else:
             spent = sum(m.seconds for m in measured) / len(measured)
             self._together = max(1, min(int(_BATCH_S / max(spent, 1e-6)), 4 * self._together, _MOST_TOGETHER))
@@ -85,7 +95,6 @@ class Measuring:
         self._failed += sum(not m.ok for m in measured)
         return len(measured)
 
-    def _given_up(self, index: int) -> Measured:
-        why = "the process that measured it ended, twice: killed, perhaps for want of memory; see the system's log"
-        record = Record(index, 0.0, {}, Failure("WorkerDied", why))
-        return Measured(index, False, 0.0, records.encode(record))
+
+def _failed(index: int, why: Failure) -> Measured:
+    return Measured(index, False, 0.0, records.encode(Record(index, 0.0, {}, why)))

@@ -152,9 +152,12 @@ class Plan:
         mine, others = ({a.key: a.values for a in plan.axes} for plan in (self, other))
         found += [f"with other values of {key}" for key in mine if key in others and mine[key] != others[key]]
         for key in sorted({*self.constants, *other.constants}):
-            a, b = (plain(plan.constants.get(key)) for plan in (self, other))
+            a, b = (
+                _written(plain(plan.constants[key])) if key in plan.constants else "(not given)"
+                for plan in (self, other)
+            )
             if a != b:
-                found.append(f"with {key}={_written(a)}, not {_written(b)}")
+                found.append(f"with {key}={a}, not {b}")
         if self.bench == other.bench and self.texts != other.texts:
             found.append(f"on {self.bench} as it was, and that has changed since")
         return found

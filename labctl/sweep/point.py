@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +54,7 @@ def _measured(plan: Plan, index: int, folder: Path, alone: bool) -> Measured:
     try:
         values = records.tidy(_values(plan, index, folder, alone))
     except Exception as problem:  # noqa: BLE001 - an experiment may fail in any way, and others are to go on
-        trace = "".join(traceback.format_exception(problem))[-4000:]
-        error = records.Failure(type(problem).__name__, str(problem), trace)
+        error = records.failure(problem)
     record = Record(index, time.perf_counter() - began, values, error)
     return Measured(index, error is None, record.seconds, records.encode(record))
 

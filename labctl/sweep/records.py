@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from labctl.experiments.plain import plain
 
 _ARRAY = 1
 _LARGEST_INTEGER = 1 << 63
+_LONGEST_TRACE = 4000
 
 
 class Failure(msgspec.Struct, array_like=True, frozen=True):
@@ -36,7 +38,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
 
 def tidy(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values of an experiment as they are kept: numbers, text, arrays of numbers, lists, and tables of these."""
-    return {str(key): _tidied(value) for key, value in values.items()}
+    return {text(str(key)): _tidied(value) for key, value in values.items()}
 
 
 def _tidied(value: Any) -> Any:
@@ -50,13 +52,26 @@ def _tidied(value: Any) -> Any:
         return value
     if isinstance(value, int):
         return int(value) if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else float(value)
-    if isinstance(value, (float, str)):
-        return float(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return text(value)
     if isinstance(value, Mapping):
         return tidy(value)
     if isinstance(value, (list, tuple)):
         return [_tidied(item) for item in value]
-    return plain(value)
+    return _tidied(plain(value))
+
+
+def text(value: str) -> str:
+    """What of a text HDF5 and UTF-8 take."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="backslashreplace").decode()
+
+
+def failure(error: BaseException) -> Failure:
+    """What is kept of an error."""
+    trace = "".join(traceback.format_exception(error))[-_LONGEST_TRACE:]
+    return Failure(type(error).__name__, text(str(error)), text(trace))
 
 
 def encode(record: Record) -> bytes:

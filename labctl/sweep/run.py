@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +41,13 @@ def sweep(
     retry_failed: bool = False,
     console: Console | None = None,
     command: str = "",
+    begun: Callable[[Path], None] | None = None,
 ) -> Outcome:
     """Measure all points of a plan into one file; of a file that is there, those that it has not.
 
     path: else a file in ``sweeps`` named after the plan. workers: processes of this machine, as many as it has
     processors if not given; 1 is this process. dask: address of the scheduler of a cluster, instead. retry_failed: also
-    points that failed before. command: kept in the file.
+    points that failed before. command: kept in the file. begun: is told the file as soon as this process has it.
 
     Results do not depend on workers, their number, or the order of points. Points that fail are in the outcome. Raises
     ConfigurationError for bad input or a file of another sweep, BusError if the cluster is lost, KeyboardInterrupt;
@@ -61,6 +62,8 @@ def sweep(
         console.say(f"{path}: all points are measured")
         return done
     with SweepFile(path, plan, about) as kept:
+        if begun is not None:
+            begun(path)
         known = {i for i, record in kept.records.items() if record.error is None or not retry_failed}
         _keep_refused(kept, unfit, known, console)
         todo = [i for i in range(plan.size) if i not in known and i not in unfit]
@@ -84,10 +87,20 @@ def resume(
     retry_failed: bool = False,
     console: Console | None = None,
     command: str = "",
+    begun: Callable[[Path], None] | None = None,
 ) -> Outcome:
     """Go on with a sweep that was interrupted or killed; see `sweep`. Its bench is as it was when the sweep began."""
     plan, _, _ = file.read(path)
-    return sweep(plan, path, workers=workers, dask=dask, retry_failed=retry_failed, console=console, command=command)
+    return sweep(
+        plan,
+        path,
+        workers=workers,
+        dask=dask,
+        retry_failed=retry_failed,
+        console=console,
+        command=command,
+        begun=begun,
+    )
 
 
 def _if_done(path: Path, plan: Plan, retry_failed: bool) -> Outcome | None:

@@ -1,8 +1,8 @@
 """Values of all points as arrays over the axes, and these in the file of a sweep.
 
 A value that is a number at every point becomes an array of numbers, nan where there is none; one that is an array, or a
-list of numbers, of one shape gets its dimensions behind those of the axes; of a table the entries get names with dots;
-everything else is kept as JSON, "" where there is nothing.
+list of numbers, gets its dimensions behind those of the axes, and nan where it is shorter than elsewhere; of a table
+the entries get names with dots; everything else is text or JSON, "" where there is nothing.
 """
 
 from __future__ import annotations
@@ -114,14 +114,23 @@ def _column(found: Mapping[int, Any], plan: Plan) -> NDArray[Any]:
         return _filled(numbers, plan, np.full(plan.size, np.nan))
     if kinds == {"array"}:
         arrays = {index: np.asarray(value) for index, value in found.items() if value is not None}
-        if len({array.shape for array in arrays.values()}) == 1:
-            shape = next(iter(arrays.values())).shape
-            kind = np.result_type(
-                *{array.dtype for array in arrays.values()}, *([] if len(arrays) == plan.size else [np.float64])
-            )
-            return _filled(arrays, plan, np.full((plan.size, *shape), np.nan if kind.kind in "fc" else 0, kind))
+        if len({array.ndim for array in arrays.values()}) == 1:
+            return _stacked(arrays, plan)
     texts = {i: value if isinstance(value, str) else json.dumps(plain(value)) for i, value in found.items()}
     return _filled(texts, plan, np.full(plan.size, "", object))
+
+
+def _stacked(arrays: Mapping[int, NDArray[Any]], plan: Plan) -> NDArray[Any]:
+    """(*shape, …) as large as the largest, nan beyond the others."""
+    shapes = {array.shape for array in arrays.values()}
+    dtype = np.result_type(*{array.dtype for array in arrays.values()})
+    if len(arrays) < plan.size or len(shapes) > 1:
+        dtype = np.result_type(dtype, np.float64)
+    flat = np.full((plan.size, *np.max(list(shapes), axis=0)), np.nan if dtype.kind in "fc" else 0, dtype)
+    for index, array in arrays.items():
+        place: tuple[int | slice, ...] = (index, *(slice(n) for n in array.shape))
+        flat[place] = array
+    return flat.reshape(*plan.shape, *flat.shape[1:])
 
 
 def _kind(value: Any) -> str:
