@@ -135,8 +135,7 @@ def test_less_noise_makes_the_p1_curve_steeper() -> None:
 def test_smaller_steps_change_nothing_that_is_measured() -> None:
     """p1 and densities at dt = 0.1 and 0.05. False alarm 1e-5: 4.4 standard errors of 20,000 trials each."""
     coarse, fine = (
-        condensed(200, 100, NANOSECOND._replace(dt=dt), 165, 1.02, exposure)
-        for dt, exposure in ((0.1, 1), (0.05, 2))
+        condensed(200, 100, NANOSECOND._replace(dt=dt), 165, 1.02, exposure) for dt, exposure in ((0.1, 1), (0.05, 2))
     )
     assert abs(p1(coarse) - p1(fine)) < 4.4 * math.sqrt(2 * 0.25 / 20_000)
     assert abs(coarse.mean(axis=(0, 1)) / fine.mean(axis=(0, 1)) - 1)[:2].max() < 0.01

@@ -26,15 +26,13 @@ _REACH = 2.2
 
 class Events(NamedTuple):
     """Condensations (events,): the exposure each falls into by its place among them, and its numbers for the noise.
-    power: of each, relative to the plateau that the laser is set to. weights: (events, states) of the panel's flicker.
-    share: how much of a condensation's light counts."""
+    power: of each, relative to the plateau that the laser is set to. weights: (events, states) of the panel's flicker."""
 
     frame: NDArray[np.int64]
     exposures: NDArray[np.int64]
     numbers: NDArray[np.int64]
     power: Array
     weights: Array
-    share: float
 
 
 class Spots(NamedTuple):
@@ -86,7 +84,10 @@ def emitted(p: CondensateParameters, sites: Sites, pump_w: float, pulse: Pulse, 
         beside.append(2 * _by_frame(product.real, events.frame, frames) * _overlap(p, sites.places, pairs))
     # A polariton leaves as a photon once in a lifetime: N0 rho dt / tau, and dt is t0 = 2 tau.
     per_unit = 2 * p.sample.polaritons * p.emission.collection * p.emission.attenuation * p.camera.quantum_efficiency
-    return Spots(np.concatenate(places), np.concatenate([electrons, *beside], axis=1) * (per_unit * events.share))
+    # Half a quantum of every site is the vacuum's, which no detector sees.
+    each = np.bincount(events.frame, minlength=frames)[:, None]
+    electrons -= each * (pulse.duration * quantum / 2)
+    return Spots(np.concatenate(places), np.concatenate([electrons, *beside], axis=1) * per_unit)
 
 
 def _added(found: Array, frame: NDArray[np.int64], frames: int, coherent: bool) -> tuple[Array, Array, Array]:

@@ -2,7 +2,8 @@
 
 A pump pulse lasts nanoseconds, the sample forgets between two of them, and a camera's exposure sees one or many. In
 "external" modulation a pulse is cut with each exposure, once all of its rows are exposed; in "pulsed" they come at the
-repetition rate; in "cw" the camera sees the spots of the pump itself, and what a pump above threshold excites.
+repetition rate; in "cw", for which a filter is flipped, the camera sees the spots of the pump itself and not the light
+of condensates.
 """
 
 from __future__ import annotations
@@ -27,11 +28,6 @@ from simulators.worlds.pumps import MODULATIONS, pump_controls
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
 
 Array = NDArray[np.float64]
-
-_CONTINUOUS = 32
-"""Independent condensations that stand for a continuous exposure, in which a dyad flips far more often."""
-_CONTINUOUS_T0 = 200.0
-"""How long each of them is looked at, in units of t0."""
 
 
 class CondensateWorld(HologramWorld):
@@ -64,7 +60,7 @@ class CondensateWorld(HologramWorld):
             networks=(),
         )
         zeros = np.zeros(1, np.int64)
-        events = Events(zeros, zeros, zeros, np.ones(1), np.ones((1, 1)), 1.0)
+        events = Events(zeros, zeros, zeros, np.ones(1), np.ones((1, 1)))
         spots = emitted(self.parameters, some, 0.0, Pulse(0.0, 0.1, 0.0, 0.1), events, 1)
         draw(self.parameters, spots, (0, 0, 4, 4), np.ones(4), np.zeros((1, 4, 4)))
 
@@ -214,8 +210,7 @@ class CondensateWorld(HologramWorld):
     ) -> None:
         """Add the condensates' light to electrons (frames, rows, columns) of exposures of one setting."""
         power_w = self.pump_power_w("pump")
-        pulses = self.pulses_in(exposure_s)
-        if not power_w or (self.modulation != "cw" and not pulses):
+        if not power_w or not self.pulses_in(exposure_s):
             return
         for some, sites in self._by_sites(start_ns):
             if len(sites.places):
@@ -237,20 +232,13 @@ class CondensateWorld(HologramWorld):
         self, sites: Sites, power_w: float, numbers: NDArray[np.int64], start_ns: NDArray[np.int64], exposure_s: float
     ) -> Spots:
         p = self.parameters
-        frames = len(numbers)
-        continuous = self.modulation == "cw"
-        each = _CONTINUOUS if continuous else self.pulses_in(exposure_s)
-        t0_s = p.t0_s
-        if continuous:
-            pulse = Pulse(0.0, _CONTINUOUS_T0, 0.0, 0.0)
-        else:
-            pulse = Pulse(p.pump.rise / t0_s, p.pump.plateau / t0_s, p.pump.rise / t0_s)
-        share = exposure_s / (_CONTINUOUS_T0 * t0_s * each) if continuous else 1.0
+        frames, each = len(numbers), self.pulses_in(exposure_s)
+        pulse = Pulse(p.pump.rise / p.t0_s, p.pump.plateau / p.t0_s, p.pump.rise / p.t0_s)
         power, weights = [], []
         for number, start in zip(numbers, start_ns, strict=True):
             start_s = int(start) * 1e-9
             factor = self._light.power_factor(start_s, exposure_s)
-            power.append(factor * (np.ones(each) if continuous else pulse_factors(p, int(number), each)))
+            power.append(factor * pulse_factors(p, int(number), each))
             weights.append(self._flicker(sites, start_s, exposure_s, each))
         events = Events(
             frame=np.repeat(np.arange(frames), each),
@@ -258,7 +246,6 @@ class CondensateWorld(HologramWorld):
             numbers=np.tile(np.arange(each), frames),
             power=np.concatenate(power),
             weights=np.concatenate(weights),
-            share=share,
         )
         return emitted(p, sites, power_w, pulse, events, frames)
 
