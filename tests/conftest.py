@@ -45,7 +45,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(autouse=True)
 def _own_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Not pytest's tmp_path: a socket's path may be no longer than 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="labctl-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="labctl-test-", ignore_cleanup_errors=True) as folder:
         for variable, name in _OWN.items():
             place = Path(folder, name)
             place.mkdir(mode=0o700)

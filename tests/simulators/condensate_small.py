@@ -54,7 +54,7 @@ def pair_units(
     middle = np.rint(np.array(CENTRE) / unit_px(world))
     return np.array(
         [
-            middle + ((i - rows // 2) * ROW_STEP, (j - columns // 2) * column_step + k * apart)
+            middle + np.array([(i - rows // 2) * ROW_STEP, (j - columns // 2) * column_step + k * apart])
             for i in range(rows)
             for j in range(columns)
             for k in (0, 1)

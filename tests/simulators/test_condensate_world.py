@@ -86,7 +86,7 @@ def test_the_lattice_moved_finds_another_sample() -> None:
     world = small_table(hidden="typical")
     show(world, hologram(world, pair_units(world)))
     here = world.sites(now_s(world)).g
-    show(world, hologram(world, pair_units(world) + (6, 0)))
+    show(world, hologram(world, pair_units(world) + np.array([6, 0])))
     there = world.sites(now_s(world)).g
     assert np.abs(here - there).max() > 0.01
 
@@ -167,7 +167,7 @@ def test_pulses_by_themselves_add_up_in_an_exposure(perfect: CondensateWorld) ->
 @pytest.mark.parametrize("detection", ["incoherent", "coherent"])
 def test_an_exposure_adds_powers_or_fields(detection: str) -> None:
     """Tables, mistake 7. Means (a^2 + b^2) / 2 or (a^2 + b^2 + 2 a b cos theta) / 4, which is larger here: densities
-    are nearly equal, and the phases of the two states differ little. Per event, from single events of the same table."""
+    are nearly equal, and the phases of the two states differ little; per event."""
     world = small_table(**IDEAL, emission={"detection": detection})
     show(world, hologram(world, pair_units(world)))
     sites, power = world.sites(now_s(world)), power_for(world, 2.8)
