@@ -20,7 +20,7 @@ MOST_POINTS = 1_000_000
 HOW = "write a list KEY=0.1,0.2,0.5 or a range KEY=FROM:TO:COUNT, evenly spaced, or KEY=FROM:TO:COUNT:log"
 
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_UNIT = r"[^\s0-9:,][^\s:,]*"
+_UNIT = r"[^\s0-9.:,+-][^\s:,]*"
 _RANGE = re.compile(rf"({_NUMBER})(?: ?({_UNIT}))?:({_NUMBER})(?: ?({_UNIT}))?:([0-9]{{1,9}})(:log)?")
 _QUANTITY = re.compile(rf"({_NUMBER}) ?({_UNIT})")
 _LOOKS_LIKE_A_RANGE = re.compile(rf"{_NUMBER}[^:]*:")
@@ -95,10 +95,12 @@ def _range(key: str, written: str) -> Axis | None:
 def _list(key: str, value: object, written: str) -> Axis | None:
     if not isinstance(value, list) or written.startswith("["):
         return None  # in brackets it is one value that is a list
-    units = {found[2] if (found := _QUANTITY.fullmatch(str(item))) else "" for item in value}
-    if len(units) == 1 and (unit := units.pop()):
-        quantities = [found for item in value if (found := _QUANTITY.fullmatch(str(item)))]
-        return _axis(key, [f"{found[1]} {unit}" for found in quantities], written, unit)
+    found = [_QUANTITY.fullmatch(item) if isinstance(item, str) else None for item in value]
+    quantities = [quantity for quantity in found if quantity is not None]
+    units = {quantity[2] for quantity in quantities}
+    if len(quantities) == len(value) and len(units) == 1:
+        unit = units.pop()
+        return _axis(key, [f"{quantity[1]} {unit}" for quantity in quantities], written, unit)
     return _axis(key, value, written, "")
 
 

@@ -54,5 +54,5 @@ class NoBench(Bench):
     def _nothing(self, what: str) -> ConfigurationError:
         return ConfigurationError(
             f"{self._experiment} names no roles, and so is swept without a bench; it asks for bench.{what}. Name a "
-            "bench with --bench, or what it needs in its class (roles, alignments, calibrations, takes_control)"
+            "bench with --bench, or what it needs in its class (roles, alignments, calibrations)"
         )

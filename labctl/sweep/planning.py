@@ -75,8 +75,8 @@ def refused(plan: Plan) -> dict[int, ConfigurationError]:
 
 
 def needs_bench(experiment: Protocol) -> bool:
-    """Whether an experiment asks for devices, or anything else of a bench; one that is all arithmetic does not."""
-    return bool(experiment.roles or experiment.alignments or experiment.needs() or experiment.takes_control)
+    """Whether an experiment names devices, or anything else of a bench; one that is all arithmetic does not."""
+    return bool(experiment.roles or experiment.alignments or experiment.needs())
 
 
 def _group_of(name: str) -> registry.Group:

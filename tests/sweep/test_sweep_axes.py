@@ -20,6 +20,8 @@ def only_axis(text: str) -> Axis:
     [
         ("0.1,0.2,5", (0.1, 0.2, 5)),
         ("3,", (3,)),
+        ("1.8,2.8", (1.8, 2.8)),
+        ("1e5,-2.5e-5", (1e5, -2.5e-5)),
         ("single,hadamard", ("single", "hadamard")),
         ("true,false,none", (True, False, None)),
         ('"1","2"', ("1", "2")),
