@@ -39,7 +39,7 @@ class ObisOptions(PumpOptions):
     """As for every pump. transport: a serial port or TCP. cdrh: 5 s from "on" to light, as sold in the USA."""
 
     rated_power: Watts = 0.15
-    wavelength: Metres = 532e-9
+    head_wavelength: Metres | None = None
     transport: Literal["serial", "tcp"] = "serial"
     cdrh: bool = False
 
@@ -62,6 +62,12 @@ class ObisHead(PumpInstrument):
         return {
             "resource": f"ASRL{at}::INSTR" if self.options.transport == "serial" else f"TCPIP0::{host}::{port}::SOCKET"
         }
+
+    def wavelength_m(self) -> float:
+        """As the options say, or of the pump that the world's table has, else 532 nm."""
+        heads = getattr(getattr(self.world, "parameters", None), "pumps", {})
+        of_table = float(heads["pump"].wavelength_m) if "pump" in heads else 532e-9
+        return self.options.head_wavelength or of_table
 
     def switched_on(self) -> None:
         """Dark, constant power, handshaking on, set-point at its lowest."""
@@ -137,7 +143,7 @@ class ObisHead(PumpInstrument):
             "SYSTem:INFormation:MODel?": lambda _: self._model,
             "SYSTem:INFormation:SNUMber?": lambda _: self.serial_like("VXA4711"),
             "SYSTem:INFormation:FVERsion?": lambda _: self._firmware,
-            "SYSTem:INFormation:WAVelength?": lambda _: f"{1e9 * o.wavelength:.0f}",
+            "SYSTem:INFormation:WAVelength?": lambda _: f"{1e9 * self.wavelength_m():.0f}",
             "SYSTem:INFormation:POWer?": lambda _: watts(o.rated_power),
             "SYSTem:INFormation:TYPe?": lambda _: "OPSL",
             "SYSTem:COMMunicate:HANDshaking?": lambda _: _on_off(self._handshake),
@@ -169,7 +175,7 @@ class ObisHead(PumpInstrument):
 
     @property
     def _model(self) -> str:
-        return f"OBIS {1e9 * self.options.wavelength:.0f}nm {1e3 * self.options.rated_power:g}mW C"
+        return f"OBIS {1e9 * self.wavelength_m():.0f}nm {1e3 * self.options.rated_power:g}mW C"
 
     @property
     def _firmware(self) -> str:
@@ -242,6 +248,7 @@ class ObisHead(PumpInstrument):
         if self._on:
             raise _Refused(-221)
         self._source = source
+        self.light.modulate("cw" if source in ("CWP", "CWC") else "external")
 
 
 def _on_off(value: bool) -> str:

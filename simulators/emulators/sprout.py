@@ -15,6 +15,7 @@ import numpy as np
 from drivers.quantity import Seconds, Watts
 from simulators.emulators.base import EmulatorOptions
 from simulators.emulators.serial_line import SerialInstrument
+from simulators.worlds.pumps import MODULATIONS
 
 NOISE = 3e-4
 """Rms of the power over a second or so, as a fraction of it."""
@@ -68,6 +69,11 @@ class PumpLight:
             self._state["pump_power_w"][0] = power_w if emission else 0.0
             self._state["pump_emission"][0] = emission
 
+    def modulate(self, how: str) -> None:
+        """Tell the table's modulator, if it has one: of `simulators.worlds.pumps.MODULATIONS`."""
+        if self._state is not None and "pump_modulation" in (self._state.dtype.names or ()):
+            self._state["pump_modulation"][0] = MODULATIONS.index(how)
+
 
 class PumpInstrument(SerialInstrument):
     """A pump on a wire: set-point, light, interlock, and the ways in which these are wrong.
@@ -82,6 +88,7 @@ class PumpInstrument(SerialInstrument):
     def switched_on(self) -> None:
         """Set-point 0, cold or warm as the options say, dark."""
         self.light = PumpLight(self.world, self.options.settle, self.options.seed)
+        self.light.modulate("cw")
         self._setpoints_w = [0.0, 0.0]
         self._reading_w = 0.0
 
