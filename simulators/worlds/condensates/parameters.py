@@ -77,6 +77,19 @@ class LampParameters(_Section):
     transmission: Fraction = Field(1e-4, gt=0, le=1, description="of its light that reaches the camera, with filters")
 
 
+class ProbeParameters(_Section):
+    """A weak beam that shifts g where it lands: a disturbance for dyads to sense."""
+
+    wavelength: Metres = Field(980e-9, gt=300e-9, lt=2e-6)
+    highest_power: Watts = Field(0.2, gt=0, le=10)
+    power_step: Watts = Field(1e-5, gt=0, le=1)
+    shift: float = Field(1.0, ge=-100, le=100, description="of g in the beam's middle, per W (T)")
+    radius: Metres = Field(1.5e-6, gt=0, description="1/e^2 radius on the sample (T)")
+    row: float | None = Field(None, description="camera pixels from the zeroth order's plan; the mesa's middle")
+    column: float | None = Field(None)
+    aim: Literal["site", "place"] = Field("site", description="at the condensate next to that place, or exactly there")
+
+
 class Mesa(_Section):
     """The part of the sample that is pumped: camera pixels from the zeroth order to its middle, and its size."""
 
@@ -128,6 +141,8 @@ class SampleHidden(HologramHidden):
     projector_shift: Number = Field(3, ge=0, le=100, description="of its image: up to so many camera pixels (T)")
     projector_vignetting: Share = Field(0.05, ge=0, le=0.9, description="light that is missing at its corners (T)")
 
+    probe_miss: Length = Field(3e-7, ge=0, le=1e-4, description="of the probe beside its aim: up to so much (T)")
+
     detuning_spread: Share = Field(0.05, ge=0, le=0.5, description="of g from place to place, rms (T)")
     pump_spread: Share = Field(0.03, ge=0, le=0.5, description="of the pump's efficiency from place to place, rms (T)")
     coupling_spread: Share = Field(0.05, ge=0, le=0.5, description="of J from pair to pair, rms (T)")
@@ -151,17 +166,19 @@ class CondensateParameters(HologramParameters):
     emission: EmissionParameters = EmissionParameters()
     projector: ProjectorParameters = ProjectorParameters()
     lamp: LampParameters = LampParameters()
+    probe: ProbeParameters = ProbeParameters()
     hidden: SampleHidden = Field(
         SampleHidden(), description="imperfections that calibration must find: none, typical, or one by one"
     )
 
     @property
     def pumps(self) -> Mapping[str, PumpHead]:
-        """Lasers by port: the pump behind its modulator, and the reference arm; and the projector's lamp."""
+        """Lasers by port: the pump behind its modulator, and the reference arm; the projector's lamp; the probe."""
         p = self.pump
         head = PumpHead(p.wavelength, p.highest_power, p.power_step, p.tripped)
         lamp = PumpHead(self.lamp.wavelength, self.lamp.highest_power, self.lamp.power_step)
-        return {"pump": head._replace(modulation=MODULATIONS), "reference": head, "lamp": lamp}
+        probe = PumpHead(self.probe.wavelength, self.probe.highest_power, self.probe.power_step)
+        return {"pump": head._replace(modulation=MODULATIONS), "reference": head, "lamp": lamp, "probe": probe}
 
     @property
     def t0_s(self) -> float:

@@ -1,4 +1,4 @@
-"""The condensate lattice: pump, SLM, microcavity, camera, and a power tap on the pump.
+"""The condensate lattice: pump, SLM, microcavity, camera, a power tap on the pump, and a probe that disturbs g.
 
 A pump pulse lasts nanoseconds, the sample forgets between two of them, and a camera's exposure sees one or many. In
 "external" modulation a pulse is cut with each exposure, once all of its rows are exposed; in "pulsed" they come at the
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from simulators.physics.condensates.pulse import Pulse
 from simulators.worlds.condensates.emission import Events, Spots, draw, emitted
 from simulators.worlds.condensates.parameters import CondensateParameters
+from simulators.worlds.condensates.probe import disturbed
 from simulators.worlds.condensates.projector import Projector
 from simulators.worlds.condensates.sample import pulse_factors
 from simulators.worlds.condensates.sites import Sites, find_sites, mesa_region
@@ -31,10 +32,12 @@ Array = NDArray[np.float64]
 
 
 class CondensateWorld(HologramWorld):
-    """One table; its pump, its modulation and its reference are set by fields of ``state``."""
+    """One table; its pump, its modulation, its reference, lamp and probe are set by fields of ``state``."""
 
     Parameters = CondensateParameters
-    State = np.dtype([*pump_controls("pump"), *pump_controls("reference"), *pump_controls("lamp"), *FLAGS], align=True)
+    State = np.dtype(
+        [f for port in ("pump", "reference", "lamp", "probe") for f in pump_controls(port)] + FLAGS, align=True
+    )
     detector_places = ("tap",)
 
     parameters: CondensateParameters  # type: ignore[assignment,unused-ignore]
@@ -232,6 +235,7 @@ class CondensateWorld(HologramWorld):
         self, sites: Sites, power_w: float, numbers: NDArray[np.int64], start_ns: NDArray[np.int64], exposure_s: float
     ) -> Spots:
         p = self.parameters
+        sites = disturbed(p, sites, self.pump_power_w("probe"))
         frames, each = len(numbers), self.pulses_in(exposure_s)
         pulse = Pulse(p.pump.rise / p.t0_s, p.pump.plateau / p.t0_s, p.pump.rise / p.t0_s)
         power, weights = [], []
