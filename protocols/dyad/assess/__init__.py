@@ -1,0 +1,1 @@
+"""What a lattice of dyads costs."""
