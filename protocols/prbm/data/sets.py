@@ -151,6 +151,16 @@ def to_spins(
     A spin is +1 where the mean ink of its pixel's area is at least ``threshold`` of full ink, one for all images or
     (n,). Raises `ConfigurationError` for another shape or type, or a ``size`` outside 1 to 28.
     """
+    ink = to_ink(images, size).reshape(len(images), size * size)
+    least = np.broadcast_to(np.asarray(threshold) * 255.0, (len(images),))[:, None]
+    return np.where(ink >= least, 1, -1).astype(np.int8)
+
+
+def to_ink(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.float32]:
+    """Shrink by area averaging: (n, 28, 28) uint8 to the ink of (n, size, size) pixels, 0 to 255.
+
+    Raises `ConfigurationError` for another shape or type, or a ``size`` outside 1 to 28.
+    """
     if images.ndim != 3 or images.shape[1:] != (SOURCE_SIDE, SOURCE_SIDE) or images.dtype != np.uint8:
         raise ConfigurationError(
             f"images: {images.dtype} of shape {images.shape}; allowed: uint8 of shape (n, {SOURCE_SIDE}, {SOURCE_SIDE})"
@@ -158,9 +168,7 @@ def to_spins(
     if not 1 <= size <= SOURCE_SIDE:
         raise ConfigurationError(f"size: {size}; allowed: 1 to {SOURCE_SIDE} pixels a side")
     average = _area_average(size)
-    ink = (average @ images.astype(np.float32) @ average.T).reshape(len(images), size * size)
-    least = np.broadcast_to(np.asarray(threshold) * 255.0, (len(images),))[:, None]
-    return np.where(ink >= least, 1, -1).astype(np.int8)
+    return np.asarray(average @ images.astype(np.float32) @ average.T, np.float32)
 
 
 def _area_average(size: int) -> npt.NDArray[np.float32]:
