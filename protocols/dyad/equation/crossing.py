@@ -1,4 +1,8 @@
-"""Where the share of orientations crosses one half: simulated around the crossing, and a cubic fitted through it."""
+"""Where the share of orientations crosses one half: simulated around the crossing, and a cubic fitted through it.
+
+Every initial noise is used a second time with its sites exchanged. That leaves p1 as it is, and its error is smaller,
+the more so the more alike the sites are.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.dyad.equation.trials import TrialParameters, orientations
+from protocols.dyad.equation.trials import Orientations, TrialParameters, exchanged_orientations, orientations
 from simulators.physics.condensates.dyads import equal_occupation_slope
 
 Array = NDArray[np.float64]
@@ -17,7 +21,9 @@ Array = NDArray[np.float64]
 POINTS = 9
 _PILOT = 400
 _BETWEEN = (0.2, 0.8)
-"""Shares between which the fit lies: beyond, the curve bends more than a cubic does."""
+"""Shares between which the first fit lies."""
+_HALF = 0.16
+"""How far from one half the last fit goes: beyond, the curve bends more than a cubic does."""
 _FARTHEST = 0.9
 
 
@@ -39,16 +45,16 @@ def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Cr
     Raises ConfigurationError where p1 does not cross one half, or jumps there.
     """
     low, high = _bracketed(p, r_gamma, rng)
-    for _ in range(6):
+    few = min(p.trials, max(1000, p.trials // 8))  # while it is not known where
+    trials = few
+    for _ in range(8):
         at = np.linspace(low, high, POINTS)
-        ones = np.array([orientations(p, p.trials, float(x), r_gamma, rng).ones for x in at])
-        found = fitted(at, ones, p.trials)
-        # The fit counts where the crossing is in its middle and the curve is no straighter than need be.
-        share = ones / p.trials
-        centred = abs(found.r_g - (low + high) / 2) < 0.25 * (high - low)
-        if centred and share.min() > _BETWEEN[0] - 0.1 and share.max() < _BETWEEN[1] + 0.1:
+        found = fitted(at, [exchanged_orientations(p, trials, float(x), r_gamma, rng) for x in at])
+        centred = abs(found.r_g - (low + high) / 2) < 0.2 * (high - low) and np.ptp(found.p1) < 2.5 * _HALF
+        if centred and trials == p.trials:
             return found
-        half = 0.28 / max(found.slope, 1e-12)
+        trials = p.trials if centred else few
+        half = _HALF / max(found.slope, 1e-12)
         low, high = found.r_g - half, found.r_g + half
     raise ConfigurationError(
         f"r_gamma = {r_gamma:g}: {p.trials} dyads at each setting do not show where p1 = 1/2; its slope at r_g = "
@@ -56,10 +62,9 @@ def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Cr
     )
 
 
-def fitted(at: Array, ones: NDArray[np.int64], trials: int) -> Crossing:
-    """A cubic through shares ones/trials at r_g = at, weighted by their binomial errors, where it is one half."""
-    p1 = ones / trials
-    error = np.sqrt((ones + 1) * (trials - ones + 1) / trials / (trials + 2) ** 2)
+def fitted(at: Array, drawn: list[Orientations]) -> Crossing:
+    """A cubic through the shares at r_g = at (points,), weighted by their errors, where it is one half."""
+    p1, error = np.array([d.p1 for d in drawn]), np.array([d.error for d in drawn])
     centre, scale = float(at.mean()), float(np.ptp(at)) / 2
     x = (at - centre) / scale
     coefficients, covariance = np.polyfit(x, p1 - 0.5, 3, w=1 / error, cov="unscaled")

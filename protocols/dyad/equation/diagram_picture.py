@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +36,15 @@ def _surfaces(ax: Any, p: Any, bound: NDArray[np.float64]) -> None:
     from matplotlib.patches import Patch
 
     J, g = np.meshgrid(np.abs(p.J), p.g, indexing="ij")
-    top = float(np.nanquantile(bound, 0.9))
     for k in range(len(p.gamma)):
-        ax.plot_surface(
-            g,
-            J,
-            np.where(bound[k] <= top, bound[k], np.nan),
-            color=f"C{k}",
-            alpha=0.55,
-            linewidth=0,
-            rcount=60,
-            ccount=60,
-        )
+        ax.plot_surface(g, J, np.log10(bound[k]), color=f"C{k}", alpha=0.55, linewidth=0, rcount=60, ccount=60)
+    decades = np.arange(math.floor(np.log10(np.nanmin(bound))), math.ceil(np.log10(np.nanmax(bound))) + 1)
+    ax.set_zticks(decades, [f"{10.0**d:g}" for d in decades])
     ax.set(xlabel="g", ylabel="|J|", zlabel="upper bound of ξ")
     ax.set_title("asymmetric dyads exist below the surfaces", fontsize=9)
     ax.view_init(22, -128)
     # Three-dimensional axes leave margins that their labels do not fill.
-    ax.set_box_aspect((1, 1, 0.8), zoom=0.88)
+    ax.set_box_aspect((1, 1, 0.8), zoom=1.0)
     handles = [Patch(color=f"C{k}", alpha=0.55, label=f"γ = {gamma:g}") for k, gamma in enumerate(p.gamma)]
     ax.legend(handles=handles, frameon=False, loc="upper left")
 
@@ -66,7 +59,7 @@ def _cuts(ax: Any, p: Any, bound: NDArray[np.float64]) -> None:
             ax.plot(J[::4], bound[k, order, i][::4], "o", color=f"C{k}", markersize=2.5)
     names = ", ".join(f"{p.g[i]:.3g}" for i in shown)
     ax.set(xlabel="|J|", ylabel="upper bound of ξ", yscale="log")
-    ax.set_title(f"found (dots) and closed form (lines) at g = {names} (dotted to full)", fontsize=9)
+    ax.set_title(f"found (dots), closed form (lines); g = {names} (dotted to full)", fontsize=9)
 
 
 def _curves(ax: Any, p: Any, bound: NDArray[np.float64]) -> None:

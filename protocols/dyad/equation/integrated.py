@@ -163,10 +163,12 @@ def _draw(path: Path, p: IntegratedIntensityParameters, x: Array, v: dict[str, A
         figure = Figure(figsize=(9.5, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
         span = (v["mean_exact"] - 4.5 * v["std_exact"], v["mean_exact"] + 4.5 * v["std_exact"])
-        # Few events leave few intensities: bins then are one of them each.
+        # Intensities of n events are n + 1 values: bins hold as many of them each.
         levels = integrated_intensity(np.arange(p.n + 1), p.n, state.a, state.b, state.theta, p.coherent)
-        inside = int(((levels > span[0]) & (levels < span[1])).sum())
-        left.hist(x, bins=min(80, max(8, inside // 3)), range=span, density=True, color="C0", alpha=0.5, label="drawn")
+        levels = np.unique(levels[(levels > span[0]) & (levels < span[1])])
+        between = (levels[1:] + levels[:-1]) / 2
+        edges = np.concatenate(([span[0]], between[:: max(1, len(between) // 50)], [span[1]]))
+        left.hist(x, bins=edges, density=True, color="C0", alpha=0.5, label="drawn")
         fine = np.linspace(*span, 300)
         bell = np.exp(-((fine - v["mean_exact"]) ** 2) / (2 * v["std_exact"] ** 2)) / (
             v["std_exact"] * math.sqrt(2 * math.pi)

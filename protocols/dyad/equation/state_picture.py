@@ -57,7 +57,10 @@ def _against_xi(ax: Any, p: Any, v: Mapping[str, Any]) -> None:
     top = 1.3 * max(bound, p.xi) if bound > 0 else 2 * p.xi
     bottom = min(0.75 * (v["xi_lower"] or 0.3 * bound), 0.8 * p.xi) if bound > 0 else 0.3 * p.xi
     rows = []
-    for xi in bound * (1 - np.linspace(1e-4, 1, 90) ** 2) if bound > 0 else ():
+    places = bound * (1 - np.linspace(1e-4, 1, 90) ** 2) if bound > 0 else np.zeros(0)
+    if v["xi_lower"]:
+        places = np.sort(np.append(places, v["xi_lower"] * np.linspace(0.99, 1.02, 13)))[::-1]
+    for xi in places:
         if xi < bottom:
             break
         try:
@@ -82,5 +85,5 @@ def _against_xi(ax: Any, p: Any, v: Mapping[str, Any]) -> None:
 
 
 def _stable_and_not(ax: Any, x: Any, y: Any, stable: Any, colour: str, name: str) -> None:
-    ax.plot(np.where(stable, x, np.nan), y, color=colour, linewidth=1.4, label=name)
-    ax.plot(np.where(stable, np.nan, x), y, color=colour, linewidth=1.2, linestyle=":")
+    ax.plot(x, y, color=colour, linewidth=1.2, linestyle=":")
+    ax.plot(np.where(stable, x, np.nan), y, color=colour, linewidth=1.5, label=name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
-from protocols.dyad.equation.figure import DyadParameters, Positive, time_step
+from protocols.dyad.equation.figure import DyadParameters, Positive, share_error, time_step
 from simulators.physics.condensates.dyad_kernel import denser_second, evolve_dyads
 from simulators.physics.condensates.equation import Complex, seeds
 
@@ -32,11 +33,13 @@ class TrialParameters(DyadParameters):
 
 @dataclass(frozen=True)
 class Orientations:
-    """Of trials: how many in state "1" (condensate 2 denser), and how many nearly equal still."""
+    """Of trials: how many in state "1" (condensate 2 denser), how many nearly equal still, and the standard error of
+    p1."""
 
     trials: int
     ones: int
     undecided: int
+    error: float
 
     @property
     def p1(self) -> float:
@@ -54,7 +57,28 @@ def orientations(p: TrialParameters, trials: int, r_g: float, r_gamma: float, rn
     ones = undecided = 0
     for first in range(0, trials, _AT_ONCE):
         psi = condensed(p, seeds(min(_AT_ONCE, trials - first), 2, p.amp, rng), r_g, r_gamma)
-        size = np.abs(psi)
         ones += int(denser_second(psi).sum())
-        undecided += int((np.abs(size[:, 1] - size[:, 0]) < UNDECIDED * size.mean(axis=1)).sum())
-    return Orientations(trials, ones, undecided)
+        undecided += _undecided(psi)
+    return Orientations(trials, ones, undecided, share_error(ones, trials))
+
+
+def exchanged_orientations(
+    p: TrialParameters, trials: int, r_g: float, r_gamma: float, rng: np.random.Generator
+) -> Orientations:
+    """Of half as many initial noises (at least two), each also with its sites exchanged; the error is that of pairs."""
+    pairs, ones, split, undecided = max(2, trials // 2), 0, 0, 0
+    for first in range(0, pairs, _AT_ONCE):
+        noise = seeds(min(_AT_ONCE, pairs - first), 2, p.amp, rng)
+        one, other = (condensed(p, psi, r_g, r_gamma) for psi in (noise, noise[:, ::-1]))
+        decided = denser_second(one).astype(np.int64) + denser_second(other)
+        ones += int(decided.sum())
+        split += int((decided == 1).sum())
+        undecided += _undecided(one) + _undecided(other)
+    # Of pairs, which count 0, 1/2 or 1; at least as if one of them had been another.
+    variance = (ones - split / 2) / (2 * pairs) - (ones / (2 * pairs)) ** 2
+    return Orientations(2 * pairs, ones, undecided, math.sqrt(max(variance, 0.25 / pairs) / pairs))
+
+
+def _undecided(psi: Complex) -> int:
+    size = np.abs(psi)
+    return int((np.abs(size[:, 1] - size[:, 0]) < UNDECIDED * size.mean(axis=1)).sum())
