@@ -326,3 +326,27 @@ def a_burst_that_is_not_triggered_is_an_error(rig: Rig) -> None:
 def a_burst_of_nothing_is_refused(rig: Rig) -> None:
     """At least one frame."""
     refused(LimitError, lambda: rig.subject.arm(0), "arm(0)")
+
+
+@CAMERA.check
+def a_camera_takes_frames_by_itself(rig: Rig) -> None:
+    """One exposure after the other, as bright as a single one, numbered on; none is lost, or the same twice."""
+    with rig.lit(_POWER):
+        single = _frame(rig)
+        stack = rig.subject.burst(4)
+    expect(stack.data.shape == (4, _REGION.rows, _REGION.columns), f"4 frames came as {stack.data.shape}")
+    numbers = [single.frame_id, *stack.frame_ids.tolist()]
+    expect(numbers == list(range(numbers[0], numbers[0] + 5)), f"frame ids {numbers}")
+    expect(not stack.lost_before.any(), f"lost frames: {stack.lost_before}")
+    for k in range(3):
+        expect(stack.start_ns[k + 1] >= stack.end_ns[k], "a frame began before the one before it ended")
+        expect(not np.array_equal(stack.data[k], stack.data[k + 1]), "two frames are the same")
+    wanted = _signal(rig, single)
+    for image in stack.data:
+        near("counts of a frame", float(np.asarray(image, float).mean() - rig.offset_counts), wanted, relative=_WITHIN)
+
+
+@CAMERA.check
+def frames_it_takes_by_itself_are_at_least_one(rig: Rig) -> None:
+    """None at all is refused."""
+    refused(LimitError, lambda: rig.subject.burst(0), "burst(0)")
