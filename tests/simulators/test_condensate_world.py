@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +19,10 @@ from condensate_small import (
     show,
     small_table,
 )
+from far_world import FarWorld
 
 from drivers.contract import ROI, DeviceError
+from simulators.devices.camera import SimulatedCamera
 from simulators.worlds.condensates import CondensateParameters, CondensateWorld
 from simulators.worlds.condensates.sample import detunings, hidden_sample
 
@@ -266,3 +270,34 @@ def test_p1_is_as_wide_as_noise_makes_it() -> None:
         share = (seen[:, pairs[:, 1]] > seen[:, pairs[:, 0]]).mean(axis=0)
         away.append(math.sqrt(((share - 0.5) ** 2).mean()))
     assert away[0] < 0.8 * away[1]
+
+
+def test_a_camera_elsewhere_gets_the_same_frames() -> None:
+    """Devices reach the world by messages and shared memory, or directly."""
+    stacks = []
+    for far in (False, True):
+        world = small_table(hidden="typical")
+        show(world, hologram(world, pair_units(world)))
+        pump(world, "external", power_for(world, 2.8))
+        seen: Any = FarWorld(world, world.clock._cells, 0) if far else world
+        camera = SimulatedCamera("camera", seen)
+        if far:
+            camera.allocate = seen.allocate
+        camera.open()
+        camera.roi, camera.exposure_s = REGION, 2e-3
+        stacks.append(camera.burst(3))
+    np.testing.assert_array_equal(stacks[0].data, stacks[1].data)
+    np.testing.assert_array_equal(stacks[0].start_ns, stacks[1].start_ns)
+
+
+def test_a_burst_that_is_stopped_is_an_error_and_the_camera_works_on() -> None:
+    world = small_table(**IDEAL)
+    camera = SimulatedCamera("camera", world)
+    camera.open()
+    camera.roi = REGION
+    stopped = threading.Timer(0.05, camera.safe)
+    stopped.start()
+    with pytest.raises(DeviceError, match="stopped by safe"):
+        camera.burst(64 * 400)
+    stopped.join()
+    assert len(camera.burst(2).data) == 2
