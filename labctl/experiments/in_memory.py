@@ -20,6 +20,8 @@ class MemoryRecorder(Recorder):
     folder: where pictures go, which somebody else throws away.
     """
 
+    wants_pictures = False
+
     def __init__(self, name: str, folder: Path, seed: int) -> None:
         self._begin(folder / "point.h5", None, name, seed, Console(quiet=True))
         self._data: dict[str, NDArray[Any]] = {}

@@ -57,6 +57,9 @@ class Recorder:
     run goes on from one; see `checkpoint`.
     """
 
+    wants_pictures = True
+    """Whether pictures are kept. Where they are not, as in sweeps, an experiment may leave out drawing them."""
+
     def __init__(self, name: str, directory: Path, seed: int, console: Console | None = None) -> None:
         try:
             path, lock = runfile.begin(directory, name)
