@@ -26,7 +26,8 @@ SETS = 399
 FEWEST = 20
 """Images, of which means and deviations of a pixel are taken."""
 
-_TESTS = ("anderson_darling", "dagostino", "kolmogorov_smirnov", "neighbours", "spectrum", "pairs", "frames")
+TESTS = ("anderson_darling", "dagostino", "kolmogorov_smirnov", "neighbours", "spectrum", "pairs", "frames")
+"""Names of the tests, see `noise_statistics`."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def noise_statistics(
     """
     found = _statistics(standardise(images))
     mean, deviation = images.mean(axis=0), images.std(axis=0, ddof=1)
-    beyond = np.ones(len(_TESTS))
+    beyond = np.ones(len(TESTS))
     for _ in range(sets):
         digital = mean + deviation * rng.standard_normal(images.shape)
         if steps is not None:
@@ -98,7 +99,7 @@ def noise_statistics(
         neighbour_correlation_err=1 / math.sqrt(len(z) * sides) if sides else 0.0,
         frame_correlation=_frames(z),
         spectrum=_spectrum(z),
-        p_values=dict(zip(_TESTS, (beyond / (sets + 1)).tolist(), strict=True)),
+        p_values=dict(zip(TESTS, (beyond / (sets + 1)).tolist(), strict=True)),
     )
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from labctl.client import ConfigurationError
 
-Spins = npt.NDArray[np.int8]
+Images = npt.NDArray[Any]
+"""Spins, or pixels of any gray."""
 FloatArray = npt.NDArray[np.float64]
 
 COMPONENTS = 40
@@ -36,7 +38,7 @@ class Estimate:
 class PixelFrechet:
     """Distance to the ``real`` images (n, pixels) that it was made from."""
 
-    def __init__(self, real: Spins, components: int = COMPONENTS) -> None:
+    def __init__(self, real: Images, components: int = COMPONENTS) -> None:
         from sklearn.decomposition import PCA  # seconds to import: only when there is something to judge
 
         if real.ndim != 2 or len(real) <= 2 * components:
@@ -45,7 +47,7 @@ class PixelFrechet:
         self._pca = PCA(components, whiten=True, svd_solver="full").fit(real.astype(np.float64))
         # In these coordinates real images have mean zero and unit covariance.
 
-    def features(self, images: Spins) -> FloatArray:
+    def features(self, images: Images) -> FloatArray:
         """Components (n, components) of images (n, pixels)."""
         return np.asarray(self._pca.transform(images.astype(np.float64)), np.float64)
 
@@ -57,12 +59,12 @@ class PixelFrechet:
         spread = np.sqrt(np.clip(np.linalg.eigvalsh(np.cov(features.T)), 0.0, None))
         return float(mean @ mean + ((spread - 1.0) ** 2).sum())
 
-    def estimate(self, images: Spins) -> Estimate:
+    def estimate(self, images: Images) -> Estimate:
         """The distance without its bias, and its standard error."""
         parts = _pseudo_values(self.distance, self.features(images))
         return Estimate(float(parts.mean()), float(parts.std(ddof=1) / np.sqrt(len(parts))))
 
-    def ratio(self, images: Spins, others: Spins) -> Estimate:
+    def ratio(self, images: Images, others: Images) -> Estimate:
         """Distance of images over that of others, both without bias; pairs that share random numbers share errors."""
         if len(images) != len(others):
             raise ConfigurationError(f"{len(images)} images and {len(others)} others: as many of each are needed")

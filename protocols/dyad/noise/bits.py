@@ -1,0 +1,201 @@
+"""`dyad.bits`: random bits from a lattice of dyads, before it is calibrated and after, and how random they are."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labctl.client import Bench, ConfigurationError, Figure, Parameters, Recorder
+from protocols.dyad.noise.battery import LEAST_BITS, LEVEL, Verdict, check_installed, run_battery
+from protocols.dyad.noise.bits_picture import draw_bits
+from protocols.dyad.noise.debias import Method, extract
+from protocols.dyad.noise.entropy.estimate import LEAST_BITS as FEWEST_BITS
+from protocols.dyad.noise.entropy.estimate import MinEntropy, min_entropy
+from protocols.dyad.sensing.fair import make_fair
+from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, DyadLattice, plan_of
+
+States = NDArray[np.bool_]
+
+_FRAMES = 250
+"""Of a step."""
+_SPARE = 1.06
+"""More raw bits than are to come out of Peres's iteration, which keeps 97 %, and of each dyad some tens less."""
+_SPARE_OF_EACH = 40
+_STAGES = ("before", "after")
+
+
+class BitsParameters(Parameters):
+    """How many bits, how they are made fair, and how they are tested."""
+
+    bits: int = Field(LEAST_BITS, ge=FEWEST_BITS, le=10**8, description="that are tested, before and after calibration")
+    debias: Method = Field(
+        "peres", description="none, von-neumann (keeps a quarter), peres (97 %), toeplitz (as the min-entropy says)"
+    )
+    battery: bool = Field(True, description="run NIST's SP 800-22 tests, which take a million bits")
+    level: float = Field(LEVEL, gt=1e-9, lt=0.5, description="chance that ideal bits fail the battery")
+    precision: float = Field(0.01, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
+    most: int = Field(8000, ge=50, le=10**6, description="condensations of each dyad spent on that")
+
+
+class Bits(Figure):
+    """Hardware random numbers: one bit per dyad and condensation, told from which of its condensates is denser.
+
+    Bits are taken with all pump ratios at 1, as an uncalibrated lattice has them, and with those that a calibration
+    found, or else a search of this run. Before they are used, what is left of the bias is taken out (`debias`).
+
+    Values: rate_hz, raw bits a second on the table, and rate_debiased_hz; p1, mean over dyads, p1_sd and p1_worst, the
+    spread over dyads and the largest distance from 1/2, each with `_before`; misread, the mean probability of a wrong
+    state; yield, debiased bits over raw ones; min_entropy (SP 800-90B, least of ten estimates) of debiased bits,
+    min_entropy_raw, min_entropy_before, with decided_by; battery, for debiased bits, `raw` and `before`: p_values by
+    test and the tests that failed; failed, failed_raw, failed_before, how many of the 15 do.
+    """
+
+    bench = "dyad-sim"
+    Parameters = BitsParameters
+    roles = DYAD_ROLES
+    alignments = DYAD_ALIGNMENTS
+
+    def targets(self, parameters: Any) -> dict[str, dict[str, float]] | None:
+        """After calibration and debiasing bits pass at the level; before calibration they fail."""
+        p: BitsParameters = parameters
+        if not p.battery or p.debias == "none" or p.level != LEVEL:
+            return None
+        # 0.80: of a million ideal bits the least of ten lower bounds is 0.80 or more in 99 of 100 cases.
+        return {"failed": {"max": 0}, "failed_before": {"min": 1}, "min_entropy": {"min": 0.8}}
+
+    def prepare(self, parameters: BitsParameters, record: Recorder) -> None:
+        """Refuse what cannot be tested, before anything is measured."""
+        if parameters.battery:
+            check_installed()
+            if parameters.bits < LEAST_BITS:
+                raise ConfigurationError(
+                    f"bits: {parameters.bits:,}; the battery takes {LEAST_BITS:,} or more; leave it out with "
+                    "--set battery=false"
+                )
+
+    def run(self, bench: Bench, parameters: BitsParameters, record: Recorder) -> dict[str, Any]:
+        """Take states with all ratios at 1, then with those of fair dyads."""
+        p = parameters
+        lattice = DyadLattice(bench, plan_of(bench), record.rng)
+        wanted = p.bits * _raw_share(p.debias) / lattice.n + _SPARE_OF_EACH
+        frames = math.ceil(wanted / _FRAMES) * _FRAMES
+        each = frames // _FRAMES
+        seen: dict[str, Any] = {}
+        with lattice.light():
+            stage = None
+            for step in record.steps(2 * each, "taking bits"):
+                if stage != _STAGES[step.index // each]:
+                    stage = _STAGES[step.index // each]
+                    seen = self._ready(lattice, stage, p, record)
+                shots = lattice.shots(_FRAMES)
+                step.save(states=shots.states, frame_s=shots.frame_s)
+                step.note(f"{stage} calibration, p1 {shots.states.mean():.3f}")
+                if record.checkpoint_due:
+                    record.checkpoint()
+        return {"dyads": lattice.n, "frames": frames, **seen}
+
+    def _ready(self, lattice: DyadLattice, stage: str, p: BitsParameters, record: Recorder) -> dict[str, Any]:
+        if stage == "before":
+            lattice.set_ratios(np.ones(lattice.n))
+            return {}
+        record.console.say("making dyads fair" if lattice.balanced is None else "fair by the calibration in force")
+        make_fair(lattice, p.precision, p.most, record.rng)
+        return {
+            "misread": float(lattice.shots(_FRAMES).misread.mean()),
+            "calibrated": lattice.balanced is not None,
+        }
+
+    def conclude(self, results: dict[str, Any], parameters: BitsParameters, record: Recorder) -> dict[str, Any]:
+        """Debias, estimate, test and draw."""
+        p = parameters
+        states = record.series("states")
+        times = record.series("frame_s")
+        assert states is not None
+        assert times is not None
+        raw = dict(zip(_STAGES, states.reshape(2, -1, results["dyads"]), strict=True))
+        sequences = {name: kept.astype(np.uint8).ravel()[: p.bits] for name, kept in raw.items()}
+        found = {name: min_entropy(bits) for name, bits in sequences.items()}
+        seed = np.random.default_rng([record.seed, 1])
+        fair = extract(raw["after"], p.debias, found["after"].value, seed)
+        if len(fair) < p.bits:
+            raise ConfigurationError(
+                f"{len(fair):,} bits came out of debias={p.debias}, and {p.bits:,} are to be tested: the dyads are too "
+                "unfair; calibrate them (labctl run dyad.calibrate), or ask for fewer bits"
+            )
+        sequences = {"debiased": fair[: p.bits], "raw": sequences["after"], "before": sequences["before"]}
+        entropies = {"debiased": min_entropy(sequences["debiased"]), "raw": found["after"], "before": found["before"]}
+        record.save("bits", np.packbits(sequences["debiased"]))
+        verdicts = {name: run_battery(bits, p.level) for name, bits in sequences.items()} if p.battery else {}
+        rate_hz = results["dyads"] / float(np.median(times))
+        values = {
+            **results,
+            **_fairness(raw),
+            "rate_hz": rate_hz,
+            "yield": len(fair) / raw["after"].size,
+            "rate_debiased_hz": rate_hz * len(fair) / raw["after"].size,
+            "debias": p.debias,
+            **_entropies(entropies),
+            **_battery(verdicts),
+        }
+        picture = record.picture("bits")
+        draw_bits(picture, raw, sequences["debiased"], entropies, verdicts)
+        _tell(record, values, verdicts)
+        record.console.say(f"picture: {picture}")
+        return values
+
+
+def _raw_share(debias: str) -> float:
+    """Raw bits for one that comes out, of fair dyads."""
+    return {"none": 1.0, "von-neumann": 4.1, "toeplitz": 1.35}.get(debias, _SPARE)
+
+
+def _fairness(raw: dict[str, States]) -> dict[str, float]:
+    values = {}
+    for stage, suffix in (("after", ""), ("before", "_before")):
+        p1 = raw[stage].mean(axis=0)
+        values[f"p1{suffix}"] = float(p1.mean())
+        values[f"p1_sd{suffix}"] = float(p1.std())
+        values[f"p1_worst{suffix}"] = float(np.abs(p1 - 0.5).max())
+    return values
+
+
+def _entropies(found: dict[str, MinEntropy]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, entropy in found.items():
+        suffix = "" if name == "debiased" else f"_{name}"
+        values[f"min_entropy{suffix}"] = entropy.value
+        values[f"decided_by{suffix}"] = entropy.decided_by
+        values[f"estimates{suffix}"] = entropy.estimates
+    return values
+
+
+def _battery(verdicts: dict[str, Verdict]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "battery": {
+            name: {"p_values": verdict.p_values, "failed": list(verdict.failed), "passed": verdict.passed}
+            for name, verdict in verdicts.items()
+        }
+    }
+    for name, verdict in verdicts.items():
+        values["failed" if name == "debiased" else f"failed_{name}"] = len(verdict.failed)
+    return values
+
+
+def _tell(record: Recorder, values: dict[str, Any], verdicts: dict[str, Verdict]) -> None:
+    say = record.console.done
+    say(
+        f"p1 {values['p1']:.4f}, over dyads ± {values['p1_sd']:.3f} (before calibration {values['p1_before']:.2f} ± "
+        f"{values['p1_sd_before']:.2f}); {values['rate_hz']:,.0f} bits a second on the table, "
+        f"{values['rate_debiased_hz']:,.0f} after {values['debias']}"
+    )
+    say(
+        f"min-entropy {values['min_entropy']:.3f} bits a bit by {values['decided_by']} (raw "
+        f"{values['min_entropy_raw']:.3f}, before calibration {values['min_entropy_before']:.3f})"
+    )
+    for name, verdict in verdicts.items():
+        word = "passed" if verdict.passed else f"{len(verdict.failed)} of {len(verdict.p_values)} tests failed"
+        say(f"SP 800-22, {name}: {word}, least p {verdict.least:.2g}")
