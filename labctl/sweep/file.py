@@ -119,7 +119,20 @@ class SweepFile:
             file["parts"][str(number)].attrs[key] = text
 
     def append(self, encoded: Sequence[bytes]) -> None:
-        """Keep points that were measured, each as `records.encode` has it. They are in the file when this returns."""
+        """Keep points that were measured, each as `records.encode` has it. They are in the file when this returns.
+
+        Raises ConfigurationError if there is no room.
+        """
+        try:
+            self._append(encoded)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write {self.path}: {error}; make room, and go on with labctl sweep --resume {self.path}"
+            ) from None
+        for record in records.decode(b"".join(encoded)):
+            self.records[record.index] = record
+
+    def _append(self, encoded: Sequence[bytes]) -> None:
         data = np.frombuffer(b"".join(encoded), np.uint8)
         end = len(self._bytes) + len(data)
         self._bytes.resize(end, axis=0)
@@ -132,8 +145,6 @@ class SweepFile:
         if now - self._synchronised >= _SYNCHRONISE_EVERY_S:
             self._synchronised = now
             runfile.synchronise(self.path)
-        for record in records.decode(b"".join(encoded)):
-            self.records[record.index] = record
 
     def close(self, status: str) -> None:
         """Write tables of all that is measured, and the status."""
@@ -142,6 +153,11 @@ class SweepFile:
             with _rewriting(self.path) as file:
                 tables.write(file, self.plan, self.records)
                 end_part(file, status, time.time())
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write {self.path}: {error}; what was measured is in it, and labctl sweep --resume {self.path} "
+                "makes its tables when there is room"
+            ) from None
         finally:
             self._lock.release()
 
@@ -178,8 +194,8 @@ def _rewriting(path: Path) -> Iterator[h5py.File]:
 
 def _sound(file: h5py.File) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """The journal up to where it may be cut."""
-    ends = file["journal/ends"]
-    end = int(ends[-1]) if len(ends) else 0
+    ends = file["journal/ends"][()]
+    end = int(ends.max()) if len(ends) else 0  # where the last one was being written it may still be 0
     data: np.ndarray[tuple[int], np.dtype[np.uint8]] = file["journal/bytes"][:end]
     return data
 

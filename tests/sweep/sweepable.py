@@ -132,13 +132,21 @@ def wave(*varied: str, **options: Any) -> Plan:
 @contextmanager
 def installed(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """The experiments are registered, for this process and its children."""
-    info = folder / "sweepable-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sweepable\nVersion: 1.0\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(_POINTS, encoding="utf-8")
     before = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
     patch.setenv("PYTHONPATH", os.pathsep.join([*before, str(folder), str(Path(__file__).parent)]))
-    patch.syspath_prepend(str(folder))
-    registry._registered.cache_clear()
-    yield
+    with registered(folder, patch, "sweepable", _POINTS):
+        yield
+
+
+@contextmanager
+def registered(folder: Path, patch: pytest.MonkeyPatch, name: str, points: str) -> Iterator[None]:
+    """Entry points of a distribution are found, by this process."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(points, encoding="utf-8")
+    with patch.context() as here:
+        here.syspath_prepend(str(folder))
+        registry._registered.cache_clear()
+        yield
     registry._registered.cache_clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweepable import wave
+from sweepable import registered, wave
 
 from labctl.client import BusError, ConfigurationError
 from labctl.sweep import open_sweep, plan_of, sweep
@@ -22,7 +22,7 @@ def cluster(_registered: None) -> Iterator[str]:
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=2, processes=True, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=2, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as started,
     ):
         yield str(started.scheduler_address)
@@ -55,6 +55,16 @@ def test_a_point_that_ends_its_worker_is_told_and_the_others_are_measured(
     outcome = sweep(wave("g=1,2,3,4,5", tally=str(tmp_path / "tally"), deadly_g=2), out, dask=cluster)
     assert list(outcome.failures) == [1]
     np.testing.assert_array_equal(open_sweep(out)["product"], [0.5, np.nan, 1.5, 2, 2.5])
+
+
+def test_a_worker_without_the_experiment_is_told(
+    cluster: str, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = "[labctl.figures]\nt.only-here = sweepable:Wave\n"
+    with registered(tmp_path / "site", monkeypatch, "here", points):
+        plan = plan_of("t.only-here", ["g=1,2"])
+        with pytest.raises(ConfigurationError, match=r'worker tcp.*"t\.only-here" is unknown'):
+            sweep(plan, out, dask=cluster)
 
 
 @pytest.mark.parametrize(
