@@ -44,8 +44,8 @@ TESTS: tuple[tuple[str, int | None, int], ...] = (
     ("overlapping_template_matchings", TEMPLATE, 1),
     ("universal", None, 1),
     ("approximate_entropy", 10, 1),
-    ("random_excursions", None, 1),
-    ("random_excursions_variant", None, 1),
+    ("random_excursions", None, 8),
+    ("random_excursions_variant", None, 18),
     ("linear_complexity", 500, 1),
     ("serial", 16, 2),
 )
