@@ -10,9 +10,13 @@ are smooth functions of the weights; these are chosen such that the computed int
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from calibration.spot_hologram import SpotPattern
 from labctl.client import CalibrationError, LimitError
@@ -22,15 +26,18 @@ Complex = NDArray[np.complex128]
 
 PREPARED = 8
 """Gerchberg-Saxton iterations in the computer: spots' phases hardly change any more."""
-_MOST_STEPS = 60
+_RENEWED_S = 0.3
+_MOST_STEPS = 25
 _CLOSE = 2e-5
-"""Relative deviation of computed intensities that is close enough: a tenth of what gray levels of 8 bits leave."""
+"""Largest relative deviation of computed intensities that is close enough: a tenth of what 8 bits of gray leave."""
+_TOO_FAR = 1e-3
+"""The same that is not accepted. Between them intensities jump: pixels at a dark point of the sum turn at once."""
 _REMEMBERED = 5
 """Steps before this one that tell how intensities answer to weights."""
 
 
 class SpotSum:
-    """Spots at units (m, 2) of (rows, columns) for a panel (rows, columns); a unit is lambda f over ``size`` pixels of it.
+    """Spots at units (m, 2) of (rows, columns) for a panel (rows, columns); a unit is lambda f over ``size`` pixels.
 
     Rows and columns of the panel are summed one after the other: many spots share a row or a column of the lattice.
     """
@@ -49,11 +56,29 @@ class SpotSum:
         field = self._down @ (lattice @ self._across)
         return np.asarray(field / np.abs(field))
 
-    def fields(self, waves: NDArray[np.complex64]) -> Complex:
-        """Fields (m,) that light of an even beam and of these phases (rows, columns) makes at the spots; their squares
-        add up to the share of the light that they get."""
-        found = self._down.conj().T @ (waves @ self._across.conj().T)
-        return np.asarray(found[self._row, self._column] / waves.size, np.complex128)
+    def fields(self, waves: NDArray[np.complex64], beam: NDArray[np.float32] | None = None) -> Complex:
+        """Fields (m,) that light of these phases (rows, columns) makes at the spots, relative to all of it in one.
+
+        beam: (rows, columns) amplitude on the panel; even if not told.
+        """
+        lit, all_of_it = (waves, waves.size) if beam is None else (waves * beam, float(beam.sum()))
+        found = self._down.conj().T @ (lit @ self._across.conj().T)
+        return np.asarray(found[self._row, self._column] / all_of_it, np.complex128)
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Light on the panel: 1/e^2 radius, and its middle (rows, columns) from the panel's, in pixels."""
+
+    waist_px: float
+    row_px: float = 0.0
+    column_px: float = 0.0
+
+    def amplitude(self, panel: tuple[int, int]) -> NDArray[np.float32]:
+        """(rows, columns), 1 in the middle of the beam."""
+        y, x = (np.arange(n) - (n - 1) / 2 - off for n, off in zip(panel, (self.row_px, self.column_px), strict=True))
+        down, across = (np.exp(-((v / self.waist_px) ** 2)) for v in (y, x))
+        return np.asarray(down[:, None] * across[None, :], np.float32)
 
 
 class SpotHologram:
@@ -64,21 +89,39 @@ class SpotHologram:
 
     def __init__(self, panel: tuple[int, int], size: int, units: Array, theta: Array) -> None:
         self._sum = SpotSum(panel, size, units)
+        self._panel = panel
         self.theta = theta
+        self.beam: Beam | None = None
         self._weights = np.zeros(len(units))
         self.efficiency = 0.0
-        """Share of the light that goes to the spots of the pattern made last, by calculation."""
+        """What the spots of the pattern made last get together, relative to all light in one, by calculation."""
 
     @classmethod
-    def made(cls, panel: tuple[int, int], size: int, units: Array, rng: np.random.Generator) -> SpotHologram:
+    def made(
+        cls,
+        panel: tuple[int, int],
+        size: int,
+        units: Array,
+        rng: np.random.Generator,
+        renew: Callable[[], None] = lambda: None,
+    ) -> SpotHologram:
         """One with phases theta (m,) of its own: where many spots get most of the light.
 
-        Raises ConfigurationError, by `SpotPattern`, for spots that cannot be.
+        renew: called all the while, since it takes seconds. Raises ConfigurationError, by `SpotPattern`, for spots that
+        cannot be.
         """
-        start = SpotPattern(panel, size, units, rng)
-        start.prepare(PREPARED)
-        spots = SpotSum(panel, size, units).fields(np.exp(1j * start.phase).astype(np.complex64))
-        return cls(panel, size, units, np.angle(spots))
+
+        def iterated() -> Array:
+            start = SpotPattern(panel, size, units, rng)
+            start.prepare(PREPARED)
+            return start.phase
+
+        with ThreadPoolExecutor(1) as aside:
+            pending = aside.submit(iterated)
+            while not wait([pending], _RENEWED_S).done:
+                renew()
+        waves = np.exp(1j * pending.result()).astype(np.complex64)
+        return cls(panel, size, units, np.angle(SpotSum(panel, size, units).fields(waves)))
 
     def phase(self, powers: Array) -> Array:
         """The pattern (rows, columns), rad from 0 to 2 pi, whose spots have these relative powers (m,), all positive.
@@ -94,21 +137,54 @@ class SpotHologram:
         wanted = np.log(powers / powers.mean())
         turn = np.exp(1j * self.theta)
         weights = self._weights  # logarithms of amplitudes
+        beam = None if self.beam is None else self.beam.amplitude(self._panel)
         steps: list[tuple[Array, Array]] = []
+        off = math.inf
         for _ in range(_MOST_STEPS):
             waves = self._sum.waves(np.exp(weights) * turn)
-            found = np.abs(self._sum.fields(waves)) ** 2
+            found = np.abs(self._sum.fields(waves, beam)) ** 2
             lacking = wanted - np.log(found / found.mean())
-            if np.abs(lacking).max() < _CLOSE:
-                self._weights = weights
-                self.efficiency = float(found.sum())
-                return np.asarray(np.mod(np.angle(waves), 2 * math.pi), np.float64)
+            if float(np.abs(lacking).max()) < off:
+                off = float(np.abs(lacking).max())
+                best, self._weights, self.efficiency = waves, weights, float(found.sum())
+            if off < _CLOSE:
+                break
             steps = [*steps[-_REMEMBERED:], (weights, 0.5 * lacking)]
             weights = _next(steps)
-        raise CalibrationError(
-            f"no hologram has spots so uneven ({np.exp(wanted.min()):.3g} to {np.exp(wanted.max()):.3g} of their mean; "
-            f"computed powers stay {np.abs(lacking).max():.1e} off): ask for smaller differences, or choose fewer spots"
-        )
+        if off > _TOO_FAR:
+            self._weights = np.zeros_like(weights)
+            raise CalibrationError(
+                f"no hologram has spots so uneven ({np.exp(wanted.min()):.3g} to {np.exp(wanted.max()):.3g} of their "
+                f"mean; computed powers stay {off:.1e} off): ask for smaller differences, or choose fewer spots"
+            )
+        return np.asarray(np.mod(np.angle(best), 2 * math.pi), np.float64)
+
+    def learn_beam(self, phase: Array, powers: Array, renew: Callable[[], None] = lambda: None) -> Beam:
+        """The beam on the panel, by what powers (m,) were seen of a pattern (rows, columns) that was made without one.
+
+        Powers that are computed with it are nearest to those seen, but for a factor. It is used from then on.
+        """
+        waves = np.exp(1j * phase).astype(np.complex64)
+        seen = np.log(np.maximum(powers, 1e-3 * powers.mean()))
+        scale = min(self._panel)
+
+        def off(parameters: Array) -> float:
+            renew()
+            beam = Beam(scale * math.exp(parameters[0]), scale * parameters[1], scale * parameters[2])
+            found = np.log(np.abs(self._sum.fields(waves, beam.amplitude(self._panel))) ** 2)
+            return float(np.median(np.abs(seen - found - np.median(seen - found))))
+
+        start = np.array([math.log(0.45), 0.0, 0.0])
+        simplex = np.vstack([start, start + np.diag([0.2, 0.05, 0.05])])
+        found = minimize(
+            off,
+            start,
+            method="Nelder-Mead",
+            options={"initial_simplex": simplex, "maxfev": 90, "xatol": 3e-3, "fatol": 1e-4},
+        ).x
+        self.beam = Beam(scale * math.exp(found[0]), float(scale * found[1]), float(scale * found[2]))
+        self._weights = np.zeros_like(self.theta)
+        return self.beam
 
 
 def _next(steps: list[tuple[Array, Array]]) -> Array:

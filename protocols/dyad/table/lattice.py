@@ -1,0 +1,297 @@
+"""A lattice of dyads as protocols drive it: pump ratios are set, shots are taken, orientations are told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import ROI, Bench, Calibration, CalibrationError, LimitError
+from protocols.dyad.table.alignment import DyadAlignment
+from protocols.dyad.table.hologram import Beam, SpotHologram
+from protocols.dyad.table.reading import Windows, fit_windows, misread
+from protocols.dyad.table.spots import FoundSpots, PlannedSpots, find_spots, planned_spots, wavefront
+from protocols.dyad.table.threshold import Threshold, find_threshold
+
+Array = NDArray[np.float64]
+
+DYAD_ROLES = ("slm", "camera", "pump")
+DYAD_ALIGNMENTS = ("hologram", "dyad")
+KIND = "dyad-balance"
+"""Of the calibration that `dyad.calibrate` makes."""
+
+_CHUNK = 250
+"""Frames of a burst: some 50 MB."""
+_LOOKED = 300
+"""Shots of which the first windows, and misreading, are known."""
+_DARK = 40
+_SCANNED = 12
+"""Shots at each power of the threshold's scan."""
+_LEAST_W = 0.02
+"""Of the pump, where that scan begins."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shots:
+    """One condensation of every dyad per frame.
+
+    intensity: (frames, n, 2) electrons of both sites. states: (frames, n), True where site 2 is denser: state "1".
+    misread: (n,) probability that a state is told wrongly. frame_s: bench time from frame to frame. lost: frames that
+    the camera lost meanwhile; they are not among these.
+    """
+
+    intensity: Array
+    states: NDArray[np.bool_]
+    misread: Array
+    frame_s: float
+    lost: int
+
+    @property
+    def ones(self) -> Array:
+        """How often each dyad was in state "1" (n,)."""
+        return np.asarray(self.states.sum(axis=0), np.float64)
+
+
+class DyadLattice:
+    """The lattice of ``[alignment.dyad]`` on a bench under control. `light` must be on while shots are taken.
+
+    At first its spots are found, made even, and the power found at which it is pumped as planned; what a calibration in
+    force knows of that is taken from it, unless ``anew``. n: dyads. shape: rows, columns. places: (n, 2, 2) camera
+    pixels of the sites. balanced: (n,) ratios at which dyads are fair by that calibration; None without one.
+
+    Raises CalibrationError that names the likely cause where light is not what it must be.
+    """
+
+    def __init__(self, bench: Bench, plan: DyadAlignment, rng: np.random.Generator, *, anew: bool = False) -> None:
+        self._bench, self.plan = bench, plan
+        self.planned: PlannedSpots = planned_spots(bench, plan)
+        self.shape = self.planned.shape
+        self.n = plan.rows * plan.columns
+        self.threshold: Threshold | None = None
+        self._panel = (int(bench.slm.rows), int(bench.slm.columns))
+        self._flat = wavefront(bench)
+        self._misread = np.full(self.n, 0.5)
+        self._ratios = np.ones(self.n)
+        self.balanced: Array | None = None
+        known = None if anew else self._known()
+        if known is None:
+            self.hologram = SpotHologram.made(self._panel, self.planned.size, self.planned.units, rng, bench.renew)
+            self.found: FoundSpots = find_spots(bench, plan, self.planned, self.hologram)
+        else:
+            self.hologram = SpotHologram(self._panel, self.planned.size, self.planned.units, known["theta_rad"])
+            self.hologram.beam = Beam(*(float(v) for v in known["beam_px"]))
+            self.found = FoundSpots(known["spots_px"], known["spot_powers"], np.zeros(0), known.number("residual_px"))
+            self.balanced = known["ratio"]
+        self._look_at()
+        self._write(self._ratios)
+        self._windows = self._first_windows()
+        if known is None:
+            self.power_w = self._power_by_threshold()
+        else:
+            self.power_w, self._leak = known.number("power_w"), known.number("leak_electrons_per_w")
+        with self.light():
+            self._learn_windows()
+
+    def _known(self) -> Calibration | None:
+        """The calibration in force, if it is of the same lattice on the same hologram."""
+        if self._bench.calibrations().find(f"camera.{KIND}", self._bench.name) is None:
+            return None
+        known = self._bench.calibration(f"camera.{KIND}")
+        same = known["units"].shape == self.planned.units.shape and bool((known["units"] == self.planned.units).all())
+        return known if same else None
+
+    # --- light ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def light(self) -> Iterator[None]:
+        """The pump on at the lattice's power, one pulse per exposure; off afterwards."""
+        pump = self._bench.pump
+        pump.modulation = "external"
+        pump.power_w = self.power_w
+        pump.emission = True
+        try:
+            yield
+            if not pump.emission:
+                raise CalibrationError(
+                    "the pump went off during the measurement: look at its interlock, its shutter and its error state, "
+                    "and measure again"
+                )
+        finally:
+            pump.emission = False
+
+    # --- ratios -----------------------------------------------------------------------------------------------------
+
+    @property
+    def ratios(self) -> Array:
+        """As set last (n,)."""
+        return self._ratios.copy()
+
+    def set_ratios(self, ratios: Array) -> None:
+        """Pump ratios r_gamma = gamma_2 / gamma_1 (n,) asked for; gamma_1 gamma_2 stays. Waits until the SLM is stable.
+
+        They are relative to spots that the camera saw equally bright. Raises LimitError for other ratios.
+        """
+        ratios = np.asarray(ratios, np.float64)
+        if ratios.shape != (self.n,) or not np.all(np.isfinite(ratios)) or ratios.min() <= 0:
+            raise LimitError(
+                f"pump ratios {ratios.shape}: {self.n} positive numbers are needed, one for each dyad of the lattice"
+            )
+        if max(ratios.max(), 1 / ratios.min()) > 2.0:
+            raise LimitError(
+                f"a pump ratio of {max(ratios.max(), 1 / ratios.min()):.3g}: beyond 2 either way a dyad is none; "
+                "choose ratios nearer 1"
+            )
+        self._write(ratios)
+        self._ratios = ratios.copy()
+
+    def _write(self, ratios: Array) -> None:
+        root = np.sqrt(ratios)
+        relative = self.found.powers * np.stack([1 / root, root], axis=1).ravel()
+        self._bench.slm.write(np.mod(self.hologram.phase(relative) - self._flat, 2 * math.pi))
+        self._bench.slm.settle()
+
+    # --- shots ------------------------------------------------------------------------------------------------------
+
+    @property
+    def places(self) -> Array:
+        """Camera pixels (n, 2, 2) of the sites."""
+        return np.asarray(self._windows.places + self._corner)
+
+    @property
+    def radius_px(self) -> float:
+        """1/e^2 radius of a condensate's image."""
+        return self._windows.radius_px
+
+    def shots(self, frames: int) -> Shots:
+        """So many frames of one condensation each."""
+        sums, frame_s, lost = self._burst(frames, self._dark)
+        intensity = sums * self._gain - self._leak * self.power_w
+        return Shots(intensity, intensity[..., 1] > intensity[..., 0], self._misread.copy(), frame_s, lost)
+
+    def integrated(self, frames: int, exposure_s: float) -> Array:
+        """Electrons (frames, n, 2) of both sites in exposures of free-running pulses, many condensations each.
+
+        The pump's own light is in them. Raises CalibrationError if the camera saturates.
+        """
+        camera, pump = self._bench.camera, self._bench.pump
+        before_s = float(camera.exposure_s)
+        pump.modulation = "pulsed"
+        camera.exposure_s = exposure_s
+        try:
+            dark = self._dark_sums(_DARK)
+            return np.asarray(self._burst(frames, dark)[0] * self._gain)
+        finally:
+            camera.exposure_s = before_s
+            pump.modulation = "external"
+
+    def _burst(self, frames: int, dark: Array) -> tuple[Array, float, int]:
+        """Counts (frames, n, 2) above dark, bench time per frame, lost frames."""
+        if frames < 1:
+            raise LimitError(f"{frames} shots: at least 1 is needed")
+        parts, lost, first_ns, last_ns = [], 0, 0, 0
+        for begun in range(0, frames, _CHUNK):
+            stack = self._bench.camera.burst(min(_CHUNK, frames - begun))
+            if int(stack.saturated.max()) > stack.data[0].size // 50:
+                raise CalibrationError(
+                    f"{int(stack.saturated.max())} pixels of the camera saturate: expose for a shorter time, or lower "
+                    "the pump's power"
+                )
+            parts.append(self._windows.sums(stack.data))
+            lost += int(stack.lost_before.sum())
+            first_ns = first_ns or int(stack.start_ns[0])
+            last_ns = int(stack.start_ns[-1])
+        frame_s = (last_ns - first_ns) * 1e-9 / max(frames - 1, 1)
+        return np.concatenate(parts) - dark, frame_s, lost
+
+    # --- what is learned at first -----------------------------------------------------------------------------------
+
+    def _look_at(self) -> None:
+        """The camera's region, and an exposure in which every row sees the pulse."""
+        camera = self._bench.camera
+        reach = math.ceil(self.planned.unit_px * self.plan.separation) + 2
+        low = np.floor(self.found.places.min(axis=0)).astype(int) - reach
+        high = np.ceil(self.found.places.max(axis=0)).astype(int) + reach
+        if low.min() < 0 or high[0] >= camera.rows or high[1] >= camera.columns:
+            raise CalibrationError(
+                f"the lattice lies at rows {low[0]} to {high[0]}, columns {low[1]} to {high[1]}, and the camera has "
+                f"{camera.rows}x{camera.columns}: mend [alignment.dyad]"
+            )
+        camera.binning = 1
+        rows, columns = (int(v) for v in high - low + 1)
+        camera.roi = ROI(row=int(low[0]), column=int(low[1]), rows=rows, columns=columns)
+        camera.exposure_s = float(camera.readout_s)
+        self._corner = low.astype(np.float64)
+        self._gain = float(camera.electrons_per_count)
+
+    def _first_windows(self) -> Windows:
+        """Windows at the pump's spots: what condenses is there, and about as large as their distance allows."""
+        places = self.found.places.reshape(-1, 2, 2) - self._corner
+        size = (int(self._bench.camera.roi.rows), int(self._bench.camera.roi.columns))
+        radius = 0.3 * self.planned.unit_px * self.plan.separation
+        rows, columns = np.indices(size)
+        ideal = np.zeros(size)
+        for row, column in places.reshape(-1, 2):
+            ideal += 100 * np.exp(-2 * ((rows - row) ** 2 + (columns - column) ** 2) / radius**2)
+        windows = fit_windows(ideal, places, radius, self._gain)
+        self._windows = windows
+        self._dark = self._dark_sums(_DARK)
+        return windows
+
+    def _power_by_threshold(self) -> float:
+        """The pump's power at which the lattice has the planned gamma."""
+        pump = self._bench.pump
+        self._leak = 0.0
+        most = next(s.limits for s in pump.description.settings if s.name == "power_w").maximum or math.inf
+
+        def light(power_w: float) -> float:
+            pump.power_w = power_w
+            return float(self._burst(_SCANNED, self._dark)[0].mean()) * self._gain
+
+        self.power_w = _LEAST_W
+        with self.light():
+            self.threshold = find_threshold(light, _LEAST_W, most)
+        self._leak = self.threshold.leak
+        wanted = float(self.plan.gamma / (1 - abs(self.plan.coupling)) * self.threshold.power_w)
+        if wanted > most:
+            raise CalibrationError(
+                f"gamma = {self.plan.gamma:g} needs {wanted:.3g} W of the pump, and its limit is {most:.3g} W: lower "
+                "gamma in [alignment.dyad], choose fewer dyads, or raise the limit"
+            )
+        return wanted
+
+    def _learn_windows(self) -> None:
+        """Where condensates are, how large their images, and how often a state is misread."""
+        images, taken = 0.0, 0
+        while taken < _LOOKED:
+            stack = self._bench.camera.burst(min(_CHUNK, _LOOKED - taken))
+            images = images + stack.data.sum(axis=0, dtype=np.float64)
+            taken += len(stack.data)
+        places = self.found.places.reshape(-1, 2, 2) - self._corner
+        mean = np.asarray(images) / taken - self._dark_image
+        self._windows = fit_windows(mean, places, self._windows.radius_px, self._gain)
+        self._dark = self._windows.sums(self._dark_image[None])[0]
+        self._misread = misread(self.shots(_LOOKED).intensity)
+
+    def _dark_sums(self, frames: int) -> Array:
+        """Counts (n, 2) of the windows without light, in the present exposure."""
+        pump = self._bench.pump
+        on = bool(pump.emission)
+        if on:
+            pump.emission = False
+        stack = self._bench.camera.burst(frames)
+        self._dark_image: NDArray[np.float64] = np.asarray(stack.data.mean(axis=0))
+        if on:
+            pump.emission = True
+        return np.asarray(self._windows.sums(self._dark_image[None])[0])
+
+
+def plan_of(bench: Bench) -> DyadAlignment:
+    """The lattice that the bench file wants."""
+    plan: Any = bench.alignment("dyad")
+    assert isinstance(plan, DyadAlignment)
+    return plan
