@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simulators.physics.condensates.asymmetric_dyads import (
+    asymmetric_branch,
     asymmetric_state,
     balanced_state,
     lasting_below,
@@ -102,6 +103,15 @@ def test_dyads_settle_into_the_asymmetric_states(at: dict[str, float]) -> None:
     np.testing.assert_allclose(size, np.broadcast_to((found.b, found.a), size.shape), atol=2e-6)
     phase = np.abs(np.angle(psi[:, 1] * psi[:, 0].conj()))
     np.testing.assert_allclose(phase, abs(found.theta), atol=2e-6)
+
+
+def test_the_branch_of_asymmetric_states_has_each_of_them() -> None:
+    branch = asymmetric_branch(2.8, 0.5, -0.55, 1.0)
+    assert branch[-1][0] == pytest.approx(1.0)
+    for xi, state in branch[:: len(branch) // 5]:
+        found = asymmetric_state(2.8, 0.5, xi, -0.55)
+        assert (state.a, state.b, state.theta) == pytest.approx((found.a, found.b, found.theta), abs=1e-8)
+    assert asymmetric_branch(2.8, 0.5, 0.55, 3.0) == []
 
 
 def test_the_sign_of_the_coupling_turns_one_condensate() -> None:

@@ -75,12 +75,12 @@ def stationary(p: Any) -> bool:
 
 
 def time_step(gamma: float, g: float, xi: float, J: float, longest: float = 0.1) -> float:
-    """A step in which the phase turns by less than 0.4, for Runge-Kutta steps of fourth order.
+    """A step in which the phase turns by less than 0.65, for Runge-Kutta steps of fourth order.
 
     0.1 decides orientations at the paper's parameters; weaker saturation makes denser condensates, which turn faster.
     """
     density = (gamma + abs(J) - 1) / ((1 - abs(J)) * xi)
-    return min(longest, 0.4 / (abs(g) + density + gamma))
+    return min(longest, 0.65 / (abs(g) + density + gamma))
 
 
 def one_or_all(values: Sequence[Any]) -> Any:

@@ -162,7 +162,8 @@ def _draw(path: Path, p: IntegratedIntensityParameters, x: Array, v: dict[str, A
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(9.5, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
-        span = (v["mean_exact"] - 4.5 * v["std_exact"], v["mean_exact"] + 4.5 * v["std_exact"])
+        reach = 4.5 * v["std_exact"]
+        span = (min(v["mean_exact"] - reach, float(x.min())), max(v["mean_exact"] + reach, float(x.max())))
         # Intensities of n events are n + 1 values: bins hold as many of them each.
         levels = integrated_intensity(np.arange(p.n + 1), p.n, state.a, state.b, state.theta, p.coherent)
         levels = np.unique(levels[(levels > span[0]) & (levels < span[1])])

@@ -45,13 +45,12 @@ class PhaseDiagramParameters(Parameters):
 class PhaseDiagram(EquationFigure):
     """Upper bound xi_c of asymmetric dyads over g, J and gamma: from Eq. (1)'s Jacobian by bisection.
 
-    Values: `xi_c` (a number for one point, else lists by gamma, J and g, up to 1000 of them; always in the run file)
-    and `closed_form`; `points`, and `bounded`, of which there is a bound; `deviation`, the largest
-    |xi_c/closed form - 1|;
-    `lasting`, the share of bounds right below which asymmetric states are stable (elsewhere dyads oscillate there);
-    `integrated`, points at which Eq. (1) was integrated from next to the symmetric state, 1 % below and above the
-    bound, and `agreeing`, the share of these that left it below and came back above. For one point also `xi_lower`,
-    below which asymmetric states are unstable (null: no such bound).
+    Values: `xi_c` (a number for one point, else lists by gamma, J and g, up to 1000 of them, null where there is none;
+    always in the run file) and `closed_form`; `points`, and `bounded`, of which there is a bound; `deviation`, the
+    largest |xi_c/closed form - 1|; `lasting`, the share of bounds right below which asymmetric states are stable
+    (elsewhere dyads oscillate there); `integrated`, points at which Eq. (1) was integrated from next to the symmetric
+    state, 1 % below and above the bound, and `agreeing`, the share of these that left it below and came back above. For
+    one point also `xi_lower`, below which asymmetric states are unstable (null: no such bound).
     """
 
     Parameters = PhaseDiagramParameters
@@ -67,6 +66,16 @@ class PhaseDiagram(EquationFigure):
             "lasting": {"min": 1.0},
             "agreeing": {"min": 1.0},
         }
+
+    def prepare(self, parameters: PhaseDiagramParameters, record: Recorder) -> None:
+        """Whether any point has a bound at all."""
+        p = parameters
+        largest = max((abs(J) for J in p.J if J), default=0.0)
+        if not (max(p.gamma) + largest > 1 and largest > 0 and max(p.g) > 0):
+            raise ConfigurationError(
+                "no point has asymmetric dyads: they need gamma > 1 - |J|, 0 < |J| < 1 and g > 0; given were gamma = "
+                f"{_span(p.gamma)}, J = {_span(p.J)}, g = {_span(p.g)}"
+            )
 
     def run(self, bench: Bench, parameters: PhaseDiagramParameters, record: Recorder) -> dict[str, Any]:
         """Row by row, of one gamma and J."""
@@ -94,11 +103,6 @@ class PhaseDiagram(EquationFigure):
         gamma, J, g = np.meshgrid(p.gamma, p.J, p.g, indexing="ij")
         closed = pitchfork_bound(gamma, g, J)
         known = np.isfinite(bound)
-        if not known.any():
-            raise ConfigurationError(
-                f"none of the {bound.size} points has asymmetric dyads: they need gamma > 1 - |J|, 0 < |J| < 1 and "
-                f"g > 0; given were gamma = {_span(p.gamma)}, J = {_span(p.J)}, g = {_span(p.g)}"
-            )
         record.save("xi_c", bound)
         record.save("closed_form", np.where(known, closed, np.nan))
         integrated = int(saved["integrated"].sum())
@@ -111,8 +115,7 @@ class PhaseDiagram(EquationFigure):
             "agreeing": float(saved["agreeing"].sum() / integrated) if integrated else None,
         }
         if bound.size <= _LISTED:
-            values["xi_c"] = np.squeeze(bound).tolist()
-            values["closed_form"] = np.squeeze(np.where(known, closed, np.nan)).tolist()
+            values["xi_c"], values["closed_form"] = _listed(bound), _listed(np.where(known, closed, np.nan))
         told = f"{bound.size} points, the bound within {values['deviation']:.1e} of the closed form"
         if bound.size == 1:
             try:
@@ -143,6 +146,13 @@ def _agreeing(gamma: float, g: Array, J: float, bound: Array) -> NDArray[np.bool
         spans.append(np.abs(psi[:, 0] - np.sign(J) * psi[:, 1]).reshape(xi.shape))
     below, above = spans[1] / spans[0]
     return np.asarray((below > 1) & (above < 1))
+
+
+def _listed(points: Array) -> Any:
+    """Without the axes that have one value only; null where there is no bound."""
+    found = points.astype(np.object_)
+    found[~np.isfinite(points)] = None
+    return np.squeeze(found).tolist()
 
 
 def _span(values: tuple[float, ...]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from protocols.dyad.equation.figure import time_step
-from simulators.physics.condensates.asymmetric_dyads import asymmetric_state
-from simulators.physics.condensates.dyads import NoSuchState, symmetric_state
+from simulators.physics.condensates.asymmetric_dyads import asymmetric_branch
+from simulators.physics.condensates.dyads import symmetric_state
 from simulators.physics.condensates.equation import evolve, seeds
 
 
@@ -56,22 +56,13 @@ def _against_xi(ax: Any, p: Any, v: Mapping[str, Any]) -> None:
     bound = v["xi_c"]
     top = 1.3 * max(bound, p.xi) if bound > 0 else 2 * p.xi
     bottom = min(0.75 * (v["xi_lower"] or 0.3 * bound), 0.8 * p.xi) if bound > 0 else 0.3 * p.xi
-    rows = []
-    places = bound * (1 - np.linspace(1e-4, 1, 90) ** 2) if bound > 0 else np.zeros(0)
-    if v["xi_lower"]:
-        places = np.sort(np.append(places, v["xi_lower"] * np.linspace(0.99, 1.02, 13)))[::-1]
-    for xi in places:
-        if xi < bottom:
-            break
-        try:
-            state = asymmetric_state(p.gamma, p.g, float(xi), p.J)
-        except NoSuchState:
-            break
-        rows.append((xi, state.a, state.b, state.stable))
-    if rows:
-        xi, a, b, stable = (np.array(column) for column in zip(*rows, strict=True))
-        for size in (a, b):
-            _stable_and_not(ax, xi, size, stable.astype(bool), "C2", "asymmetric")
+    if bound > bottom:
+        branch = asymmetric_branch(p.gamma, p.g, p.J, bottom)
+        xi = np.array([x for x, _ in branch])
+        stable = np.array([state.stable for _, state in branch])
+        for name in ("a", "b"):
+            size = np.array([getattr(state, name) for _, state in branch])
+            _stable_and_not(ax, xi, size, stable, "C2", "asymmetric")
     even = np.linspace(bottom, top, 200)
     size = np.array([symmetric_state(p.gamma, p.g, float(x), p.J).a for x in even])
     _stable_and_not(ax, even, size, even > bound, "0.4", "symmetric")

@@ -66,6 +66,17 @@ def asymmetric_state(
     return _unequal(state, dyad, r_g, r_gamma, J, f"the state with condensate {denser} denser")
 
 
+def asymmetric_branch(gamma: float, g: float, J: float, lowest: float) -> list[tuple[float, DyadState]]:
+    """xi and asymmetric state of equal sites (condensate 1 denser) from the pitchfork down to xi = lowest, or to where
+    it ends: some tens of places. Empty if lowest is above the bound."""
+    bound, start, at = _begin(gamma, g, J)
+    if not lowest < min(bound, at):
+        return []
+    path = _path(gamma, g, J, bound, at, lowest)
+    places = [(at, _state(start, path(0.0), J))]
+    return places + [(float(np.asarray(path(s).xi)), _state(found, path(s), J)) for s, found in follow(start, path)]
+
+
 def balanced_state(gamma: float, g: float, xi: float, J: float, r_g: float = 1.0, r_gamma: float = 1.0) -> DyadState:
     """The state that the symmetric one becomes when the sites are made unequal. Raises NoSuchState where it ends."""
     even = symmetric_state(gamma, g, xi, J)
@@ -172,12 +183,15 @@ def _unequal(state: Array, dyad: Dyad, r_g: float, r_gamma: float, J: float, nam
                 f"r_g = {r_g:g}, r_gamma = {r_gamma:g}: {name} ends at r_g = {g_at:.4g}, r_gamma = {gamma_at:.4g}; "
                 "choose sites more alike"
             )
-    last = along(1.0)
+    return _state(state, along(1.0), J)
+
+
+def _state(state: Array, dyad: Dyad, J: float) -> DyadState:
+    """With the sign of J, where dyad has |J|."""
     a, b, theta = (float(x) for x in state)
-    mu = float(rates(state, last)[1])
     theta = theta + (math.pi if J < 0 else 0.0)
     theta = math.pi - (math.pi - theta) % (2 * math.pi)  # into (-pi, pi]
-    return DyadState(a, b, theta, mu, float(growth_rate(state, last)))
+    return DyadState(a, b, theta, float(rates(state, dyad)[1]), float(growth_rate(state, dyad)))
 
 
 def phase_boundary(gamma: ArrayLike, g: ArrayLike, J: ArrayLike) -> Array:
