@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 from processes import finish, labctl_process, wait_until
 from sweepable import wave
 
@@ -108,3 +111,32 @@ def test_a_worker_that_is_killed_costs_no_point(tmp_path: Path, out: Path) -> No
     assert status == 0, error
     assert json.loads(told)["failed"] == 0
     assert open_sweep(out).status == "complete"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3000)
+def test_killed_again_and_again_a_sweep_ends_as_one_that_was_not(tmp_path: Path, out: Path) -> None:
+    """Moments of 25 kills are drawn with a fixed seed; each leaves a file that is read and has all it had before."""
+    dice, tally, kept, kills = random.Random(5), tmp_path / "tally", 0, 0
+    axes, given = ("g=0.1:4:40", "J=1:5:5"), ["--set", f"tally={tally}", "--set", "wait_s=0.05"]
+    while kills < 25 and kept < 200:
+        with labctl_process("sweep", "t.wave", *axes, *given, "--out", out, "--workers", 2) as child:
+            if kills % 2:
+                wait_until(lambda: child.poll() is not None or measured_points(out) > kept)  # noqa: B023 - at once
+            time.sleep(dice.uniform(0.0, 2.0))
+            child.kill()
+            child.wait()
+        kills += 1
+        assert measured_points(out) >= kept
+        kept = measured_points(out)
+    resume(out, workers=2) if out.exists() else sweep(wave(*axes, tally=str(tally), wait_s=0.05), out, workers=2)
+    sweep(wave(*axes, tally=str(tally), wait_s=0.05), out.with_name("whole.h5"), workers=1)
+    np.testing.assert_array_equal(open_sweep(out)["height"], open_sweep(out.with_name("whole.h5"))["height"])
+    twice = sum(count - 2 for count in points_of(tally).values())
+    assert len(points_of(tally)) == 200
+    assert twice <= 20 * kills  # no more than what two workers had under way
+    print(f"{kills} kills, {twice} points measured again")  # noqa: T201
+
+
+def measured_points(out: Path) -> int:
+    return int((open_sweep(out).tables.status == 1).sum()) if out.exists() else 0
