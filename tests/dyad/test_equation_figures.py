@@ -173,7 +173,7 @@ def test_slope_of_a_line_has_the_error_of_its_points() -> None:
 
 
 def test_one_point_of_the_phase_diagram_is_a_number(tmp_path: Path) -> None:
-    found = values(tmp_path, "phase-diagram", g=0.4, J=-0.45, gamma=1.8)
+    found = values(tmp_path, "phase-diagram", g=0.4, J=-0.45, gamma=1.8, lower=True)
     assert found["xi_c"] == pytest.approx(0.9420088863, rel=1e-8)
     assert found["xi_c"] == pytest.approx(found["closed_form"], rel=1e-8)
     assert found["xi_lower"] == pytest.approx(0.531, abs=1e-3)
@@ -192,7 +192,7 @@ def test_a_grid_of_the_phase_diagram_is_in_the_run_file_with_what_has_no_bound(t
 
 
 def test_where_dyads_oscillate_below_the_bound_it_is_told(tmp_path: Path) -> None:
-    found = values(tmp_path, "phase-diagram", g=0.2, J=0.05, gamma=1.3)
+    found = values(tmp_path, "phase-diagram", g=0.2, J=0.05, gamma=1.3, lower=True)
     assert (found["lasting"], found["xi_lower"]) == (0, None)
     assert found["agreeing"] == 1
 

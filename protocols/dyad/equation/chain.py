@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, Recorder
 from protocols.dyad.equation.chain_picture import draw_chain
-from protocols.dyad.equation.figure import Coupling, EquationFigure, Positive, share_error, stationary
+from protocols.dyad.equation.figure import Coupling, EquationFigure, Positive, share_error, stationary, with_picture
 from protocols.dyad.equation.trials import TrialParameters
 from simulators.physics.condensates.equation import seeds
 from simulators.physics.condensates.network_kernel import evolve_networks
@@ -116,8 +116,6 @@ class Chain(EquationFigure):
         values: dict[str, Any] = {"coupling": list(p.coupling)}
         values |= {name: [row[name] for row in rows] for name in rows[0]}
         values |= _deviations(p, rows)
-        picture = record.picture("chain")
-        draw_chain(picture, p, values)
         least, most = int(np.argmin(p.coupling)), int(np.argmax(p.coupling))
         told = "; ".join(
             f"coupling {p.coupling[k]:g}: p1 of the first dyad {rows[k]['p1'][0]:.3f}, correlation of neighbours "
@@ -125,7 +123,7 @@ class Chain(EquationFigure):
             for k in dict.fromkeys((least, most))
         )
         record.console.done(told)
-        record.console.say(f"picture: {picture}")
+        with_picture(record, "chain", lambda path: draw_chain(path, p, values))
         return values
 
 

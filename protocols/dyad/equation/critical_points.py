@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, Recorder
 from protocols.dyad.equation.crossing import POINTS, crossing
-from protocols.dyad.equation.figure import EquationFigure, Positive, one_or_all, stationary
+from protocols.dyad.equation.figure import EquationFigure, Positive, one_or_all, stationary, with_picture
 from protocols.dyad.equation.trials import TrialParameters
 from simulators.physics.condensates.dyads import equal_occupation_slope
 
@@ -96,13 +96,11 @@ class CriticalPoints(EquationFigure):
         }
         if p == CriticalPointsParameters(r_gamma=p.r_gamma, trials=p.trials):
             values |= {f"r_g_at_{r:g}": float(x) for r, x in zip(p.r_gamma, saved["r_g"], strict=True)}
-        picture = record.picture("critical-points")
-        _draw(picture, p, saved, values)
         told = ", ".join(f"{x:.4f} ± {e:.4f}" for x, e in zip(saved["r_g"], saved["r_g_err"], strict=True))
         if slope is not None:
             told += f"; slope of r_gamma {slope:.4f} ± {slope_err:.4f}, Eq. (5) {values['first_order']:.4f}"
         record.console.done(f"fair at r_g = {told}")
-        record.console.say(f"picture: {picture}")
+        with_picture(record, "critical-points", lambda path: _draw(path, p, saved, values))
         return values
 
 

@@ -17,6 +17,7 @@ from protocols.dyad.equation.figure import (
     Positive,
     one_or_all,
     told_as_configuration,
+    with_picture,
 )
 from simulators.physics.condensates.asymmetric_dyads import balanced_state
 from simulators.physics.condensates.dyads import NoSuchState, equal_occupation, equal_occupation_slope
@@ -85,11 +86,9 @@ class EqualOccupation(EquationFigure):
         self, results: dict[str, Any], parameters: EqualOccupationParameters, record: Recorder
     ) -> dict[str, Any]:
         """Draw Fig. 1b."""
-        picture = record.picture("equal-occupation")
-        _draw(picture, parameters, results)
         ratios = ", ".join(f"{x:.6f}" for x in np.atleast_1d(results["r_gamma"]))
         record.console.done(f"r_gamma = {ratios} at r_g = {', '.join(f'{r:g}' for r in parameters.r_g)}")
-        record.console.say(f"picture: {picture}")
+        with_picture(record, "equal-occupation", lambda path: _draw(path, parameters, results))
         return results
 
 

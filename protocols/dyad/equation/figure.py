@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from labctl.client import ConfigurationError, Figure, Parameters
+from labctl.client import ConfigurationError, Figure, Parameters, Recorder
 from simulators.physics.condensates.asymmetric_dyads import asymmetric_state
 from simulators.physics.condensates.dyads import NoSuchState, pitchfork_bound, symmetric_state
 
@@ -81,6 +82,14 @@ def time_step(gamma: float, g: float, xi: float, J: float, longest: float = 0.1)
     """
     density = (gamma + abs(J) - 1) / ((1 - abs(J)) * xi)
     return min(longest, 0.65 / (abs(g) + density + gamma))
+
+
+def with_picture(record: Recorder, name: str, draw: Callable[[Path], None]) -> None:
+    """Draw and tell where, unless nobody wants to see it: the points of a sweep have values only."""
+    if record.wants_pictures:
+        picture = record.picture(name)
+        draw(picture)
+        record.console.say(f"picture: {picture}")
 
 
 def one_or_all(values: Sequence[Any]) -> Any:

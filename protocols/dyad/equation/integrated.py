@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Recorder
-from protocols.dyad.equation.figure import EquationFigure, Positive, stationary, told_as_configuration
+from protocols.dyad.equation.figure import EquationFigure, Positive, stationary, told_as_configuration, with_picture
 from protocols.dyad.equation.trials import TrialParameters, condensed
 from simulators.physics.condensates.asymmetric_dyads import asymmetric_state
 from simulators.physics.condensates.dyads import DyadState
@@ -107,14 +107,12 @@ class IntegratedIntensity(EquationFigure):
             formula = formula_moments(p.n, state.a, state.b, state.theta)
             values |= {f"{name}_formula": getattr(formula, name) for name in ("mean", "std", "skewness")}
         values |= {"a": state.a, "b": state.b, "theta": abs(state.theta)}
-        picture = record.picture("integrated-intensity")
-        _draw(picture, p, intensity, values, state)
         record.console.done(
             f"mean {values['mean']:.6g} ± {values['mean_err']:.1g} (exact {exact.mean:.7g}), standard deviation "
             f"{values['std']:.5g} ± {values['std_err']:.1g} ({exact.std:.6g}), skewness {values['skewness']:.3g} ± "
             f"{values['skewness_err']:.1g} ({exact.skewness:.4g})"
         )
-        record.console.say(f"picture: {picture}")
+        with_picture(record, "integrated-intensity", lambda path: _draw(path, p, intensity, values, state))
         return values
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, ConfigurationError, Parameters, Recorder
 from protocols.dyad.equation.diagram_picture import draw_diagram
-from protocols.dyad.equation.figure import Coupling, EquationFigure, Number, Positive, time_step
+from protocols.dyad.equation.figure import Coupling, EquationFigure, Number, Positive, time_step, with_picture
 from simulators.physics.condensates.asymmetric_dyads import lasting_below, lower_bound, phase_boundary
 from simulators.physics.condensates.dyad_kernel import evolve_dyads
 from simulators.physics.condensates.dyads import NoSuchState, pitchfork_bound
@@ -34,6 +34,8 @@ class PhaseDiagramParameters(Parameters):
     )
     integrate: int = Field(5, ge=0, description="points of each row at which Eq. (1) is integrated beside the bound")
 
+    lower: bool = Field(False, description="also the lower bound, for a single point: it takes longer")
+
     @field_validator("gamma", "g", "J")
     @classmethod
     def _some(cls, value: tuple[float, ...]) -> tuple[float, ...]:
@@ -49,8 +51,8 @@ class PhaseDiagram(EquationFigure):
     always in the run file) and `closed_form`; `points`, and `bounded`, of which there is a bound; `deviation`, the
     largest |xi_c/closed form - 1|; `lasting`, the share of bounds right below which asymmetric states are stable
     (elsewhere dyads oscillate there); `integrated`, points at which Eq. (1) was integrated from next to the symmetric
-    state, 1 % below and above the bound, and `agreeing`, the share of these that left it below and came back above. For
-    one point also `xi_lower`, below which asymmetric states are unstable (null: no such bound).
+    state, 1 % below and above the bound, and `agreeing`, the share of these that left it below and came back above.
+    With lower=true also `xi_lower` of a single point, below which asymmetric states are unstable (null: no such bound).
     """
 
     Parameters = PhaseDiagramParameters
@@ -118,19 +120,22 @@ class PhaseDiagram(EquationFigure):
             values["xi_c"], values["closed_form"] = _listed(bound), _listed(np.where(known, closed, np.nan))
         told = f"{bound.size} points, the bound within {values['deviation']:.1e} of the closed form"
         if bound.size == 1:
-            try:
-                values["xi_lower"] = lower_bound(p.gamma[0], p.g[0], p.J[0])
-            except NoSuchState:
-                values["xi_lower"] = None
+            if p.lower:
+                values["xi_lower"] = _lower(p.gamma[0], p.g[0], p.J[0])
             told = f"asymmetric up to xi = {values['xi_c']:.6g}, closed form {values['closed_form']:.6g}"
         if values["lasting"] < 1:
             told += f"; below {1 - values['lasting']:.1%} of the bounds dyads oscillate instead of coming to rest"
         record.console.done(told)
         if bound.size > 1:
-            picture = record.picture("phase-diagram")
-            draw_diagram(picture, p, bound)
-            record.console.say(f"picture: {picture}")
+            with_picture(record, "phase-diagram", lambda path: draw_diagram(path, p, bound))
         return values
+
+
+def _lower(gamma: float, g: float, J: float) -> float | None:
+    try:
+        return lower_bound(gamma, g, J)
+    except NoSuchState:
+        return None
 
 
 def _agreeing(gamma: float, g: Array, J: float, bound: Array) -> NDArray[np.bool_]:

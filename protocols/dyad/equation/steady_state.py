@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from labctl.client import Bench, Recorder
-from protocols.dyad.equation.figure import DyadParameters, EquationFigure, Positive, told_as_configuration
+from protocols.dyad.equation.figure import DyadParameters, EquationFigure, Positive, told_as_configuration, with_picture
 from protocols.dyad.equation.state_picture import draw_states
 from simulators.physics.condensates.asymmetric_dyads import asymmetric_state, balanced_state, lower_bound
 from simulators.physics.condensates.dyads import DyadState, NoSuchState, pitchfork_bound, symmetric_state
@@ -73,8 +73,6 @@ class SteadyState(EquationFigure):
     def conclude(self, results: dict[str, Any], parameters: SteadyStateParameters, record: Recorder) -> dict[str, Any]:
         """Draw a dyad that gets there."""
         v = results
-        picture = record.picture("steady-state")
-        draw_states(picture, parameters, v)
         kind = "asymmetric" if v["asymmetric"] else f"symmetric (xi is not below xi_c = {v['xi_c']:.4g})"
         if not v["stable"]:
             kind += ", unstable: dyads do not come to rest"
@@ -82,7 +80,7 @@ class SteadyState(EquationFigure):
             f"{kind}: a = {v['a']:.7g}, b = {v['b']:.7g}, phase difference {v['theta']:.7g}, mu = {v['mu']:.7g}; "
             f"disturbances of the symmetric state grow as exp({v['growth_rate']:.4g} t)"
         )
-        record.console.say(f"picture: {picture}")
+        with_picture(record, "steady-state", lambda path: draw_states(path, parameters, v))
         return v
 
 

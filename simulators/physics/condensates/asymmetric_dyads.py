@@ -195,7 +195,7 @@ def _state(state: Array, dyad: Dyad, J: float) -> DyadState:
 
 
 def phase_boundary(gamma: ArrayLike, g: ArrayLike, J: ArrayLike) -> Array:
-    """xi (...) above which the symmetric state of equal dyads is stable, from the Jacobian of Eq. (1) by bisection.
+    """xi (...) above which the symmetric state of equal dyads is stable, from the Jacobian of Eq. (1) by bracketing.
 
     It is the upper surface of Fig. 1a, to 1e-9 of its value, where the asymmetric states next to it are stable; see
     `lasting_below`. gamma, g, J broadcast; J of either sign. Not a number where no xi between 1e-8 and 1e8 bounds them:
@@ -214,11 +214,17 @@ def phase_boundary(gamma: ArrayLike, g: ArrayLike, J: ArrayLike) -> Array:
         return growth_rate(np.stack((a, a, np.zeros_like(a)), axis=-1), Dyad.alike(gamma, g, xi, J))
 
     found = good & (rate(low) > 0) & (rate(high) < 0)
-    while len(low) and float((high - low).max()) > 1e-9:
+    for _ in range(14):  # to 0.002 of xi
         middle = (low + high) / 2
         grows = rate(middle) > 0
         low, high = np.where(grows, middle, low), np.where(grows, high, middle)
-    return np.where(found, np.exp((low + high) / 2), np.nan).reshape(shape)
+    grows_by, fades_by = rate(low), rate(high)
+    for _ in range(4):  # by regula falsi: there the rate is as good as straight
+        middle = low + (high - low) * grows_by / np.where(found, grows_by - fades_by, 1.0)
+        by = rate(middle)
+        low, grows_by = np.where(by > 0, middle, low), np.where(by > 0, by, grows_by)
+        high, fades_by = np.where(by > 0, high, middle), np.where(by > 0, fades_by, by)
+    return np.where(found, np.exp(middle), np.nan).reshape(shape)
 
 
 def lasting_below(gamma: ArrayLike, g: ArrayLike, J: ArrayLike) -> NDArray[np.bool_]:
