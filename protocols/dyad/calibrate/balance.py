@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 SURE = 1.959963985
 """Standard deviations either way that hold 95 % of a normal distribution."""
 
-REPEATED = 0.003
+REPEATED = 0.004
 """Standard deviation of p_1 between what is expected and what is counted afterwards: no curve is quite the one that is
 believed in, and no table stays quite the same."""
 

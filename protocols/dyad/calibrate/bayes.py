@@ -14,48 +14,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.dyad.calibrate.balance import REPEATED, Balance, Search
-from protocols.dyad.calibrate.posterior import SETTING, Counts, Prior, posterior, shared_slopes
+from protocols.dyad.calibrate.posterior import WRITTEN, Counts, Posterior, Prior, posterior, restlessness, shared_slopes
 
 Array = NDArray[np.float64]
 
 LOCALISED = 0.06
 """Standard deviation of p_1 below which a dyad is asked at its mean."""
+DOUBTED = 1.5
+"""How many times more uncertain than it says the posterior is taken to be, beside counts at the ratios themselves."""
+_ENOUGH = 200
+"""Trials at one hologram from which a share is as good as normally distributed."""
 
 
 @dataclass(frozen=True)
 class BayesOptions:
-    """precision: standard deviation of p_1 that is wanted, besides how well a ratio is set. most: condensations of each
-    dyad. first, largest: of a batch. patience: share of dyads that need not hold up the others."""
+    """precision: standard deviation of p_1 that is wanted. near: how far from 1/2 p_1 may be expected. most:
+    condensations of each dyad. first, largest: of a batch. patience: share of dyads that need not hold up the others."""
 
     precision: float = 0.006
-    most: int = 20_000
+    near: float = 0.018
+    most: int = 30_000
     first: int = 30
     largest: int = 2000
     patience: float = 0.0
 
 
 class BayesSearch(Search):
-    """Of n dyads, whose balances are beforehand as probable as ``prior`` says."""
+    """Of n dyads, whose balances are beforehand as probable as ``prior`` says.
+
+    Every change of the hologram sets all ratios a little otherwise. So once all dyads are near 1/2 the ratios are held,
+    and what is counted there counts whatever curve is believed in; the search ends with the ratios counted last.
+    """
 
     def __init__(self, n: int, options: BayesOptions, prior: Prior, rng: np.random.Generator) -> None:
         self.options, self.prior = options, prior
         self._rng = rng
         self._slopes: Array | None = None
-        self.counts = Counts.none(n)
-        self.found = posterior(self.counts, prior)
-        self._judge()
+        self.restless = 1.0
+        """How many times more than usual the variance of ratios' errors is that changes of the hologram make."""
+        self.restore(Counts.none(n))
 
     @property
     def done(self) -> bool:
-        """Whether as many dyads as must be are certain, or the trials are spent."""
+        """Whether as many dyads as must be are certain and fair, or the trials are spent."""
         spent = float(self.counts.spent.max(initial=0.0))
-        waiting = float((self._p1_sd > self.options.precision).mean())
-        return spent >= self.options.most or (spent > 0 and waiting <= self.options.patience)
+        waiting = self._waiting(self.options.precision)
+        return spent >= self.options.most or (spent > 0 and float(waiting.mean()) <= self.options.patience)
 
     def ask(self) -> tuple[Array, int]:
         """Ratios by the posterior; batches grow as it narrows."""
         o = self.options
-        x = np.where(self._p1_sd > LOCALISED, self.found.draw(self._rng), self.found.mean)
+        if float(self._waiting(2 * o.precision).mean()) <= o.patience:
+            x = self._x
+        else:
+            x = np.where(np.abs(self._p1 - 0.5) < np.maximum(self._p1_sd, o.near / 2), self._x, self.found.mean)
+            x = np.where(self._p1_sd > LOCALISED, self.found.draw(self._rng), x)
         # What the dyads that still wait would need, were they fair there; half of it, since they may not be.
         sd = float(np.quantile(self._p1_sd, 1 - o.patience))
         lacking = 0.25 / o.precision**2 - 0.25 / sd**2
@@ -64,26 +77,68 @@ class BayesSearch(Search):
         return x, max(min(frames, o.most - spent), 1)
 
     def balance(self) -> Balance:
-        """At the posterior's mean."""
-        x = self.found.mean
-        p1, sd = self.found.p1_at(x)
+        """At the ratios that were counted last."""
         low, high = self.found.interval()
         slope = self.found.slope
         return Balance(
-            x=x,
+            x=self._x,
             low=low,
             high=high,
-            p1=p1,
-            p1_sd=np.sqrt(sd**2 + (slope * SETTING) ** 2 + REPEATED**2),
+            p1=self._p1,
+            p1_sd=np.sqrt(self._p1_sd**2 + self.restless * (slope * WRITTEN) ** 2 + REPEATED**2),
             slope=slope,
             trials=self.counts.spent,
-            late=np.asarray(self._p1_sd > self.options.precision),
+            late=self._waiting(self.options.precision),
         )
 
+    @property
+    def uncertainty(self) -> Array:
+        """Standard deviation of p_1 (n,) at the ratios counted last, by counts."""
+        return self._p1_sd
+
+    def restore(self, counts: Counts) -> None:
+        """See `Search.restore`."""
+        self.counts = counts
+        self._x = np.full(len(counts.x), self.prior.mean)
+        self._held = 0
+        self.found = self._earlier = posterior(Counts.none(len(counts.x)), self.prior)
+        self._p1, self._p1_sd = self.found.p1_at(self._x)
+        if counts.x.shape[1]:
+            self._told()
+
+    def _waiting(self, precision: float) -> NDArray[np.bool_]:
+        return np.asarray((self._p1_sd > precision) | (np.abs(self._p1 - 0.5) > self.options.near))
+
     def _told(self) -> None:
-        self.found = posterior(self.counts, self.prior, self._slopes, self.found)
+        counts = self.counts
+        self._x = counts.x[:, -1]
+        same = (counts.x == self._x[:, None]).all(axis=0)
+        held = int(np.argmin(np.append(same[::-1], False)))
+        if held <= self._held or self._held == 0:  # another hologram: what is known of it by the others
+            self._earlier = self._known(counts.first(counts.x.shape[1] - held))
+        self._held = held
+        self.found = self._known(counts)
         self._slopes = shared_slopes(self.found, self._slopes)
+        self.restless = restlessness(counts, self.found, self._x)
         self._judge()
 
+    def _known(self, counts: Counts) -> Posterior:
+        return posterior(counts, self.prior, self._slopes, self.found, self._x, self.restless)
+
     def _judge(self) -> None:
-        self._p1_sd = self.found.p1_at(self.found.mean)[1]
+        """p_1 at the ratios on the SLM: by what was counted there, and by what was known before."""
+        self._p1, sd = self.found.p1_at(self._x)
+        # Far from 1/2 a curve is flat, and p_1 seems certain; what counts is how well the way back is known.
+        self._p1_sd = np.maximum(sd, self.found.p1_at(self.found.mean)[1])
+        ones, trials = (v[:, -self._held :].sum(axis=1) for v in (self.counts.ones, self.counts.trials))
+        if trials.min() < _ENOUGH:
+            return
+        known, known_sd = self._earlier.p1_at(self._x)
+        misread = np.clip(self.counts.misread, 0, 0.4)
+        seen = (ones / trials - misread) / (1 - 2 * misread)
+        share = np.clip(ones / trials, 0.02, 0.98)
+        seen_sd = np.sqrt(share * (1 - share) / trials) / (1 - 2 * misread)
+        weight, known_weight = seen_sd**-2, (DOUBTED * known_sd) ** -2
+        near = np.abs(seen - 0.5) < 0.2
+        self._p1 = np.where(near, (weight * seen + known_weight * known) / (weight + known_weight), self._p1)
+        self._p1_sd = np.where(near, (weight + known_weight) ** -0.5, self._p1_sd)

@@ -4,9 +4,10 @@ A dyad's state is "1" with probability
 
     p_1(x) = Phi(sqrt(2 pi) s (x - c)),     x = ln r_gamma,
 
-c its balance and s the slope of p_1 there. Real curves are no probits: far from c they are believed to `MISFIT` only,
-and a pump ratio is set to `SETTING` only, so counts weigh as if they were fewer, the more so the further they are from
-one half. What counts in the end is counted close to c, where every curve is straight.
+c its balance and s the slope of p_1 there. Real curves are no probits: far from c they are believed to `MISFIT` only. And
+a hologram sets every ratio a little wrong, otherwise whenever it changes (`wandered`). So counts weigh as if they were
+fewer, the more so the further they are from one half, and the more the hologram has changed since. What counts in the
+end is counted close to c, where every curve is straight, with holograms that are nearly the last one.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ Array = NDArray[np.float64]
 MISFIT = 0.04
 """Standard deviation of p_1 from a probit where it is saturated; it falls as (2 p_1 - 1)^2 towards the middle."""
 
-SETTING = 4e-4
-"""Of ln r_gamma, as often as a hologram is written anew: gray levels of 8 bits."""
+WRITTEN = 2e-4
+"""Standard deviation of ln r_gamma between a hologram and the same one written again."""
+WANDERS = 3.6e-4
+"""Variance of ln r_gamma's error between two holograms, per rms change of ln r_gamma over the lattice: 0.003 for changes
+of 3 %. Pixels cross a gray level or a dark point of the sum of waves one by one, as a random walk."""
 
 LAPSE = 2e-3
 """Share of states that follow no curve."""
@@ -80,6 +84,10 @@ class Counts:
             np.column_stack([self.trials, trials]),
             np.asarray(misread, np.float64),
         )
+
+    def first(self, batches: int) -> Counts:
+        """The first so many batches."""
+        return Counts(self.x[:, :batches], self.ones[:, :batches], self.trials[:, :batches], self.misread)
 
     def of(self, dyads: NDArray[np.int64]) -> Counts:
         """Those of some dyads."""
@@ -147,8 +155,45 @@ class Posterior:
         return np.take_along_axis(self.centres, at[:, None], 1)[:, 0] + step * (rng.random(len(at)) - 0.5)
 
 
-def posterior(counts: Counts, prior: Prior, slopes: Array | None = None, before: Posterior | None = None) -> Posterior:
-    """What the counts say of every dyad.
+def wandered(x: Array, now: Array, restless: float = 1.0) -> Array:
+    """Standard deviation (batches,) of the error of ln r_gamma in past holograms x (n, batches) relative to now's (n,).
+
+    restless: how many times the usual variance.
+    """
+    change = np.sqrt(((x - now[:, None]) ** 2).mean(axis=0))
+    return np.asarray(np.sqrt(restless * (WRITTEN**2 + WANDERS * change)))
+
+
+def restlessness(counts: Counts, found: Posterior, now: Array) -> float:
+    """How many times more than usual holograms wander, by how batches near one half differ from what is believed.
+
+    1 where little is known yet; never less, nor more than 25.
+    """
+    z = math.sqrt(2 * math.pi) * found.slope[:, None] * (counts.x - found.mean[:, None])
+    p, steep = ndtr(z), found.slope[:, None] * np.exp(-0.5 * z**2)
+    near = (np.abs(p - 0.5) < 0.2) & (counts.trials > 0)
+    chance = p * (1 - p) / np.maximum(counts.trials, 1)
+    usual = (steep * wandered(counts.x, now)) ** 2
+    # Batches that the wandering would move by less than chance tell nothing of it.
+    weight = near / (chance + usual + 1e-12) ** 2
+    seen = (counts.ones / np.maximum(counts.trials, 1) - p) ** 2 - chance
+    told = float((weight * usual**2).sum())
+    if told < 20:
+        return 1.0
+    freedom = counts.x.shape[1] / max(counts.x.shape[1] - 1, 1)
+    return float(np.clip(freedom * (weight * usual * seen).sum() / told, 1.0, 25.0))
+
+
+def posterior(
+    counts: Counts,
+    prior: Prior,
+    slopes: Array | None = None,
+    before: Posterior | None = None,
+    now: Array | None = None,
+    restless: float = 1.0,
+) -> Posterior:
+    """What the counts say of every dyad, in terms of the ratios that a hologram really sets that is asked for ``now``
+    (n,); else of one that is like all of the past. restless: see `restlessness`.
 
     slopes: (S,) how probable each of `SLOPES` is beforehand; even if not told. before: what was known a batch ago, near
     which grids of c are laid first; they are drawn together, or laid anew, until they hold what is probable.
@@ -161,12 +206,13 @@ def posterior(counts: Counts, prior: Prior, slopes: Array | None = None, before:
     else:
         centre, sd, slope = before.mean, before.sd, before.slope
     half = _WIDE * sd
+    setting = np.full(counts.x.shape[1], WRITTEN) if now is None else wandered(counts.x, now, restless)
     out = Posterior(np.empty((n, _CENTRES)), np.empty((n, _CENTRES, len(SLOPES))))
     todo = np.arange(n)
     for _ in range(_MOST_PASSES):
         low, high = np.clip(centre - half, least, most), np.clip(centre + half, least, most)
         some = counts.of(todo)
-        found = _on_grid(some, believed(some, centre, sd, slope), prior, log_slopes, low, high)
+        found = _on_grid(some, believed(some, centre, sd, slope, setting), prior, log_slopes, low, high)
         out.centres[todo], out.weight[todo] = found.centres, found.weight
         ends = found.of_centre[:, [0, -1]] > _EDGE
         missed = (ends[:, 0] & (low > least)) | (ends[:, 1] & (high < most))
@@ -188,15 +234,15 @@ def shared_slopes(found: Posterior, before: Array | None = None) -> Array:
     return np.asarray(smooth / smooth.sum())
 
 
-def believed(counts: Counts, centre: Array, sd: Array, slope: Array) -> Array:
+def believed(counts: Counts, centre: Array, sd: Array, slope: Array, setting: Array) -> Array:
     """What a count weighs (n, batches), 1 where only chance moves it: with n trials of variance p (1 - p), and p itself
-    uncertain by e, 1 / (1 + (n - 1) e^2 / p (1 - p))."""
+    uncertain by e, 1 / (1 + (n - 1) e^2 / p (1 - p)). setting: (batches,) error of ln r_gamma."""
     away = counts.x - centre[:, None]
     # Where c is not known well, neither is how far a count is from it.
     distance = np.sqrt(2 * math.pi) * slope[:, None] * away / np.sqrt(1 + 2 * math.pi * (slope * sd)[:, None] ** 2)
     p = np.clip(ndtr(distance), 0.02, 0.98)
     steep = slope[:, None] * np.exp(-0.5 * distance**2)
-    error = (MISFIT * (2 * p - 1) ** 2) ** 2 + (SETTING * steep) ** 2
+    error = (MISFIT * (2 * p - 1) ** 2) ** 2 + (setting * steep) ** 2
     return np.asarray(1 / (1 + np.maximum(counts.trials - 1, 0) * error / (p * (1 - p))))
 
 

@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 
 from labctl.client import ConfigurationError
 from protocols.dyad.calibrate.balance import REPEATED, SURE, Balance, Search
-from protocols.dyad.calibrate.posterior import SETTING, Counts
+from protocols.dyad.calibrate.posterior import Counts, wandered
 
 Array = NDArray[np.float64]
 
@@ -77,11 +77,17 @@ class SweepSearch(Search):
             low=self._root - half,
             high=self._root + half,
             p1=np.full(self._n, 0.5),
-            p1_sd=np.sqrt(self._p1_sd**2 + (self._slope * SETTING) ** 2 + REPEATED**2),
+            p1_sd=np.sqrt(self._p1_sd**2 + (self._slope * self._set_sd) ** 2 + REPEATED**2),
             slope=self._slope,
             trials=self.counts.spent,
             late=np.asarray(~(self._p1_sd <= self.options.precision)),
         )
+
+    @property
+    def _set_sd(self) -> float:
+        """Of the chosen ratios, in a hologram unlike any of the sweep."""
+        chosen = np.where(np.isfinite(self._root), self._root, 0.0)
+        return float(wandered(self.counts.x, chosen).min(initial=np.inf))
 
     @property
     def _p1_sd(self) -> Array:
