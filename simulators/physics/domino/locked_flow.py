@@ -1,0 +1,129 @@
+"""The locked flow of many starts side by side, fast: fields stay real between locks, and each step is one product.
+
+The total field S is stiff (its rate is N S^2), so it is taken implicitly, the rest explicitly: with v = W x, a step h
+
+    h N S'^3 + (1 - h N gamma) S' = S + h sum(v),     x_i <- x_i + h v_i + (S' - S - h sum(v)) / N
+
+with S' the total after the step, exactly. h times W's largest eigenvalue should be below 1/2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.physics.compiled import reordering_kernel
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run: steps of length h, locked after every so many, at a gain that goes from one value to another.
+
+    read: of its last steps, at whose locks signs are read; 0 for none.
+    """
+
+    steps: int
+    h: float
+    every: int
+    gamma: tuple[float, float]
+    read: int = 0
+
+
+def paper_stages(gamma: float, tau: float = 0.1, steps: int = 1500) -> tuple[Stage, Stage]:
+    """The sheet's run for N about 50: dt 0.02, locked every tau, then dt = tau = 0.005, read out on a third of that."""
+    every = max(1, round(tau / 0.02))
+    return (
+        Stage(steps, tau / every, every, (gamma, gamma)),
+        Stage(steps, 0.005, 1, (gamma, gamma), max(1, steps // 3)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Locked:
+    """Where starts ended. x: (N, starts) amplitudes. flips: (N, starts) share of the locks read at which a node's sign
+    had turned. moved: (starts,) largest change of x / S in the last step, per unit of time."""
+
+    x: Array
+    flips: Array
+    moved: Array
+
+    def support(self, most_flips: float = 0.0) -> NDArray[np.bool_]:
+        """Nodes (N, starts) that kept their sign."""
+        return np.asarray((self.flips <= most_flips) & (self.x > 0))
+
+
+def starts(nodes: int, count: int, rng: np.random.Generator) -> Array:
+    """Even in [0, 2/N] (nodes, count)."""
+    return np.asarray(rng.uniform(0, 2 / nodes, (nodes, count)))
+
+
+def flow(
+    W: Array, x: Array, stages: tuple[Stage, ...], eta: float = 0.0, rng: np.random.Generator | None = None
+) -> Locked:
+    """Run starts x (N, starts) through stages.
+
+    eta: couplings W_ij (1 + eta U[-1, 1]) are drawn anew in every window between locks, as by a medium that varies.
+    """
+    n, count = x.shape
+    W = np.ascontiguousarray(W, np.float64)
+    state = np.array(x, np.float64, order="C")
+    v, flips = np.empty_like(state), np.zeros((n, count))
+    before, reads, largest = np.empty_like(state), 0, np.zeros(count)
+    now = W
+    for stage in stages:
+        gains = np.linspace(*stage.gamma, stage.steps)
+        for k in range(stage.steps):
+            if eta and k % stage.every == 0:
+                now = _varied(W, eta, rng or np.random.default_rng())
+            np.matmul(now, state, out=v)
+            lock = (k + 1) % stage.every == 0 or k == stage.steps - 1
+            read = lock and k >= stage.steps - stage.read
+            reads += read
+            last = stage is stages[-1] and k == stage.steps - 1
+            if last:
+                before[:] = state
+            _step(state, v, stage.h, float(gains[k]), lock, read, flips)
+    total = state.sum(axis=0)
+    share = np.abs(
+        state / np.where(total > 0, total, 1) - before / np.where(before.sum(axis=0) > 0, before.sum(axis=0), 1)
+    )
+    largest = share.max(axis=0) / stages[-1].h
+    return Locked(state, flips / max(reads, 1), largest)
+
+
+def _varied(W: Array, eta: float, rng: np.random.Generator) -> Array:
+    factor = np.triu(1 + eta * rng.uniform(-1, 1, W.shape), 1)
+    return np.asarray(W * (factor + factor.T))
+
+
+@reordering_kernel
+def _step(x: Array, v: Array, h: float, gamma: float, lock: bool, read: bool, flips: Array) -> None:
+    """One step of x (N, starts) in place, v = W x; locked, and turned signs counted, if so told."""
+    n, count = x.shape
+    a, b = h * n, 1.0 - h * n * gamma
+    total, drive = np.zeros(count), np.zeros(count)
+    for i in range(n):
+        for s in range(count):
+            total[s] += x[i, s]
+            drive[s] += v[i, s]
+    for s in range(count):
+        right = total[s] + h * drive[s]
+        S = max(total[s], 1e-3)
+        for _ in range(12):
+            change = (a * S * S * S + b * S - right) / (3.0 * a * S * S + b if 3.0 * a * S * S + b > 1e-9 else 1e-9)
+            S -= change
+            if abs(change) < 1e-13 * (1.0 + abs(S)):
+                break
+        drive[s] = (S - right) / n
+    for i in range(n):
+        for s in range(count):
+            value = x[i, s] + h * v[i, s] + drive[s]
+            if lock and value < 0.0:
+                value = -value
+                if read:
+                    flips[i, s] += 1.0
+            x[i, s] = value
