@@ -16,7 +16,12 @@ from protocols.dyad.equation.trials import TrialParameters, condensed
 from simulators.physics.condensates.asymmetric_dyads import asymmetric_state
 from simulators.physics.condensates.dyads import DyadState
 from simulators.physics.condensates.equation import seeds
-from simulators.physics.condensates.integrated_intensity import drawn, exact_moments, formula_moments
+from simulators.physics.condensates.integrated_intensity import (
+    drawn_events,
+    exact_moments,
+    formula_moments,
+    integrated_intensity,
+)
 
 Array = NDArray[np.float64]
 
@@ -26,10 +31,10 @@ _EVENTS_AT_ONCE = 20_000
 class IntegratedIntensityParameters(TrialParameters):
     """How many events are integrated, and how often."""
 
-    trials: int = Field(400_000, ge=2, le=10**8, description="integrated intensities that are drawn")
+    trials: int = Field(10_000_000, ge=2, le=10**9, description="integrated intensities that are drawn")
     duration: Positive = Field(60.0, le=10**5, description="time of a condensation, method=equation")
     dt: Positive | None = Field(0.02, description="time step, method=equation: amplitudes need a short one")
-    n: int = Field(1000, ge=1, le=10**7, description="condensations in each of them")
+    n: int = Field(1000, ge=1, le=10**6, description="condensations in each of them")
     method: Literal["binomial", "equation"] = Field(
         "binomial", description="events drawn as fair coins, or each integrated by Eq. (1)"
     )
@@ -79,8 +84,9 @@ class IntegratedIntensity(EquationFigure):
         """Draw intensities."""
         p, state = parameters, self.state
         if p.method == "binomial":
-            intensity = drawn(p.trials, p.n, state.a, state.b, state.theta, record.rng, coherent=p.coherent)
-            record.save("intensity", intensity)
+            k = np.arange(p.n + 1)
+            record.save("intensity", integrated_intensity(k, p.n, state.a, state.b, state.theta, p.coherent))
+            record.save("count", drawn_events(p.trials, p.n, record.rng))
             return {}
         at_once = max(1, _EVENTS_AT_ONCE // p.n)
         batches = math.ceil(p.trials / at_once)
@@ -91,6 +97,7 @@ class IntegratedIntensity(EquationFigure):
         series = record.series("intensity")
         assert series is not None
         record.save("intensity", series.ravel()[: p.trials])
+        record.save("count", np.ones(p.trials, np.int64))
         return {}
 
     def conclude(
@@ -98,9 +105,11 @@ class IntegratedIntensity(EquationFigure):
     ) -> dict[str, Any]:
         """Moments with their errors, the picture."""
         p, state = parameters, self.state
-        intensity = record.saved("intensity")
+        intensity, count = record.saved("intensity"), record.saved("count")
         assert intensity is not None
-        values: dict[str, Any] = _moments(intensity)
+        assert count is not None
+        intensity, count = intensity[count > 0], count[count > 0]
+        values: dict[str, Any] = _moments(intensity, count)
         exact = exact_moments(p.n, state.a, state.b, state.theta, coherent=p.coherent)
         values |= {f"{name}_exact": getattr(exact, name) for name in ("mean", "std", "skewness")}
         if p.coherent:
@@ -112,7 +121,7 @@ class IntegratedIntensity(EquationFigure):
             f"{values['std']:.5g} ± {values['std_err']:.1g} ({exact.std:.6g}), skewness {values['skewness']:.3g} ± "
             f"{values['skewness_err']:.1g} ({exact.skewness:.4g})"
         )
-        with_picture(record, "integrated-intensity", lambda path: _draw(path, p, intensity, values, state))
+        with_picture(record, "integrated-intensity", lambda path: _draw(path, p, intensity, count, values, state))
         return values
 
 
@@ -137,25 +146,38 @@ def _by_equation(p: IntegratedIntensityParameters, count: int, rng: np.random.Ge
     return np.asarray(np.abs(field / p.n) ** 2 if p.coherent else power / p.n)
 
 
-def _moments(x: Array) -> dict[str, float]:
-    n, mean, std = len(x), float(x.mean()), float(x.std(ddof=1))
-    off = x - mean
-    fourth = float((off**4).mean())
+def _moments(x: Array, count: NDArray[np.int64]) -> dict[str, float]:
+    """Of values x that came so often, with standard errors from the moments themselves."""
+    n = int(count.sum())
+    weights = count / n
+    mean = float(weights @ x)
+    spread = math.sqrt(float(weights @ (x - mean) ** 2))
+    if spread == 0:
+        return {"mean": mean} | dict.fromkeys(("std", "skewness", "mean_err", "std_err", "skewness_err"), 0.0)
+    z = (x - mean) / spread
+    skewness, fourth = float(weights @ z**3), float(weights @ z**4)
+    # How far one more value moves the skewness.
+    moved = z**3 - 3 * z - 1.5 * skewness * (z**2 - 1) - skewness
     return {
         "mean": mean,
-        "std": std,
-        "skewness": float((off**3).mean()) / std**3 if std > 0 else 0.0,
-        "mean_err": std / math.sqrt(n),
-        "std_err": math.sqrt(max(fourth - std**4, 0.0) / n) / (2 * std) if std > 0 else 0.0,
-        "skewness_err": math.sqrt(6 / n),
+        "std": spread * math.sqrt(n / (n - 1)),
+        "skewness": skewness,
+        "mean_err": spread / math.sqrt(n),
+        "std_err": spread * math.sqrt(max(fourth - 1, 0.0) / n) / 2,
+        "skewness_err": math.sqrt(float(weights @ moved**2) / n),
     }
 
 
-def _draw(path: Path, p: IntegratedIntensityParameters, x: Array, v: dict[str, Any], state: DyadState) -> None:
+def _draw(
+    path: Path,
+    p: IntegratedIntensityParameters,
+    x: Array,
+    count: NDArray[np.int64],
+    v: dict[str, Any],
+    state: DyadState,
+) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
-
-    from simulators.physics.condensates.integrated_intensity import integrated_intensity
 
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(9.5, 3.8), layout="constrained")
@@ -167,14 +189,14 @@ def _draw(path: Path, p: IntegratedIntensityParameters, x: Array, v: dict[str, A
         levels = np.unique(levels[(levels > span[0]) & (levels < span[1])])
         between = (levels[1:] + levels[:-1]) / 2
         edges = np.concatenate(([span[0]], between[:: max(1, len(between) // 50)], [span[1]]))
-        left.hist(x, bins=edges, density=True, color="C0", alpha=0.5, label="drawn")
+        left.hist(x, bins=edges, weights=count, density=True, color="C0", alpha=0.5, label="drawn")
         fine = np.linspace(*span, 300)
         bell = np.exp(-((fine - v["mean_exact"]) ** 2) / (2 * v["std_exact"] ** 2)) / (
             v["std_exact"] * math.sqrt(2 * math.pi)
         )
         left.plot(fine, bell, color="C1", linewidth=1, label="normal")
         left.set(xlabel="integrated intensity I", ylabel="density", xlim=span)
-        left.set_title(f"{len(x):,} intensities of {p.n:,} events", fontsize=9)
+        left.set_title(f"{count.sum():,} intensities of {p.n:,} events", fontsize=9)
         left.legend(frameon=False)
         counts = np.unique(np.geomspace(2, 10 * p.n, 40).round().astype(int))
         exact = [exact_moments(int(n), state.a, state.b, state.theta, coherent=p.coherent) for n in counts]

@@ -19,6 +19,8 @@ from scipy.special import gammaln
 
 Array = NDArray[np.float64]
 
+_AT_ONCE = 1_000_000
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -40,12 +42,12 @@ def integrated_intensity(k: ArrayLike, n: int, a: float, b: float, theta: float,
     return np.asarray(real**2 + imaginary**2)
 
 
-def drawn(
-    samples: int, n: int, a: float, b: float, theta: float, rng: np.random.Generator, p: float = 0.5,
-    coherent: bool = True,
-) -> Array:  # fmt: skip
-    """Integrated intensities (samples,) of n events each, from k ~ Binomial(n, p)."""
-    return integrated_intensity(rng.binomial(n, p, samples), n, a, b, theta, coherent)
+def drawn_events(samples: int, n: int, rng: np.random.Generator, p: float = 0.5) -> NDArray[np.int64]:
+    """How many of ``samples`` integrated intensities have k = 0, 1, … n events in state q_1, k ~ Binomial(n, p)."""
+    count = np.zeros(n + 1, np.int64)
+    for first in range(0, samples, _AT_ONCE):
+        count += np.bincount(rng.binomial(n, p, min(_AT_ONCE, samples - first)), minlength=n + 1)
+    return count
 
 
 def exact_moments(n: int, a: float, b: float, theta: float, p: float = 0.5, coherent: bool = True) -> Moments:
