@@ -29,7 +29,7 @@ _ENOUGH = 200
 @dataclass(frozen=True)
 class BayesOptions:
     """precision: standard deviation of p_1 that is wanted. near: how far from 1/2 p_1 may be expected. most:
-    condensations of each dyad. first, largest: of a batch. patience: share of dyads that need not hold up the others."""
+    condensations of each dyad. first, largest: of a batch. patience: share of dyads that need not hold up the rest."""
 
     precision: float = 0.006
     near: float = 0.018

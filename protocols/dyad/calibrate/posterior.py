@@ -4,10 +4,10 @@ A dyad's state is "1" with probability
 
     p_1(x) = Phi(sqrt(2 pi) s (x - c)),     x = ln r_gamma,
 
-c its balance and s the slope of p_1 there. Real curves are no probits: far from c they are believed to `MISFIT` only. And
-a hologram sets every ratio a little wrong, otherwise whenever it changes (`wandered`). So counts weigh as if they were
-fewer, the more so the further they are from one half, and the more the hologram has changed since. What counts in the
-end is counted close to c, where every curve is straight, with holograms that are nearly the last one.
+c its balance and s the slope of p_1 there. Real curves are no probits: far from c they are believed to `MISFIT` only.
+And a hologram sets every ratio a little wrong, otherwise whenever it changes (`wandered`). So counts weigh as if they
+were fewer, the more so the further they are from one half, and the more the hologram has changed since. What counts in
+the end is counted close to c, where every curve is straight, with holograms that are nearly the last one.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ MISFIT = 0.04
 WRITTEN = 2e-4
 """Standard deviation of ln r_gamma between a hologram and the same one written again."""
 WANDERS = 3.6e-4
-"""Variance of ln r_gamma's error between two holograms, per rms change of ln r_gamma over the lattice: 0.003 for changes
-of 3 %. Pixels cross a gray level or a dark point of the sum of waves one by one, as a random walk."""
+"""Variance of ln r_gamma's error between two holograms, per rms change of ln r_gamma over the lattice: 0.003
+for changes of 3 %. Pixels cross a gray level or a dark point of the sum of waves one by one, as a random walk."""
 
 LAPSE = 2e-3
 """Share of states that follow no curve."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,11 @@ DYAD_ROLES = ("slm", "camera", "pump")
 DYAD_ALIGNMENTS = ("hologram", "dyad")
 KIND = "dyad-balance"
 """Of the calibration that `dyad.calibrate` makes."""
+
+STATE = (
+    "theta_rad", "beam_px", "spots_px", "spot_powers", "uneven", "residual_px", "power_w", "leak_electrons_per_w",
+)  # fmt: skip
+"""Values of such a calibration from which a lattice begins: see `DyadLattice.state`."""
 
 _CHUNK = 250
 """Frames of a burst: some 50 MB."""
@@ -61,13 +66,22 @@ class DyadLattice:
     """The lattice of ``[alignment.dyad]`` on a bench under control. `light` must be on while shots are taken.
 
     At first its spots are found, made even, and the power found at which it is pumped as planned; what a calibration in
-    force knows of that is taken from it, unless ``anew``. n: dyads. shape: rows, columns. places: (n, 2, 2) camera
-    pixels of the sites. balanced: (n,) ratios at which dyads are fair by that calibration; None without one.
+    force knows of that is taken from it, unless ``anew``, or from ``known``, a `state` of before. n: dyads. shape:
+    rows, columns. places: (n, 2, 2) camera pixels of the sites. balanced: (n,) ratios at which dyads are fair by that
+    calibration; None without one.
 
     Raises CalibrationError that names the likely cause where light is not what it must be.
     """
 
-    def __init__(self, bench: Bench, plan: DyadAlignment, rng: np.random.Generator, *, anew: bool = False) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        plan: DyadAlignment,
+        rng: np.random.Generator,
+        *,
+        anew: bool = False,
+        known: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         self._bench, self.plan = bench, plan
         self.planned: PlannedSpots = planned_spots(bench, plan)
         self.shape = self.planned.shape
@@ -78,31 +92,56 @@ class DyadLattice:
         self._misread = np.full(self.n, 0.5)
         self._ratios = np.ones(self.n)
         self.balanced: Array | None = None
-        known = None if anew else self._known()
+        if known is None and not anew:
+            calibration = self._calibration()
+            if calibration is not None:
+                self.balanced = calibration["ratio"]
+                known = {name: calibration[name] for name in STATE}
         if known is None:
             self.hologram = SpotHologram.made(self._panel, self.planned.size, self.planned.units, rng, bench.renew)
             self.found: FoundSpots = find_spots(bench, plan, self.planned, self.hologram)
         else:
             self.hologram = SpotHologram(self._panel, self.planned.size, self.planned.units, known["theta_rad"])
             self.hologram.beam = Beam(*(float(v) for v in known["beam_px"]))
-            self.found = FoundSpots(known["spots_px"], known["spot_powers"], np.zeros(0), known.number("residual_px"))
-            self.balanced = known["ratio"]
+            self.found = FoundSpots(
+                known["spots_px"], known["spot_powers"], known["uneven"], float(known["residual_px"])
+            )
         self._look_at()
         self._write(self._ratios)
         self._windows = self._first_windows()
         if known is None:
             self.power_w = self._power_by_threshold()
         else:
-            self.power_w, self._leak = known.number("power_w"), known.number("leak_electrons_per_w")
+            self.power_w, self._leak = float(known["power_w"]), float(known["leak_electrons_per_w"])
         with self.light():
             self._learn_windows()
 
-    def _known(self) -> Calibration | None:
-        """The calibration in force, if it is of the same lattice on the same hologram."""
-        if self._bench.calibrations().find(f"camera.{KIND}", self._bench.name) is None:
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was found at first, by the names in `STATE`."""
+        beam = self.hologram.beam
+        assert beam is not None
+        return {
+            "theta_rad": self.hologram.theta,
+            "beam_px": np.array([beam.waist_px, beam.row_px, beam.column_px]),
+            "spots_px": self.found.places,
+            "spot_powers": self.found.powers,
+            "uneven": self.found.uneven,
+            "residual_px": np.array(self.found.residual_px),
+            "power_w": np.array(self.power_w),
+            "leak_electrons_per_w": np.array(self._leak),
+        }
+
+    def marks(self) -> dict[str, NDArray[Any]]:
+        """By what a calibration is known to be of this lattice, on this hologram: units, and the wavefront in force."""
+        flat = np.broadcast_to(np.asarray(self._flat, np.float64), self._panel)
+        return {"units": self.planned.units, "wavefront_mark": np.array([flat.std(), flat[::7, ::5].sum()])}
+
+    def _calibration(self) -> Calibration | None:
+        """The one in force, if it is of this lattice on this hologram."""
+        if self._bench.calibrations().find(f"slm.{KIND}", self._bench.name) is None:
             return None
-        known = self._bench.calibration(f"camera.{KIND}")
-        same = known["units"].shape == self.planned.units.shape and bool((known["units"] == self.planned.units).all())
+        known = self._bench.calibration(f"slm.{KIND}")
+        same = all(known[k].shape == v.shape and np.allclose(known[k], v, atol=1e-9) for k, v in self.marks().items())
         return known if same else None
 
     # --- light ------------------------------------------------------------------------------------------------------
@@ -146,6 +185,8 @@ class DyadLattice:
                 f"a pump ratio of {max(ratios.max(), 1 / ratios.min()):.3g}: beyond 2 either way a dyad is none; "
                 "choose ratios nearer 1"
             )
+        if np.array_equal(ratios, self._ratios):
+            return  # the same pattern, which is on the SLM
         self._write(ratios)
         self._ratios = ratios.copy()
 
@@ -207,6 +248,22 @@ class DyadLattice:
             last_ns = int(stack.start_ns[-1])
         frame_s = (last_ns - first_ns) * 1e-9 / max(frames - 1, 1)
         return np.concatenate(parts) - dark, frame_s, lost
+
+    def wait(self, seconds: float) -> None:
+        """Let bench time pass in the dark, as a long exposure does."""
+        camera, pump = self._bench.camera, self._bench.pump
+        before_s, region = float(camera.exposure_s), camera.roi
+        on = bool(pump.emission)
+        pump.emission = False
+        camera.roi = ROI(row=region.row, column=region.column, rows=8, columns=8)
+        longest_s = next(s.limits for s in camera.description.settings if s.name == "exposure_s").maximum or 1.0
+        until_s = self._bench.time_s() + seconds
+        while (left_s := until_s - self._bench.time_s()) > 1e-3:
+            camera.exposure_s = min(left_s, longest_s, 1.0)
+            camera.trigger()
+        camera.roi, camera.exposure_s = region, before_s
+        if on:
+            pump.emission = True
 
     # --- what is learned at first -----------------------------------------------------------------------------------
 
