@@ -17,6 +17,7 @@ from drivers.errors import ConfigurationError, LabError
 from labctl import registry
 from labctl.bench.overrides import parse_assignments
 from labctl.cli.guard import FAILED, status_of
+from labctl.experiments.calibrate import calibrate
 from labctl.experiments.console import Console
 from labctl.experiments.execute import Outcome, execute, resume
 from labctl.experiments.plain import plain
@@ -27,10 +28,18 @@ from labctl.experiments.unfinished import read_unfinished
 def run_protocol(
     name: str, bench: str | None, assignments: list[str], seed: int, out: Path, as_json: bool, at: str | None = None
 ) -> int:
-    """Run a protocol or calibration routine; its results go to standard output."""
+    """Run a protocol or calibration routine; its results go to standard output.
+
+    What a routine finds is kept by `labctl calibrate`; that of one that says so, also here.
+    """
     console = Console(quiet=as_json)
     routine = name not in registry.names("labctl.protocols") and name in registry.names("labctl.calibrations")
     group: registry.Group = "labctl.calibrations" if routine else "labctl.protocols"
+    if routine and registry.load(group, name).kept_by_run:
+        kept = calibrate(name, bench, parse_assignments(assignments), seed, out, console)
+        assert kept.outcome is not None
+        console.say("in force now: " + ", ".join(f"{what} {c[:12]}" for what, c in kept.ids.items()))
+        return _protocol_ran(kept.outcome, as_json)
     with _told_how_to_resume(not routine) as begun:
         outcome = execute(group, name, bench, parse_assignments(assignments), seed, out, console, at, begun)
     return _protocol_ran(outcome, as_json)

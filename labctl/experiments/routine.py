@@ -87,6 +87,9 @@ class Routine(Protocol):
     valid_for: ClassVar[timedelta | None] = timedelta(days=30)
     """After so long it must be measured again; None for never."""
 
+    kept_by_run: ClassVar[bool] = False
+    """Whether `labctl run`, too, keeps what it finds: of protocols that are told of as experiments."""
+
     found: tuple[Finding, ...] = ()
     """After the run."""
 

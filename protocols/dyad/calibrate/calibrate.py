@@ -63,8 +63,8 @@ class Calibrate(Routine):
     Bayesian: ratios are asked for that every dyad's posterior proposes, until p_1 is known to ``precision`` everywhere
     and near one half; or the plain sweep and spline of the paper. Then fresh condensations are counted: the routine's
     own check. With ``track`` the ratios then follow the sample's drift for so long. Values: `p1_before`, `p1` (fresh),
-    rms and worst distance from one half, `within`, `covered` (shares), `trials` of each dyad, `late` dyads; of tracking the
-    longest `excursion_s` beyond 0.03, rms, and how far ratios went.
+    rms and worst distance from one half, share `within` 0.03 of it, dyads `covered` by their intervals, `trials` of
+    each dyad, `late` dyads; of tracking the longest `excursion_s` beyond 0.03, rms, and how far ratios went.
     """
 
     Parameters = CalibrateParameters
