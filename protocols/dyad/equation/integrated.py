@@ -26,6 +26,7 @@ from simulators.physics.condensates.integrated_intensity import (
 Array = NDArray[np.float64]
 
 _EVENTS_AT_ONCE = 20_000
+_FEW = 40
 
 
 class IntegratedIntensityParameters(TrialParameters):
@@ -182,22 +183,7 @@ def _draw(
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(9.5, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
-        reach = 4.5 * v["std_exact"]
-        span = (min(v["mean_exact"] - reach, float(x.min())), max(v["mean_exact"] + reach, float(x.max())))
-        # Intensities of n events are n + 1 values: bins hold as many of them each.
-        levels = integrated_intensity(np.arange(p.n + 1), p.n, state.a, state.b, state.theta, p.coherent)
-        levels = np.unique(levels[(levels > span[0]) & (levels < span[1])])
-        between = (levels[1:] + levels[:-1]) / 2
-        edges = np.concatenate(([span[0]], between[:: max(1, len(between) // 50)], [span[1]]))
-        left.hist(x, bins=edges, weights=count, density=True, color="C0", alpha=0.5, label="drawn")
-        fine = np.linspace(*span, 300)
-        bell = np.exp(-((fine - v["mean_exact"]) ** 2) / (2 * v["std_exact"] ** 2)) / (
-            v["std_exact"] * math.sqrt(2 * math.pi)
-        )
-        left.plot(fine, bell, color="C1", linewidth=1, label="normal")
-        left.set(xlabel="integrated intensity I", ylabel="density", xlim=span)
-        left.set_title(f"{count.sum():,} intensities of {p.n:,} events", fontsize=9)
-        left.legend(frameon=False)
+        _distribution(left, p, x, count, v)
         counts = np.unique(np.geomspace(2, 10 * p.n, 40).round().astype(int))
         exact = [exact_moments(int(n), state.a, state.b, state.theta, coherent=p.coherent) for n in counts]
         right.loglog(counts, [m.std for m in exact], color="C0", label="standard deviation, exact")
@@ -210,3 +196,27 @@ def _draw(
         right.set(xlabel="events n")
         right.legend(frameon=False)
         figure.savefig(path, dpi=120)
+
+
+def _distribution(
+    ax: Any, p: IntegratedIntensityParameters, x: Array, count: NDArray[np.int64], v: dict[str, Any]
+) -> None:
+    ax.set(xlabel="integrated intensity I")
+    ax.set_title(f"{count.sum():,} intensities of {p.n:,} events", fontsize=9)
+    order = np.argsort(x)
+    x, count = x[order], count[order]
+    if p.method == "binomial" and len(x) <= _FEW:
+        ax.vlines(x, 0, count / count.sum(), color="C0", linewidth=3)
+        ax.set(ylabel="share", ylim=(0, None))
+        return
+    edges = np.linspace(x[0], x[-1], 31)
+    if p.method == "binomial":  # n + 1 values at most: bins hold as many of them each
+        between = np.unique((x[1:] + x[:-1]) / 2)
+        edges = np.unique(np.concatenate(([x[0]], between[:: max(1, len(between) // _FEW)], [x[-1]])))
+    ax.hist(x, bins=edges, weights=count, density=True, color="C0", alpha=0.5, label="drawn")
+    fine = np.linspace(x[0], x[-1], 300)
+    std = v["std_exact"]
+    bell = np.exp(-((fine - v["mean_exact"]) ** 2) / (2 * std**2)) / (std * math.sqrt(2 * math.pi))
+    ax.plot(fine, bell, color="C1", linewidth=1, label="normal")
+    ax.set(ylabel="density", xlim=(x[0], x[-1]))
+    ax.legend(frameon=False)
