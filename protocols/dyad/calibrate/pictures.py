@@ -73,3 +73,34 @@ def draw_tracking(path: Path, tracked: dict[str, Any], p: Any) -> None:
         )  # fmt: skip
         course.legend(fontsize=8, frameon=False)
         figure.savefig(path, dpi=110)
+
+
+def draw_comparison(path: Path, search: Any, sweep: Any, same: float, precision: float) -> None:
+    """Where both methods count, of some dyads, and how many trials either needs."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    found, plain = search.balance(), sweep.balance()
+    order = np.argsort(found.x)
+    some = order[np.linspace(0, len(order) - 1, min(5, len(order))).astype(int)]
+    with mpl.rc_context({"font.size": 9}):
+        figure = Canvas(figsize=(9.6, 3.6), layout="constrained")
+        curves, cost = figure.subplots(1, 2, width_ratios=(2, 1))
+        for k, d in enumerate(some):
+            points = len(np.unique(sweep.counts.x[d]))
+            ones, trials = (v[d].reshape(-1, points).sum(axis=0) for v in (sweep.counts.ones, sweep.counts.trials))
+            curves.plot(sweep.counts.x[d, :points], ones / trials, "-", color=f"C{k}", alpha=0.5, linewidth=1)
+            share = search.counts.ones[d] / search.counts.trials[d]
+            size = 3 + 2 * np.log10(search.counts.trials[d])
+            curves.scatter(search.counts.x[d], share, s=size**2 / 2, color=f"C{k}", alpha=0.6, linewidths=0)
+            curves.axvline(found.x[d], color=f"C{k}", linewidth=0.7, linestyle=":")
+        curves.set(
+            xlabel="$\\ln r_\\gamma$ asked for", ylabel="share of states “1”",
+            title="five dyads: lines the sweep, dots the search's batches",
+        )  # fmt: skip
+        values = [same, float(plain.trials.mean())]
+        bars = cost.bar(["search", "sweep"], values, color=["C0", "0.6"], width=0.6)
+        cost.bar_label(bars, [f"{v:,.0f}" for v in values], padding=2)
+        cost.set(yscale="log", ylabel="condensations of each dyad", title=f"until $p_1$ is known to {precision:g}")
+        cost.set_ylim(min(values) / 4, max(values) * 3)
+        figure.savefig(path, dpi=110)

@@ -33,7 +33,7 @@ STATE = (
 _CHUNK = 250
 """Frames of a burst: some 50 MB."""
 _LOOKED = 300
-"""Shots of which the first windows, and misreading, are known."""
+"""Shots of which the first windows, and misreading, are known; every longer burst tells the latter anew."""
 _DARK = 40
 _SCANNED = 12
 """Shots at each power of the threshold's scan."""
@@ -212,6 +212,8 @@ class DyadLattice:
         """So many frames of one condensation each."""
         sums, frame_s, lost = self._burst(frames, self._dark)
         intensity = sums * self._gain - self._leak * self.power_w
+        if frames >= _LOOKED:
+            self._misread = misread(intensity)
         return Shots(intensity, intensity[..., 1] > intensity[..., 0], self._misread.copy(), frame_s, lost)
 
     def integrated(self, frames: int, exposure_s: float) -> Array:
@@ -332,7 +334,7 @@ class DyadLattice:
         mean = np.asarray(images) / taken - self._dark_image
         self._windows = fit_windows(mean, places, self._windows.radius_px, self._gain)
         self._dark = self._windows.sums(self._dark_image[None])[0]
-        self._misread = misread(self.shots(_LOOKED).intensity)
+        self.shots(_LOOKED)
 
     def _dark_sums(self, frames: int) -> Array:
         """Counts (n, 2) of the windows without light, in the present exposure."""
