@@ -1,8 +1,8 @@
 """Problem (1): maximise q(x) = x'Wx over the simplex, exactly, by search over cliques (arXiv 2405.17296, Eq. 1).
 
 W is symmetric, not negative, without a diagonal. An optimal support is a clique on which W is a strict matrix of
-squared Euclidean distances: with fewer than that, weight could be moved between two nodes without loss. Of n points at such
-distances, q = 2 R^2 with R the radius of the sphere through them, where its centre lies among them; x are the centre's
+squared Euclidean distances: else weight could be moved between two nodes without loss. Of n points at such distances,
+q = 2 R^2 with R the radius of the sphere through them, where its centre lies among them; x are the centre's
 barycentric coordinates. Both properties pass on to subsets, so that a depth-first search with a Cholesky factor that
 grows by a row at each node leaves nothing out. Unweighted, q = 1 - 1/omega (Motzkin and Straus 1965).
 """
@@ -75,7 +75,7 @@ def maximum(W: Array, at_least: float = 0.0, most_s: float = math.inf) -> Optimu
     state.best[0] = at_least
     until, proved = time.monotonic() + most_s, False
     while not proved:
-        proved = bool(_search(permuted, top, *state.arrays, _NODES_AT_ONCE))
+        proved = bool(_search(permuted, top, _NODES_AT_ONCE, *state.arrays))
         if time.monotonic() > until:
             break
     x = np.zeros(n)
@@ -163,6 +163,7 @@ def _coloured(W: Array, candidates: NDArray[np.int64], bounds: NDArray[np.int64]
 def _search(
     W: Array,
     top: Array,
+    most: int,
     counts: NDArray[np.int64],
     best: Array,
     best_members: NDArray[np.int64],
@@ -174,7 +175,6 @@ def _search(
     z: Array,
     u: Array,
     among: Array,
-    most: int,
 ) -> bool:
     """Go on for so many nodes; whether all is searched. top: (N,) heaviest link of each node; the others: `_State`."""
     n = len(W)
