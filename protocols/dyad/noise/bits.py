@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labctl.client import Bench, ConfigurationError, Figure, Parameters, Recorder
+from labctl.client import Bench, CalibrationError, ConfigurationError, Figure, Parameters, Recorder
 from protocols.dyad.noise.battery import LEAST_BITS, LEVEL, Verdict, check_installed, run_battery
 from protocols.dyad.noise.bits_picture import draw_bits
 from protocols.dyad.noise.debias import Method, extract
@@ -22,10 +22,12 @@ States = NDArray[np.bool_]
 
 _FRAMES = 250
 """Of a step."""
-_SPARE = 1.06
-"""More raw bits than are to come out of Peres's iteration, which keeps 97 %, and of each dyad some tens less."""
-_SPARE_OF_EACH = 40
-_STAGES = ("before", "after")
+_LOOKED = 500
+_PERES_KEEPS = 0.94
+_LEAST_ENTROPY = 0.75
+"""By how much the least of ten estimates is below the entropy, and a little."""
+_ENDS = 150
+"""Condensations more, as a sequence of some dyad's bits does not come out to its end."""
 
 
 class BitsParameters(Parameters):
@@ -35,23 +37,25 @@ class BitsParameters(Parameters):
     debias: Method = Field(
         "peres", description="none, von-neumann (keeps a quarter), peres (97 %), toeplitz (as the min-entropy says)"
     )
+    fair_within: float = Field(0.15, gt=0, le=0.5, description="of 1/2 must p1 of a dyad be, or it is left out")
     battery: bool = Field(True, description="run NIST's SP 800-22 tests, which take a million bits")
     level: float = Field(LEVEL, gt=1e-9, lt=0.5, description="chance that ideal bits fail the battery")
-    precision: float = Field(0.01, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
-    most: int = Field(8000, ge=50, le=10**6, description="condensations of each dyad spent on that")
+    precision: float = Field(0.02, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
+    most: int = Field(4000, ge=50, le=10**6, description="condensations of each dyad spent on that")
 
 
 class Bits(Figure):
     """Hardware random numbers: one bit per dyad and condensation, told from which of its condensates is denser.
 
-    Bits are taken with all pump ratios at 1, as an uncalibrated lattice has them, and with those that a calibration
-    found, or else a search of this run. Before they are used, what is left of the bias is taken out (`debias`).
+    Bits are taken with the pump ratios that a calibration found, or else a search of this run, and with all at 1, as
+    an uncalibrated lattice has them. Dyads that could not be made fair, as on a defect of the sample, are left out of
+    both. Before bits are used, what is left of the bias is taken out (`debias`).
 
-    Values: rate_hz, raw bits a second on the table, and rate_debiased_hz; p1, mean over dyads, p1_sd and p1_worst, the
-    spread over dyads and the largest distance from 1/2, each with `_before`; misread, the mean probability of a wrong
-    state; yield, debiased bits over raw ones; min_entropy (SP 800-90B, least of ten estimates) of debiased bits,
-    min_entropy_raw, min_entropy_before, with decided_by; battery, for debiased bits, `raw` and `before`: p_values by
-    test and the tests that failed; failed, failed_raw, failed_before, how many of the 15 do.
+    Values: dyads, and left_out of them; rate_hz, raw bits a second on the table, and rate_debiased_hz; p1, mean over
+    dyads, p1_sd and p1_worst, the spread over dyads and the largest distance from 1/2, each with `_before`; misread,
+    the mean probability of a wrong state; yield, debiased bits over raw ones; min_entropy (SP 800-90B, least of ten
+    estimates) of debiased bits, min_entropy_raw, min_entropy_before, with decided_by; battery, for debiased bits, `raw`
+    and `before`: p_values by test and the tests that failed; failed, failed_raw, failed_before, how many of the 15 do.
     """
 
     bench = "dyad-sim"
@@ -78,45 +82,45 @@ class Bits(Figure):
                 )
 
     def run(self, bench: Bench, parameters: BitsParameters, record: Recorder) -> dict[str, Any]:
-        """Take states with all ratios at 1, then with those of fair dyads."""
+        """Make dyads fair and take states; then with all ratios at 1."""
         p = parameters
         lattice = DyadLattice(bench, plan_of(bench), record.rng)
-        wanted = p.bits * _raw_share(p.debias) / lattice.n + _SPARE_OF_EACH
-        frames = math.ceil(wanted / _FRAMES) * _FRAMES
-        each = frames // _FRAMES
-        seen: dict[str, Any] = {}
         with lattice.light():
-            stage = None
-            for step in record.steps(2 * each, "taking bits"):
-                if stage != _STAGES[step.index // each]:
-                    stage = _STAGES[step.index // each]
-                    seen = self._ready(lattice, stage, p, record)
+            record.console.say("making dyads fair" if lattice.balanced is None else "fair by the calibration in force")
+            make_fair(lattice, p.precision, p.most, record.rng)
+            fair = lattice.ratios
+            planned, used = record.saved("steps_calibrated"), record.saved("used")
+            if planned is None or used is None:
+                looked = lattice.shots(_LOOKED).states
+                used = np.abs(looked.mean(axis=0) - 0.5) < p.fair_within
+                planned = np.array(_steps(looked[:, used], p))
+                record.save("used", used)
+                record.save("steps_calibrated", planned)
+            calibrated = int(planned)
+            uncalibrated = math.ceil(p.bits / int(np.count_nonzero(used)) / _FRAMES)
+            for step in record.steps(calibrated + uncalibrated, "taking bits"):
+                ratios = fair if step.index < calibrated else np.ones(lattice.n)
+                if not np.array_equal(ratios, lattice.ratios):
+                    lattice.set_ratios(ratios)
                 shots = lattice.shots(_FRAMES)
-                step.save(states=shots.states, frame_s=shots.frame_s)
-                step.note(f"{stage} calibration, p1 {shots.states.mean():.3f}")
+                step.save(states=shots.states, frame_s=shots.frame_s, misread=float(shots.misread.mean()))
+                step.note(f"{'calibrated' if step.index < calibrated else 'ratios at 1'}, p1 {shots.states.mean():.3f}")
                 if record.checkpoint_due:
                     record.checkpoint()
-        return {"dyads": lattice.n, "frames": frames, **seen}
-
-    def _ready(self, lattice: DyadLattice, stage: str, p: BitsParameters, record: Recorder) -> dict[str, Any]:
-        if stage == "before":
-            lattice.set_ratios(np.ones(lattice.n))
-            return {}
-        record.console.say("making dyads fair" if lattice.balanced is None else "fair by the calibration in force")
-        make_fair(lattice, p.precision, p.most, record.rng)
-        return {
-            "misread": float(lattice.shots(_FRAMES).misread.mean()),
-            "calibrated": lattice.balanced is not None,
-        }
+        return {"dyads": lattice.n, "calibration": lattice.balanced is not None}
 
     def conclude(self, results: dict[str, Any], parameters: BitsParameters, record: Recorder) -> dict[str, Any]:
         """Debias, estimate, test and draw."""
         p = parameters
-        states = record.series("states")
-        times = record.series("frame_s")
+        states, times, misread = (record.series(name) for name in ("states", "frame_s", "misread"))
+        planned, used = record.saved("steps_calibrated"), record.saved("used")
         assert states is not None
+        assert used is not None
         assert times is not None
-        raw = dict(zip(_STAGES, states.reshape(2, -1, results["dyads"]), strict=True))
+        assert misread is not None
+        assert planned is not None
+        rows = states.reshape(-1, results["dyads"])[:, used]
+        raw = {"after": rows[: int(planned) * _FRAMES], "before": rows[int(planned) * _FRAMES :]}
         sequences = {name: kept.astype(np.uint8).ravel()[: p.bits] for name, kept in raw.items()}
         found = {name: min_entropy(bits) for name, bits in sequences.items()}
         seed = np.random.default_rng([record.seed, 1])
@@ -130,9 +134,12 @@ class Bits(Figure):
         entropies = {"debiased": min_entropy(sequences["debiased"]), "raw": found["after"], "before": found["before"]}
         record.save("bits", np.packbits(sequences["debiased"]))
         verdicts = {name: run_battery(bits, p.level) for name, bits in sequences.items()} if p.battery else {}
-        rate_hz = results["dyads"] / float(np.median(times))
+        rate_hz = rows.shape[1] / float(np.median(times))
         values = {
             **results,
+            "frames": len(raw["after"]),
+            "left_out": int(np.count_nonzero(~used)),
+            "misread": float(misread.mean()),
             **_fairness(raw),
             "rate_hz": rate_hz,
             "yield": len(fair) / raw["after"].size,
@@ -148,9 +155,21 @@ class Bits(Figure):
         return values
 
 
-def _raw_share(debias: str) -> float:
-    """Raw bits for one that comes out, of fair dyads."""
-    return {"none": 1.0, "von-neumann": 4.1, "toeplitz": 1.35}.get(debias, _SPARE)
+def _steps(states: States, p: BitsParameters) -> int:
+    """How many steps give as many bits as are tested, by some states (frames, n) of the dyads."""
+    p1 = np.clip(states.mean(axis=0), 1e-9, 1 - 1e-9)
+    entropy = -(p1 * np.log2(p1) + (1 - p1) * np.log2(1 - p1))
+    each = {
+        "none": float(len(p1)),
+        "von-neumann": float((p1 * (1 - p1)).sum()),
+        "peres": _PERES_KEEPS * float(entropy.sum()),
+        "toeplitz": _LEAST_ENTROPY * float(-np.log2(np.maximum(p1, 1 - p1)).sum()),
+    }[p.debias]
+    if each < 1:
+        raise CalibrationError(
+            f"{len(p1)} dyads are fair, too few for a bit a condensation: calibrate them (labctl run dyad.calibrate)"
+        )
+    return math.ceil((p.bits / each + _ENDS) / _FRAMES)
 
 
 def _fairness(raw: dict[str, States]) -> dict[str, float]:

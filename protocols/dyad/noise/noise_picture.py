@@ -37,7 +37,7 @@ def draw_noise(path: Path, noise: FloatArray, found: NoiseStatistics, method: st
         most = max(1.5, float(spectrum.max()))
         shown = above[2].imshow(spectrum, cmap="viridis", vmin=0, vmax=most, extent=extent)
         above[2].set(xlabel="periods across", ylabel="periods down")
-        above[2].set_title(f"power of {len(noise)} images by spatial frequency", fontsize=9.5)
+        above[2].set_title(f"power spectrum, {len(noise)} images", fontsize=9.5)
         figure.colorbar(shown, ax=above[2], label="over the mean", shrink=0.9)
         _draw_histogram(below[0], noise)
         _draw_quantiles(below[1], noise, digital)
