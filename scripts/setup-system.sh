@@ -18,6 +18,10 @@ environment_possible() {
     [ -x .venv/bin/pip ] || "$PYTHON" -c 'import ensurepip, venv'
 }
 
+headers_there() {
+    "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+}
+
 library() {
     ls -d /usr/lib/*/"$1"
 }
@@ -29,6 +33,8 @@ find_missing() {
     # Vision camera is driven by.
     check gcc command -v gcc
     check libc6-dev test -e /usr/include/stdio.h
+    # NIST's statistical tests are compiled when they are installed.
+    check python3-dev headers_there
     check xserver-xorg-core command -v Xorg
     check xserver-xorg-video-dummy test -e /usr/lib/xorg/modules/drivers/dummy_drv.so
     check x11-xserver-utils command -v xrandr
