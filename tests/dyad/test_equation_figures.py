@@ -13,7 +13,7 @@ from labctl.client import ConfigurationError, open_run
 from labctl.experiments.execute import Outcome, execute
 from protocols.dyad.equation.chain import ChainParameters, condensed_chain, couplings_of
 from protocols.dyad.equation.critical_points import line
-from protocols.dyad.equation.crossing import fitted
+from protocols.dyad.equation.crossing import crossing, fitted
 from protocols.dyad.equation.figure import DyadParameters, time_step
 from protocols.dyad.equation.trials import (
     Orientations,
@@ -145,6 +145,12 @@ def test_critical_points_are_found_far_from_the_published_parameters(tmp_path: P
     share = orientations(there, 20_000, found["r_g"], 0.99, np.random.default_rng(6))
     spread = math.hypot(share.error, found["dp1_dr_g"] * found["r_g_err"])
     assert abs(share.p1 - 0.5) < 5 * spread  # false alarm 6e-7
+
+
+def test_where_dyads_oscillate_a_crossing_that_is_none_is_told() -> None:
+    p = TrialParameters(J=0.2, gamma=3.0, g=0.7, xi=1.2, trials=2000)
+    with pytest.raises(ConfigurationError, match="does not grow through one half"):
+        crossing(p, 0.97, np.random.default_rng(9))
 
 
 def test_error_of_a_fitted_crossing_is_its_spread() -> None:

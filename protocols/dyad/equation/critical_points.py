@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from labctl.client import Bench, Recorder
 from protocols.dyad.equation.crossing import POINTS, crossing
 from protocols.dyad.equation.figure import EquationFigure, Positive, one_or_all, stationary, with_picture
-from protocols.dyad.equation.trials import TrialParameters
+from protocols.dyad.equation.trials import TrialParameters, tell_undecided
 from simulators.physics.condensates.dyads import equal_occupation_slope
 
 _WIDE = (0.94, 0.98, 1.02, 1.06)
@@ -37,8 +37,9 @@ class CriticalPointsParameters(TrialParameters):
 class CriticalPoints(EquationFigure):
     """Detuning ratios r_g at which p1 = 1/2 for given pumping ratios, and the slope of r_gamma against them.
 
-    Values: `r_g` and `r_g_err` (standard error) at `r_gamma` (lists where several were given), `dp1_dr_g` there;
-    `slope` of r_gamma against r_g by a straight line, and `slope_err`, where there are two points or more (else null);
+    Values: `r_g` and `r_g_err` (standard error) at `r_gamma` (lists where several were given), `dp1_dr_g` and the share
+    `undecided` there (amplitudes that differ by less than 2 %); `slope` of r_gamma against r_g by a straight line, and
+    `slope_err`, where there are two points or more (else null);
     `first_order`, the slope of equal occupation by Eq. (5); `stationary`, whether the asymmetric states are stable. At
     the paper's parameters also `r_g_at_0.94` and so on.
     """
@@ -74,7 +75,14 @@ class CriticalPoints(EquationFigure):
         p = parameters
         for step in record.steps(len(p.r_gamma), "critical points"):
             found = crossing(p, p.r_gamma[step.index], record.rng)
-            step.save(r_g=found.r_g, r_g_err=found.error, dp1_dr_g=found.slope, at=found.at, p1=found.p1)
+            step.save(
+                r_g=found.r_g,
+                r_g_err=found.error,
+                dp1_dr_g=found.slope,
+                undecided=found.undecided,
+                at=found.at,
+                p1=found.p1,
+            )
             step.note(f"r_g = {found.r_g:.4f} ± {found.error:.4f}")
             record.checkpoint()
         return {}
@@ -84,11 +92,11 @@ class CriticalPoints(EquationFigure):
     ) -> dict[str, Any]:
         """The slope, the picture."""
         p = parameters
-        saved: Any = {name: record.series(name) for name in ("r_g", "r_g_err", "dp1_dr_g", "at", "p1")}
+        saved: Any = {name: record.series(name) for name in ("r_g", "r_g_err", "dp1_dr_g", "undecided", "at", "p1")}
         slope, slope_err = line(saved["r_g"], np.array(p.r_gamma), saved["r_g_err"])
         values: dict[str, Any] = {
             "r_gamma": one_or_all(p.r_gamma),
-            **{name: one_or_all(saved[name].tolist()) for name in ("r_g", "r_g_err", "dp1_dr_g")},
+            **{name: one_or_all(saved[name].tolist()) for name in ("r_g", "r_g_err", "dp1_dr_g", "undecided")},
             "slope": slope,
             "slope_err": slope_err,
             "first_order": equal_occupation_slope(p.g, p.J),
@@ -99,6 +107,7 @@ class CriticalPoints(EquationFigure):
         told = ", ".join(f"{x:.4f} ± {e:.4f}" for x, e in zip(saved["r_g"], saved["r_g_err"], strict=True))
         if slope is not None:
             told += f"; slope of r_gamma {slope:.4f} ± {slope_err:.4f}, Eq. (5) {values['first_order']:.4f}"
+        tell_undecided(record, float(saved["undecided"].max()), p)
         record.console.done(f"fair at r_g = {told}")
         with_picture(record, "critical-points", lambda path: _draw(path, p, saved, values))
         return values

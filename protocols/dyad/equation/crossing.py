@@ -30,13 +30,14 @@ _FARTHEST = 0.9
 @dataclass(frozen=True)
 class Crossing:
     """r_g at which p1 = 1/2 with its standard error, the slope dp1/dr_g there, and what it was fitted to: r_g (points,)
-    and p1 (points,)."""
+    and p1 (points,); the share of dyads that had hardly decided."""
 
     r_g: float
     error: float
     slope: float
     at: Array
     p1: Array
+    undecided: float
 
 
 def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Crossing:
@@ -50,6 +51,11 @@ def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Cr
     for _ in range(8):
         at = np.linspace(low, high, POINTS)
         found = fitted(at, [exchanged_orientations(p, trials, float(x), r_gamma, rng) for x in at])
+        if not (found.slope > 0 and 2 * low - high < found.r_g < 2 * high - low):
+            raise ConfigurationError(
+                f"r_gamma = {r_gamma:g}: p1 does not grow through one half between r_g = {low:.4g} and {high:.4g}, as it "
+                "does where dyads come to rest in asymmetric states; choose xi between its bounds (dyad.steady-state)"
+            )
         centred = abs(found.r_g - (low + high) / 2) < 0.2 * (high - low) and np.ptp(found.p1) < 2.5 * _HALF
         if centred and trials == p.trials:
             return found
@@ -72,9 +78,10 @@ def fitted(at: Array, drawn: list[Orientations]) -> Crossing:
     real = roots[np.abs(roots.imag) < 1e-9].real
     root = float(real[np.abs(real).argmin()])
     slope = float(np.polyval(np.polyder(coefficients), root))
+    undecided = sum(d.undecided for d in drawn) / sum(d.trials for d in drawn)
     powers = root ** np.arange(3, -1, -1)
     spread = math.sqrt(float(powers @ covariance @ powers))
-    return Crossing(centre + scale * root, scale * spread / abs(slope), slope / scale, at, p1)
+    return Crossing(centre + scale * root, scale * spread / abs(slope), slope / scale, at, p1, undecided)
 
 
 def _bracketed(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> tuple[float, float]:

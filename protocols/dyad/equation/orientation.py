@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, Recorder
 from protocols.dyad.equation.figure import EquationFigure, Positive, one_or_all, share_error, stationary, with_picture
-from protocols.dyad.equation.trials import TrialParameters, orientations
+from protocols.dyad.equation.trials import TrialParameters, orientations, tell_undecided
 
 _R_G = tuple(round(x, 4) for x in np.linspace(0.9, 1.3, 41).tolist())
 _R_GAMMA = (0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
@@ -95,6 +95,7 @@ class Orientation(EquationFigure):
             told += f"; dp1/dr_g = {values['dp1_dr_g']:.1f} ± {values['dp1_dr_g_err']:.1f} at r_g = r_gamma = 1"
         if 1.0 in p.r_g and 1.0 in p.r_gamma:
             values["p1_even"] = float(p1[p.r_gamma.index(1.0), p.r_g.index(1.0)])
+        tell_undecided(record, float(np.max(values["undecided"])), p)
         record.console.done(told)
         with_picture(record, "orientation", lambda path: _draw(path, p, p1, error))
         return values

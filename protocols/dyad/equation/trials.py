@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
+from labctl.client import Recorder
 from protocols.dyad.equation.figure import DyadParameters, Positive, share_error, time_step
 from simulators.physics.condensates.dyad_kernel import denser_second, evolve_dyads
 from simulators.physics.condensates.equation import Complex, seeds
 
 _AT_ONCE = 20_000
+_MOST_UNDECIDED = 0.05
 UNDECIDED = 0.02
 """Smallest difference of amplitudes, relative to their mean, of a dyad that has decided."""
 
@@ -77,6 +79,15 @@ def exchanged_orientations(
     # Of pairs, which count 0, 1/2 or 1; at least as if one of them had been another.
     variance = (ones - split / 2) / (2 * pairs) - (ones / (2 * pairs)) ** 2
     return Orientations(2 * pairs, ones, undecided, math.sqrt(max(variance, 0.25 / pairs) / pairs))
+
+
+def tell_undecided(record: Recorder, share: float, p: TrialParameters) -> None:
+    """That dyads need more time, where they do."""
+    if share > _MOST_UNDECIDED:
+        record.console.say(
+            f"{share:.0%} of the dyads at a setting have hardly decided after duration = {p.duration:g}; near xi_c "
+            "they are slow: choose a longer duration"
+        )
 
 
 def _undecided(psi: Complex) -> int:
