@@ -53,8 +53,8 @@ def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Cr
         found = fitted(at, [exchanged_orientations(p, trials, float(x), r_gamma, rng) for x in at])
         if not (found.slope > 0 and 2 * low - high < found.r_g < 2 * high - low):
             raise ConfigurationError(
-                f"r_gamma = {r_gamma:g}: p1 does not grow through one half between r_g = {low:.4g} and {high:.4g}, as it "
-                "does where dyads come to rest in asymmetric states; choose xi between its bounds (dyad.steady-state)"
+                f"r_gamma = {r_gamma:g}: p1 does not grow through one half between r_g = {low:.4g} and {high:.4g}, as "
+                "it does where dyads come to rest; choose xi between its bounds, which dyad.steady-state tells"
             )
         centred = abs(found.r_g - (low + high) / 2) < 0.2 * (high - low) and np.ptp(found.p1) < 2.5 * _HALF
         if centred and trials == p.trials:
