@@ -99,7 +99,10 @@ def plan_step(noise: OpticalNoise, beta: float, reach: float, middle: Array) -> 
 
 
 def take_step(bench: Bench, blocks: Blocks, expose: Expose, step: Step, images: Array) -> tuple[Array, float]:
-    """x_t (m, n) of images x_{t-1} (m, n), an exposure each; and the share of pixels beyond the projector's range."""
+    """x_t (m, n) of images x_{t-1} (m, n), an exposure each; and the share of pixels beyond the projector's range.
+
+    Raises CalibrationError if the pump or the lamp went off meanwhile.
+    """
     lamp(bench, step.lamp_w)
     wanted = 0.5 + step.swing * images
     light = np.clip(wanted, 0.0, 1.0)
@@ -107,6 +110,9 @@ def take_step(bench: Bench, blocks: Blocks, expose: Expose, step: Step, images: 
     for k, shares in enumerate(light):
         show(bench, blocks.pattern(shares))
         read[k] = expose(1)[0]
+    for name in ("pump", "lamp"):
+        if not bench[name].emission:
+            raise CalibrationError(f"the {name} went off during the step: look at its interlock and its error state")
     root = math.sqrt(step.beta)
     expected = math.sqrt(1 - step.beta) * images
     x = read * (root / step.sigma)

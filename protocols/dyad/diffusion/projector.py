@@ -40,6 +40,7 @@ class LitLattice(DyadLattice):
         """Free-running pump pulses in exposures of this length; dark is measured first, pump and lamp off."""
         camera, pump = self._bench.camera, self._bench.pump
         before_s = float(camera.exposure_s)
+        self._bench.lamp.emission = False
         pump.modulation = "pulsed"
         camera.exposure_s = exposure_s
         pump.power_w = self.power_w
