@@ -17,12 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from calibration.spot_hologram import SpotPattern
 from labctl.client import CalibrationError, LimitError
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
+
+_BLAS = ThreadpoolController()
+"""Products of matrices are taken by one thread: they are small, and others that wait for more work would spin."""
 
 PREPARED = 8
 """Gerchberg-Saxton iterations in the computer: spots' phases hardly change any more."""
@@ -49,21 +53,30 @@ class SpotSum:
         self._down = np.exp(2j * math.pi / size * np.outer(y, rows)).astype(np.complex64)
         self._across = np.exp(2j * math.pi / size * np.outer(columns, x)).astype(np.complex64)
 
-    def waves(self, amplitudes: Complex) -> NDArray[np.complex64]:
-        """Of modulus 1 (rows, columns): exp(i phi) of waves with these amplitudes (m,)."""
+    def waves_of(self, amplitudes: Complex) -> NDArray[np.complex64]:
+        """The sum (rows, columns) of waves with these amplitudes (m,)."""
         lattice = np.zeros((self._down.shape[1], self._across.shape[0]), np.complex64)
         np.add.at(lattice, (self._row, self._column), amplitudes.astype(np.complex64))
-        field = self._down @ (lattice @ self._across)
+        with _BLAS.limit(limits=1, user_api="blas"):
+            return np.asarray(self._down @ (lattice @ self._across))
+
+    def waves(self, amplitudes: Complex) -> NDArray[np.complex64]:
+        """Of modulus 1 (rows, columns): exp(i phi) of waves with these amplitudes (m,)."""
+        field = self.waves_of(amplitudes)
         return np.asarray(field / np.abs(field))
+
+    def sums(self, light: NDArray[np.complex64]) -> Complex:
+        """What light (rows, columns) on the panel adds up to at the spots (m,)."""
+        with _BLAS.limit(limits=1, user_api="blas"):
+            found = self._down.conj().T @ (light @ self._across.conj().T)
+        return np.asarray(found[self._row, self._column], np.complex128)
 
     def fields(self, waves: NDArray[np.complex64], beam: NDArray[np.float32] | None = None) -> Complex:
         """Fields (m,) that light of these phases (rows, columns) makes at the spots, relative to all of it in one.
 
         beam: (rows, columns) amplitude on the panel; even if not told.
         """
-        lit, all_of_it = (waves, waves.size) if beam is None else (waves * beam, float(beam.sum()))
-        found = self._down.conj().T @ (lit @ self._across.conj().T)
-        return np.asarray(found[self._row, self._column] / all_of_it, np.complex128)
+        return self.sums(waves) / waves.size if beam is None else self.sums(waves * beam) / float(beam.sum())
 
 
 @dataclass(frozen=True)
@@ -88,13 +101,18 @@ class SpotHologram:
     """
 
     def __init__(self, panel: tuple[int, int], size: int, units: Array, theta: Array) -> None:
-        self._sum = SpotSum(panel, size, units)
+        self.sum = SpotSum(panel, size, units)
         self._panel = panel
         self.theta = theta
         self.beam: Beam | None = None
         self._weights = np.zeros(len(units))
         self.efficiency = 0.0
         """What the spots of the pattern made last get together, relative to all light in one, by calculation."""
+
+    @property
+    def amplitude(self) -> NDArray[np.float32]:
+        """The beam's (rows, columns); even if it is not known."""
+        return np.ones(self._panel, np.float32) if self.beam is None else self.beam.amplitude(self._panel)
 
     @classmethod
     def made(
@@ -141,8 +159,8 @@ class SpotHologram:
         steps: list[tuple[Array, Array]] = []
         off = math.inf
         for _ in range(_MOST_STEPS):
-            waves = self._sum.waves(np.exp(weights) * turn)
-            found = np.abs(self._sum.fields(waves, beam)) ** 2
+            waves = self.sum.waves(np.exp(weights) * turn)
+            found = np.abs(self.sum.fields(waves, beam)) ** 2
             lacking = wanted - np.log(found / found.mean())
             if float(np.abs(lacking).max()) < off:
                 off = float(np.abs(lacking).max())
@@ -171,7 +189,7 @@ class SpotHologram:
         def off(parameters: Array) -> float:
             renew()
             beam = Beam(scale * math.exp(parameters[0]), scale * parameters[1], scale * parameters[2])
-            found = np.log(np.abs(self._sum.fields(waves, beam.amplitude(self._panel))) ** 2)
+            found = np.log(np.abs(self.sum.fields(waves, beam.amplitude(self._panel))) ** 2)
             return float(np.median(np.abs(seen - found - np.median(seen - found))))
 
         start = np.array([math.log(0.45), 0.0, 0.0])

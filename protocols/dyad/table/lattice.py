@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from labctl.client import ROI, Bench, Calibration, CalibrationError, LimitError
 from protocols.dyad.table.alignment import DyadAlignment
 from protocols.dyad.table.hologram import Beam, SpotHologram
+from protocols.dyad.table.levels import Levels, nearest_levels, refined
 from protocols.dyad.table.reading import Windows, fit_windows, misread
 from protocols.dyad.table.spots import FoundSpots, PlannedSpots, find_spots, planned_spots, wavefront
 from protocols.dyad.table.threshold import Threshold, find_threshold
@@ -37,8 +38,10 @@ _LOOKED = 300
 _DARK = 40
 _SCANNED = 12
 """Shots at each power of the threshold's scan."""
-_LEAST_W = 0.02
-"""Of the pump, where that scan begins."""
+_LITTLE = 0.01
+"""Rms change of ln powers up to which a pattern is made from the one before."""
+_LEAST_W = 1e-4
+"""Of the pump and for each spot, where that scan begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,8 @@ class DyadLattice:
         self._panel = (int(bench.slm.rows), int(bench.slm.columns))
         self._flat = wavefront(bench)
         self._misread = np.full(self.n, 0.5)
+        self._pattern: Levels | None = None
+        self._powers = np.zeros(2 * self.n)
         self._ratios = np.ones(self.n)
         self.balanced: Array | None = None
         if known is None and not anew:
@@ -193,8 +198,25 @@ class DyadLattice:
     def _write(self, ratios: Array) -> None:
         root = np.sqrt(ratios)
         relative = self.found.powers * np.stack([1 / root, root], axis=1).ravel()
-        self._bench.slm.write(np.mod(self.hologram.phase(relative) - self._flat, 2 * math.pi))
+        levels = int(self._bench.slm.levels)
+        if levels:
+            self._pattern = self._in_levels(relative, levels)
+            self._bench.slm.write(self._pattern * (2 * math.pi / levels))
+        else:
+            self._bench.slm.write(np.mod(self.hologram.phase(relative) - self._flat, 2 * math.pi))
         self._bench.slm.settle()
+
+    def _in_levels(self, relative: Array, levels: int) -> Levels:
+        """A pattern of gray levels: the present one with a few pixels changed, if the powers change by little."""
+        powers = np.log(relative) - np.log(relative).mean()
+        pattern = self._pattern
+        if pattern is None or float(np.sqrt(((powers - self._powers) ** 2).mean())) > _LITTLE:
+            pattern = nearest_levels(self.hologram.phase(relative) - self._flat, levels)
+        self._bench.renew()
+        self._powers = powers
+        found, _ = refined(pattern, levels, relative, self.hologram.sum, self.hologram.amplitude, self._flat)
+        self._bench.renew()
+        return found
 
     # --- shots ------------------------------------------------------------------------------------------------------
 
@@ -311,9 +333,9 @@ class DyadLattice:
             pump.power_w = power_w
             return float(self._burst(_SCANNED, self._dark)[0].mean()) * self._gain
 
-        self.power_w = _LEAST_W
+        self.power_w = least = _LEAST_W * len(self.planned.units)
         with self.light():
-            self.threshold = find_threshold(light, _LEAST_W, most)
+            self.threshold = find_threshold(light, least, most)
         self._leak = self.threshold.leak
         wanted = float(self.plan.gamma / (1 - abs(self.plan.coupling)) * self.threshold.power_w)
         if wanted > most:
