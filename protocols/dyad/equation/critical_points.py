@@ -138,6 +138,7 @@ def _draw(path: Path, p: CriticalPointsParameters, saved: dict[str, np.ndarray],
             left.plot(fine - r_g, np.polyval(np.polyfit(at - r_g, p1, 3), fine - r_g), color=colour, linewidth=0.9)
         left.axhline(0.5, color="0.6", linewidth=0.7, linestyle=":")
         left.set(xlabel="$r_g$ from the critical point", ylabel="share $p_1$ with condensate 2 denser")
+        left.locator_params(axis="x", nbins=5)
         left.set_title(f"{POINTS} settings of {p.trials:,} dyads, and cubics", fontsize=9)
         left.legend(title="$r_γ$", frameon=False, fontsize=8)
         right.errorbar(
@@ -146,7 +147,7 @@ def _draw(path: Path, p: CriticalPointsParameters, saved: dict[str, np.ndarray],
         span = np.array([saved["r_g"].min(), saved["r_g"].max()]) + np.array([-0.01, 0.01])
         if v["slope"] is not None:
             middle = np.mean(p.r_gamma) + v["slope"] * (span - saved["r_g"].mean())
-            right.plot(span, middle, color="C0", linewidth=0.9, label=f"slope {v['slope']:.4f} ± {v['slope_err']:.4f}")
+            right.plot(span, middle, color="C0", linewidth=0.9, label=f"slope {v['slope']:.5f} ± {v['slope_err']:.5f}")
         right.plot(span, 1 + v["first_order"] * (span - 1), "--", color="C1", linewidth=0.9, label="Eq. (5)")
         right.set(xlabel="critical ratio of detunings $r_g^*$", ylabel="ratio of pumping $r_γ^*$")
         right.set_title(f"J = {p.J:g}, γ = {p.gamma:g}, g = {p.g:.4g}, ξ = {p.xi:.4g}, noise {p.amp:g}", fontsize=9)
