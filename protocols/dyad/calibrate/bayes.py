@@ -49,8 +49,8 @@ class BayesSearch(Search):
     def __init__(self, n: int, options: BayesOptions, prior: Prior, rng: np.random.Generator) -> None:
         self.options, self.prior = options, prior
         self._rng = rng
-        self._slopes: Array | None = None
-        self.restless = 1.0
+        self._slopes: Array | None
+        self.restless: float
         """How many times more than usual the variance of ratios' errors is that changes of the hologram make."""
         self.restore(Counts.none(n))
 
@@ -97,14 +97,16 @@ class BayesSearch(Search):
         return self._p1_sd
 
     def restore(self, counts: Counts) -> None:
-        """See `Search.restore`."""
-        self.counts = counts
-        self._x = np.full(len(counts.x), self.prior.mean)
+        """See `Search.restore`: batch by batch, since what is known of slopes and errors grows with them."""
+        n = len(counts.x)
+        self.restless, self._slopes = 1.0, None
+        self.counts = Counts.none(n)
+        self._x = np.full(n, self.prior.mean)
         self._held = 0
-        self.found = self._earlier = posterior(Counts.none(len(counts.x)), self.prior)
+        self.found = self._earlier = posterior(self.counts, self.prior)
         self._p1, self._p1_sd = self.found.p1_at(self._x)
-        if counts.x.shape[1]:
-            self._told()
+        for k in range(counts.x.shape[1]):
+            self.tell(counts.x[:, k], counts.ones[:, k], counts.trials[:, k], counts.misread)
 
     def _waiting(self, precision: float) -> NDArray[np.bool_]:
         return np.asarray((self._p1_sd > precision) | (np.abs(self._p1 - 0.5) > self.options.near))
@@ -131,14 +133,16 @@ class BayesSearch(Search):
         # Far from 1/2 a curve is flat, and p_1 seems certain; what counts is how well the way back is known.
         self._p1_sd = np.maximum(sd, self.found.p1_at(self.found.mean)[1])
         ones, trials = (v[:, -self._held :].sum(axis=1) for v in (self.counts.ones, self.counts.trials))
+        misread = np.clip(self.counts.misread, 0, 0.4)
+        seen = (ones / trials - misread) / (1 - 2 * misread)
+        # Whatever is believed of a dyad: one that hardly ever flips is not fair.
+        far = np.abs(seen - 0.5) > 0.2 + 3 * np.sqrt(0.25 / trials)
+        self._p1 = np.where(far, seen, self._p1)
         if trials.min() < _ENOUGH:
             return
         known, known_sd = self._earlier.p1_at(self._x)
-        misread = np.clip(self.counts.misread, 0, 0.4)
-        seen = (ones / trials - misread) / (1 - 2 * misread)
         share = np.clip(ones / trials, 0.02, 0.98)
         seen_sd = np.sqrt(share * (1 - share) / trials) / (1 - 2 * misread)
         weight, known_weight = seen_sd**-2, (DOUBTED * known_sd) ** -2
-        near = np.abs(seen - 0.5) < 0.2
-        self._p1 = np.where(near, (weight * seen + known_weight * known) / (weight + known_weight), self._p1)
-        self._p1_sd = np.where(near, (weight + known_weight) ** -0.5, self._p1_sd)
+        self._p1 = np.where(far, seen, (weight * seen + known_weight * known) / (weight + known_weight))
+        self._p1_sd = np.where(far, self._p1_sd, (weight + known_weight) ** -0.5)

@@ -178,7 +178,7 @@ def restlessness(counts: Counts, found: Posterior, now: Array) -> float:
     weight = near / (chance + usual + 1e-12) ** 2
     seen = (counts.ones / np.maximum(counts.trials, 1) - p) ** 2 - chance
     told = float((weight * usual**2).sum())
-    if told < 20:
+    if told < 4:
         return 1.0
     freedom = counts.x.shape[1] / max(counts.x.shape[1] - 1, 1)
     return float(np.clip(freedom * (weight * usual * seen).sum() / told, 1.0, 25.0))
