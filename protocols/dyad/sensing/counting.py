@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import Bench, ConfigurationError, Recorder
-from protocols.dyad.sensing.fair import make_fair
+from protocols.dyad.sensing.fair import known_before, make_fair
 from protocols.dyad.sensing.parameters import SenseParameters
 from protocols.dyad.table.lattice import DyadLattice, plan_of
 
 Array = NDArray[np.float64]
 
+LADDER = (-1.0, -2 / 3, -1 / 3, 1 / 3, 2 / 3, 1.0)
+"""Shifts of ln r_gamma at which slopes are measured, by the largest; several, since each is set with its own error."""
+
 
 def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
     """Make the lattice fair, find its slopes, then count: a reference, and blocks at every power in random order.
 
-    Saved in each step: `reference` (n,) ones of `reference_trials`, `ones` (1 + powers, trials, n), the first with the
-    probe off, of `taken` (1 + powers, trials) condensations; and `part`, which begins anew where a run was resumed,
-    for then the lattice is made anew.
+    Saved once: `x`, ln r_gamma of fair dyads; `slope_ones`, `slope_trials` around it; `places`. In each step: ones (n,)
+    `reference` of `reference_trials`, `ones` (1 + powers, trials, n), the first with the probe off, of `taken`
+    (1 + powers, trials) condensations; `part`: a run that was resumed has several, each with a reference of its own.
     """
     probe = the_probe(bench, p)
     part = 0 if record.resumed is None else int(record.resumed["part"]) + 1
-    lattice = DyadLattice(bench, plan_of(bench), record.rng)
+    lattice = DyadLattice(bench, plan_of(bench), record.rng, known=known_before(record))
+    state = lattice.state() | {"part": np.int64(part)}
     with lattice.light():
-        record.console.say("making dyads fair")
-        x = make_fair(lattice, p.precision, p.most, record.rng)
-        record.save(f"slope_ones_{part}", _either_way(lattice, x, p))
-        record.save("places", lattice.places)
+        x = record.saved("x")
+        if record.resumed is None or x is None:
+            record.console.say("making dyads fair")
+            x = make_fair(lattice, p.precision, p.most, record.rng)
+            for name, counted in zip(("ones", "trials"), _curve(lattice, x, p), strict=True):
+                record.save(f"slope_{name}", counted)
+            record.save("x", x)
+            record.save("places", lattice.places)
+            record.checkpoint(**state)
+        lattice.set_ratios(np.exp(x))
         first = True
         for step in record.steps(p.repeats, "sensing"):
             before = lattice.shots(p.reference if first else p.trials[-1])
@@ -43,7 +54,7 @@ def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
             step.save(
                 reference=before.ones, reference_trials=float(len(before.states)), ones=ones, taken=taken, part=part
             )
-            record.checkpoint(part=part)
+            record.checkpoint(**state)
         frame_s = lattice.shots(p.trials[0]).frame_s
     return {"shape": list(lattice.shape), "frame_s": frame_s, "coupling": lattice.plan.coupling}
 
@@ -77,12 +88,18 @@ def _with_probe(lattice: DyadLattice, probe: Any, power_w: float, trials: int) -
         probe.emission = False
 
 
-def _either_way(lattice: DyadLattice, x: Array, p: SenseParameters) -> Array:
-    """Ones (2, n) at pump ratios a step below and above those at which dyads are fair, which are set afterwards."""
-    ones = []
-    for sign in (-1, 1):
-        lattice.set_ratios(np.exp(x + sign * p.slope_step))
-        shots = lattice.shots(p.slope_trials)
-        ones.append(shots.ones * (p.slope_trials / len(shots.states)))
+def _curve(lattice: DyadLattice, x: Array, p: SenseParameters) -> tuple[Array, Array]:
+    """Ones (k, n) in trials (k,) at pump ratios on either side of those at which dyads are fair, set afterwards."""
+    ones, trials = [], []
+    for shift in slope_shifts(p):
+        lattice.set_ratios(np.exp(x + shift))
+        shots = lattice.shots(math.ceil(p.slope_trials / len(LADDER)))
+        ones.append(shots.ones)
+        trials.append(float(len(shots.states)))
     lattice.set_ratios(np.exp(x))
-    return np.stack(ones)
+    return np.stack(ones), np.array(trials)
+
+
+def slope_shifts(p: SenseParameters) -> Array:
+    """Of ln r_gamma (k,), at which slopes are measured."""
+    return np.asarray(p.slope_step * np.array(LADDER))

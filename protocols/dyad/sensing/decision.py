@@ -18,6 +18,8 @@ from scipy.special import ndtr, ndtri
 
 Array = NDArray[np.float64]
 
+_FLAT = 2.0
+"""Probits beyond which a curve is flat, and is no probit's any more."""
 _DRIFTS = np.concatenate([[0.0], np.geomspace(1e-8, 1e-2, 37)])
 """Variances of p_1 from one reference to the next that are tried."""
 
@@ -83,25 +85,33 @@ class Response(NamedTuple):
         return np.asarray(ndtr(ndtri(self.p) + math.sqrt(2 * math.pi) * self.slope * np.asarray(shift)))
 
 
-def slope_between(ones: Array, trials: float, step: float) -> tuple[Array, Array]:
-    """Slopes (n,) of probits dp_1 / d ln r_gamma, and their standard errors, from ones (2, n) counted at -step and
-    +step around where dyads are fair."""
-    p = (ones + 0.5) / (trials + 1)
+def slopes(x: Array, ones: Array, trials: Array, x_sd: float) -> tuple[Array, Array]:
+    """Slopes (n,) of probits dp_1 / d ln r_gamma, and their standard errors, by weighted least squares.
+
+    ones: (k, n) in trials (k,) at shifts x (k,) of ln r_gamma, which are set with an error x_sd.
+    """
+    p = (ones + 0.5) / (trials[:, None] + 1)
     z = ndtri(p)
-    error = np.sqrt(p * (1 - p) / trials) / _density(z)
-    width = 2 * step * math.sqrt(2 * math.pi)
-    return np.asarray((z[1] - z[0]) / width), np.asarray(np.hypot(*error) / width)
+    count_error = np.sqrt(p * (1 - p) / trials[:, None]) / _density(z)
+    steep = np.polyfit(x, z, 1)[0]
+    weight = 1 / (count_error**2 + (steep * x_sd) ** 2)
+    total = weight.sum(axis=0)
+    away = x[:, None] - (weight * x[:, None]).sum(axis=0) / total
+    length = (weight * away**2).sum(axis=0)
+    width = math.sqrt(2 * math.pi)
+    return np.asarray((weight * away * z).sum(axis=0) / length / width), np.asarray(1 / np.sqrt(length) / width)
 
 
-def shift_between(p: float, p_error: float, ones: Array, trials: Array, slope: float) -> tuple[Array, Array]:
-    """Shifts of ln r_gamma (k,) and standard errors that explain ones in trials (k,) where p was before; nan for
-    counts too near 0 or 1 to tell one."""
+def shift_between(
+    p: float, p_error: float, ones: Array, trials: Array, slope: float
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Shifts of ln r_gamma (k,) that explain ones in trials (k,) where p was before, standard errors, and which counts
+    are far enough from 0 and 1 to tell."""
     seen = (ones + 0.5) / (trials + 1)
     z, before = ndtri(seen), float(ndtri(p))
     error = np.hypot(np.sqrt(seen * (1 - seen) / trials) / _density(z), p_error / _density(np.array(before)))
-    told = np.abs(z) < 2.0
     width = math.sqrt(2 * math.pi) * slope
-    return np.where(told, (z - before) / width, np.nan), np.asarray(error / abs(width))
+    return np.asarray((z - before) / width), np.asarray(error / abs(width)), np.abs(z) < _FLAT
 
 
 def _density(z: Array) -> Array:

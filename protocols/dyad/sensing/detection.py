@@ -20,10 +20,11 @@ from protocols.dyad.sensing.decision import (
     pump_equivalent,
     scores,
     shift_between,
-    slope_between,
+    slopes,
     smallest_shift,
     threshold,
 )
+from protocols.dyad.sensing.fair import SET
 from protocols.dyad.sensing.parameters import SenseParameters
 
 Array = NDArray[np.float64]
@@ -80,13 +81,11 @@ def judge(b: Blocks) -> Judged:
 
 
 def findings(
-    b: Blocks, j: Judged, p: SenseParameters, slope_ones: list[Array], coupling: float, shape: tuple[int, int]
+    b: Blocks, j: Judged, p: SenseParameters, curve: tuple[Array, Array, Array], coupling: float, shape: tuple[int, int]
 ) -> dict[str, Any]:
-    """The results of mode detect; see `Sense`. slope_ones: (2, n) of each part of the run."""
+    """The results of mode detect; see `Sense`. curve: shifts (k,) of ln r_gamma, ones (k, n) and trials (k,) there."""
     n = b.reference.shape[1]
-    slopes = [slope_between(ones, p.slope_trials, p.slope_step) for ones in slope_ones]
-    slope = float(np.mean([s[j.target] for s, _ in slopes]))
-    slope_error = float(np.sqrt(np.sum([e[j.target] ** 2 for _, e in slopes]))) / len(slopes)
+    slope, slope_error = (float(v[j.target]) for v in slopes(*curve, SET))
     response = Response(float(j.p[:, j.target].mean()), slope)
     variance = float(j.variance[:, j.target].mean())
     bound, of_dyad = threshold(p.false_alarm, n), threshold(p.dyad_false_alarm)
@@ -132,12 +131,10 @@ def _shift_per_w(b: Blocks, j: Judged, p: SenseParameters, response: Response) -
     """Shift of ln r_gamma per W of the probe, with its error by counting: from all blocks of each power together."""
     ones, trials = b.ones[:, 1:, -1, j.target].sum(axis=0), b.taken[:, 1:, -1].sum(axis=0)
     error = math.sqrt(float(j.variance[:, j.target].mean()) / len(j.z))
-    shift, shift_error = shift_between(response.p, error, ones, trials, response.slope)
-    told, power = np.isfinite(shift), np.array(p.probe_w)
-    if not told.any():
-        raise CalibrationError(
-            f"even the weakest probe of {p.probe_w[0]:g} W turns its dyad in nearly all trials: choose weaker ones"
-        )
+    shift, shift_error, told = shift_between(response.p, error, ones, trials, response.slope)
+    power = np.array(p.probe_w)
+    if not told.any():  # even the weakest turns its dyad in nearly all trials: no more than a guess, with its error
+        told = power == power[0]
     weight = np.where(told, (power / shift_error) ** 2, 0.0)
     each = np.where(told, shift / power, 0.0)
     return float((weight * each).sum() / weight.sum()), float(1 / math.sqrt(weight.sum()))

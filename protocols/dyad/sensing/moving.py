@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,15 @@ class MovedLattice(DyadLattice):
     """
 
     def __init__(
-        self, bench: Bench, plan: DyadAlignment, rng: np.random.Generator, moves: Sequence[tuple[int, int]]
+        self,
+        bench: Bench,
+        plan: DyadAlignment,
+        rng: np.random.Generator,
+        moves: Sequence[tuple[int, int]],
+        known: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         self._moves = np.array(moves, np.float64)
-        super().__init__(bench, plan, rng)
+        super().__init__(bench, plan, rng, known=known)
         self._home, self._aberrations = self.found, self._flat
         self.bright = np.ones(self.n, np.bool_)
 
@@ -53,7 +59,8 @@ class MovedLattice(DyadLattice):
         blaze = 2 * math.pi / self.planned.size * (rows * y[:, None] + columns * x[None, :])
         self._flat = self._aberrations - blaze
         self.found = replace(self._home, places=self._home.places + np.array([rows, columns]) @ self.unit_px)
-        self.set_ratios(np.ones(self.n))
+        self._ratios, self._pattern = np.ones(self.n), None
+        self._write(self._ratios)
         frames = self._bench.camera.burst(_LOOKED).data
         places = self.found.places.reshape(-1, 2, 2) - self._corner
         mean = frames.mean(axis=0) - self._dark_image

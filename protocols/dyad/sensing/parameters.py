@@ -32,10 +32,8 @@ class SenseParameters(Parameters):
     )
     repeats: int = Field(30, ge=2, le=10**5, description="detect: decisions at each power, and with the probe off")
     reference: int = Field(2000, ge=100, le=10**6, description="detect: condensations of the first reference")
-    slope_step: float = Field(
-        0.02, gt=1e-3, le=0.2, description="detect: ln r_gamma either way that gives slopes of p1"
-    )
-    slope_trials: int = Field(1000, ge=50, le=10**6, description="detect: condensations on either side, for slopes")
+    slope_step: float = Field(0.03, gt=1e-3, le=0.2, description="detect: ln r_gamma up to which slopes are measured")
+    slope_trials: int = Field(1500, ge=60, le=10**6, description="detect: condensations for the slopes of p1")
 
     down: int = Field(2, ge=1, le=64, description="map: places of the lattice from one row of dyads to the next")
     across: int = Field(1, ge=1, le=64, description="map: places of the lattice within a dyad's separation")

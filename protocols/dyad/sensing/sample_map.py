@@ -6,20 +6,18 @@ A dyad is fair at a pump ratio x = ln r_gamma with
 
 f of the sample where its sites are, and u of its two spots: it goes along with the lattice, and is told from f by that.
 kappa is that of Eq. (5): p_1 cannot tell efficiency from g, and the map is one of f / kappa, by which g would differ if
-it alone did. Moved by its own length, a dyad begins where it ended before, so that differences along a row make a
-chain; the level of a chain is not measured, but all places are alike beforehand, as different as places are on the
-whole.
+it alone did. Beforehand f is a normal process: as different from place to place as it is on the whole, and alike over
+some length. Moved by its own length a dyad begins where it ended before, or another one does; so differences make
+chains, of which the level alone remains uncertain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from protocols.dyad.sensing.decision import threshold
 
@@ -30,6 +28,8 @@ _NORMAL = 1.4826
 """Standard deviations in a median absolute deviation of a normal distribution."""
 _LEAST = 1e-4
 """Spreads are no less."""
+_ALIKE = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
+"""Lengths over which places may be alike, in units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,10 @@ class SampleMap:
     """Of m places, in units of f.
 
     units: (m, 2) rows and columns of the hologram's transform. f, sd: (m,) estimates, and their standard deviations.
-    u: by dyad. spread, spots: standard deviations of f over the sample where it has no defect, and of u. step: of f
-    from a dyad's first place to its second, all over the sample. z: (m,) of the estimates, normal where there is no
-    defect. certain: (m,) places that stand out at the false-alarm rate of a map; suspected: at that of a place.
+    u: by dyad. spread, spots: standard deviations of f over the sample where it has no defect, and of u. alike: over so
+    many units f has the correlation exp(-1/2). step: of f from a dyad's first place to its second, all over the sample.
+    z: (m,) of the estimates, normal where there is no defect. certain: (m,) places that stand out at the false-alarm
+    rate of a map; suspected: at that of a place.
     """
 
     units: Whole
@@ -60,6 +61,7 @@ class SampleMap:
     u: Array
     spread: float
     spots: float
+    alike: float
     step: float
     z: Array
     certain: NDArray[np.bool_]
@@ -82,57 +84,46 @@ def spreads(d: Differences, about: Array) -> tuple[float, float]:
 
 
 def solve(d: Differences, map_rate: float, place_rate: float) -> SampleMap:
-    """The map that differences make, each f and u being normal beforehand (a linear model with known variances)."""
+    """The map that differences make: f and u normal beforehand, and then given what was measured."""
     units, index = np.unique(np.concatenate([d.first, d.second]), axis=0, return_inverse=True)
     one, two = np.split(index.ravel(), 2)
     step = float(np.median(d.value))
     about = d.value - step
     spread, spots = spreads(d, about)
-    n, m = int(d.dyad.max()) + 1, len(units)
-    weight = 1 / d.sd**2
-    f, variance, mixed = np.zeros(m), np.zeros(m), np.zeros((m, n))
-    schur = np.diag(np.bincount(d.dyad, weight, n) + 1 / spots**2)
-    right = np.bincount(d.dyad, weight * about, n)
-    for edges in _chains(one, two, m):
-        # Of each chain the places are found for any u, then u, then the places.
-        places, at = np.unique(np.concatenate([one[edges], two[edges]]), return_inverse=True)
-        a, b = np.split(at.ravel(), 2)
-        rows = np.arange(len(edges))
-        ends = np.zeros((len(edges), len(places)))
-        ends[rows, a], ends[rows, b] = -1, 1
-        whose = np.zeros((len(edges), n))
-        whose[rows, d.dyad[edges]] = 1
-        weighted = ends.T * weight[edges]
-        covariance = np.linalg.inv(weighted @ ends + np.eye(len(places)) / spread**2)
-        shared = weighted @ whose
-        f[places] = covariance @ (weighted @ about[edges])
-        variance[places] = np.diag(covariance)
-        mixed[places] = covariance @ shared
-        schur -= shared.T @ mixed[places]
-        right -= shared.T @ f[places]
-    of_u = np.linalg.inv(schur)
-    u = of_u @ right
-    f -= mixed @ u
-    variance += np.einsum("mi,ij,mj->m", mixed, of_u, mixed)
-    # What is estimated of a normal place varies by what was not known of it beforehand less what is not known now.
-    z = f / np.sqrt(np.maximum(spread**2 - variance, 1e-3 * spread**2))
+    away2 = ((units[:, None] - units[None, :]) ** 2).sum(axis=2).astype(np.float64)
+    same = d.dyad[:, None] == d.dyad[None, :]
+
+    def model(alike: float) -> tuple[Array, Array, Array]:
+        """Covariances of places with differences (m, k), Cholesky's factor of differences', and these made white."""
+        places = spread**2 * np.exp(-away2 / (2 * alike**2))
+        mixed = places[:, two] - places[:, one]
+        factor = cholesky(mixed[two] - mixed[one] + spots**2 * same + np.diag(d.sd**2), lower=True)
+        return mixed, factor, solve_triangular(factor, about, lower=True)
+
+    def likelihood(alike: float) -> float:
+        _, factor, white = model(alike)
+        return float(-0.5 * white @ white - np.log(np.diag(factor)).sum())
+
+    alike = max(_ALIKE, key=likelihood)
+    for _ in range(2):  # both spreads by how large all is that was measured; again medians, for the defects' sake
+        scale = _NORMAL * float(np.median(np.abs(model(alike)[2])))
+        spread, spots = scale * spread, scale * spots
+    mixed, factor, _ = model(alike)
+    weights = cho_solve((factor, True), np.column_stack([about, mixed.T]))
+    f, known = mixed @ weights[:, 0], np.einsum("mk,km->m", mixed, weights[:, 1:])
+    # What is estimated of a normal place varies by as much as is known of it now and was not beforehand.
+    z = f / np.sqrt(np.maximum(known, 1e-3 * spread**2))
+    u = np.asarray(spots**2 * np.bincount(d.dyad, weights[:, 0]), np.float64)
     return SampleMap(
         units=units,
         f=f,
-        sd=np.sqrt(variance),
+        sd=np.sqrt(np.maximum(spread**2 - known, 0.0)),
         u=u,
         spread=spread,
         spots=spots,
+        alike=alike,
         step=step,
         z=z,
-        certain=np.abs(z) > threshold(map_rate, m),
+        certain=np.abs(z) > threshold(map_rate, len(units)),
         suspected=np.abs(z) > threshold(place_rate),
     )
-
-
-def _chains(one: Whole, two: Whole, places: int) -> Iterator[Whole]:
-    """Differences (their numbers) that hang together."""
-    graph = coo_matrix((np.ones(len(one)), (one, two)), shape=(places, places))
-    chain = connected_components(graph, directed=False)[1][one]
-    order = np.argsort(chain, kind="stable")
-    yield from np.split(order, np.flatnonzero(np.diff(chain[order])) + 1)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from labctl.client import Bench, Figure, Recorder
-from protocols.dyad.sensing.counting import count
+from protocols.dyad.sensing.counting import count, slope_shifts
 from protocols.dyad.sensing.detection import Blocks, findings, judge
 from protocols.dyad.sensing.detection_picture import draw_detection
 from protocols.dyad.sensing.map_picture import draw_map
@@ -59,9 +57,9 @@ class Sense(Figure):
         saved: Any = {k: record.series(k) for k in ("reference", "reference_trials", "ones", "taken", "part")}
         blocks = Blocks(**saved)
         judged = judge(blocks)
-        slope_ones: Any = [record.saved(f"slope_ones_{part}") for part in np.unique(blocks.part)]
         rows, columns = results["shape"]
-        values = results | findings(blocks, judged, p, slope_ones, results["coupling"], (rows, columns))
+        curve: Any = (slope_shifts(p), record.saved("slope_ones"), record.saved("slope_trials"))
+        values = results | findings(blocks, judged, p, curve, results["coupling"], (rows, columns))
         picture = record.picture("sense")
         draw_detection(picture, values, judged, p)
         v = values

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import Bench, ConfigurationError, Recorder
-from protocols.dyad.calibrate.posterior import SETTING
 from protocols.dyad.sensing.decision import pump_equivalent
-from protocols.dyad.sensing.fair import bayes, search
+from protocols.dyad.sensing.fair import bayes, known_before, search
 from protocols.dyad.sensing.moving import MovedLattice
 from protocols.dyad.sensing.parameters import SenseParameters
 from protocols.dyad.sensing.sample_map import Differences, SampleMap, solve
@@ -19,6 +18,10 @@ from protocols.dyad.table.lattice import plan_of
 
 Array = NDArray[np.float64]
 
+MOST = 5000
+"""Differences: their covariances are 200 MB."""
+_FAR = 0.3
+"""From 1/2 p_1 may stay, where only the ratio at which it would be 1/2 is wanted."""
 MOVED = 0.01
 """Of ln r_gamma: by how much the powers of a dyad's spots differ at another place: crosstalk of pixels, gray levels."""
 
@@ -27,7 +30,7 @@ def moves(plan: DyadAlignment, p: SenseParameters) -> list[tuple[int, int]]:
     """Rows and columns, in units, to which the lattice is moved: evenly from one row of dyads to the next, and along
     the rows by the dyads' own length, in as many parts as are wanted, until the next dyad's place.
 
-    Raises ConfigurationError for more places than there are units.
+    Raises ConfigurationError for more places than there are units, or than a map can be made of.
     """
     if p.down > plan.pitch.row or p.across > plan.separation:
         raise ConfigurationError(
@@ -37,6 +40,11 @@ def moves(plan: DyadAlignment, p: SenseParameters) -> list[tuple[int, int]]:
     down = sorted({round(k * plan.pitch.row / p.down) for k in range(p.down)})
     within = sorted({round(k * plan.separation / p.across) for k in range(p.across)})
     along = [k * plan.separation for k in range(max(plan.pitch.column // plan.separation, 1))]
+    if len(down) * len(within) * len(along) * plan.rows * plan.columns > MOST:
+        raise ConfigurationError(
+            f"down = {p.down}, across = {p.across}: {len(down) * len(within) * len(along)} places of "
+            f"{plan.rows * plan.columns} dyads are more than the {MOST} differences that a map is made of; choose fewer"
+        )
     middle = (down[-1] // 2, (along[-1] + within[-1]) // 2)
     return [(d - middle[0], a + w - middle[1]) for d in down for w in within for a in along]
 
@@ -46,22 +54,23 @@ def survey(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]
     camera pixels, `trials`."""
     plan = plan_of(bench)
     to = moves(plan, p)
-    lattice = MovedLattice(bench, plan, record.rng, to)
+    lattice = MovedLattice(bench, plan, record.rng, to, known_before(record))
+    home = lattice.state()
     with lattice.light():
         for step in record.steps(len(to), "moving over the sample"):
             lattice.move(*to[step.index])
-            found = search(lattice, bayes(lattice, p.map_precision, p.map_most, record.rng))
-            sd = (found.high - found.low) / (2 * 1.959963985)
+            counting = bayes(lattice, p.map_precision, _FAR, p.map_most, record.rng)
+            spent = int(search(lattice, counting).trials.max())
             step.save(
                 move=np.array(to[step.index]),
-                x=found.x,
-                x_sd=np.hypot(sd, SETTING),
+                x=counting.found.mean,
+                x_sd=counting.found.sd,
                 bright=lattice.bright,
                 places=lattice.places,
-                trials=found.trials.max(),
+                trials=spent,
             )
-            step.note(f"{int(found.trials.max())} condensations, {int(lattice.bright.sum())} dyads")
-            record.checkpoint()
+            step.note(f"{spent} condensations, {int(lattice.bright.sum())} dyads")
+            record.checkpoint(**home)
         frame_s = lattice.shots(20).frame_s
     return {
         "shape": list(lattice.shape),
@@ -107,6 +116,7 @@ def map_findings(
         "kappa": kappa,
         "spread": found.spread / kappa,
         "spots": found.spots,
+        "alike": found.alike,
         "sd": float(np.median(found.sd)) / kappa,
         "measured_sd": float(np.median(series["x_sd"][series["bright"].astype(bool)])) / kappa,
         "step": found.step / kappa,
