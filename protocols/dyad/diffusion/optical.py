@@ -55,7 +55,7 @@ def learn_noise(bench: Bench, blocks: Blocks, expose: Expose, frames: int, power
             "calibrate the lattice anew (labctl run dyad.calibrate)"
         )
     bench.pump.emission = False
-    lamp(bench, power_w)
+    power_w = lamp(bench, power_w)
     light, noise = [], 0.0
     for level in _LEVELS:
         show(bench, blocks.pattern(np.full(len(variance), level)))
@@ -83,27 +83,32 @@ class Step:
     sigma: Array
 
 
-def plan_step(noise: OpticalNoise, beta: float, reach: float, middle: Array) -> Step:
-    """How a step is made. reach: largest |x| that must fit. middle (n,): mean of x, for the light of the lamp."""
+def needed_power(noise: OpticalNoise, beta: float, reach: float) -> float:
+    """Of the lamp, W: at least as much as shows images up to |x| = reach."""
     ratio = math.sqrt((1 - beta) / beta)
     power = 0.0
-    sigma = np.sqrt(noise.variance)
-    swing = np.full_like(sigma, 0.5 / reach)
-    # The lamp's own noise is part of σ, and σ says how bright it must be: a few rounds, as it is a small part.
-    for _ in range(20):
+    for _ in range(20):  # its own noise is part of what it must outshine, a small one
+        sigma = np.sqrt(noise.variance + noise.shot * power * noise.gain / 2)
         power = 2 * reach * ratio * float((sigma / noise.gain).max())
-        swing = ratio * sigma / (noise.gain * power)
+    return power
+
+
+def plan_step(noise: OpticalNoise, beta: float, lamp_w: float, middle: Array) -> Step:
+    """How a step is made with this power of the lamp. middle (n,): mean of x, for the lamp's own noise."""
+    ratio = math.sqrt((1 - beta) / beta)
+    sigma, swing = np.sqrt(noise.variance), np.zeros_like(noise.variance)
+    for _ in range(20):
+        swing = ratio * sigma / (noise.gain * lamp_w)
         bright = np.clip(0.5 + swing * middle, 0, 1)
-        sigma = np.sqrt(noise.variance + noise.shot * power * noise.gain * bright)
-    return Step(beta, power, swing, sigma)
+        sigma = np.sqrt(noise.variance + noise.shot * lamp_w * noise.gain * bright)
+    return Step(beta, lamp_w, swing, sigma)
 
 
 def take_step(bench: Bench, blocks: Blocks, expose: Expose, step: Step, images: Array) -> tuple[Array, float]:
     """x_t (m, n) of images x_{t-1} (m, n), an exposure each; and the share of pixels beyond the projector's range.
 
-    Raises CalibrationError if the pump or the lamp went off meanwhile.
+    The lamp has the power of the plan. Raises CalibrationError if the pump or the lamp went off meanwhile.
     """
-    lamp(bench, step.lamp_w)
     wanted = 0.5 + step.swing * images
     light = np.clip(wanted, 0.0, 1.0)
     read = np.empty_like(images)

@@ -83,8 +83,11 @@ def show(bench: Bench, phase: Array) -> None:
     bench.projector.settle()
 
 
-def lamp(bench: Bench, power_w: float) -> None:
-    """The lamp at a power; off at 0. LimitError beyond what it may give."""
+def lamp(bench: Bench, power_w: float) -> float:
+    """The lamp at a power, or the next one that it has; off at 0. Returns the power as it is read back, W.
+
+    LimitError beyond what it may give.
+    """
     if power_w:
         limits = next(s.limits for s in bench.lamp.description.settings if s.name == "power_w")
         most = limits.maximum if limits.maximum is not None else math.inf
@@ -94,7 +97,9 @@ def lamp(bench: Bench, power_w: float) -> None:
                 "its light grows faster than the noise, fewer steps, or a brighter lamp"
             )
         bench.lamp.power_w = power_w
+        power_w = float(bench.lamp.power_w)
     bench.lamp.emission = bool(power_w)
+    return power_w
 
 
 def find_blocks(bench: Bench, lattice: LitLattice, power_w: float) -> Blocks:

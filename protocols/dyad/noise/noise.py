@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +35,12 @@ class NoiseParameters(Parameters):
         "integrated", description="long exposures, one dyad per pixel; or states of `dyads` dyads added up"
     )
     images: int = Field(200, ge=FEWEST, le=10**6, description="images of as many pixels as the lattice has dyads")
-    exposure_s: float = Field(1e-4, gt=0, le=10, description="integrated: exposure of free-running pump pulses")
+    exposure_s: float = Field(
+        1 / 60, gt=0, le=10, description="integrated: exposure of free-running pump pulses; whole periods of the panel"
+    )
+    pulses_hz: float | None = Field(
+        6000.0, gt=0, le=1e8, description="integrated: of the simulated table's pump; none: as the bench has it"
+    )
     dyads: int = Field(25, ge=2, le=4096, description="binomial: N of a pixel, whose value is (ones - zeros)/√N")
     sets: int = Field(999, ge=99, le=10**5, description="sets of digital noise that p-values are counted in")
     precision: float = Field(0.02, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
@@ -45,7 +51,9 @@ class Noise(Figure):
     """Noise images of fair dyads, and whether they are white Gaussian noise.
 
     Integrated: an exposure adds many condensations, and the difference of a dyad's two sites is a Gaussian number about
-    its mean; what the pump does to both sites cancels. Binomial: (ones - zeros)/√N of N dyads in one condensation.
+    its mean; what the pump does to both sites cancels. The SLM's flicker moves p1 with periods of some
+    milliseconds, so an exposure has whole periods of its drive, 1/60 s; a shorter one gives noise that is neither
+    Gaussian nor white. Binomial: (ones - zeros)/√N of N dyads in one condensation.
 
     Values: mean and std of a pixel (electrons, or in units of the ideal deviation), means over pixels; std_expected,
     from single condensations, and std_ratio; condensations in an exposure; skewness and kurtosis (excess) with `_err`;
@@ -65,6 +73,11 @@ class Noise(Figure):
         if p.sets + 1 < len(TESTS) / LEVEL:
             return None  # too few to count p-values as small as the level needs
         return {"failed": {"max": 0}, "std_ratio": {"min": 0.9, "max": 1.1}}
+
+    def bench_overrides(self, parameters: NoiseParameters) -> Mapping[str, object]:
+        """How often the simulated table's pump fires by itself."""
+        p = parameters
+        return {"world.pump.repetition_rate": p.pulses_hz} if p.method == "integrated" and p.pulses_hz else {}
 
     def run(self, bench: Bench, parameters: NoiseParameters, record: Recorder) -> dict[str, Any]:
         """Make dyads fair and take images."""
