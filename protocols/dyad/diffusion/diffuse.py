@@ -75,7 +75,7 @@ class Diffuse(Figure):
 
     def bench_overrides(self, parameters: DiffuseParameters) -> Mapping[str, object]:
         """How often the simulated table's pump fires by itself."""
-        return {"world.pump.repetition_rate": parameters.pulses_hz} if parameters.pulses_hz else {}
+        return {"world.pump.repetition_rate": f"{parameters.pulses_hz:g} Hz"} if parameters.pulses_hz else {}
 
     def prepare(self, parameters: DiffuseParameters, record: Recorder) -> None:
         """Read the images; refuse what cannot be trained before anything is measured."""

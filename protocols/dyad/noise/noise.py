@@ -77,7 +77,7 @@ class Noise(Figure):
     def bench_overrides(self, parameters: NoiseParameters) -> Mapping[str, object]:
         """How often the simulated table's pump fires by itself."""
         p = parameters
-        return {"world.pump.repetition_rate": p.pulses_hz} if p.method == "integrated" and p.pulses_hz else {}
+        return {"world.pump.repetition_rate": f"{p.pulses_hz:g} Hz"} if p.method == "integrated" and p.pulses_hz else {}
 
     def run(self, bench: Bench, parameters: NoiseParameters, record: Recorder) -> dict[str, Any]:
         """Make dyads fair and take images."""
