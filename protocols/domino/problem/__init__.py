@@ -1,0 +1,1 @@
+"""Networks, and the program that is solved on them."""

@@ -1,0 +1,1 @@
+"""Dominant subnetworks: the solver, its ranking, its robustness, its scaling."""
