@@ -38,9 +38,7 @@ def condense_plainly(
     def drift(psi: Complex, shape: float) -> Complex:
         density = np.abs(psi) ** 2
         seen = psi[..., ::-1] * J[:, None]
-        return np.asarray(
-            -1j * density * psi - psi + (1 - 1j * g) * (gamma * shape / (1 + xi * density) * psi + seen)
-        )
+        return np.asarray(-1j * density * psi - psi + (1 - 1j * g) * (gamma * shape / (1 + xi * density) * psi + seen))
 
     shape, h = pulse.shape(), pulse.step
     out = np.zeros((events, dyads, 4))
