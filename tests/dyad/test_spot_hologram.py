@@ -63,7 +63,7 @@ def test_a_slightly_other_hologram_differs_in_few_pixels() -> None:
     after, _ = refined(before, LEVELS, np.exp(RNG.normal(0, 1e-3, len(UNITS))), h.sum, h.amplitude)
     changed = int((after != before).sum())
     assert 0 < changed < 0.02 * before.size
-    assert set(np.unique(np.mod(after - before, LEVELS))) <= {0, 1, LEVELS - 1}
+    assert np.mod(after - before + 3, LEVELS).max() <= 6  # by a few levels
 
 
 def test_the_beam_is_found_by_what_is_seen_of_the_first_pattern() -> None:

@@ -26,10 +26,10 @@ Array = NDArray[np.float64]
 MISFIT = 0.04
 """Standard deviation of p_1 from a probit where it is saturated; it falls as (2 p_1 - 1)^2 towards the middle."""
 
-WRITTEN = 1.5e-4
+WRITTEN = 5e-5
 """Standard deviation of ln r_gamma between a hologram and nearly the same one."""
-WANDERS = 1.6e-4
-"""Variance of ln r_gamma's error between two holograms, per rms change of ln r_gamma over the lattice: 0.0004 for
+WANDERS = 1e-4
+"""Variance of ln r_gamma's error between two holograms, per rms change of ln r_gamma over the lattice: 0.0003 for
 changes of 0.1 %. Pixels change one by one, as a random walk."""
 
 LAPSE = 2e-3
