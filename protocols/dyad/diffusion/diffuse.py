@@ -37,7 +37,7 @@ class DiffuseParameters(Parameters):
     steps: int = Field(10, ge=1, le=1000, description="of the schedule, by the cosine of Nichol and Dhariwal")
     exposure_s: float = Field(1 / 60, gt=0, le=10, description="of free-running pump pulses, which make the noise")
     pulses_hz: float | None = Field(
-        2400.0, gt=0, le=1e8, description="of the simulated table's pump; none: as the bench has it"
+        2400.0, gt=0, le=1e8, description="of the simulated table's pump; null: as the bench has it"
     )
     noise_frames: int = Field(400, ge=50, le=10**5, description="exposures from which the size of the noise is known")
     lamp_w: float = Field(5e-5, gt=0, le=10, description="of the lamp, when the projector is looked at")

@@ -39,7 +39,7 @@ class NoiseParameters(Parameters):
         1 / 60, gt=0, le=10, description="integrated: exposure of free-running pump pulses; whole periods of the panel"
     )
     pulses_hz: float | None = Field(
-        6000.0, gt=0, le=1e8, description="integrated: of the simulated table's pump; none: as the bench has it"
+        6000.0, gt=0, le=1e8, description="integrated: of the simulated table's pump; null: as the bench has it"
     )
     dyads: int = Field(25, ge=2, le=4096, description="binomial: N of a pixel, whose value is (ones - zeros)/√N")
     sets: int = Field(999, ge=99, le=10**5, description="sets of digital noise that p-values are counted in")
