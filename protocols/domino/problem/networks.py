@@ -17,8 +17,7 @@ def clique_network(nodes: int, density: float, rng: np.random.Generator) -> Arra
     """W (N, N) of Supp. A: a random partition of N nodes into cliques, links between different cliques drawn until
     the density (links of all pairs) is reached, weights U(0, 1); connected.
 
-    Cliques alone may be denser than asked for; then they are joined by as few links as connect them, one each.
-    Clique sizes: N is cut at places that are even, with as many cuts as make the cliques' own links about half of all.
+    N is cut at places that are even, into so many cliques that they make up about half of all links, or less.
     """
     _check(nodes, density)
     i, j = np.triu_indices(nodes, 1)

@@ -9,6 +9,7 @@ with S' the total after the step, exactly. h times W's largest eigenvalue should
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,26 @@ def paper_stages(gamma: float, tau: float = 0.1, steps: int = 1500) -> tuple[Sta
     )
 
 
+def stages_for(
+    nodes: int, largest: float, gamma: float, tau: float | None = None, duration: float = 10.0, read: int = 300
+) -> tuple[Stage, Stage]:
+    """A run for any network: time to settle hardly grows with N, but windows shrink as 5/N, and steps with W's largest
+    eigenvalue: h largest <= 1/2, then, locked at every step and read out, a quarter of that.
+
+    tau: 0.1 for N up to 50, 5/N above. duration: of the first stage. read: steps of the second, of which a third is
+    read.
+    """
+    tau = min(0.1, 5 / nodes) if tau is None else tau
+    every = max(1, int(np.ceil(tau / min(0.02, 0.5 / largest if largest > 0 else 0.02) - 1e-9)))
+    h = tau / every
+    windows = max(1, round(duration / tau))
+    gains = (gamma, gamma)
+    return (
+        Stage(windows * every, h, every, gains),
+        Stage(read, min(0.005, tau, 0.125 / largest if largest > 0 else tau), 1, gains, max(1, read // 3)),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Locked:
     """Where starts ended. x: (N, starts) amplitudes. flips: (N, starts) share of the locks read at which a node's sign
@@ -62,18 +83,24 @@ def starts(nodes: int, count: int, rng: np.random.Generator) -> Array:
 
 
 def flow(
-    W: Array, x: Array, stages: tuple[Stage, ...], eta: float = 0.0, rng: np.random.Generator | None = None
+    W: Array,
+    x: Array,
+    stages: tuple[Stage, ...],
+    eta: float = 0.0,
+    rng: np.random.Generator | None = None,
+    watch: Callable[[float, Array], None] | None = None,
 ) -> Locked:
     """Run starts x (N, starts) through stages.
 
     eta: couplings W_ij (1 + eta U[-1, 1]) are drawn anew in every window between locks, as by a medium that varies.
+    watch: is told the time and x after every lock; x is the flow's own, to be copied.
     """
     n, count = x.shape
     W = np.ascontiguousarray(W, np.float64)
     state = np.array(x, np.float64, order="C")
     v, flips = np.empty_like(state), np.zeros((n, count))
     before, reads, largest = np.empty_like(state), 0, np.zeros(count)
-    now = W
+    now, t = W, 0.0
     for stage in stages:
         gains = np.linspace(*stage.gamma, stage.steps)
         for k in range(stage.steps):
@@ -87,6 +114,9 @@ def flow(
             if last:
                 before[:] = state
             _step(state, v, stage.h, float(gains[k]), lock, read, flips)
+            t += stage.h
+            if lock and watch is not None:
+                watch(t, state)
     total = state.sum(axis=0)
     share = np.abs(
         state / np.where(total > 0, total, 1) - before / np.where(before.sum(axis=0) > 0, before.sum(axis=0), 1)

@@ -1,0 +1,133 @@
+"""`domino.solve`: the dominant subnetwork, by fields that are locked again and again (arXiv 2405.17296, Eqs 4 to 6)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from labctl.client import Bench, ConfigurationError, Recorder
+from protocols.domino.arithmetic import Arithmetic, share_error, with_picture
+from protocols.domino.problem.program import NetworkParameters, program
+from protocols.domino.solve.ideal import AT_ONCE, IdealLoop, best_known, polished
+from protocols.domino.solve.solve_picture import draw_solve
+from simulators.physics.domino.equation import loss
+from simulators.physics.domino.quadratic import best_on
+from simulators.physics.domino.support_values import worth
+
+SAME = 1e-4
+"""Relative difference of q within which a start has succeeded."""
+
+
+class SolveParameters(NetworkParameters):
+    """Which network, how, and how often."""
+
+    loop: Literal["ideal"] = Field("ideal", description="the equations, without a table")
+    starts: int = Field(100, ge=1, le=10**6)
+    gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False, description="gain of the total field")
+    tau: float | None = Field(None, gt=0, le=10, description="time between locks; null: 0.1, and 5/N above N = 50")
+    duration: float = Field(10.0, gt=0, le=1e4, description="of a start, before it is read out")
+    eta: float = Field(0.0, ge=0, le=1, description="couplings vary by so much, anew between any two locks")
+    best: float | None = Field(None, gt=0, description="q that counts as success; null: found by exact search")
+    exact_s: float = Field(10.0, ge=0, le=1e6, description="time limit of the exact search (s)")
+
+
+class Solve(Arithmetic):
+    """The dominant subnetwork of a network, and how often it is found.
+
+    Values: `nodes`, `edges`; `q`, problem (1) solved exactly on the best support found, `support` (0-based nodes with a
+    share), `names` and `shares` of it, `is_clique`, `weight` (of all its links), `loss` (Eq. 4 at the optimum);
+    `success`, the share of starts whose support has q within 1e-4 of the best known, `success_err`, and
+    `success_polished` with a local search from each support; `solved`, 1 if any start succeeded; `q_best` the best
+    known, `best_support` if the search found it, and its `certificate` (by whom, proved or not, time limit); `ratios`,
+    q / q_best by start; `unfinished`, starts whose support is no clique and took too long to search (their q is a lower
+    bound); `runs_per_s` on one core. `program` tells what was solved.
+    """
+
+    Parameters = SolveParameters
+
+    def targets(self, parameters: SolveParameters) -> dict[str, dict[str, float]] | None:
+        """Best of 100 starts is the optimum; a hundred runs a second, and more."""
+        return {"solved": {"min": 1.0}, "runs_per_s": {"min": 100.0}} if parameters == SolveParameters() else None
+
+    def prepare(self, parameters: SolveParameters, record: Recorder) -> None:
+        """Read or draw the network."""
+        p = parameters
+        self.program = program(p, np.random.default_rng(record.seed))
+        if p.tau is not None and p.tau * len(self.program) > 50:
+            raise ConfigurationError(
+                f"tau={p.tau:g} for {len(self.program)} nodes: fields run away between locks; allowed: up to 50/N = "
+                f"{50 / len(self.program):g}, advised: 5/N"
+            )
+        self.ideal = IdealLoop.of(self.program.W, p.gamma, p.tau, p.duration, p.eta)
+        record.console.done(f"{self.program.origin}: {len(self.program)} nodes, {self.program.edges} links")
+
+    def run(self, bench: Bench, parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
+        """Run the starts, some at a time."""
+        p, n = parameters, len(self.program)
+        self.ideal.warm_up()
+        supports, begun, cpu_s = np.zeros((n, 0), np.bool_), np.zeros((n, 0)), 0.0
+        if record.resumed is not None:
+            supports, begun = record.resumed["supports"], record.resumed["begun"]
+            cpu_s = float(record.resumed["cpu_s"])
+        for step in record.steps(-(-p.starts // AT_ONCE), f"{p.starts} starts"):
+            batch = self.ideal.run(min(AT_ONCE, p.starts - step.index * AT_ONCE), record.rng)
+            supports, begun = np.hstack([supports, batch.supports]), np.hstack([begun, batch.begun])
+            cpu_s += batch.cpu_s
+            step.save(total=float(batch.x.sum(axis=0).mean()), size=float(batch.supports.sum(axis=0).mean()))
+            if record.checkpoint_due:
+                record.checkpoint(supports=supports, begun=begun, cpu_s=cpu_s)
+        self.supports, self.begun = supports, begun
+        return {"runs_per_s": p.starts / cpu_s}
+
+    def conclude(self, results: dict[str, Any], parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
+        """What supports are worth, beside the best known; the picture."""
+        p, W = parameters, self.program.W
+        found = worth(W, self.supports, most_s=max(p.exact_s, 1.0) / 10)
+        ends = polished(W, self.supports)
+        known = best_known(W, float(max(found.q.max(), ends.max())), p.best, p.exact_s)
+        first = int(found.q.argmax())
+        optimum = best_on(W, np.flatnonzero(self.supports[:, first]), most_s=max(p.exact_s, 1.0))
+        support = optimum.support
+        inside = W[np.ix_(support, support)]
+        field = np.sqrt(p.gamma + optimum.q) * optimum.x
+        hits, after = (int((q >= known.q * (1 - SAME)).sum()) for q in (found.q, ends))
+        values: dict[str, Any] = {
+            "nodes": len(W),
+            "edges": self.program.edges,
+            "q": optimum.q,
+            "support": support.tolist(),
+            "names": self.program.named(support),
+            "shares": optimum.x[support],
+            "is_clique": bool(len(support) > 0 and np.all(inside + np.eye(len(support)) > 0)),
+            "weight": float(inside.sum() / 2),
+            "loss": float(loss(field.astype(np.complex128), W, p.gamma)),
+            "success": hits / p.starts,
+            "success_err": share_error(hits, p.starts),
+            "success_polished": after / p.starts,
+            "solved": float(hits > 0),
+            "q_best": known.q,
+            "best_support": None if known.support is None else known.support.tolist(),
+            "certificate": {"by": known.by, "proved": known.proved, "limit_s": known.limit_s},
+            "ratios": found.q / known.q,
+            "unfinished": int((~found.exact).sum()),
+            **results,
+            "starts": p.starts,
+            "gamma": p.gamma,
+            "tau": self.ideal.stages[0].h * self.ideal.stages[0].every,
+            "loop": p.loop,
+            "program": self.program.solves,
+            "origin": self.program.origin,
+        }
+        proved = "proved" if known.proved else "not proved"
+        record.console.done(
+            f"q = {optimum.q:.6g} on {len(support)} nodes; best known {known.q:.6g} ({known.by}, {proved}), reached by "
+            f"{hits} of {p.starts} starts, {after} with a local search; {results['runs_per_s']:.0f} runs/s"
+        )
+        with_picture(record, "solve", lambda path: self._draw(path, first, values))
+        return values
+
+    def _draw(self, path: Any, first: int, values: dict[str, Any]) -> None:
+        times, course = self.ideal.course(self.begun[:, first])
+        draw_solve(path, self.program, times, course, values)
