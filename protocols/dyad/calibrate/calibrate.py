@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 _MOST_BATCHES = 1000
 _CHUNK = 500
 """Fresh condensations between two checkpoints."""
+SHOWN = ("pattern", "pattern_ln_powers")
+"""Of a lattice's state, what changes with every hologram."""
 _CHECKED = 400
 """Condensations of a check."""
 WITHIN = 0.03
@@ -126,7 +128,7 @@ class Calibrate(Routine):
             now_s = bench.time_s()
             done.save(step, "track", tracker.x, shots.ones, p.window, now_s - last_s)
             tracker.tell(shots.ones, p.window, now_s - last_s)
-            record.checkpoint()
+            kept(lattice, record)
             last_s = now_s
             left_s = p.every * (step.index + 1) - (now_s - begun_s)
             if left_s > 0:
@@ -180,8 +182,8 @@ class Calibrate(Routine):
 
     def conclude(self, results: dict[str, Any], parameters: Any, record: Recorder) -> dict[str, Any]:
         """See the class."""
-        kept = super().conclude(results, parameters, record)
-        return {**summarised(results, parameters), KIND: kept[KIND]}
+        found = super().conclude(results, parameters, record)
+        return {**summarised(results, parameters), KIND: found[KIND]}
 
     def check(
         self, bench: Bench, parameters: Any, in_force: Mapping[str, Calibration], record: Recorder
@@ -250,11 +252,18 @@ def lattice_of(bench: Bench, record: Recorder) -> DyadLattice:
     """The lattice, found anew; in a resumed run as it was found then."""
     found = {name: record.saved(name) for name in STATE}
     if record.resumed is not None and all(v is not None for v in found.values()):
-        return DyadLattice(bench, plan_of(bench), record.rng, known=found)  # type: ignore[arg-type]
+        shown = {name: record.resumed[name] for name in SHOWN}
+        return DyadLattice(bench, plan_of(bench), record.rng, known={**found, **shown})  # type: ignore[dict-item]
     lattice = DyadLattice(bench, plan_of(bench), record.rng, anew=True)
     for name, value in lattice.state().items():
         record.save(name, value)
     return lattice
+
+
+def kept(lattice: DyadLattice, record: Recorder) -> None:
+    """A checkpoint, with the pattern that is shown: what is counted goes on with its faults."""
+    state = lattice.state()
+    record.checkpoint(**{name: state[name] for name in SHOWN})
 
 
 def search_of(p: CalibrateParameters, n: int, rng: np.random.Generator) -> Search:
@@ -298,7 +307,7 @@ def searched(
         done.save(step, stage, x, shots.ones, frames, shots.frame_s * frames, shots.misread)
         now = search.balance()
         step.note(f"{now.trials.max():.0f} each, {now.late.sum()} of {lattice.n} uncertain")
-        record.checkpoint()
+        kept(lattice, record)
 
 
 def counted_afresh(lattice: DyadLattice, trials: int, record: Recorder, done: Counted) -> Array:
@@ -308,7 +317,7 @@ def counted_afresh(lattice: DyadLattice, trials: int, record: Recorder, done: Co
     for step in record.steps(len(parts), "fresh condensations"):
         shots = lattice.shots(parts[step.index])
         done.save(step, "fresh", x, shots.ones, parts[step.index], shots.frame_s * parts[step.index], shots.misread)
-        record.checkpoint()
+        kept(lattice, record)
     counts = done.counts("fresh")
     raw = counts.ones.sum(axis=1) / counts.trials.sum(axis=1)
     misread = np.clip(counts.misread, 0, 0.4)

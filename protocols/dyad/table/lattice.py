@@ -28,6 +28,7 @@ KIND = "dyad-balance"
 
 STATE = (
     "theta_rad", "beam_px", "spots_px", "spot_powers", "uneven", "residual_px", "power_w", "leak_electrons_per_w",
+    "pattern", "pattern_ln_powers",
 )  # fmt: skip
 """Values of such a calibration from which a lattice begins: see `DyadLattice.state`."""
 
@@ -93,8 +94,9 @@ class DyadLattice:
         self._panel = (int(bench.slm.rows), int(bench.slm.columns))
         self._flat = wavefront(bench)
         self._misread = np.full(self.n, 0.5)
-        self._pattern: Levels | None = None
-        self._powers = np.zeros(2 * self.n)
+        self._patterns: list[
+            tuple[Array, Levels]
+        ] = []  # ln powers, and gray levels that make them: now's, and kept ones
         self._ratios = np.ones(self.n)
         self.balanced: Array | None = None
         if known is None and not anew:
@@ -108,10 +110,14 @@ class DyadLattice:
         else:
             self.hologram = SpotHologram(self._panel, self.planned.size, self.planned.units, known["theta_rad"])
             self.hologram.beam = Beam(*(float(v) for v in known["beam_px"]))
+            if known["pattern"].size:
+                self._patterns = 2 * [(known["pattern_ln_powers"], known["pattern"].astype(np.int16))]
             self.found = FoundSpots(
                 known["spots_px"], known["spot_powers"], known["uneven"], float(known["residual_px"])
             )
         self._look_at()
+        if self.balanced is not None:
+            self._ratios = self.balanced.copy()
         self._write(self._ratios)
         self._windows = self._first_windows()
         if known is None:
@@ -122,9 +128,10 @@ class DyadLattice:
             self._learn_windows()
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What was found at first, by the names in `STATE`."""
+        """What was found at first, and the pattern that is shown, by the names in `STATE`."""
         beam = self.hologram.beam
         assert beam is not None
+        powers, pattern = self._patterns[0] if self._patterns else (np.zeros(2 * self.n), np.zeros((0, 0), np.int16))
         return {
             "theta_rad": self.hologram.theta,
             "beam_px": np.array([beam.waist_px, beam.row_px, beam.column_px]),
@@ -134,6 +141,8 @@ class DyadLattice:
             "residual_px": np.array(self.found.residual_px),
             "power_w": np.array(self.power_w),
             "leak_electrons_per_w": np.array(self._leak),
+            "pattern": pattern,
+            "pattern_ln_powers": powers,
         }
 
     def marks(self) -> dict[str, NDArray[Any]]:
@@ -200,22 +209,24 @@ class DyadLattice:
         relative = self.found.powers * np.stack([1 / root, root], axis=1).ravel()
         levels = int(self._bench.slm.levels)
         if levels:
-            self._pattern = self._in_levels(relative, levels)
-            self._bench.slm.write(self._pattern * (2 * math.pi / levels))
+            self._bench.slm.write(self._in_levels(relative, levels) * (2 * math.pi / levels))
         else:
             self._bench.slm.write(np.mod(self.hologram.phase(relative) - self._flat, 2 * math.pi))
         self._bench.slm.settle()
 
     def _in_levels(self, relative: Array, levels: int) -> Levels:
-        """A pattern of gray levels: the present one with a few pixels changed, if the powers change by little."""
+        """A pattern of gray levels: the present one with a few pixels changed, if the powers change by little; or that
+        of the calibration, which is fair with its own faults."""
         powers = np.log(relative) - np.log(relative).mean()
-        pattern = self._pattern
-        if pattern is None or float(np.sqrt(((powers - self._powers) ** 2).mean())) > _LITTLE:
+        changes = [float(np.sqrt(((powers - p) ** 2).mean())) for p, _ in self._patterns]
+        if changes and min(changes) < _LITTLE:
+            pattern = self._patterns[int(np.argmin(changes))][1]
+        else:
             pattern = nearest_levels(self.hologram.phase(relative) - self._flat, levels)
         self._bench.renew()
-        self._powers = powers
         found, _ = refined(pattern, levels, relative, self.hologram.sum, self.hologram.amplitude, self._flat)
         self._bench.renew()
+        self._patterns[:1] = [(powers, found)]
         return found
 
     # --- shots ------------------------------------------------------------------------------------------------------
