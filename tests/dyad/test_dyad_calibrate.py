@@ -1,4 +1,4 @@
-"""`dyad.calibrate` on a small table: dyads are fair afterwards, what is kept is used, a run goes on, bad light is told."""
+"""`dyad.calibrate` on a small table: dyads are fair afterwards, what is kept is used, bad light is named."""
 
 from __future__ import annotations
 
