@@ -91,17 +91,19 @@ def findings(
     bound, of_dyad = threshold(p.false_alarm, n), threshold(p.dyad_false_alarm)
     others = -math.expm1(math.log1p(-p.false_alarm) * (n - 1) / n)
     to_g = p.g / pump_equivalent(p.g, coupling)
+    kappa_error = p.coupling_spread * abs(coupling) / (1 - abs(coupling))
     per_w, per_w_error = _shift_per_w(b, j, p, response)
     shifts, trials = per_w * np.array(p.probe_w), np.array(p.trials, np.float64)
     on = np.abs(j.z[:, 1:])
     found = on.max(axis=3) > bound
     right = found & (on.argmax(axis=3) == j.target)
 
-    def expected(scale: float) -> Array:
-        mine = detected(response, scale * shifts[:, None], trials, variance, bound)
+    def expected(shift: Array) -> Array:
+        mine = detected(response, shift[:, None], trials, variance, bound)
         return np.asarray(1 - (1 - mine) * (1 - others))
 
-    scale, scale_error = _scale(found, expected)
+    fine = np.geomspace(shifts[0] / 1.3, shifts[-1] * 1.3, 60)
+    scale, scale_error = _scale(found, lambda by: expected(by * shifts))
     smallest = [to_g * smallest_shift(response, t, variance, bound) for t in p.trials]
     return {
         "target": [int(v) for v in np.unravel_index(j.target, shape)],
@@ -110,11 +112,13 @@ def findings(
         "slope": slope,
         "slope_err": slope_error,
         "dg_per_w": to_g * abs(per_w),
-        "dg_per_w_err": to_g * math.hypot(per_w_error, per_w * slope_error / slope),
+        "dg_per_w_err": to_g * math.hypot(per_w_error, per_w * slope_error / slope, per_w * kappa_error),
         "dg": (to_g * np.abs(shifts)).tolist(),
         "detection": found.mean(axis=0).tolist(),
         "detection_err": _share_error(found).tolist(),
-        "predicted": expected(1.0).tolist(),
+        "predicted": expected(shifts).tolist(),
+        "curve_dg": to_g * np.abs(fine),
+        "curve": expected(fine),
         "dyad_detection": (on[..., j.target] > of_dyad).mean(axis=0).tolist(),
         "dyad_predicted": detected(response, shifts[:, None], trials, variance, of_dyad).tolist(),
         "located": (right.sum(axis=0) / np.maximum(found.sum(axis=0), 1)).tolist(),

@@ -38,7 +38,7 @@ def _detections(ax: Any, values: dict[str, Any], p: SenseParameters) -> None:
         colour = f"C{k}"
         share, error = (np.array(values[name])[:, k] for name in ("detection", "detection_err"))
         ax.errorbar(dg, share, error, fmt="o", color=colour, markersize=4, capsize=2, label=f"{trials}")
-        ax.plot(dg, np.array(values["predicted"])[:, k], color=colour, linewidth=1)
+        ax.plot(values["curve_dg"], np.asarray(values["curve"])[:, k], color=colour, linewidth=1)
     ax.axhline(p.false_alarm, color="0.6", linewidth=0.8, linestyle=":")
     ax.set(xlabel="change of g of one condensate", ylabel="share of alarms", xscale="log", ylim=(-0.03, 1.05))
     ax.set_xticks(dg, [f"{v:.2g}" for v in dg])
@@ -49,7 +49,7 @@ def _detections(ax: Any, values: dict[str, Any], p: SenseParameters) -> None:
 
 def _exceeded(ax: Any, values: dict[str, Any], j: Judged, p: SenseParameters) -> None:
     """Share of dyads whose |z| exceeds a bound: what may be chosen, and what it costs."""
-    bounds = np.linspace(0, 6, 121)
+    bounds = np.linspace(0, 8, 161)
     still = np.abs(np.delete(j.z[:, :, -1], j.target, axis=2)).ravel()
     ax.plot(bounds, (still[:, None] > bounds).mean(axis=0), color="0.3", linewidth=1.4, label="undisturbed")
     from scipy.special import ndtr
@@ -63,9 +63,9 @@ def _exceeded(ax: Any, values: dict[str, Any], j: Judged, p: SenseParameters) ->
         (threshold(p.false_alarm, j.z.shape[3]), "-.", f"of the lattice ({p.false_alarm:g})"),
     ):
         ax.axvline(bound, color="0.5", linewidth=0.9, linestyle=style, label=text)
-    ax.set(xlabel="bound of |z|", ylabel="share beyond it", yscale="log", ylim=(1e-4, 1.6), xlim=(0, 6))
+    ax.set(xlabel="bound of |z|", ylabel="share beyond it", yscale="log", ylim=(1e-4, 1.6), xlim=(0, 8))
     ax.set_title(f"one dyad, {p.trials[-1]} condensations", fontsize=9)
-    ax.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=7, loc="lower left")
+    ax.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=7, loc="lower right")
 
 
 def _lattice(figure: Any, ax: Any, values: dict[str, Any], j: Judged, p: SenseParameters) -> None:

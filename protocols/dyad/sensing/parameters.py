@@ -19,6 +19,7 @@ class SenseParameters(Parameters):
     g: float = Field(
         0.5, gt=0, le=10, description="detuning by the sample's plan: turns shifts of p1 into changes of g"
     )
+    coupling_spread: float = Field(0.07, ge=0, lt=0.5, description="of J about its plan, relative: part of g's error")
     precision: float = Field(
         0.03, gt=0.002, lt=0.3, description="standard deviation of p1 to which dyads are made fair"
     )

@@ -19,16 +19,17 @@ class Sense(Figure):
 
     Values: `target` (row, column of the dyad under the probe, by all blocks of the strongest one); `dg_per_w` and its
     error, from the shift of p_1, the slope dp_1/d ln r_gamma (`slope`) and Eq. (5); `dg` at each power; `detection`
-    (powers x trials) with `detection_err`, `predicted`: shares of blocks in which the lattice gave alarm; `located`: in
-    how many of these by the right dyad; `dyad_detection`, `dyad_predicted`: of that dyad by itself; `smallest_dg`: what
-    is detected in 95 % of blocks of each number of trials, predicted, and `smallest_dg_seen`, that divided by `scale`:
-    how much larger the disturbance seems by the detections than by p_1. `false_alarm`, stated for the lattice, and
-    `false_alarm_measured` by trials, with error, `false_alarm_away` in errors for the most trials; `dyad_false_alarm`
-    of a dyad, likewise. `drift`: of p_1 from block to block.
+    (powers x trials) with `detection_err`, `predicted`, and `curve` at `curve_dg`: shares of blocks with an alarm;
+    `located`: in how many of these by the right dyad; `dyad_detection`, `dyad_predicted`: of that dyad by itself;
+    `smallest_dg`: what is detected in 95 % of blocks of each number of trials, predicted, and `smallest_dg_seen`, that
+    divided by `scale`: how much larger the disturbance seems by the detections than by p_1. `false_alarm`, stated for
+    the lattice, and `false_alarm_measured` by trials, with error, `false_alarm_away` in errors for the most trials;
+    `dyad_false_alarm` of a dyad, likewise. `drift`: of p_1 from block to block.
 
     mode=map: `places`, from so many `differences`; `dg_rel`, `dg_rel_err` (places,) at `place_px`, camera pixels, what
     g would have to be above the mean, relatively, if the pump's efficiency were the same everywhere; `spread` of it
-    over the sample, `sd` of a place on the average, `measured_sd` of a difference by counting, `step` from a dyad's
+    over the sample, `alike` over so many units of the hologram's transform, `spots` of ln r_gamma by what goes along
+    with the lattice, `sd` of a place on the average, `measured_sd` of a difference by counting, `step` from a dyad's
     first place to its second all over the sample; `certain`, `suspected`: places that stand out at the false-alarm rate
     of the map, and of a place; `defects`: the certain ones.
     """
