@@ -167,6 +167,7 @@ class DyadLattice:
         pump.modulation = "external"
         pump.power_w = self.power_w
         pump.emission = True
+        self._power_settles()
         try:
             yield
             if not pump.emission:
@@ -176,6 +177,12 @@ class DyadLattice:
                 )
         finally:
             pump.emission = False
+
+    def _power_settles(self) -> None:
+        """Wait as long as the pump takes to come to a new power."""
+        until_s = self._bench.time_s() + self.plan.pump_settle
+        while self.plan.pump_settle and self._bench.time_s() < until_s:
+            self._bench.camera.trigger()
 
     # --- ratios -----------------------------------------------------------------------------------------------------
 
@@ -256,14 +263,19 @@ class DyadLattice:
         """
         camera, pump = self._bench.camera, self._bench.pump
         before_s = float(camera.exposure_s)
+        pump.emission = False  # some lasers change their modulation in the dark only
         pump.modulation = "pulsed"
         camera.exposure_s = exposure_s
         try:
             dark = self._dark_sums(_DARK)
+            pump.emission = True
+            self._power_settles()
             return np.asarray(self._burst(frames, dark)[0] * self._gain)
         finally:
+            pump.emission = False
             camera.exposure_s = before_s
             pump.modulation = "external"
+            pump.emission = True
 
     def _burst(self, frames: int, dark: Array) -> tuple[Array, float, int]:
         """Counts (frames, n, 2) above dark, bench time per frame, lost frames."""
@@ -338,15 +350,17 @@ class DyadLattice:
         """The pump's power at which the lattice has the planned gamma."""
         pump = self._bench.pump
         self._leak = 0.0
-        most = next(s.limits for s in pump.description.settings if s.name == "power_w").maximum or math.inf
+        limits = next(s.limits for s in pump.description.settings if s.name == "power_w")
+        lowest, most = limits.minimum or 0.0, limits.maximum or math.inf
 
         def light(power_w: float) -> float:
             pump.power_w = power_w
+            self._power_settles()
             return float(self._burst(_SCANNED, self._dark)[0].mean()) * self._gain
 
-        self.power_w = least = _LEAST_W * len(self.planned.units)
+        self.power_w = least = max(_LEAST_W * len(self.planned.units), lowest)
         with self.light():
-            self.threshold = find_threshold(light, least, most)
+            self.threshold = find_threshold(light, least, most, lowest)
         self._leak = self.threshold.leak
         wanted = float(self.plan.gamma / (1 - abs(self.plan.coupling)) * self.threshold.power_w)
         if wanted > most:

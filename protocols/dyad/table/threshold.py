@@ -30,8 +30,9 @@ class Threshold:
     electrons: Array
 
 
-def find_threshold(light: Callable[[float], float], least_w: float, most_w: float) -> Threshold:
-    """Scan the pump. light: mean electrons per site and shot at a power, W. least_w: to begin with.
+def find_threshold(light: Callable[[float], float], least_w: float, most_w: float, lowest_w: float = 0.0) -> Threshold:
+    """Scan the pump. light: mean electrons per site and shot at a power, W. least_w: to begin with. lowest_w: that the
+    laser can be set to.
 
     Raises CalibrationError if nothing condenses up to most_w.
     """
@@ -43,7 +44,7 @@ def find_threshold(light: Callable[[float], float], least_w: float, most_w: floa
             raise CalibrationError(
                 f"no condensates up to {most_w:.3g} W of the pump: check its spots and the sample, or raise its limit"
             )
-    scanned = np.linspace(0.25 * power, min(_DEAREST / 2 * power, most_w), _POWERS)
+    scanned = np.linspace(max(0.25 * power, lowest_w), min(_DEAREST / 2 * power, most_w), _POWERS)
     return fitted(scanned, np.array([light(float(p)) for p in scanned]))
 
 
