@@ -26,9 +26,11 @@ def draw_balance(
         figure = Canvas(figsize=(9.6, 7.2), layout="constrained")
         (first, after), (course, spread) = figure.subplots(2, 2)
         for ax, p1, title in ((first, ones / trials, "before: all ratios 1"), (after, fresh, "after, counted afresh")):
-            image = ax.imshow(p1.reshape(shape), vmin=0, vmax=1, cmap="RdBu_r")
+            image = ax.imshow(p1.reshape(shape), vmin=0, vmax=1, cmap="RdBu_r", aspect="auto")
             ax.set(title=title, xlabel="column of dyads", ylabel="row")
-            figure.colorbar(image, ax=ax, label="$p_1$", shrink=0.9)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.get_major_locator().set_params(integer=True)
+            figure.colorbar(image, ax=ax, label="$p_1$")
         spent = np.cumsum(counts.trials, axis=1)
         course.plot(spent[0], (counts.x - balance.x[:, None]).T, color="C0", alpha=0.25, linewidth=0.7)
         course.set(
@@ -43,8 +45,8 @@ def draw_balance(
         spread.axhspan(0.47, 0.53, color="C2", alpha=0.12, label="0.5 ± 0.03")
         spread.set(xlabel="dyads in order of expected $p_1$", ylabel="$p_1$", title="what was stated, what was found")
         top = max(float(high.max()), float(fresh.max()), 0.54)
-        spread.set_ylim(min(float(low.min()), float(fresh.min()), 0.46) - 0.005, top + 0.35 * (top - 0.46))
-        spread.legend(loc="upper left", fontsize=8, frameon=False, ncols=3)
+        spread.set_ylim(min(float(low.min()), float(fresh.min()), 0.46) - 0.005, top + 0.45 * (top - 0.46))
+        spread.legend(loc="upper left", fontsize=8, frameon=False)
         figure.savefig(path, dpi=110)
 
 
