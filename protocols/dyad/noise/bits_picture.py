@@ -85,8 +85,6 @@ def _draw_tests(axes: Any, entropies: dict[str, MinEntropy], verdicts: dict[str,
     right.set_xlim(_LEAST_P / 3, 3)
     right.set_yticks(np.arange(len(tests)), [name.replace("_", " ") for name in tests])
     right.invert_yaxis()
-    right.set_xlabel(
-        f"p-value (SP 800-22); left of the line, {threshold:.1e}, a test fails; {_LEAST_P:g} and less at it"
-    )
+    right.set_xlabel(f"p-value (SP 800-22), {_LEAST_P:g} at least; a test fails left of the line")
     right.grid(axis="y", color="0.9")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
