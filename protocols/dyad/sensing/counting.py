@@ -24,7 +24,8 @@ def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
 
     Saved once: `x`, ln r_gamma of fair dyads; `slope_ones`, `slope_trials` around it; `places`. In each step: ones (n,)
     `reference` of `reference_trials`, `ones` (1 + powers, trials, n), the first with the probe off, of `taken`
-    (1 + powers, trials) condensations; `part`: a run that was resumed has several, each with a reference of its own.
+    (1 + powers, trials) condensations; `misread` (n,); `part`: a run that was resumed has several, each with a
+    reference of its own.
     """
     probe = the_probe(bench, p)
     part = 0 if record.resumed is None else int(record.resumed["part"]) + 1
@@ -52,7 +53,12 @@ def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
                 for k, trials in enumerate(p.trials):
                     ones[level, k], taken[level, k] = states[:trials].sum(axis=0), min(trials, len(states))
             step.save(
-                reference=before.ones, reference_trials=float(len(before.states)), ones=ones, taken=taken, part=part
+                misread=before.misread,
+                reference=before.ones,
+                reference_trials=float(len(before.states)),
+                ones=ones,
+                taken=taken,
+                part=part,
             )
             record.checkpoint(**state)
         frame_s = lattice.shots(p.trials[0]).frame_s
