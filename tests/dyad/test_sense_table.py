@@ -29,13 +29,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_dyad_under_the_probe_is_found_and_its_change_of_g_measured(bench: Path, tmp_path: Path) -> None:
-    """To 30 %: kappa of Eq. (5) is that of the planned J, and J of a dyad is within some 5 % of it."""
+    """Within a factor of 2: kappa of Eq. (5) is that of the planned J, and a dyad's slope against r_gamma is that of
+    ratios as they are asked for."""
     done = sense(bench, tmp_path, **DETECT)
     v = done.values
     with open_run(done.run_file) as file:
         places = np.asarray(file["data/places"][()])
     assert np.ravel_multi_index(v["target"], (2, 3)) == site_under_probe(bench, places.reshape(-1, 2)) // 2
-    assert 0.7 * least_probe_share(bench) < v["dg_per_w"] < 1.3
+    assert 0.5 * least_probe_share(bench) < v["dg_per_w"] < 2
     assert v["detection"][1][1] == 1.0
     assert v["located"][1][1] == 1.0
     assert v["dyad_false_alarm_measured"][1] < 0.06  # of some 90 decisions
