@@ -14,7 +14,7 @@ from labctl.client import Bench, ConfigurationError, Figure, Parameters, Recorde
 from protocols.dyad.diffusion.diffuse_picture import draw_forward, draw_generated
 from protocols.dyad.diffusion.generated import Generated, compare_models
 from protocols.dyad.diffusion.model import check_installed
-from protocols.dyad.diffusion.optical import learn_noise, needed_power, plan_step, reach_of, take_step
+from protocols.dyad.diffusion.optical import followed, learn_noise, needed_power, plan_step, reach_of, take_step
 from protocols.dyad.diffusion.projector import PROJECTOR_ROLES, LitLattice, find_blocks, lamp, show
 from protocols.dyad.diffusion.schedule import Schedule, StepsMeasured, cosine_schedule, forward, measure_steps
 from protocols.dyad.sensing.fair import make_fair
@@ -108,7 +108,6 @@ class Diffuse(Figure):
         with lattice.exposing(p.exposure_s) as expose:
             blocks = find_blocks(bench, lattice, p.lamp_w)
             show(bench, np.zeros(blocks.panel))
-            bench.pump.emission = True
             noise = learn_noise(bench, blocks, expose, p.noise_frames, p.lamp_w)
             left = np.concatenate([[1.0], schedule.alpha_bars])
             for step in record.steps(p.steps, "diffusing by light"):
@@ -117,16 +116,23 @@ class Diffuse(Figure):
                 lamp_w = lamp(bench, needed_power(noise, beta, reach_of(float(left[t]))) + _LAMP_STEP_W)
                 plan_t = plan_step(noise, beta, lamp_w, x.mean(axis=0))
                 begun_s = bench.time_s()
-                x, clipped = take_step(bench, blocks, expose, plan_t, x)
-                step.save(x=x, clipped=clipped, lamp_w=plan_t.lamp_w, bench_s=bench.time_s() - begun_s)
+                before = x
+                x, clipped = take_step(bench, blocks, expose, plan_t, before)
+                step.save(
+                    x=x,
+                    clipped=clipped,
+                    known_to=noise.variance_err,
+                    lamp_w=plan_t.lamp_w,
+                    bench_s=bench.time_s() - begun_s,
+                )
                 step.note(f"β = {schedule.betas[t]:.3f}, lamp {plan_t.lamp_w * 1e3:.2g} mW")
+                noise = followed(noise, plan_t, before, x)
                 record.checkpoint()
             bench.pump.emission = False
             bench.lamp.emission = False
         return {
             "size": self.size,
             "noise_electrons": float(np.sqrt(noise.variance.mean())),
-            "noise_known_to": noise.variance_err,
             "projector_residual_px": blocks.residual_px,
         }
 
@@ -135,19 +141,22 @@ class Diffuse(Figure):
         p = parameters
         schedule = cosine_schedule(p.steps)
         first, later = record.saved("x0"), record.series("x")
-        clipped, times, lamp_w = (record.series(name) for name in ("clipped", "bench_s", "lamp_w"))
+        clipped, times, lamp_w, known_to = (
+            record.series(name) for name in ("clipped", "bench_s", "lamp_w", "known_to")
+        )
         assert first is not None
         assert later is not None
         assert clipped is not None
         assert times is not None
         assert lamp_w is not None
+        assert known_to is not None
         light = np.concatenate([first[None], later])
         digital = forward(first, schedule, np.random.default_rng([record.seed, 1]).standard_normal)
         record.save("digital", digital)
         measured, beside = measure_steps(light), measure_steps(digital)
         values = {
             **results,
-            **_steps(measured, beside, schedule, results["noise_known_to"]),
+            **_steps(measured, beside, schedule, known_to),
             "clipped": float(clipped.max()),
             "lamp_w": lamp_w,
             "images_per_s": p.images / float(np.median(times)),
@@ -192,14 +201,14 @@ def as_x(images: npt.NDArray[np.uint8], size: int) -> FloatArray:
     return np.asarray(2.0 * ink / _FULL_INK - 1.0, np.float64)
 
 
-def _steps(measured: StepsMeasured, beside: StepsMeasured, schedule: Schedule, known_to: float) -> dict[str, Any]:
-    # How large the noise is was measured beforehand, with an error that all steps share.
+def _steps(measured: StepsMeasured, beside: StepsMeasured, schedule: Schedule, known_to: FloatArray) -> dict[str, Any]:
+    # How large the noise is was measured beforehand, in the steps before included, which share some of its error.
     error = np.hypot(measured.variance_err, known_to * schedule.betas)
     variance = (measured.variance - schedule.betas) / error
     signal = (measured.signal - np.sqrt(1 - schedule.betas)) / measured.signal_err
     ratios = measured.variance / schedule.betas
     own = measured.variance_err / schedule.betas
-    mean_err = math.hypot(float(np.sqrt((own**2).sum())) / len(schedule), known_to)
+    mean_err = math.hypot(float(np.sqrt((own**2).sum())) / len(schedule), float(known_to.mean()))
     return {
         "schedule": schedule.betas,
         "variance": measured.variance,

@@ -11,7 +11,7 @@ The lamp's power sets β. What is taken away is the mean over all images of a st
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from protocols.dyad.diffusion.projector import Blocks, Expose, lamp, show
 Array = npt.NDArray[np.float64]
 
 _LEVELS = (0.25, 0.75)
-_LAMP_FRAMES = 60
+_LAMP_FRAMES = 100
+_BELIEVED = 0.5
 _REACH = 4.2
 """Standard deviations of an image's noise that the projector must still show."""
 
@@ -40,11 +41,27 @@ class OpticalNoise:
 
 
 def learn_noise(bench: Bench, blocks: Blocks, expose: Expose, frames: int, power_w: float) -> OpticalNoise:
-    """Measure the emission's noise with the lamp off, then the lamp's light with the pump off. The pump is on.
+    """Measure the lamp's own noise with the pump off, its light on top of the emission, then the emission's noise.
 
-    Raises CalibrationError where a dyad gives no noise, or the lamp no light.
+    The camera's answer to the lamp is a little less linear than an image needs, so it is measured where it is used.
+    The pump is on afterwards. Raises CalibrationError where a dyad gives no noise, or the lamp no light.
     """
+    bench.pump.emission = False
+    power_w = lamp(bench, power_w)
+    show(bench, blocks.pattern(np.full(len(blocks.edges), 0.5)))
+    alone = expose(_LAMP_FRAMES)
+    bench.pump.emission = True
+    light = []
+    for level in _LEVELS:
+        show(bench, blocks.pattern(np.full(len(blocks.edges), level)))
+        light.append(expose(_LAMP_FRAMES).mean(axis=0))
     lamp(bench, 0.0)
+    gain = (light[1] - light[0]) / (_LEVELS[1] - _LEVELS[0]) / power_w
+    if gain.min() <= 0.2 * gain.mean():
+        raise CalibrationError(
+            f"the projector hardly lights dyad {int(gain.argmin())}: look for what blocks it, or align it"
+        )
+    shot = float(alone.var(axis=0, ddof=1).mean()) / (power_w * float(gain.mean()) * 0.5)
     dark = np.concatenate([expose(min(50, frames - k)) for k in range(0, frames, 50)])
     variance = dark.var(axis=0, ddof=1)
     # A dyad that is nearly always in one state makes little noise, and would need a projector as dark.
@@ -54,23 +71,20 @@ def learn_noise(bench: Bench, blocks: Blocks, expose: Expose, frames: int, power
             f"dyad {k} makes {math.sqrt(variance[k] / np.median(variance)):.2f} of the others' noise: it is not fair; "
             "calibrate the lattice anew (labctl run dyad.calibrate)"
         )
-    bench.pump.emission = False
-    power_w = lamp(bench, power_w)
-    light, noise = [], 0.0
-    for level in _LEVELS:
-        show(bench, blocks.pattern(np.full(len(variance), level)))
-        seen = expose(_LAMP_FRAMES)
-        light.append(seen.mean(axis=0))
-        noise += float(seen.var(axis=0, ddof=1).mean())
-    lamp(bench, 0.0)
-    bench.pump.emission = True
-    gain = (light[1] - light[0]) / (_LEVELS[1] - _LEVELS[0]) / power_w
-    if gain.min() <= 0.2 * gain.mean():
-        raise CalibrationError(
-            f"the projector hardly lights dyad {int(gain.argmin())}: look for what blocks it, or align it"
-        )
-    shot = noise / (2 * power_w * float(gain.mean()) * float(np.mean(_LEVELS)))
     return OpticalNoise(variance, gain, shot, math.sqrt(2 / (frames * len(variance))))
+
+
+def followed(noise: OpticalNoise, step: Step, before: Array, after: Array) -> OpticalNoise:
+    """What the next step may expect, by the noise of this one: a laser that warms up makes more of it.
+
+    before, after: x (m, n). Half of what was found beyond the plan is believed, as it is itself uncertain.
+    """
+    m = len(before)
+    rest = after - math.sqrt(1 - step.beta) * before
+    found = float((rest**2).sum()) / ((m - 1) * rest.shape[1] * step.beta)
+    own = math.sqrt(2 / (m * rest.shape[1]))
+    known_to = math.hypot((1 - _BELIEVED) * noise.variance_err, _BELIEVED * own)
+    return replace(noise, variance=noise.variance * (1 + _BELIEVED * (found - 1)), variance_err=known_to)
 
 
 @dataclass(frozen=True, eq=False)
