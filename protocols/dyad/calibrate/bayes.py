@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 LOCALISED = 0.06
 """Standard deviation of p_1 below which a dyad is asked at its mean."""
-DOUBTED = 1.5
+DOUBTED = 2.0
 """How many times more uncertain than it says the posterior is taken to be, beside counts at the ratios themselves."""
 _ENOUGH = 200
 """Trials at one hologram from which a share is as good as normally distributed."""
@@ -42,7 +42,7 @@ class BayesOptions:
 
     precision: float = 0.006
     near: float = 0.018
-    most: int = 30_000
+    most: int = 40_000
     first: int = 30
     largest: int = 2000
     patience: float = 0.0
@@ -76,7 +76,7 @@ class BayesSearch(Search):
         if float(self._waiting(2 * o.precision).mean()) <= o.patience:
             x = self._x
         else:
-            x = np.where(np.abs(self._p1 - 0.5) < np.maximum(self._p1_sd, o.near / 2), self._x, self.found.mean)
+            x = np.where(np.abs(self._p1 - 0.5) < np.maximum(self._p1_sd, o.near / 2), self._x, self._best)
             x = np.where(self._p1_sd > LOCALISED, self.found.draw(self._rng), x)
         # What the dyads that still wait would need, were they fair there; half of it, since they may not be.
         sd = float(np.quantile(self._p1_sd, 1 - o.patience))
@@ -114,6 +114,7 @@ class BayesSearch(Search):
         self._held = np.zeros(counts.x.shape, bool)
         self.found = self._earlier = posterior(self.counts, self.prior)
         self._p1, self._p1_sd = self.found.p1_at(self._x)
+        self._best = self.found.mean
         for k in range(counts.x.shape[1]):
             self.tell(counts.x[:, k], counts.ones[:, k], counts.trials[:, k], counts.misread)
 
@@ -138,6 +139,7 @@ class BayesSearch(Search):
     def _judge(self) -> None:
         """p_1 at the ratios on the SLM: by what was counted there, and by what was known before."""
         self._p1, sd = self.found.p1_at(self._x)
+        self._best = self.found.mean
         # Far from 1/2 a curve is flat, and p_1 seems certain; what counts is how well the way back is known.
         self._p1_sd = np.maximum(sd, self.found.p1_at(self.found.mean)[1])
         held = self.counts.where(self._held)
@@ -157,3 +159,4 @@ class BayesSearch(Search):
         enough = ~far & (trials >= _ENOUGH)
         self._p1 = np.where(enough, (weight * seen + known_weight * known) / (weight + known_weight), self._p1)
         self._p1_sd = np.where(enough, (weight + known_weight) ** -0.5, self._p1_sd)
+        self._best = np.where(enough, self._x - (self._p1 - 0.5) / self.found.slope, self.found.mean)
