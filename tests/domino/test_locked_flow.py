@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from protocols.domino.problem.networks import clique_network
 from simulators.physics.domino.equation import derivative, evolve, loss
-from simulators.physics.domino.locked_flow import Stage, flow, paper_stages, starts
+from simulators.physics.domino.locked_flow import Stage, flow, paper_stages, spread_starts, starts
 from simulators.physics.domino.quadratic import maximum
 from simulators.physics.domino.support_values import worth
 
@@ -106,3 +106,13 @@ def test_success_on_weighted_networks_is_that_of_the_sheet() -> None:
         end = flow(W, starts(50, 30, np.random.default_rng(seed)), paper_stages(0.5))
         share.append(np.mean(worth(W, end.support()).q >= maximum(W).q * (1 - 1e-4)))
     assert 0.02 < np.mean(share) < 0.45
+
+
+def test_spread_starts_end_at_more_different_supports() -> None:
+    W = weights(50, 0.5, 11)
+    ends = []
+    for power in (1.0, 8.0):
+        x = spread_starts(50, 60, power, np.random.default_rng(9))
+        np.testing.assert_allclose(x.sum(axis=0), 1)
+        ends.append(len(np.unique(worth(W, flow(W, x, paper_stages(0.5, steps=400)).support()).q.round(9))))
+    assert ends[1] > ends[0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
-from simulators.physics.domino.locked_flow import Stage, flow, stages_for, starts
+from simulators.physics.domino.locked_flow import Stage, flow, spread_starts, stages_for, starts
 from simulators.physics.domino.quadratic import maximum
 from simulators.physics.domino.support_values import climbed
 
@@ -34,18 +34,26 @@ class Batch:
 
 @dataclass(frozen=True)
 class IdealLoop:
-    """DOMINO on W (N, N) with a plan of stages; eta: couplings vary by so much, anew in every window."""
+    """DOMINO on W (N, N) with a plan of stages. eta: couplings vary by so much, anew in every window. spread: starts
+    are U[0, 1]^spread."""
 
     W: Array
     stages: tuple[Stage, ...]
     eta: float = 0.0
+    spread: float = 1.0
 
     @classmethod
     def of(
-        cls, W: Array, gamma: float, tau: float | None = None, duration: float = 10.0, eta: float = 0.0
+        cls,
+        W: Array,
+        gamma: float,
+        tau: float | None = None,
+        duration: float = 10.0,
+        eta: float = 0.0,
+        spread: float = 1.0,
     ) -> IdealLoop:
         """As long, and in as short steps, as the network needs."""
-        return cls(W, stages_for(len(W), largest_eigenvalue(W), gamma, tau, duration), eta)
+        return cls(W, stages_for(len(W), largest_eigenvalue(W), gamma, tau, duration), eta, spread)
 
     def warm_up(self) -> None:
         """Compile."""
@@ -54,7 +62,8 @@ class IdealLoop:
 
     def run(self, count: int, rng: np.random.Generator) -> Batch:
         """So many fresh starts."""
-        x = starts(len(self.W), count, rng)
+        n = len(self.W)
+        x = starts(n, count, rng) if self.spread == 1 else spread_starts(n, count, self.spread, rng)
         with threadpool_limits(1):
             begun_s = time.process_time()
             end = flow(self.W, x, self.stages, self.eta, rng)

@@ -82,6 +82,13 @@ def starts(nodes: int, count: int, rng: np.random.Generator) -> Array:
     return np.asarray(rng.uniform(0, 2 / nodes, (nodes, count)))
 
 
+def spread_starts(nodes: int, count: int, power: float, rng: np.random.Generator) -> Array:
+    """U[0, 1]^power (nodes, count), scaled to a total of 1: a few nodes begin ahead, and ends differ more. 1 is
+    `starts`, but for the total's spread."""
+    x = rng.random((nodes, count)) ** power
+    return np.asarray(x / x.sum(axis=0))
+
+
 def flow(
     W: Array,
     x: Array,
