@@ -10,7 +10,7 @@ import pytest
 from labctl.client import ConfigurationError
 from protocols.dyad.diffusion.model import ScoreModel, Training
 from protocols.dyad.diffusion.optical import OpticalNoise, needed_power, plan_step, reach_of
-from protocols.dyad.diffusion.schedule import Schedule, cosine_schedule, forward, measure_steps
+from protocols.dyad.diffusion.schedule import Schedule, cosine_schedule, forward, measure_steps, noise_in
 
 PIXELS = 16
 
@@ -86,7 +86,7 @@ def trained() -> tuple[ScoreModel, list[float]]:
     schedule = cosine_schedule(10)
     model = ScoreModel(PIXELS, schedule, seed=0)
     chain = forward(stripes(300, 5), schedule, np.random.default_rng(6).standard_normal)
-    return model, model.train(chain, Training(epochs=20, seed=0))
+    return model, model.train(stripes(300, 5), noise_in(chain, schedule), Training(epochs=20, seed=0))
 
 
 def test_a_model_learns_what_is_noise(trained):
@@ -111,6 +111,6 @@ def test_the_same_seed_gives_the_same_model_and_images():
     made = []
     for _ in range(2):
         model = ScoreModel(PIXELS, schedule, seed=3)
-        model.train(chain, Training(epochs=2, seed=3))
+        model.train(chain[0], noise_in(chain, schedule), Training(epochs=2, seed=3))
         made.append(model.generate(5, np.random.default_rng(1).standard_normal))
     assert np.array_equal(*made)

@@ -42,7 +42,7 @@ class DiffuseParameters(Parameters):
     noise_frames: int = Field(400, ge=50, le=10**5, description="exposures from which the size of the noise is known")
     lamp_w: float = Field(5e-5, gt=0, le=10, description="of the lamp, when the projector is looked at")
     models: int = Field(3, ge=0, le=100, description="trained on each process, from seeds of their own; 0: none")
-    epochs: int = Field(150, ge=1, le=10**5, description="of a model's training")
+    epochs: int = Field(120, ge=1, le=10**5, description="of a model's training")
     generated: int = Field(500, ge=100, le=10**5, description="images that each model generates")
     precision: float = Field(0.02, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
     most: int = Field(4000, ge=50, le=10**6, description="condensations of each dyad spent on that")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from labctl.client import Recorder
 from protocols.dyad.diffusion.model import ScoreModel, Training
-from protocols.dyad.diffusion.schedule import Schedule
+from protocols.dyad.diffusion.schedule import Schedule, noise_in
 from protocols.prbm.images.frechet import COMPONENTS, Estimate, PixelFrechet
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def compare_models(
     held_out: FloatArray,
     record: Recorder,
 ) -> Generated:
-    """Train models on both processes (steps + 1, n, pixels) from the same seeds, and let both generate from the same
-    digital noise: what differs is what they were trained on."""
+    """Train models on the noise of both processes (steps + 1, n, pixels) from the same seeds, and let both generate
+    from the same digital noise: what differs is what they were trained on."""
     components = min(COMPONENTS, max(1, 2 * real.shape[1] // 5))  # the others are paper in nearly all images
     judge = PixelFrechet(real, components)
     images: dict[str, list[FloatArray]] = {"light": [], "digital": []}
@@ -60,7 +60,8 @@ def compare_models(
         for k in range(p.models):
             for name, chain in (("light", light), ("digital", digital)):
                 model = ScoreModel(light.shape[2], schedule, seed=k)
-                losses[name].append(model.train(chain, Training(p.epochs, seed=k), lambda epoch, loss: advance()))
+                course = model.train(real, noise_in(chain, schedule), Training(p.epochs, seed=k), lambda *_: advance())
+                losses[name].append(course)
                 noise = np.random.default_rng([record.seed, 2, k])
                 images[name].append(model.generate(p.generated, noise.standard_normal))
     found = {name: _mean([judge.estimate(each) for each in kept]) for name, kept in images.items()}

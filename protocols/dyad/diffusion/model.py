@@ -27,6 +27,8 @@ WIDTH = 256
 
 _TIME_FEATURES = 16
 _BATCH = 256
+_BATCHES = 20
+"""Of an epoch."""
 _RATE = 2e-3
 
 
@@ -62,35 +64,45 @@ class ScoreModel:
         self._times = torch.tensor(_time_features(len(schedule)), dtype=torch.float32)
 
     def train(
-        self, chain: FloatArray, training: Training, step: Callable[[int, float], None] = lambda epoch, loss: None
+        self,
+        images: FloatArray,
+        noise: FloatArray,
+        training: Training,
+        step: Callable[[int, float], None] = lambda epoch, loss: None,
     ) -> list[float]:
-        """Learn from a forward process x_0 … x_T (steps + 1, n, pixels); the mean square error of each epoch.
+        """Learn what is noise in √ᾱ_t·x_0 + √(1-ᾱ_t)·ε, for images x_0 (n, pixels) and noise ε (m, pixels), which a
+        forward process gave; the mean square error of each epoch.
 
-        What it learns to predict is the noise between x_0 and x_t as the process gave it, wherever that came from.
-        step: called after each epoch.
+        Images, times and noise are drawn anew for every batch. As the noise is white, it is also moved around by any
+        number of pixels, and its sign is changed: a few thousand images of it would else be learned by heart. step: is
+        called after each epoch.
         """
         torch = _torch()
-        steps, n = len(chain) - 1, chain.shape[1]
-        left = self._schedule.alpha_bars[:, None, None]
-        target = (chain[1:] - np.sqrt(left) * chain[0]) / np.sqrt(1 - left)
-        x, eps = (torch.tensor(a.reshape(steps * n, -1), dtype=torch.float32) for a in (chain[1:], target))
-        t = torch.arange(steps).repeat_interleave(n)
-        random = torch.Generator().manual_seed(training.seed)
+        random = np.random.default_rng(training.seed)
+        left = self._schedule.alpha_bars
+        around = (np.arange(self._pixels)[:, None] + np.arange(self._pixels)) % self._pixels
         optimiser = torch.optim.Adam(self._net.parameters(), lr=_RATE)
-        batches = -(-steps * n // _BATCH)
-        slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.epochs * batches)
+        slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.epochs * _BATCHES)
         losses = []
         self._net.train()
         for epoch in range(training.epochs):
             total = 0.0
-            for part in torch.randperm(steps * n, generator=random).split(_BATCH):
+            for _ in range(_BATCHES):
+                t = random.integers(0, len(left), _BATCH)
+                eps = noise[
+                    random.integers(0, len(noise), _BATCH)[:, None], around[random.integers(0, len(around), _BATCH)]
+                ]
+                eps = eps * random.choice((-1.0, 1.0), (_BATCH, 1))
+                x0 = images[random.integers(0, len(images), _BATCH)]
+                x = np.sqrt(left[t])[:, None] * x0 + np.sqrt(1 - left[t])[:, None] * eps
                 optimiser.zero_grad()
-                loss = ((self._net(self._inputs(x[part], t[part])) - eps[part]) ** 2).mean()
+                inputs = self._inputs(torch.tensor(x, dtype=torch.float32), torch.tensor(t))
+                loss = ((self._net(inputs) - torch.tensor(eps, dtype=torch.float32)) ** 2).mean()
                 loss.backward()
                 optimiser.step()
                 slower.step()
-                total += float(loss.detach()) * len(part)
-            losses.append(total / (steps * n))
+                total += float(loss.detach())
+            losses.append(total / _BATCHES)
             step(epoch, losses[-1])
         return losses
 

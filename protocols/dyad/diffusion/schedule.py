@@ -57,6 +57,12 @@ def forward(images: FloatArray, schedule: Schedule, noise: Noise) -> FloatArray:
     return np.stack(chain)
 
 
+def noise_in(chain: FloatArray, schedule: Schedule) -> FloatArray:
+    """The noise ε' (steps·n, pixels) between x_0 and each x_t, as a forward process (steps + 1, n, pixels) gave it."""
+    left = schedule.alpha_bars[:, None, None]
+    return np.asarray(((chain[1:] - np.sqrt(left) * chain[0]) / np.sqrt(1 - left)).reshape(-1, chain.shape[2]))
+
+
 @dataclass(frozen=True)
 class StepsMeasured:
     """What the steps of a forward process did, each array (steps,): the factor of what was there before, which should
