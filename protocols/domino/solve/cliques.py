@@ -28,6 +28,8 @@ class CliquesParameters(NetworkParameters):
     count: int = Field(10, ge=1, le=10000, description="cliques to list")
     starts: int = Field(50, ge=1, le=10**5, description="of each search")
     gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False)
+    spread: float = Field(16.0, gt=0, le=1000, description="starts are U[0, 1]^spread, so that they end differently")
+    duration: float = Field(4.0, gt=0, le=1e4, description="of a start, before it is read out")
     rank: Literal["q", "weight"] = Field("q", description="by problem (1), or by the weight of all links")
     polish: bool = Field(True, description="a local search from each support")
     merge: float | None = Field(
@@ -124,7 +126,7 @@ def strongest(W: Array, p: CliquesParameters, rng: np.random.Generator) -> list[
     """Supports that starts found on W, distinct, each of its optimum of (1), strongest first."""
     if not W.any():
         return []
-    batch = IdealLoop.of(W, p.gamma).run(p.starts, rng)
+    batch = IdealLoop.of(W, p.gamma, duration=p.duration, spread=p.spread).run(p.starts, rng)
     distinct = np.unique(batch.supports.T, axis=0)
     supports: dict[Nodes, float] = {}
     for row in distinct:

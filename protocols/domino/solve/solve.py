@@ -29,7 +29,7 @@ class SolveParameters(NetworkParameters):
     tau: float | None = Field(None, gt=0, le=10, description="time between locks; null: 0.1, and 5/N above N = 50")
     duration: float = Field(10.0, gt=0, le=1e4, description="of a start, before it is read out")
     eta: float = Field(0.0, ge=0, le=1, description="couplings vary by so much, anew between any two locks")
-    spread: float = Field(1.0, gt=0, le=100, description="starts are U[0, 1]^spread: larger ones end more differently")
+    spread: float = Field(1.0, gt=0, le=1000, description="starts are U[0, 1]^spread: larger ones end more differently")
     best: float | None = Field(None, gt=0, description="q that counts as success; null: found by exact search")
     exact_s: float = Field(10.0, ge=0, le=1e6, description="time limit of the exact search (s)")
 
