@@ -219,7 +219,7 @@ def _dimacs(path: Path, cap_s: float) -> dict[str, Any]:
     while cpu_s < cap_s:
         batch = loop.run(_AT_A_TIME, rng)
         begun = time.process_time()
-        q = float(worth(W, batch.supports, 1.0).q.max())
+        q = float(worth(W, batch.supports, 0.02).q.max())
         cpu_s += batch.cpu_s + time.process_time() - begun
         count += _AT_A_TIME
         if q > best * (1 + 1e-9):

@@ -85,7 +85,7 @@ class Solve(Arithmetic):
     def conclude(self, results: dict[str, Any], parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
         """What supports are worth, beside the best known; the picture."""
         p, W = parameters, self.program.W
-        found = worth(W, self.supports, most_s=max(p.exact_s, 1.0) / 10)
+        found = worth(W, self.supports, most_s=p.exact_s / 50)
         ends = polished(W, self.supports)
         known = best_known(W, float(max(found.q.max(), ends.max())), p.best, p.exact_s)
         first = int(found.q.argmax())

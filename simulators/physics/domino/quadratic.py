@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 
 _LEAST_PIVOT = 1e-12
 """Of a squared distance: a set with less is flat, and has no better optimum than one of its subsets."""
-_NODES_AT_ONCE = 200_000
+_NODES_AT_ONCE = (500, 200_000)
+"""Of the search between two looks at the clock: few at first, so that a small time limit is kept."""
 _CLOSELY = 40
 """Candidates among which the heaviest link is looked for."""
 
@@ -74,10 +75,12 @@ def maximum(W: Array, at_least: float = 0.0, most_s: float = math.inf) -> Optimu
     state, top = _State(n), permuted.max(axis=1)
     state.best[0] = at_least
     until, proved = time.monotonic() + most_s, False
+    at_once, most = _NODES_AT_ONCE
     while not proved:
-        proved = bool(_search(permuted, top, _NODES_AT_ONCE, *state.arrays))
+        proved = bool(_search(permuted, top, at_once, *state.arrays))
         if time.monotonic() > until:
             break
+        at_once = min(2 * at_once, most)
     x = np.zeros(n)
     members = state.best_members[: state.counts[2]]
     x[order[members]] = state.best_x[: len(members)]
