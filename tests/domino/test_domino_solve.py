@@ -113,3 +113,22 @@ def test_the_course_of_a_start_ends_where_the_start_ended() -> None:
     np.testing.assert_allclose(course[-1], batch.x[:, 1], atol=1e-8)
     assert (np.diff(times) > 0).all()
     assert times[-1] == pytest.approx(sum(stage.steps * stage.h for stage in ideal.stages))
+
+
+def test_weights_of_nodes_make_another_program_whose_heaviest_clique_is_found(tmp_path: Path) -> None:
+    # A triangle of heavy nodes beside a clique of five light ones.
+    graph = nx.complete_graph(5)
+    graph.add_edges_from([(5, 6), (6, 7), (5, 7), (4, 5)])
+    file = graph_file(tmp_path, graph)
+    heavy = [f"n {k + 1} {1 if k < 5 else 4}" for k in range(8)]
+    file.write_text(file.read_text().replace("\n", "\n" + "\n".join(heavy) + "\n", 1))
+    nodes = solve(tmp_path, graph=file, weights="node", starts=20)
+    assert nodes["support"] == [5, 6, 7]
+    assert nodes["weight"] == 12
+    assert nodes["q"] == pytest.approx(1 - 1 / 12)
+    assert nodes["certificate"]["proved"]
+    assert "most node weight" in nodes["program"]
+    assert nodes["success"] > 0
+    assert solve(tmp_path, graph=file, starts=20)["support"] == [0, 1, 2, 3, 4]
+    with pytest.raises(ConfigurationError, match=r"node 1 has weight 0; weights=node needs 1 or more"):
+        solve(tmp_path, graph=graph_file(tmp_path, graph), weights="node")

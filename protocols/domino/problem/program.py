@@ -24,6 +24,8 @@ _PROGRAMS = {
     "edge": "maximise x'Wx on the simplex, W = |weights of edges|; weights of nodes are ignored",
     "unit": "maximise x'Wx on the simplex, W = 1 for every edge (Motzkin and Straus: the largest clique); "
     "all weights are ignored",
+    "node": "maximise x'Ax on the simplex, A = 1 for every edge and 1 - 1/w on the diagonal: the clique of most node "
+    "weight w; weights of edges are ignored",
 }
 
 
@@ -38,7 +40,9 @@ class NetworkParameters(Parameters):
     )
     nodes: int | None = Field(None, ge=2, le=5000, description="of a network that is drawn (50)")
     density: float | None = Field(None, gt=0, le=1, description="links of all pairs, of a network that is drawn (0.5)")
-    weights: Literal["edge", "unit"] = Field("edge", description="what a link counts: |its weight|, or 1")
+    weights: Literal["edge", "unit", "node"] = Field(
+        "edge", description="what counts: |weights of links|, links alone, or weights of nodes"
+    )
 
     @model_validator(mode="after")
     def _one_network(self) -> NetworkParameters:
@@ -52,13 +56,14 @@ class NetworkParameters(Parameters):
 @dataclass(frozen=True, eq=False)
 class Program:
     """W: (N, N) weights, not negative, no diagonal. J: (N, N) couplings with their signs. names: of nodes. solves: the
-    program in words. origin: of the network."""
+    program in words. origin: of the network. node_weights: (N,), of the program of weighted nodes."""
 
     W: Array
     J: Array
     names: tuple[str, ...]
     solves: str
     origin: str
+    node_weights: Array | None = None
 
     def __len__(self) -> int:
         return len(self.W)
@@ -90,14 +95,22 @@ def program(p: NetworkParameters, rng: np.random.Generator) -> Program:
         origin = f"{p.network or 'cliques'}, density {density:g}"
     J = np.asarray(graph.matrix().toarray(), np.float64)
     W = np.abs(J)
-    if p.weights == "unit":
+    if p.weights != "edge":
         W = (W > 0).astype(np.float64)
     if not W.any():
         raise ConfigurationError(f"{origin}: no links; a dominant subnetwork needs some")
     solves = _PROGRAMS[p.weights]
     if p.weights == "edge" and (J < 0).any():
         solves += f"; {int((J < 0).sum() // 2)} couplings are negative, and count as |J|"
-    return Program(W, J, graph.names, solves, origin)
+    if p.weights != "node":
+        return Program(W, J, graph.names, solves, origin)
+    light = np.flatnonzero(graph.node_weights < 1)
+    if len(light):
+        raise ConfigurationError(
+            f"{origin}: node {graph.names[light[0]]} has weight {graph.node_weights[light[0]]:g}; weights=node needs 1 "
+            "or more of every node (DIMACS: n i w)"
+        )
+    return Program(W, J, graph.names, solves, origin, graph.node_weights)
 
 
 def k562() -> Graph:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labctl.client import Bench, Recorder
+from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, with_picture
 from protocols.domino.problem.program import NetworkParameters, Program, program
 from protocols.domino.solve.cliques_picture import draw_cliques
@@ -60,6 +60,8 @@ class Cliques(Arithmetic):
 
     def prepare(self, parameters: CliquesParameters, record: Recorder) -> None:
         """Read or draw the network, merge near-duplicates."""
+        if parameters.weights == "node":
+            raise ConfigurationError("weights=node: domino.cliques ranks by links; choose edge or unit")
         found = program(parameters, np.random.default_rng(record.seed))
         self.program, self.merged = (found, []) if parameters.merge is None else merged(found, parameters.merge)
         record.console.done(f"{self.program.origin}: {len(self.program)} nodes, {self.program.edges} links")

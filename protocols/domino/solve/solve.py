@@ -10,11 +10,10 @@ from pydantic import Field
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, share_error, with_picture
 from protocols.domino.problem.program import NetworkParameters, program
-from protocols.domino.solve.ideal import AT_ONCE, IdealLoop, best_known, polished
+from protocols.domino.solve.ideal import AT_ONCE, IdealLoop
+from protocols.domino.solve.judging import judge_of
 from protocols.domino.solve.solve_picture import draw_solve
 from simulators.physics.domino.equation import loss
-from simulators.physics.domino.quadratic import best_on
-from simulators.physics.domino.support_values import worth
 
 SAME = 1e-4
 """Relative difference of q within which a start has succeeded."""
@@ -38,12 +37,12 @@ class Solve(Arithmetic):
     """The dominant subnetwork of a network, and how often it is found.
 
     Values: `nodes`, `edges`; `q`, problem (1) solved exactly on the best support found, `support` (0-based nodes with a
-    share), `names` and `shares` of it, `is_clique`, `weight` (of all its links), `loss` (Eq. 4 at the optimum);
-    `success`, the share of starts whose support has q within 1e-4 of the best known, `success_err`, and
-    `success_polished` with a local search from each support; `solved`, 1 if any start succeeded; `q_best` the best
-    known, `best_support` if the search found it, and its `certificate` (by whom, proved or not, time limit); `ratios`,
-    q / q_best by start; `unfinished`, starts whose support is no clique and took too long to search (their q is a lower
-    bound); `runs_per_s` on one core. `program` tells what was solved.
+    share), `names` and `shares` of it, `is_clique`, `weight` (of all its links; weights=node: of its nodes), `loss`
+    (Eq. 4 at the optimum); `success`, the share of starts whose support has q within 1e-4 of the best known,
+    `success_err`, and `success_polished` with a local search from each support; `solved`, 1 if any start succeeded;
+    `q_best` the best known, `best_support` if the search found it, and its `certificate` (by whom, proved or not, time
+    limit); `ratios`, q / q_best by start; `unfinished`, starts whose support is no clique and took too long to search
+    (their q is a lower bound); `runs_per_s` on one core. `program` tells what was solved.
     """
 
     Parameters = SolveParameters
@@ -61,7 +60,8 @@ class Solve(Arithmetic):
                 f"tau={p.tau:g} for {len(self.program)} nodes: fields run away between locks; allowed: up to 50/N = "
                 f"{50 / len(self.program):g}, advised: 5/N"
             )
-        self.ideal = IdealLoop.of(self.program.W, p.gamma, p.tau, p.duration, p.eta, p.spread)
+        self.judge = judge_of(self.program)
+        self.ideal = IdealLoop.of(self.judge.A, p.gamma, p.tau, p.duration, p.eta, p.spread)
         record.console.done(f"{self.program.origin}: {len(self.program)} nodes, {self.program.edges} links")
 
     def run(self, bench: Bench, parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
@@ -84,12 +84,12 @@ class Solve(Arithmetic):
 
     def conclude(self, results: dict[str, Any], parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
         """What supports are worth, beside the best known; the picture."""
-        p, W = parameters, self.program.W
-        found = worth(W, self.supports, most_s=p.exact_s / 50)
-        ends = polished(W, self.supports)
-        known = best_known(W, float(max(found.q.max(), ends.max())), p.best, p.exact_s)
+        p, W, judge = parameters, self.program.W, self.judge
+        found = judge.worth(self.supports, p.exact_s / 50)
+        ends = judge.polished(self.supports)
+        known = judge.best_known(float(max(found.q.max(), ends.max())), p.best, p.exact_s)
         first = int(found.q.argmax())
-        optimum = best_on(W, np.flatnonzero(self.supports[:, first]), most_s=max(p.exact_s, 1.0))
+        optimum = judge.best_on(np.flatnonzero(self.supports[:, first]), max(p.exact_s, 1.0))
         support = optimum.support
         inside = W[np.ix_(support, support)]
         field = np.sqrt(p.gamma + optimum.q) * optimum.x
@@ -102,8 +102,8 @@ class Solve(Arithmetic):
             "names": self.program.named(support),
             "shares": optimum.x[support],
             "is_clique": bool(len(support) > 0 and np.all(inside + np.eye(len(support)) > 0)),
-            "weight": float(inside.sum() / 2),
-            "loss": float(loss(field.astype(np.complex128), W, p.gamma)),
+            "weight": judge.weight(support),
+            "loss": float(loss(field.astype(np.complex128), judge.A, p.gamma)),
             "success": hits / p.starts,
             "success_err": share_error(hits, p.starts),
             "success_polished": after / p.starts,
