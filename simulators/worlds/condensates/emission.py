@@ -26,7 +26,8 @@ _REACH = 2.2
 
 class Events(NamedTuple):
     """Condensations (events,): the exposure each falls into by its place among them, and its numbers for the noise.
-    power: of each, relative to the plateau that the laser is set to. weights: (events, states) of the panel's flicker."""
+    power: of each, relative to the plateau that the laser is set to. weights: (events, states) of the panel's
+    flicker."""
 
     frame: NDArray[np.int64]
     exposures: NDArray[np.int64]

@@ -35,11 +35,13 @@ class RandomMap:
 
 @dataclass(frozen=True, eq=False)
 class HiddenSample:
-    """detuning, efficiency: maps. defects: (n, 3) row and column on the sample, m, and relative change of g. wedge:
-    (rows, columns) of g per metre. drift_m_per_s: (rows, columns)."""
+    """detuning, efficiency, coupling_phase, coupling_size: maps. defects: (n, 3) row and column on the sample, m, and
+    relative change of g. wedge: (rows, columns) of g per metre. drift_m_per_s: (rows, columns)."""
 
     detuning: RandomMap
     efficiency: RandomMap
+    coupling_phase: RandomMap
+    coupling_size: RandomMap
     defects: Array
     wedge_per_m: tuple[float, float]
     drift_m_per_s: tuple[float, float]
@@ -59,6 +61,8 @@ def hidden_sample(p: CondensateParameters) -> HiddenSample:
     return HiddenSample(
         detuning=_map(draws, "detuning map", h.sample_correlation),
         efficiency=_map(draws, "efficiency map", h.sample_correlation),
+        coupling_phase=_map(draws, "coupling phase", h.sample_correlation),
+        coupling_size=_map(draws, "coupling size", h.sample_correlation),
         defects=np.column_stack([places * sides + middle, size]),
         wedge_per_m=(1e3 * h.wedge * math.cos(turn), 1e3 * h.wedge * math.sin(turn)),
         drift_m_per_s=(h.sample_drift / HOUR_S * math.cos(way), h.sample_drift / HOUR_S * math.sin(way)),
@@ -106,10 +110,9 @@ def coupling(p: CondensateParameters, pairs: NDArray[np.int64], places_m: Array)
     phase, factor = np.zeros(len(pairs)), np.ones(len(pairs))
     if h.coupling_phase or h.coupling_spread:
         middles = (first + second) / 2
-        draws = Draws(p.seed)
-        maps = [_map(draws, f"coupling {what}", h.sample_correlation) for what in ("phase", "size")]
-        phase = h.coupling_phase * maps[0].at(middles)
-        factor = 1 + h.coupling_spread * maps[1].at(middles)
+        truth = hidden_sample(p)
+        phase = h.coupling_phase * truth.coupling_phase.at(middles)
+        factor = 1 + h.coupling_spread * truth.coupling_size.at(middles)
     by_distance = np.sqrt(s.spacing / distance) * np.exp(-(distance - s.spacing) / s.decay_length)
     turned = np.cos(2 * math.pi * (distance - s.spacing) / s.period + phase)
     return np.asarray(s.coupling * np.exp(1j * s.coupling_angle) * factor * by_distance * turned)

@@ -51,8 +51,17 @@ def mesa_region(p: CondensateParameters) -> Region:
     return (c.axis_row + m.row - m.rows // 2, c.axis_column + m.column - m.columns // 2, m.rows, m.columns)
 
 
-def find_sites(p: CondensateParameters, power: Array, time_s: float) -> Sites:
-    """Sites of a pump of (states, rows, columns) W on each pixel of the mesa, per W of the laser.
+@dataclass(frozen=True, eq=False)
+class PumpSpots:
+    """Spots on the sample: places (spots, 2) in camera pixels, and what they would pump there with an efficiency of 1,
+    (states, spots) gamma per W of the laser."""
+
+    places: Array
+    pumping: Array
+
+
+def find_spots(p: CondensateParameters, power: Array) -> PumpSpots:
+    """Spots of a pump of (states, rows, columns) W on each pixel of the mesa, per W of the laser.
 
     A spot excites by its overlap with a condensate's mode, spread by the carriers' diffusion.
     """
@@ -68,16 +77,19 @@ def find_sites(p: CondensateParameters, power: Array, time_s: float) -> Sites:
     rows, columns = rows[inside], columns[inside]
     places = np.stack([rows + _top(mean, rows, columns, 0), columns + _top(mean, rows, columns, 1)], axis=1)
     places += (row, column)
-    from_axis = places - (p.camera.axis_row, p.camera.axis_column)
-    on = on_sample(p, from_axis, time_s)
-    pumping = smooth[:, rows, columns] * efficiencies(p, on)
+    return PumpSpots(places, smooth[:, rows, columns])
+
+
+def sites_at(p: CondensateParameters, spots: PumpSpots, time_s: float) -> Sites:
+    """What the sample makes of spots, where it has drifted to by then."""
+    places = spots.places
+    on = on_sample(p, places - (p.camera.axis_row, p.camera.axis_column), time_s)
     neighbours = np.empty((0, 2), np.int64)
     if len(places) > 1:
-        neighbours = cKDTree(on).query_pairs(s.reach, output_type="ndarray").astype(np.int64)
+        neighbours = cKDTree(on).query_pairs(p.sample.reach, output_type="ndarray").astype(np.int64)
         neighbours = neighbours[np.lexsort(neighbours.T[::-1])]
-    J = coupling(p, neighbours, on)
-    pairs, pair_J, networks = _grouped(len(places), neighbours, J)
-    return Sites(places, pumping, detunings(p, on), pairs, pair_J, networks)
+    pairs, pair_J, networks = _grouped(len(places), neighbours, coupling(p, neighbours, on))
+    return Sites(places, spots.pumping * efficiencies(p, on), detunings(p, on), pairs, pair_J, networks)
 
 
 def _top(mean: Array, rows: NDArray[np.intp], columns: NDArray[np.intp], axis: int) -> Array:

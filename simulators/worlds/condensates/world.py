@@ -19,7 +19,7 @@ from simulators.worlds.condensates.parameters import CondensateParameters
 from simulators.worlds.condensates.probe import disturbed
 from simulators.worlds.condensates.projector import Projector
 from simulators.worlds.condensates.sample import pulse_factors
-from simulators.worlds.condensates.sites import Sites, find_sites, mesa_region
+from simulators.worlds.condensates.sites import PumpSpots, Sites, find_spots, mesa_region, sites_at
 from simulators.worlds.hologram.world import HologramWorld
 from simulators.worlds.operations import world_operation
 from simulators.worlds.ports import FLAGS
@@ -29,6 +29,9 @@ from simulators.worlds.pumps import MODULATIONS, pump_controls
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
 
 Array = NDArray[np.float64]
+
+_SAMPLE_STEP_S = 1.0
+"""In which the sample drifts by a tenth of a nanometre."""
 
 
 class CondensateWorld(HologramWorld):
@@ -47,8 +50,9 @@ class CondensateWorld(HologramWorld):
         super().rewind()
         self.panel.listeners.append(self)
         self._projector = Projector(self.parameters)
+        self._pump_spots: PumpSpots | None = None
         self._sites: Sites | None = None
-        self._sites_step = -1
+        self._spots_step = self._sites_step = -1
         self.state["pump_modulation"] = 0
 
     def warm_up(self) -> None:
@@ -71,23 +75,28 @@ class CondensateWorld(HologramWorld):
 
     def region_changes(self, *_: Any) -> None:
         """Spots are looked for anew."""
-        self._sites = None
+        self._pump_spots = None
 
     def patches_change(self, *_: Any) -> None:
         """Spots are looked for anew."""
-        self._sites = None
+        self._pump_spots = None
 
     def sites(self, start_s: float) -> Sites:
-        """Where the pump makes condensates at a moment."""
-        step = int(start_s // DRIFT_STEP_S)
+        """Where the pump makes condensates at a moment, and what the sample is like there."""
         self.panel.rest(start_s)
-        if self._sites is None or step != self._sites_step or self.panel.moving:
-            power = self._light.pump_in_states(mesa_region(self.parameters), start_s)
-            found = find_sites(self.parameters, power, start_s)
-            if self.panel.moving:
-                return found
-            self._sites, self._sites_step = found, step
+        if self.panel.moving:
+            return sites_at(self.parameters, self._spots_now(start_s), start_s)
+        step = int(start_s // DRIFT_STEP_S)
+        if self._pump_spots is None or step != self._spots_step:
+            self._pump_spots, self._spots_step, self._sites = self._spots_now(start_s), step, None
+        moved = int(start_s // _SAMPLE_STEP_S)
+        if self._sites is None or moved != self._sites_step:
+            at_s = (moved + 0.5) * _SAMPLE_STEP_S
+            self._sites, self._sites_step = sites_at(self.parameters, self._pump_spots, at_s), moved
         return self._sites
+
+    def _spots_now(self, start_s: float) -> PumpSpots:
+        return find_spots(self.parameters, self._light.pump_in_states(mesa_region(self.parameters), start_s))
 
     # --- the pump -------------------------------------------------------------------------------------------------
 
