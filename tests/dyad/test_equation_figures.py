@@ -283,7 +283,7 @@ def test_dyads_of_a_ladder_are_fair_and_correlated(tmp_path: Path) -> None:
         ("equal-occupation", {"r_g": 9, "J": 0.1}, "locked"),
         ("equal-occupation", {"r_g": ""}, "r_g"),
         ("orientation", {"xi": 3}, "xi_c = 2.25174"),
-        ("orientation", {"g": -0.5}, "symmetric"),
+        ("orientation", {"g": -0.5}, "positive g"),
         ("orientation", {"amp": 0}, "greater than 0"),
         ("critical-points", {"r_gamma": "0.9,0.9"}, "different"),
         ("phase-diagram", {"gamma": 0.2, "J": 0.3}, "no point"),
@@ -299,6 +299,20 @@ def test_bad_parameters_are_told_before_anything_is_computed(
 ) -> None:
     with pytest.raises(ConfigurationError, match=told):
         figure(tmp_path, name, **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("orientation", {"r_g": 1, "r_gamma": 1}),
+        ("integrated-intensity", {"method": "equation", "n": 2}),
+        ("chain", {"coupling": 0.1}),
+    ],
+    ids=str,
+)
+def test_steps_in_which_the_equation_diverges_are_told(tmp_path: Path, name: str, given: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match=r"dt = 3: .* choose dt <= 0\.1,"):
+        figure(tmp_path, name, dt=3, trials=20, duration=60, **given)
 
 
 def test_a_ratio_may_be_written_as_one() -> None:

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from labctl.client import Bench, Recorder
 from protocols.dyad.equation.chain_picture import draw_chain
 from protocols.dyad.equation.figure import Coupling, EquationFigure, Positive, share_error, stationary, with_picture
-from protocols.dyad.equation.trials import TrialParameters
+from protocols.dyad.equation.trials import TrialParameters, settled
 from simulators.physics.condensates.equation import seeds
 from simulators.physics.condensates.network_kernel import evolve_networks
 
@@ -169,7 +169,8 @@ def condensed_chain(
     """States (trials, n) of the dyads, 1 and -1 for "1" and "0"; and how many have hardly decided."""
     gamma, g = np.tile((p.gamma, p.r_gamma * p.gamma), p.n), np.tile((p.g, p.r_g * p.g), p.n)
     psi = seeds(trials, 2 * p.n, p.amp, rng)
-    size = np.abs(evolve_networks(psi, gamma, g, p.xi, couplings_of(p, coupling), p.duration, p.step))
+    psi = settled(p, evolve_networks(psi, gamma, g, p.xi, couplings_of(p, coupling), p.duration, p.step))
+    size = np.abs(psi)
     size = size.reshape(trials, p.n, 2)
     span = size[..., 1] - size[..., 0]
     undecided = int((np.abs(span) < 0.02 * size.mean(axis=2)).sum())

@@ -64,6 +64,11 @@ def stationary(p: Any) -> bool:
     with told_as_configuration():
         symmetric_state(p.gamma, p.g, p.xi, p.J)
     bound = float(pitchfork_bound(p.gamma, p.g, p.J))
+    if bound <= 0:
+        raise ConfigurationError(
+            f"g = {p.g:g}: dyads become asymmetric by a detuning g > 0 only, and have no orientation without; choose a "
+            "positive g"
+        )
     if p.xi >= bound:
         raise ConfigurationError(
             f"xi = {p.xi:g} is not below xi_c = {bound:.6g} of (g, J, gamma) = ({p.g:g}, {p.J:g}, {p.gamma:g}): dyads "

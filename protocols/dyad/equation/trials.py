@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from labctl.client import Recorder
+from labctl.client import ConfigurationError, Recorder
 from protocols.dyad.equation.figure import DyadParameters, Positive, share_error, time_step
 from simulators.physics.condensates.dyad_kernel import denser_second, evolve_dyads
 from simulators.physics.condensates.equation import Complex, seeds
@@ -51,7 +51,17 @@ class Orientations:
 
 def condensed(p: TrialParameters, psi: Complex, r_g: float, r_gamma: float) -> Complex:
     """What dyads (n, 2) become; site 2 has detuning r_g g and pumping r_gamma gamma."""
-    return evolve_dyads(psi, (p.gamma, r_gamma * p.gamma), (p.g, r_g * p.g), p.xi, p.J, p.duration, p.step)
+    return settled(p, evolve_dyads(psi, (p.gamma, r_gamma * p.gamma), (p.g, r_g * p.g), p.xi, p.J, p.duration, p.step))
+
+
+def settled(p: TrialParameters, psi: Complex) -> Complex:
+    """The same, if integration went well; ConfigurationError where too long a step made it diverge."""
+    if not np.isfinite(psi).all():
+        raise ConfigurationError(
+            f"dt = {p.step:g}: Eq. (1) diverges in such steps; choose dt <= {time_step(p.gamma, p.g, p.xi, p.J):.3g}, "
+            "or leave it out"
+        )
+    return psi
 
 
 def orientations(p: TrialParameters, trials: int, r_g: float, r_gamma: float, rng: np.random.Generator) -> Orientations:
