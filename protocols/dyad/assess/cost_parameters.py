@@ -23,9 +23,7 @@ class CostParameters(Parameters):
     laser_w: float = Field(800.0, gt=0, description="Ti:sapphire laser, its pump, chiller")
     slm_w: float = Field(10.0, gt=0, description="panel and its driver")
     camera_w: float = Field(60.0, gt=0, description="cooled sCMOS camera")
-    cooler_w: float = Field(
-        1500.0, ge=0, description="closed-cycle cryostat for GaAs; 0 without cooling"
-    )
+    cooler_w: float = Field(1500.0, ge=0, description="closed-cycle cryostat for GaAs; 0 without cooling")
     cpu_w: float = Field(10.0, gt=0, description="one thread of a processor at work")
     tap_share: float = Field(0.01, gt=0, le=1, description="of the pump's power that its tap takes")
     pulse_s: float = Field(2e-9, gt=0, le=1e-3, description="length of a pump pulse: 1 ns rise and fall, 1 ns plateau")
