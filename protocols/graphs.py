@@ -121,11 +121,13 @@ def _number(text: str, where: str) -> float:
 
 def _from_text(text: str) -> Graph:
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, words) for number, words in lines if words and words[0][0] not in "c#%"]
+    lines = [(number, words) for number, words in lines if words and words[0][0] not in "#%"]
+    # "c" begins a comment of DIMACS, and the name of a node elsewhere.
+    told = [(number, words) for number, words in lines if words[0][0] != "c"]
+    if told and told[0][1][0] == "p":
+        return _from_dimacs(told)
     if not lines:
         raise ConfigurationError("no edges")
-    if lines[0][1][0] == "p":
-        return _from_dimacs(lines)
     first = lines[0][1]
     if len(first) == 2 and all(word.isdigit() for word in first) and int(first[1]) == len(lines) - 1:
         return _numbered(int(first[0]), lines[1:])

@@ -96,3 +96,11 @@ def test_colour_classes_have_no_edges_inside_and_are_two_where_possible() -> Non
 def test_edges_that_join_one_pair_twice_are_added_up() -> None:
     graph = Graph.of(np.array([[0, 1], [1, 0], [1, 2]]), np.array([1.0, 2.0, 5.0]), 3)
     assert as_dict(graph) == {(0, 1): 3.0, (1, 2): 5.0}
+
+
+def test_a_node_of_an_edge_list_may_have_a_name_that_begins_with_c(tmp_path: Path) -> None:
+    """Comments that begin so are DIMACS's."""
+    (tmp_path / "list.txt").write_text("a b 1\nc d 2\ncat a 3\n")
+    assert read_graph(tmp_path / "list.txt").names == ("a", "b", "c", "d", "cat")
+    (tmp_path / "graph.clq").write_text("c a graph\np edge 3 1\nc more\ne 1 2\n")
+    assert len(read_graph(tmp_path / "graph.clq")) == 3
