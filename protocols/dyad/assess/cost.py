@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,8 +21,9 @@ class Cost(Figure):
 
     Values, of this table, in bench time: `setup_s` before the first bit; `frame_s`, `bits_per_s`, `j_per_bit`,
     `light_j_per_bit` of the pump's light; `accounted`, the part of a frame's time that exposure and read-out explain;
-    `image_s`, `images_per_s`, `j_per_image`. Of this processor, one thread: `cpu_bits_per_s`, `cpu_j_per_bit`,
-    `cpu_images_per_s`, `cpu_j_per_image` of as many pixels. To come: `projection` (rows by n and scheme),
+    `fair`, whether a calibration was in force; `image_s`, `images_per_s`, `j_per_image`. Of this processor, one thread:
+    `cpu_bits_per_s`, `cpu_j_per_bit`, `cpu_images_per_s`, `cpu_j_per_image` of as many pixels. To come: `projection`
+    (rows by n and scheme),
     `projected_bits_per_s`, `projected_j_per_bit`, `projected_images_per_s` and `projected_j_per_image` of `largest`
     dyads by scheme, `projected_peak_w` of the pump; `equal_to_cpu`: dyads at which bits are as fast as the processor's,
     by scheme, null where never. `assumptions` has all that this stands on.
@@ -32,6 +33,11 @@ class Cost(Figure):
     bench = "dyad-sim"
     roles = (*DYAD_ROLES, "tap")
     alignments = DYAD_ALIGNMENTS
+
+    def bench_overrides(self, parameters: CostParameters) -> Mapping[str, object]:
+        """How often the simulated table's pump fires by itself."""
+        hz = parameters.pulses_hz
+        return {"world.pump.repetition_rate": f"{hz:g} Hz"} if hz else {}
 
     def targets(self, parameters: CostParameters) -> dict[str, dict[str, float]] | None:
         """The bench time is understood."""
@@ -56,11 +62,12 @@ class Cost(Figure):
             times_s = []
             for images in (p.images, 2 * p.images):  # what comes before an image, such as dark frames, drops out
                 begun_s = bench.time_s()
-                lattice.integrated(images, p.events / p.repetition_hz)
+                lattice.integrated(images, p.exposure_s)
                 times_s.append(bench.time_s() - begun_s)
             image_s = (times_s[1] - times_s[0]) / p.images
         return {
             "dyads": lattice.n,
+            "fair": lattice.balanced is not None,
             "setup_s": setup_s,
             "frame_s": frame_s,
             "accounted": settings_s / frame_s,

@@ -16,7 +16,13 @@ class CostParameters(Parameters):
 
     frames: int = Field(1000, ge=10, le=10**6, description="of single condensations")
     images: int = Field(4, ge=1, le=1000, description="noise images, one pixel per dyad")
-    events: int = Field(100, ge=2, le=10**5, description="condensations of every dyad in an image")
+    exposure_s: float = Field(
+        1 / 60, gt=0, le=10, description="of an image: a whole period of the panel's refresh, whose flicker moves p1"
+    )
+    pulses_hz: float | None = Field(
+        6000.0, gt=0, description="of pulses in an image, on a simulated table; null: as the bench has it"
+    )
+    events: int = Field(100, ge=2, le=10**5, description="to come: condensations of every dyad in an image")
     largest: int = Field(10**7, ge=1, le=10**12, description="dyads projected to")
     cpu_try_s: float = Field(0.2, gt=0, le=60, description="how long the processor is timed")
 
@@ -27,7 +33,7 @@ class CostParameters(Parameters):
     cpu_w: float = Field(10.0, gt=0, description="one thread of a processor at work")
     tap_share: float = Field(0.01, gt=0, le=1, description="of the pump's power that its tap takes")
     pulse_s: float = Field(2e-9, gt=0, le=1e-3, description="length of a pump pulse: 1 ns rise and fall, 1 ns plateau")
-    repetition_hz: float = Field(1e6, gt=0, description="of pulses, for images and for lattices to come")
+    repetition_hz: float = Field(1e6, gt=0, description="to come: of pulses")
     camera_pixels: float = Field(25.0, gt=0, description="to come: pixels of a camera for each dyad")
     pixel_rate: float = Field(5e8, gt=0, description="to come: pixels that a camera reads out in a second, 10-tap link")
     diode_j: float = Field(1e-14, ge=0, description="to come: to detect and latch a bit by a pair of diodes")
