@@ -8,13 +8,14 @@ All dyads are counted in the same frames, each at a ratio of its own.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.dyad.calibrate.balance import REPEATED, Balance, Search
 from protocols.dyad.calibrate.posterior import (
+    WANDERS,
     WRITTEN,
     Counts,
     Posterior,
@@ -33,6 +34,9 @@ DOUBTED = 2.0
 """How many times more uncertain than it says the posterior is taken to be, beside counts at the ratios themselves."""
 _ENOUGH = 200
 """Trials at one hologram from which a share is as good as normally distributed."""
+_LEAST_SLOPE = 2.0
+_TRIMMED = 2e-3
+"""Of ln r_gamma, at most, by which a found ratio is moved at last."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,14 @@ class BayesSearch(Search):
             trials=self.counts.spent,
             late=self._waiting(self.options.precision),
         )
+
+    def trimmed(self) -> Balance:
+        """At ratios that bring what is still expected of p_1 to 1/2: a last, small change, not counted at."""
+        b = self.balance()
+        step = np.clip((b.p1 - 0.5) / np.maximum(b.slope, _LEAST_SLOPE), -_TRIMMED, _TRIMMED)
+        left = b.p1 - b.slope * step
+        moved = self.restless * WANDERS * math.sqrt(float((step**2).mean()))
+        return replace(b, x=b.x - step, p1=left, p1_sd=np.sqrt(b.p1_sd**2 + b.slope**2 * moved))
 
     @property
     def uncertainty(self) -> Array:

@@ -88,7 +88,7 @@ class Calibrate(Routine):
         search.restore(done.counts("search"))
         with lattice.light():
             searched(lattice, search, p, record, done)
-            balance = search.balance()
+            balance = search.trimmed() if isinstance(search, BayesSearch) else search.balance()
             lattice.set_ratios(np.exp(balance.x))
             fresh = counted_afresh(lattice, p.verify, record, done)
             tracked = self._track(bench, lattice, balance, p, record, done) if p.track else {}
