@@ -67,7 +67,7 @@ class MovedLattice(DyadLattice):
         self._windows = fit_windows(mean, places, self._windows.radius_px, self._gain)
         self._dark = self._windows.sums(self._dark_image[None])[0]
         intensity = (self._windows.sums(frames) - self._dark) * self._gain - self._leak * self.power_w
-        self._misread = misread(intensity)
+        self._misread = misread(intensity, self._windows.noise_e)
         light = intensity.mean(axis=(0, 2))
         self.bright = np.asarray(light > _DIM * np.median(light))
 

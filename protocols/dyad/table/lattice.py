@@ -253,7 +253,7 @@ class DyadLattice:
         sums, frame_s, lost = self._burst(frames, self._dark)
         intensity = sums * self._gain - self._leak * self.power_w
         if frames >= _LOOKED:
-            self._misread = misread(intensity)
+            self._misread = misread(intensity, self._windows.noise_e)
         return Shots(intensity, intensity[..., 1] > intensity[..., 0], self._misread.copy(), frame_s, lost)
 
     def integrated(self, frames: int, exposure_s: float) -> Array:

@@ -33,6 +33,7 @@ class Windows:
     radius_px: float
     origins: NDArray[np.int64]
     weights: Array
+    noise_e: Array
 
     def sums(self, frames: NDArray[Any]) -> Array:
         """Counts (frames, n, 2) of every site in frames (frames, rows, columns)."""
@@ -80,9 +81,10 @@ def fit_windows(mean: Array, places: Array, radius_px: float, electrons_per_coun
     precision = 1 / (expected + _READ_NOISE_E**2)
     normal = np.einsum("npk,np,npl->nkl", images, precision, images)
     weights = np.linalg.solve(normal, np.einsum("npk,np->nkp", images, precision))
-    return Windows(
-        places + shift, radius, origins, np.ascontiguousarray(weights.reshape(len(places), 2, height, width))
-    )
+    spread = np.linalg.inv(normal)
+    noise = np.sqrt(spread[:, 0, 0] + spread[:, 1, 1] - 2 * spread[:, 0, 1])
+    shaped = np.ascontiguousarray(weights.reshape(len(places), 2, height, width))
+    return Windows(places + shift, radius, origins, shaped, noise)
 
 
 def _images(places: Array, radius: float, origins: NDArray[np.int64], height: int, width: int) -> Array:
@@ -120,22 +122,12 @@ def weighted_sums(frames: NDArray[Any], origins: NDArray[np.int64], weights: Arr
             out[f, d, 1] = second
 
 
-def misread(intensity: Array) -> Array:
+def misread(intensity: Array, noise_e: Array) -> Array:
     """Probability (n,) that a state is told wrongly, from intensities (frames, n, 2).
 
-    Of the two states' differences I_2 - I_1 each has a normal distribution, with mean and standard deviation as seen;
-    told wrongly is the share of either beyond zero. 1/2 where a dyad's states do not differ; of a state that was seen
-    fewer than 8 times, the other one's.
+    noise_e: (n,) standard deviation of a difference I_2 - I_1 by detection. A shot whose difference is d is told
+    wrongly with probability Phi(-|d| / noise), as far as its neighbours in d are as frequent as it is. That densities
+    of a dyad's condensates differ from shot to shot is no misreading. 1/2 where nothing differs.
     """
-    difference = intensity[..., 1] - intensity[..., 0]
-    out = np.empty(difference.shape[1])
-    for d, values in enumerate(difference.T):
-        wrong = []
-        for side in (values[values > 0], -values[values <= 0]):
-            if len(side) >= 8:
-                # The quartiles: what is left of the other state does not matter there.
-                low, middle, high = np.percentile(side, [16, 50, 84])
-                sd = max(0.5 * (high - low), 1e-9)
-                wrong.append(float(ndtr(-middle / sd)))
-        out[d] = np.mean(wrong) if wrong else 0.5
-    return np.clip(out, 0, 0.5)
+    difference = np.abs(intensity[..., 1] - intensity[..., 0])
+    return np.asarray(ndtr(-difference / np.maximum(noise_e, 1e-9)).mean(axis=0))
