@@ -8,14 +8,13 @@ All dyads are counted in the same frames, each at a ratio of its own.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.dyad.calibrate.balance import REPEATED, Balance, Search
 from protocols.dyad.calibrate.posterior import (
-    WANDERS,
     WRITTEN,
     Counts,
     Posterior,
@@ -34,9 +33,6 @@ DOUBTED = 2.0
 """How many times more uncertain than it says the posterior is taken to be, beside counts at the ratios themselves."""
 _ENOUGH = 200
 """Trials at one hologram from which a share is as good as normally distributed."""
-_LEAST_SLOPE = 2.0
-_TRIMMED = 2e-3
-"""Of ln r_gamma, at most, by which a found ratio is moved at last."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class BayesOptions:
     near: float = 0.018
     most: int = 40_000
     first: int = 30
-    largest: int = 2000
+    largest: int = 4000
     patience: float = 0.0
 
 
@@ -80,7 +76,7 @@ class BayesSearch(Search):
         if float(self._waiting(2 * o.precision).mean()) <= o.patience:
             x = self._x
         else:
-            x = np.where(np.abs(self._p1 - 0.5) < np.maximum(self._p1_sd, o.near / 2), self._x, self._best)
+            x = np.where(np.abs(self._p1 - 0.5) < np.maximum(self._p1_sd, o.near), self._x, self._best)
             x = np.where(self._p1_sd > LOCALISED, self.found.draw(self._rng), x)
         # What the dyads that still wait would need, were they fair there; half of it, since they may not be.
         sd = float(np.quantile(self._p1_sd, 1 - o.patience))
@@ -103,14 +99,6 @@ class BayesSearch(Search):
             trials=self.counts.spent,
             late=self._waiting(self.options.precision),
         )
-
-    def trimmed(self) -> Balance:
-        """At ratios that bring what is still expected of p_1 to 1/2: a last, small change, not counted at."""
-        b = self.balance()
-        step = np.clip((b.p1 - 0.5) / np.maximum(b.slope, _LEAST_SLOPE), -_TRIMMED, _TRIMMED)
-        left = b.p1 - b.slope * step
-        moved = self.restless * WANDERS * math.sqrt(float((step**2).mean()))
-        return replace(b, x=b.x - step, p1=left, p1_sd=np.sqrt(b.p1_sd**2 + b.slope**2 * moved))
 
     @property
     def uncertainty(self) -> Array:

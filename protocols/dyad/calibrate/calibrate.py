@@ -50,7 +50,7 @@ class CalibrateParameters(Parameters):
     precision: float = Field(0.009, gt=1e-3, lt=0.2, description="standard deviation of p_1 that is wanted")
     most: int = Field(40_000, ge=100, description="condensations of each dyad at most")
     batch: int = Field(30, ge=5, le=5000, description="condensations of the first batches, bayes; of each point, sweep")
-    patience: float = Field(0.02, ge=0, lt=1, description="share of dyads that need not hold up the others")
+    patience: float = Field(0.03, ge=0, lt=1, description="share of dyads that need not hold up the others")
     before: int = Field(100, ge=5, description="condensations with all ratios at 1, which the search begins with")
     verify: int = Field(2000, ge=100, description="fresh condensations afterwards, in no feedback")
     points: int = Field(16, ge=4, le=200, description="ratios of a sweep")
@@ -88,7 +88,7 @@ class Calibrate(Routine):
         search.restore(done.counts("search"))
         with lattice.light():
             searched(lattice, search, p, record, done)
-            balance = search.trimmed() if isinstance(search, BayesSearch) else search.balance()
+            balance = search.balance()
             lattice.set_ratios(np.exp(balance.x))
             fresh = counted_afresh(lattice, p.verify, record, done)
             tracked = self._track(bench, lattice, balance, p, record, done) if p.track else {}

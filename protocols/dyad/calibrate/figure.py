@@ -64,7 +64,7 @@ class CalibrateFigure(Figure):
         search.restore(done.counts("search"))
         with lattice.light():
             searched(lattice, search, p, record, done)
-            balance = search.trimmed() if isinstance(search, BayesSearch) else search.balance()
+            balance = search.balance()
             lattice.set_ratios(np.exp(balance.x))
             fresh = counted_afresh(lattice, p.verify, record, done)
             sweep = SweepSearch(lattice.n, sweep_options(p, p.sweep_precision), record.rng)
