@@ -197,6 +197,7 @@ def test_a_device_needs_no_more_of_the_world_than_its_operations() -> None:
         "arm_photodetector",
         "attach",
         "begin",
+        "burst",
         "collect_frames",
         "collect_readings",
         "detach",
