@@ -36,7 +36,10 @@ class ModulatedPump(PumpParameters):
 
     highest_power: Watts = Field(5.0, gt=0, le=100, description="of either arm")
     rise: Seconds = Field(
-        1e-9, ge=0, le=1e-6, description="of a pulse, and its fall (T: electro-optic 0.1 to 1 ns, acousto-optic 10 to 30 ns)"
+        1e-9,
+        ge=0,
+        le=1e-6,
+        description="and fall of a pulse (T): electro-optic 0.1 to 1 ns, acousto-optic 10 to 30",
     )
     plateau: Seconds = Field(1e-9, ge=0, le=1e-6, description="between them: noise flips a dyad after some 40 ns")
     repetition_rate: Hertz = Field(1e6, gt=0, le=1e8, description="of pulses that come by themselves")
