@@ -1,0 +1,1 @@
+"""What solving networks by condensates costs."""
