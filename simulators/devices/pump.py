@@ -39,7 +39,8 @@ class SimulatedPump(PumpLaser):
         there = getattr(world.parameters, "pumps", {})
         if not there:
             raise LimitError(
-                f"{name}: the bench's world has no pump laser; the worlds rail, hologram and condensates have"
+                f"{name}: the bench's world has no pump laser; "
+                "the worlds rail, hologram, condensates and multiplier have"
             )
         if port not in there:
             raise LimitError(f"{name}: port = {port!r}; the bench's world has its pump lasers at {', '.join(there)}")

@@ -53,10 +53,11 @@ class SimulatedSLM(SLM):
         """On the bench's world."""
         port = options.port if isinstance(options, cls.Options) else "slm"
         world = site.world()
-        for kind in (SimulatedSLM, SimulatedProjector):
+        kinds = (SimulatedSLM, SimulatedProjector, SimulatedCouplings)
+        for kind in kinds:
             if kind.port == port and hasattr(world.parameters, port):
                 return kind(name, world)
-        there = [kind.port for kind in (SimulatedSLM, SimulatedProjector) if hasattr(world.parameters, kind.port)]
+        there = [kind.port for kind in kinds if hasattr(world.parameters, kind.port)]
         raise LimitError(f"{name}: port = {port!r}; the bench's world has its panels at {', '.join(there)}")
 
     def _reset(self) -> None:
@@ -234,6 +235,18 @@ class SimulatedProjector(SimulatedSLM):
 
     def _show(self, gray: NDArray[Any], row: int, column: int) -> int:
         return int(self._world.project(gray, row, column))
+
+    def _read_sequence_memory(self) -> int:
+        return 0
+
+
+class SimulatedCouplings(SimulatedSLM):
+    """The second panel in the light of a vector-matrix multiplier. It has no memory for sequences, and no trigger."""
+
+    port = "coupling"
+
+    def _show(self, gray: NDArray[Any], row: int, column: int) -> int:
+        return int(self._world.couple(gray, row, column))
 
     def _read_sequence_memory(self) -> int:
         return 0

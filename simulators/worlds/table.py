@@ -130,7 +130,7 @@ class TableWorld(ABC):
             del self._flags[device]
             raise DeviceError(f"{device}: the table has room for {STOP_FLAGS} devices and is full")
         match what:
-            case "slm" | "projector" if hasattr(self.parameters, what):
+            case "slm" | "projector" | "coupling" if hasattr(self.parameters, what):
                 self._ports[device] = Port(device, flag)
             case "camera":
                 self._ports[device] = CameraPort(device, flag)

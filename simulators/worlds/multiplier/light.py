@@ -1,0 +1,217 @@
+"""Light of the multiplier on its camera: many exposures at once, and one the plain way.
+
+A strip in motion, and both panels' flicker, are seen by their phases at the middle of an exposure where they change
+little in it, at some instants of it where they change more. Couplings in motion are taken as they are at the middle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.physics.fourier_plane import gauss_legendre
+from simulators.physics.source_light import tone_moments
+from simulators.physics.vector_matrix import add_rows, exposed, image_weights
+from simulators.worlds.hologram.light import path_factor, power_factor
+from simulators.worlds.multiplier.panels import Couplings, Strip
+from simulators.worlds.multiplier.parameters import MultiplierParameters
+from simulators.worlds.multiplier.truth import multiplier_truth
+from simulators.worlds.multiplier.view import Geometry, Maps, column_phasors, geometry, reference_field
+from simulators.worlds.prbm.light import DRIFT_STEP_S
+from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
+from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.prbm.truth import PanelTruth
+
+Array = NDArray[np.float64]
+Field = NDArray[np.complex64]
+
+_MOST_MAPS = 2
+_CALM_TURNS = 0.35
+"""Periods of flicker that an exposure may last to be seen by its mean: 0.05 % of the fringes are lost then."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """What the strip shows in one exposure.
+
+    weights: (instants,); strip: (instants, sub-pixels) its field for 1 W; scales: (instants,) of the couplings' phases.
+    """
+
+    start_s: float
+    duration_s: float
+    signal_w: float
+    reference_w: float
+    weights: Array
+    strip: Field
+    scales: Array
+
+    @property
+    def middle_s(self) -> float:
+        """Bench time."""
+        return self.start_s + self.duration_s / 2
+
+
+class MultiplierLight:
+    """Follows both panels, and keeps the maps of what couplings show."""
+
+    def __init__(self, p: MultiplierParameters, strip: Panel, couplings: Panel) -> None:
+        self._p = p
+        self._truth = multiplier_truth(p)
+        self._strip_panel, self._couplings_panel = strip, couplings
+        self.strip, self.couplings = Strip(p), Couplings(p)
+        shift_px, scale = self._truth.registration
+        self.image_m = self.strip.x_m * scale + shift_px * p.coupling.pitch
+        image = image_weights(self.couplings.x_m, self.image_m, p.optics.column_blur) / math.sqrt(scale)
+        self._image = image.indptr.astype(np.int32), image.indices.astype(np.int32), image.data.astype(np.complex64)
+        self._maps: OrderedDict[tuple[int, int], Maps] = OrderedDict()
+        self._references: OrderedDict[Region, Field] = OrderedDict()
+        couplings.listeners.append(self)
+
+    # --- following the couplings ----------------------------------------------------------------------------------
+
+    def region_changes(self, *_: object) -> None:
+        """Maps are worked out anew."""
+        self._maps.clear()
+
+    def patches_change(self, *_: object) -> None:
+        """Maps are worked out anew."""
+        self._maps.clear()
+
+    # --- one exposure ---------------------------------------------------------------------------------------------
+
+    def exposure(self, start_s: float, duration_s: float, signal_w: float, reference_w: float) -> Exposure:
+        """What the strip shows from now on for so long. Powers: emitted into the two arms."""
+        p, panel = self._p, self._strip_panel
+        panel.rest(start_s)
+        moves = panel.moving > 0 and panel.largest_motion(start_s) > NOTICEABLE_RAD
+        times_s, weights = self._instants(start_s, duration_s, moves)
+        one, other = self._truth.light.panel, self._truth.coupling
+        kelvin = self._kelvin(start_s + duration_s / 2)
+        calm = len(times_s) == 1
+        span = (start_s, duration_s) if calm else None
+        strip = np.empty((len(times_s), len(self.strip.x_m)), np.complex64)
+        scales = np.empty(len(times_s))
+        for q, t in enumerate(times_s):
+            phase = panel.phase_image(t) if moves else panel.phase
+            strip[q] = self.strip.field(phase, (1 + _flicker(one, t, span)) * kelvin)
+            scales[q] = (1 + _flicker(other, t, span)) * kelvin
+        signal_w *= not p.beam.blocked
+        reference_w *= not p.reference.blocked
+        return Exposure(start_s, duration_s, signal_w, reference_w, weights, strip, scales)
+
+    def _instants(self, start_s: float, duration_s: float, moves: bool) -> tuple[Array, Array]:
+        count = 1
+        if moves:
+            fastest_s = self._strip_panel.fastest_motion_s(start_s)
+            if fastest_s > 0 and duration_s > 0.3 * fastest_s:
+                count = 2 + math.ceil(duration_s / fastest_s)
+        for panel in (self._truth.light.panel, self._truth.coupling):
+            turns = panel.flicker_hz * duration_s if panel.flicker_share else 0.0
+            if turns > _CALM_TURNS:
+                count = max(count, 2 + math.ceil(2 * turns))
+        nodes, weights = gauss_legendre(min(count, 32))
+        return start_s + 0.5 * duration_s * (np.asarray(nodes) + 1), np.asarray(weights / np.sum(weights))
+
+    def _kelvin(self, time_s: float) -> float:
+        """Scale of all phases by the room's temperature, which is followed in steps."""
+        step = math.floor(time_s / DRIFT_STEP_S)
+        kelvin = self._truth.light.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
+        return 1 - self._truth.light.phase_per_kelvin * kelvin
+
+    def _pointing_m(self, time_s: float) -> float:
+        """Of the light behind the couplings; along rows the camera sees an image, which stays."""
+        step = math.floor(time_s / DRIFT_STEP_S)
+        kelvin = self._truth.light.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
+        return kelvin * self._truth.light.geometry.pointing_m_per_kelvin[1]
+
+    # --- on the camera --------------------------------------------------------------------------------------------
+
+    def on_camera(self, region: Region, exposures: list[Exposure]) -> Array:
+        """Mean power (exposures, rows, columns) on each pixel, W, before the camera's filters."""
+        out = np.zeros((len(exposures), *region[2:]))
+        at = geometry(self._p, region)
+        reference = self.reference(region, at)
+        dark = np.zeros((1, *reference.shape), np.complex64)
+        lit = [k for k, e in enumerate(exposures) if e.signal_w > 0]
+        fields = dict(zip(lit, self.fields(region, at, [exposures[k] for k in lit]), strict=True))
+        for k, e in enumerate(exposures):
+            path = path_factor(self._truth.light, e.start_s, e.duration_s, self._p.noise)
+            weights = e.weights if k in fields else np.ones(1)
+            for weight, field in zip(weights, fields.get(k, dark), strict=True):
+                exposed(field, reference, path, at.weights, weight * e.signal_w, weight * e.reference_w, out[k])
+            out[k] *= power_factor(self._p, self._truth.light, e.start_s, e.duration_s)
+        return np.asarray(np.maximum(out, 0.0) * self._p.camera.pitch**2)
+
+    def reference(self, region: Region, at: Geometry) -> Field:
+        """The reference's field, kept for some regions."""
+        if region not in self._references:
+            self._references[region] = reference_field(self._p, at, region)
+            if len(self._references) > _MOST_MAPS:
+                self._references.popitem(last=False)
+        return self._references[region]
+
+    def fields(self, region: Region, at: Geometry, exposures: list[Exposure]) -> list[Field]:
+        """E (instants, rows x n, columns) of each exposure, for 1 W."""
+        groups = [exposures] if exposures else []
+        if any(self._couplings_move(e) for e in exposures):
+            groups = [[e] for e in exposures]
+        return [field for group in groups for field in self._together(region, at, group)]
+
+    def _couplings_move(self, e: Exposure) -> bool:
+        panel = self._couplings_panel
+        panel.rest(e.start_s)
+        return panel.moving > 0 and panel.largest_motion(e.start_s) > NOTICEABLE_RAD
+
+    def _together(self, region: Region, at: Geometry, exposures: list[Exposure]) -> list[Field]:
+        p = self._p
+        u = self.on_couplings(np.concatenate([e.strip for e in exposures]))
+        scales = np.concatenate([e.scales for e in exposures])
+        columns = len(at.x_m)
+        turned = np.empty((len(u), len(scales), columns), np.complex64)
+        first = 0
+        for e in exposures:
+            phasors = column_phasors(p, at, self.couplings.x_m, self._pointing_m(e.middle_s)).T
+            n = len(e.weights)
+            turned[:, first : first + n] = u[:, first : first + n, None] * phasors[:, None, :]
+            first += n
+        maps = self._maps_for(region, at, exposures[0])
+        found = maps.fields(turned.reshape(len(u), -1), np.repeat(scales, columns))
+        by_instant = found.reshape(len(at.y_m), len(scales), columns).transpose(1, 0, 2)
+        bounds = np.cumsum([0] + [len(e.weights) for e in exposures])
+        return [np.ascontiguousarray(by_instant[a:b]) for a, b in pairwise(bounds)]
+
+    def on_couplings(self, strip: Field) -> Field:
+        """The strip's fields (instants, sub-pixels) imaged on the couplings: (sub-pixels, instants)."""
+        u = np.empty((len(self.couplings.x_m), len(strip)), np.complex64)
+        add_rows(*self._image, np.ascontiguousarray(strip.T), u)
+        return u
+
+    def _maps_for(self, region: Region, at: Geometry, e: Exposure) -> Maps:
+        panel = self._couplings_panel
+        if self._couplings_move(e):
+            return Maps(self._p, self.couplings, at, panel.phase_image(e.middle_s), (float(e.scales.mean()),))
+        key = (region[0], region[2])
+        if key not in self._maps:
+            self._maps[key] = Maps(self._p, self.couplings, at, panel.phase, self._scales())
+            if len(self._maps) > _MOST_MAPS:
+                self._maps.popitem(last=False)
+        return self._maps[key]
+
+    def _scales(self) -> tuple[float, ...]:
+        """Between which the couplings' phases are."""
+        reach = math.sqrt(2) * self._truth.coupling.flicker_share + abs(self._truth.light.phase_per_kelvin)
+        return (1 - 0.7 * reach, 1 + 0.7 * reach) if reach else (1.0,)
+
+
+def _flicker(truth: PanelTruth, time_s: float, span: tuple[float, float] | None) -> float:
+    """Relative change of a panel's phases at a moment, or in the mean of a span (start, duration)."""
+    amplitude = math.sqrt(2) * truth.flicker_share
+    if not amplitude:
+        return 0.0
+    start_s, duration_s = span or (time_s, 0.0)
+    return tone_moments(start_s, duration_s, truth.flicker_hz, truth.flicker_phase, amplitude)[0]
