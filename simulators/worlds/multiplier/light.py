@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,19 +90,21 @@ class MultiplierLight:
         panel.rest(start_s)
         moves = panel.moving > 0 and panel.largest_motion(start_s) > NOTICEABLE_RAD
         times_s, weights = self._instants(start_s, duration_s, moves)
-        one, other = self._truth.light.panel, self._truth.coupling
-        kelvin = self._kelvin(start_s + duration_s / 2)
-        calm = len(times_s) == 1
-        span = (start_s, duration_s) if calm else None
+        other, kelvin = self._truth.coupling, self._kelvin(start_s + duration_s / 2)
+        within_s = duration_s if len(times_s) == 1 else 0.0
         strip = np.empty((len(times_s), len(self.strip.x_m)), np.complex64)
         scales = np.empty(len(times_s))
         for q, t in enumerate(times_s):
             phase = panel.phase_image(t) if moves else panel.phase
-            strip[q] = self.strip.field(phase, (1 + _flicker(one, t, span)) * kelvin)
-            scales[q] = (1 + _flicker(other, t, span)) * kelvin
+            strip[q] = self.strip.field(phase, self.strip_scale(t - within_s / 2, within_s))
+            scales[q] = (1 + _flicker(other, t - within_s / 2, within_s)) * kelvin
         signal_w *= not p.beam.blocked
         reference_w *= not p.reference.blocked
         return Exposure(start_s, duration_s, signal_w, reference_w, weights, strip, scales)
+
+    def strip_scale(self, start_s: float, duration_s: float) -> float:
+        """By which all phases of the strip are multiplied, in the mean."""
+        return (1 + _flicker(self._truth.light.panel, start_s, duration_s)) * self._kelvin(start_s + duration_s / 2)
 
     def _instants(self, start_s: float, duration_s: float, moves: bool) -> tuple[Array, Array]:
         count = 1
@@ -174,11 +176,11 @@ class MultiplierLight:
         columns = len(at.x_m)
         turned = np.empty((len(u), len(scales), columns), np.complex64)
         first = 0
-        for e in exposures:
-            phasors = column_phasors(p, at, self.couplings.x_m, self._pointing_m(e.middle_s)).T
-            n = len(e.weights)
-            turned[:, first : first + n] = u[:, first : first + n, None] * phasors[:, None, :]
-            first += n
+        for pointing_m, some in groupby(exposures, lambda e: self._pointing_m(e.middle_s)):
+            phasors = column_phasors(p, at, self.couplings.x_m, pointing_m).T
+            last = first + sum(len(e.weights) for e in some)
+            turned[:, first:last] = u[:, first:last, None] * phasors[:, None, :]
+            first = last
         maps = self._maps_for(region, at, exposures[0])
         found = maps.fields(turned.reshape(len(u), -1), np.repeat(scales, columns))
         by_instant = found.reshape(len(at.y_m), len(scales), columns).transpose(1, 0, 2)
@@ -208,10 +210,9 @@ class MultiplierLight:
         return (1 - 0.7 * reach, 1 + 0.7 * reach) if reach else (1.0,)
 
 
-def _flicker(truth: PanelTruth, time_s: float, span: tuple[float, float] | None) -> float:
-    """Relative change of a panel's phases at a moment, or in the mean of a span (start, duration)."""
+def _flicker(truth: PanelTruth, start_s: float, duration_s: float) -> float:
+    """Relative change of a panel's phases, in the mean."""
     amplitude = math.sqrt(2) * truth.flicker_share
     if not amplitude:
         return 0.0
-    start_s, duration_s = span or (time_s, 0.0)
     return tone_moments(start_s, duration_s, truth.flicker_hz, truth.flicker_phase, amplitude)[0]

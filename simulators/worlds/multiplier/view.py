@@ -2,7 +2,7 @@
 
 With the couplings at rest the camera's field is linear in the strip's, so that the exposures of many vectors are one
 product of matrices. The couplings' flicker, and the panel's temperature, multiply all their phases by 1 + e; the map is
-known at two e, and in between by a straight line: exp(i e phi) is, but for the common turn exp(i e pi), to 1e-3.
+known at two e, and in between by a straight line: exp(i e phi) is one to 1e-3, but for the common turn exp(i e pi).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,un
 
 from simulators.physics.fourier_plane import gauss_legendre
 from simulators.physics.fringing import SUB_PIXELS
-from simulators.physics.vector_matrix import add_rows, image_weights
+from simulators.physics.vector_matrix import add_rows, image_weights, low_rank
 from simulators.worlds.hologram.truth import reference_phase
 from simulators.worlds.multiplier.panels import Couplings
 from simulators.worlds.multiplier.parameters import MultiplierParameters
@@ -25,6 +25,9 @@ from simulators.worlds.prbm.sensor import Region
 
 Array = NDArray[np.float64]
 Field = NDArray[np.complex64]
+
+LOST = 1e-3
+"""Of a map's root mean square, in its product: so much of one macro-pixel's field among thirty, at most."""
 
 BLAS = ThreadpoolController()
 """Products of matrices are taken by one thread: others that wait for more work would spin."""
@@ -74,7 +77,10 @@ def field_scale(p: MultiplierParameters, step_m: float) -> float:
 
 
 class Maps:
-    """T of the couplings for some camera rows, in one state or two of their phases' scale."""
+    """T of the couplings for some camera rows, in one state or two of their phases' scale: T = L R, R by state.
+
+    Rows of a band are much alike, so few fields of ``left`` (rows x n, rank) tell all of them.
+    """
 
     def __init__(
         self, p: MultiplierParameters, couplings: Couplings, at: Geometry, phase: Array, scales: tuple[float, ...]
@@ -86,24 +92,29 @@ class Maps:
         aside = field_scale(p, step_m) * np.exp(-1j * p.kappa * at.tilt_m[:, None] * couplings.x_m[None, :])
         aside = aside.astype(np.complex64)
         self.scales = scales
-        self._n = len(at.y_m)
-        self._stack = np.empty((len(scales) * self._n, len(couplings.x_m)), np.complex64)
+        whole = np.empty((len(at.y_m), len(scales), len(couplings.x_m)), np.complex64)
+        one = np.empty(aside.shape, np.complex64)
         for k, scale in enumerate(scales):
-            out = self._stack[k * self._n : (k + 1) * self._n]
-            add_rows(*sparse, couplings.field(phase, scale, -math.pi * (scale - 1)), out)
-            out *= aside
+            add_rows(*sparse, couplings.field(phase, scale, -math.pi * (scale - 1)), one)
+            whole[:, k] = one * aside
+        with BLAS.limit(limits=1, user_api="blas"):
+            self.left, right = low_rank(whole.reshape(len(at.y_m), -1), LOST)
+        self._right = np.ascontiguousarray(right.reshape(-1, *whole.shape[1:]).transpose(1, 0, 2)).reshape(
+            -1, len(couplings.x_m)
+        )
 
     def fields(self, u: Field, scales: Array) -> Field:
         """E (rows x n, columns x exposures) of fields u (sub-pixels, columns x exposures), at a scale each
         (columns x exposures,)."""
         with BLAS.limit(limits=1, user_api="blas"):
-            found = self._stack @ u
-        if len(self.scales) == 1:
-            return np.asarray(found)
-        low, high = self.scales
-        share = ((scales - low) / (high - low)).astype(np.float32)
-        turn = np.exp(1j * math.pi * (scales - 1)).astype(np.complex64)
-        return np.asarray(found[: self._n] * ((1 - share) * turn) + found[self._n :] * (share * turn))
+            found = self._right @ u
+            if len(self.scales) > 1:
+                low, high = self.scales
+                share = ((scales - low) / (high - low)).astype(np.float32)
+                turn = np.exp(1j * math.pi * (scales - 1)).astype(np.complex64)
+                rank = self.left.shape[1]
+                found = found[:rank] * ((1 - share) * turn) + found[rank:] * (share * turn)
+            return np.asarray(self.left @ found)
 
 
 def column_phasors(p: MultiplierParameters, at: Geometry, x_m: Array, pointing_m: float) -> Field:
