@@ -28,9 +28,9 @@ def test_von_neumann_keeps_the_first_of_unlike_pairs():
 
 @pytest.mark.parametrize("method", [von_neumann, peres])
 def test_every_output_of_a_length_is_equally_likely(method):
-    """Of all words of 10 bits with as many ones, which are equally likely whatever the bias is: exact."""
+    """Of all words of 8 bits with as many ones, which are equally likely whatever the bias is: exact."""
     outputs: dict[tuple[int, int], dict[str, int]] = {}
-    for word in product((0, 1), repeat=10):
+    for word in product((0, 1), repeat=8):
         out = method(np.array(word, np.uint8))
         by_text = outputs.setdefault((sum(word), len(out)), {})
         text = "".join(map(str, out))

@@ -24,7 +24,7 @@ def _every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("dyad.orientation", {"r_g": (0.98, 1.0, 1.02), "r_gamma": (0.99, 1.0), "trials": 40, "duration": 4}),
         ("dyad.phase-diagram", {"g": (0.3, 0.6), "J": (0.2, 0.4, 0.6), "gamma": (1.8, 2.8)}),
-        ("dyad.integrated-intensity", {"method": "equation", "n": 5000, "trials": 20, "duration": 2, "dt": 0.1}),
+        ("dyad.integrated-intensity", {"method": "equation", "n": 5000, "trials": 20, "duration": 2, "dt": 0.04}),
         ("dyad.chain", {"n": 2, "trials": 20, "coupling": (0.0, 0.02, 0.05, 0.1, 0.2), "duration": 4}),
     ],
 )

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from labctl.client import Bench, Recorder
 from protocols.dyad.equation.chain_picture import draw_chain
 from protocols.dyad.equation.figure import Coupling, EquationFigure, Positive, share_error, stationary, with_picture
-from protocols.dyad.equation.trials import TrialParameters, settled
+from protocols.dyad.equation.trials import TrialParameters
 from simulators.physics.condensates.equation import seeds
 from simulators.physics.condensates.network_kernel import evolve_networks
 
@@ -79,6 +79,7 @@ class Chain(EquationFigure):
 
     def prepare(self, parameters: ChainParameters, record: Recorder) -> None:
         """Whether there are orientations at all."""
+        parameters.step(parameters.r_g, parameters.r_gamma)
         if not stationary(parameters):
             record.console.say("asymmetric states are unstable here: orientations are those of oscillating dyads")
 
@@ -169,7 +170,7 @@ def condensed_chain(
     """States (trials, n) of the dyads, 1 and -1 for "1" and "0"; and how many have hardly decided."""
     gamma, g = np.tile((p.gamma, p.r_gamma * p.gamma), p.n), np.tile((p.g, p.r_g * p.g), p.n)
     psi = seeds(trials, 2 * p.n, p.amp, rng)
-    psi = settled(p, evolve_networks(psi, gamma, g, p.xi, couplings_of(p, coupling), p.duration, p.step))
+    psi = evolve_networks(psi, gamma, g, p.xi, couplings_of(p, coupling), p.duration, p.step(p.r_g, p.r_gamma))
     size = np.abs(psi)
     size = size.reshape(trials, p.n, 2)
     span = size[..., 1] - size[..., 0]

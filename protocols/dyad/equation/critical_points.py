@@ -17,6 +17,7 @@ from simulators.physics.condensates.dyads import equal_occupation_slope
 
 _WIDE = (0.94, 0.98, 1.02, 1.06)
 _BELOW = (0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
+_NUMBERS = ("r_g", "r_g_err", "dp1_dr_g", "undecided", "turned")
 _PUBLISHED = {0.94: 1.1327, 0.98: 1.0442, 1.02: 0.9551}
 
 
@@ -38,10 +39,11 @@ class CriticalPoints(EquationFigure):
     """Detuning ratios r_g at which p1 = 1/2 for given pumping ratios, and the slope of r_gamma against them.
 
     Values: `r_g` and `r_g_err` (standard error) at `r_gamma` (lists where several were given), `dp1_dr_g` and the share
-    `undecided` there (amplitudes that differ by less than 2 %); `slope` of r_gamma against r_g by a straight line, and
-    `slope_err`, where there are two points or more (else null);
-    `first_order`, the slope of equal occupation by Eq. (5); `stationary`, whether the asymmetric states are stable. At
-    the paper's parameters also `r_g_at_0.94` and so on.
+    `undecided` there (amplitudes that differ by less than 2 %), and `turned`, which have the other orientation after
+    twice the time (a point with more than 5 % is refused: dyads oscillate there); `slope` of r_gamma against r_g by a
+    straight line, and `slope_err`, where there are two points or more (else null); `first_order`, the slope of equal
+    occupation by Eq. (5); `stationary`, whether the asymmetric states are stable. At the paper's parameters also
+    `r_g_at_0.94` and so on.
     """
 
     Parameters = CriticalPointsParameters
@@ -66,6 +68,7 @@ class CriticalPoints(EquationFigure):
 
     def prepare(self, parameters: CriticalPointsParameters, record: Recorder) -> None:
         """Whether there are orientations at all."""
+        parameters.step(r_gamma=max(parameters.r_gamma))
         self.stationary = stationary(parameters)
         if not self.stationary:
             record.console.say("asymmetric states are unstable here: orientations are those of oscillating dyads")
@@ -80,6 +83,7 @@ class CriticalPoints(EquationFigure):
                 r_g_err=found.error,
                 dp1_dr_g=found.slope,
                 undecided=found.undecided,
+                turned=found.turned,
                 at=found.at,
                 p1=found.p1,
             )
@@ -92,11 +96,11 @@ class CriticalPoints(EquationFigure):
     ) -> dict[str, Any]:
         """The slope, the picture."""
         p = parameters
-        saved: Any = {name: record.series(name) for name in ("r_g", "r_g_err", "dp1_dr_g", "undecided", "at", "p1")}
+        saved: Any = {name: record.series(name) for name in (*_NUMBERS, "at", "p1")}
         slope, slope_err = line(saved["r_g"], np.array(p.r_gamma), saved["r_g_err"])
         values: dict[str, Any] = {
             "r_gamma": one_or_all(p.r_gamma),
-            **{name: one_or_all(saved[name].tolist()) for name in ("r_g", "r_g_err", "dp1_dr_g", "undecided")},
+            **{name: one_or_all(saved[name].tolist()) for name in _NUMBERS},
             "slope": slope,
             "slope_err": slope_err,
             "first_order": equal_occupation_slope(p.g, p.J),

@@ -7,14 +7,22 @@ the more so the more alike the sites are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.dyad.equation.trials import Orientations, TrialParameters, exchanged_orientations, orientations
+from protocols.dyad.equation.trials import (
+    Orientations,
+    TrialParameters,
+    condensed,
+    exchanged_orientations,
+    orientations,
+)
+from simulators.physics.condensates.dyad_kernel import denser_second
 from simulators.physics.condensates.dyads import equal_occupation_slope
+from simulators.physics.condensates.equation import seeds
 
 Array = NDArray[np.float64]
 
@@ -25,12 +33,15 @@ _BETWEEN = (0.2, 0.8)
 _HALF = 0.16
 """How far from one half the last fit goes: beyond, the curve bends more than a cubic does."""
 _FARTHEST = 0.9
+_WATCHED, _MOST_TURNED = 1000, 0.05
+"""Dyads that are watched at the crossing for as long again, and the largest share of them that may turn: up to 2 % do
+next to xi_c, 48 % where they oscillate for a while."""
 
 
 @dataclass(frozen=True)
 class Crossing:
     """r_g at which p1 = 1/2 with its standard error, the slope dp1/dr_g there, and what it was fitted to: r_g (points,)
-    and p1 (points,); the share of dyads that had hardly decided."""
+    and p1 (points,); the share of dyads that had hardly decided, and of those that take the other orientation later."""
 
     r_g: float
     error: float
@@ -38,12 +49,13 @@ class Crossing:
     at: Array
     p1: Array
     undecided: float
+    turned: float = 0.0
 
 
 def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Crossing:
     """The critical r_g of a pumping ratio, from 9 settings of p.trials dyads each.
 
-    Raises ConfigurationError where p1 does not cross one half, or jumps there.
+    Raises ConfigurationError where p1 does not cross one half, or jumps there, and where orientations do not last.
     """
     low, high = _bracketed(p, r_gamma, rng)
     few = min(p.trials, max(1000, p.trials // 8))  # while it is not known where
@@ -58,7 +70,7 @@ def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Cr
             )
         centred = abs(found.r_g - (low + high) / 2) < 0.2 * (high - low) and np.ptp(found.p1) < 2.5 * _HALF
         if centred and trials == p.trials:
-            return found
+            return replace(found, turned=_turned(p, found.r_g, r_gamma, rng))
         trials = p.trials if centred else few
         half = _HALF / max(found.slope, 1e-12)
         low, high = found.r_g - half, found.r_g + half
@@ -66,6 +78,20 @@ def crossing(p: TrialParameters, r_gamma: float, rng: np.random.Generator) -> Cr
         f"r_gamma = {r_gamma:g}: {p.trials} dyads at each setting do not show where p1 = 1/2; its slope at r_g = "
         f"{found.r_g:.4g} is {found.slope:.3g}; choose more trials, or a larger amp if the curve is a step"
     )
+
+
+def _turned(p: TrialParameters, r_g: float, r_gamma: float, rng: np.random.Generator) -> float:
+    """Share of dyads that have another orientation after twice the time; ConfigurationError if they are many."""
+    once = condensed(p, seeds(_WATCHED, 2, p.amp, rng), r_g, r_gamma)
+    twice = condensed(p, once, r_g, r_gamma)
+    share = float((denser_second(once) != denser_second(twice)).mean())
+    if share > _MOST_TURNED:
+        raise ConfigurationError(
+            f"r_gamma = {r_gamma:g}: p1 is one half at r_g = {r_g:.4g}, but {share:.0%} of the dyads there turn "
+            f"between duration = {p.duration:g} and twice that: they oscillate, and have no orientation yet; choose "
+            "r_gamma nearer to 1, or a longer duration"
+        )
+    return share
 
 
 def fitted(at: Array, drawn: list[Orientations]) -> Crossing:

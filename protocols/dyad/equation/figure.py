@@ -80,13 +80,13 @@ def stationary(p: Any) -> bool:
         return False
 
 
-def time_step(gamma: float, g: float, xi: float, J: float, longest: float = 0.1) -> float:
-    """A step in which the phase turns by less than 0.65, for Runge-Kutta steps of fourth order.
+def time_step(gamma: float, g: float, xi: float, J: float, longest: float = 0.1, phase: float = 0.65) -> float:
+    """A step in which the phase turns by less than ``phase``, for Runge-Kutta steps of fourth order.
 
     0.1 decides orientations at the paper's parameters; weaker saturation makes denser condensates, which turn faster.
     """
     density = (gamma + abs(J) - 1) / ((1 - abs(J)) * xi)
-    return min(longest, 0.65 / (abs(g) + density + gamma))
+    return min(longest, phase / (abs(g) + density + gamma))
 
 
 def with_picture(record: Recorder, name: str, draw: Callable[[Path], None]) -> None:

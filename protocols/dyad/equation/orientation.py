@@ -53,6 +53,7 @@ class Orientation(EquationFigure):
 
     def prepare(self, parameters: OrientationParameters, record: Recorder) -> None:
         """Whether there are orientations at all."""
+        parameters.step(max(parameters.r_g), max(parameters.r_gamma))
         self.stationary = stationary(parameters)
         if not self.stationary:
             record.console.say("asymmetric states are unstable here: orientations are those of oscillating dyads")

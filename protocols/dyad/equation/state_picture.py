@@ -32,10 +32,10 @@ def draw_states(path: Path, p: Any, v: Mapping[str, Any]) -> None:
 
 def _in_time(ax: Any, p: Any, v: Mapping[str, Any]) -> None:
     rng = np.random.default_rng(0)
-    dt = time_step(p.gamma, p.g, p.xi, p.J, 0.02)
+    dt = time_step(p.gamma * max(1.0, p.r_gamma), p.g * max(1.0, p.r_g), p.xi, p.J, 0.02)
     gamma, g = np.array([p.gamma, p.r_gamma * p.gamma]), np.array([p.g, p.r_g * p.g])
     # Long enough to leave the symmetric state, which may be slow.
-    span = min(max(12 / abs(v["growth_rate"]), 40.0), 400.0)
+    span = min(max(12 / abs(v["growth_rate"]), 40.0), 400.0) if v["growth_rate"] else 60.0
     times = np.linspace(0, span, 321)
     psi = seeds(1, 2, 0.01, rng)
     sizes = [np.abs(psi[0])]
@@ -44,11 +44,14 @@ def _in_time(ax: Any, p: Any, v: Mapping[str, Any]) -> None:
         sizes.append(np.abs(psi[0]))
     for site, size in enumerate(np.array(sizes).T):
         ax.plot(times, size, color=f"C{site}", linewidth=1.2, label=f"condensate {site + 1}")
-    for level, name in ((v["a"], "a"), (v["b"], "b"))[: 2 if v["asymmetric"] else 1]:
+    for level, name in ((v["a"], "a"), (v["b"], "b"))[: 2 if v["a"] != v["b"] else 1]:
+        if level is None:
+            continue
         ax.axhline(level, color="k", linewidth=0.7, linestyle="--", zorder=0)
         ax.annotate(name, (1.01, level), xycoords=("axes fraction", "data"), va="center")
     ax.set(xlabel="time t", ylabel="amplitude |ψ|", xlim=(0, span), ylim=(0, None))
-    ax.set_title("a dyad that grows from noise, and the state at rest (dashed)", fontsize=9)
+    rest = "it does not come to rest" if v["oscillates"] else "the state at rest (dashed)"
+    ax.set_title(f"a dyad that grows from noise; {rest}", fontsize=9)
     ax.legend(frameon=False, loc="lower right")
 
 
@@ -64,15 +67,17 @@ def _against_xi(ax: Any, p: Any, v: Mapping[str, Any]) -> None:
             size = np.array([getattr(state, name) for _, state in branch])
             _stable_and_not(ax, xi, size, stable, "C2", "asymmetric")
     even = np.linspace(bottom, top, 200)
-    size = np.array([symmetric_state(p.gamma, p.g, float(x), p.J).a for x in even])
-    _stable_and_not(ax, even, size, even > bound, "0.4", "symmetric")
-    for level in {v["a"], v["b"]}:
+    if v["rho_0"] is not None:
+        size = np.array([symmetric_state(p.gamma, p.g, float(x), p.J).a for x in even])
+        _stable_and_not(ax, even, size, even > bound, "0.4", "symmetric")
+    for level in {v["a"], v["b"]} - {None}:
         ax.plot(p.xi, level, "o", color="k", markersize=5, fillstyle="none")
     ax.set(xlabel="relative nonlinearity ξ", ylabel="amplitude |ψ| at rest", xlim=(bottom, top), ylim=(0, None))
     ax.set_title("states of equal sites (dotted: unstable) and this figure's (circles)", fontsize=9)
     handles, labels = ax.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    ax.legend(unique.values(), unique.keys(), frameon=False, loc="upper right")
+    if unique:
+        ax.legend(unique.values(), unique.keys(), frameon=False, loc="upper right")
 
 
 def _stable_and_not(ax: Any, x: Any, y: Any, stable: Any, colour: str, name: str) -> None:

@@ -11,7 +11,12 @@ from labctl.client import Bench, Recorder
 from protocols.dyad.equation.figure import DyadParameters, EquationFigure, Positive, told_as_configuration, with_picture
 from protocols.dyad.equation.state_picture import draw_states
 from simulators.physics.condensates.asymmetric_dyads import asymmetric_state, balanced_state, lower_bound
+from simulators.physics.condensates.dyad_states import Dyad
 from simulators.physics.condensates.dyads import DyadState, NoSuchState, pitchfork_bound, symmetric_state
+from simulators.physics.condensates.reached_states import Reached, reached_states
+
+_SAME = 1e-6
+"""Difference of amplitudes and phase of one state that was found twice."""
 
 
 class SteadyStateParameters(DyadParameters):
@@ -24,12 +29,15 @@ class SteadyStateParameters(DyadParameters):
 class SteadyState(EquationFigure):
     """Amplitudes, phase difference and chemical potential of a dyad at rest, and how fast the symmetric state is left.
 
-    Values: `a` of the denser condensate, `b` of the other, `theta` their phase difference (0 to pi), `mu`, with
-    condensate 1 denser; `growth_rate` of small disturbances of the symmetric state (of what it has become where sites
-    differ), `asymmetric_growth_rate` of the asymmetric one, `stable` whether that is negative. `states` has both
-    orientations with signed theta = arg(psi_2/psi_1). `rho_0`, `mu_0` of the symmetric state of equal sites, `xi_c`
-    above which dyads are symmetric, `xi_lower` (null: none) below which they do not come to rest. At xi >= xi_c the
-    state at rest is the symmetric one, and `asymmetric` is false.
+    Values: `a`, `b` amplitudes of condensates 1 and 2, `theta` their phase difference (0 to pi), `mu`: of the stable
+    state with condensate 1 denser, or, where sites are so unlike that there is none, of the one that there is. They
+    are null where no state is stable: then dyads oscillate, and `oscillates` is true. `growth_rate` of small
+    disturbances of the symmetric state (of what it has become where sites differ; null where that has ended),
+    `asymmetric_growth_rate` of the state that is told, `stable` whether one is. `states` has all that were found,
+    unstable ones too, with `denser`, signed theta = arg(psi_2/psi_1), and `share` of 32 dyads that came to rest in it
+    from noise; `moving` is the share that did not. `rho_0`, `mu_0` of the symmetric state of equal sites (null below
+    their threshold), `xi_c` above which equal sites are symmetric, `xi_lower` (null: none) below which they do not
+    come to rest. At xi >= xi_c the state at rest is the symmetric one, and `asymmetric` is false.
     """
 
     Parameters = SteadyStateParameters
@@ -42,55 +50,88 @@ class SteadyState(EquationFigure):
         return {name: {"min": value - 1e-6, "max": value + 1e-6} for name, value in known.items()}
 
     def run(self, bench: Bench, parameters: SteadyStateParameters, record: Recorder) -> dict[str, Any]:
-        """By Newton's method from Eq. (1)."""
+        """States followed from those of equal sites, and those that dyads reach from noise, all by Newton's method."""
         p = parameters
-        at = (p.gamma, p.g, p.xi, p.J)
+        alike = (p.r_g, p.r_gamma) == (1, 1)
+        dyad = Dyad(p.gamma, p.r_gamma * p.gamma, p.g, p.r_g * p.g, p.xi, p.J)
         with told_as_configuration():
-            even = symmetric_state(*at)
-            bound = float(pitchfork_bound(p.gamma, p.g, p.J))
-            balanced = balanced_state(*at, p.r_g, p.r_gamma)
-            asymmetric = p.xi < bound
-            states = (
-                [asymmetric_state(*at, p.r_g, p.r_gamma, denser) for denser in (1, 2)] if asymmetric else [balanced]
-            )
-        first = states[0]
+            even = _unless_missing(symmetric_state, p) if not alike else symmetric_state(p.gamma, p.g, p.xi, p.J)
+            reached = reached_states(dyad, record.rng)
+        bound = float(pitchfork_bound(p.gamma, p.g, p.J))
+        asymmetric = p.xi < bound
+        balanced = _unless_missing(balanced_state, p, p.r_g, p.r_gamma)
+        if asymmetric:
+            followed = [_unless_missing(asymmetric_state, p, p.r_g, p.r_gamma, denser) for denser in (1, 2)]
+        else:
+            followed = [balanced]
+        states = _with_shares([state for state in followed if state is not None], reached)
+        stable = [state for state, _ in states if state.stable]
+        told = next((state for state in stable if state.a > state.b), stable[0] if stable else None)
         return {
-            "a": first.a,
-            "b": first.b,
-            "theta": abs(first.theta),
-            "mu": first.mu,
-            "growth_rate": balanced.growth_rate,
+            "a": told and told.a,
+            "b": told and told.b,
+            "theta": told and abs(told.theta),
+            "mu": told and told.mu,
+            "growth_rate": balanced and balanced.growth_rate,
             "asymmetric": asymmetric,
-            "asymmetric_growth_rate": first.growth_rate if asymmetric else None,
-            "stable": first.stable,
-            "states": [_told(state) for state in states],
-            "rho_0": even.a**2,
-            "mu_0": even.mu,
+            "asymmetric_growth_rate": told.growth_rate if told and asymmetric else None,
+            "stable": told is not None,
+            "oscillates": told is None,
+            "states": [_described(state, share) for state, share in states],
+            "moving": reached.moving,
+            "rho_0": even and even.a**2,
+            "mu_0": even and even.mu,
             "xi_c": bound,
-            "xi_lower": _lower(p) if asymmetric else None,
+            "xi_lower": _unless_missing(_lower, p) if asymmetric else None,
         }
 
     def conclude(self, results: dict[str, Any], parameters: SteadyStateParameters, record: Recorder) -> dict[str, Any]:
         """Draw a dyad that gets there."""
         v = results
         kind = "asymmetric" if v["asymmetric"] else f"symmetric (xi is not below xi_c = {v['xi_c']:.4g})"
-        if not v["stable"]:
-            kind += ", unstable: dyads do not come to rest"
-        record.console.done(
-            f"{kind}: a = {v['a']:.7g}, b = {v['b']:.7g}, phase difference {v['theta']:.7g}, mu = {v['mu']:.7g}; "
-            f"disturbances of the symmetric state grow as exp({v['growth_rate']:.4g} t)"
-        )
+        if v["oscillates"]:
+            record.console.done("no state is stable: dyads oscillate and do not come to rest")
+        else:
+            record.console.done(
+                f"{kind}: a = {v['a']:.7g}, b = {v['b']:.7g}, phase difference {v['theta']:.7g}, mu = {v['mu']:.7g}"
+            )
+        if v["growth_rate"] is None:
+            record.console.say("sites are so unlike that nothing is left of the symmetric state")
+        else:
+            record.console.say(f"disturbances of the symmetric state grow as exp({v['growth_rate']:.4g} t)")
         with_picture(record, "steady-state", lambda path: draw_states(path, parameters, v))
         return v
 
 
-def _told(state: DyadState) -> dict[str, Any]:
-    denser = 1 if state.a > state.b else 2
-    return {"denser": denser if state.a != state.b else None, **asdict(state), "stable": state.stable}
-
-
-def _lower(p: SteadyStateParameters) -> float | None:
+def _unless_missing(find: Any, p: SteadyStateParameters, *unlike: float) -> Any:
+    """What find(gamma, g, xi, J, …) gives; None where there is no such state."""
     try:
-        return lower_bound(p.gamma, p.g, p.J)
+        return find(p.gamma, p.g, p.xi, p.J, *unlike)
     except NoSuchState:
         return None
+
+
+def _lower(gamma: float, g: float, xi: float, J: float) -> float:
+    return lower_bound(gamma, g, J)
+
+
+def _with_shares(followed: list[DyadState], reached: Reached) -> list[tuple[DyadState, float]]:
+    """All states once, each with the share of dyads that came to rest in it."""
+    shares = dict.fromkeys(range(len(followed)), 0.0)
+    others = []
+    for state, share in reached.states:
+        same = [k for k, known in enumerate(followed) if _same(known, state)]
+        if same:
+            shares[same[0]] = share
+        else:
+            others.append((state, share))
+    return [(state, shares[k]) for k, state in enumerate(followed)] + others
+
+
+def _same(one: DyadState, other: DyadState) -> bool:
+    return max(abs(one.a - other.a), abs(one.b - other.b)) < _SAME
+
+
+def _described(state: DyadState, share: float) -> dict[str, Any]:
+    denser = None if state.a == state.b else 1 if state.a > state.b else 2
+    return {"denser": denser, **asdict(state), "stable": state.stable, "share": share}

@@ -73,8 +73,8 @@ def asymmetric_branch(gamma: float, g: float, J: float, lowest: float) -> list[t
     if not lowest < min(bound, at):
         return []
     path = _path(gamma, g, J, bound, at, lowest)
-    places = [(at, _state(start, path(0.0), J))]
-    return places + [(float(np.asarray(path(s).xi)), _state(found, path(s), J)) for s, found in follow(start, path)]
+    states = [(0.0, start), *follow(start, path)]
+    return [(float(np.asarray(path(s).xi)), signed_state(found, path(s), J)) for s, found in states]
 
 
 def balanced_state(gamma: float, g: float, xi: float, J: float, r_g: float = 1.0, r_gamma: float = 1.0) -> DyadState:
@@ -183,10 +183,10 @@ def _unequal(state: Array, dyad: Dyad, r_g: float, r_gamma: float, J: float, nam
                 f"r_g = {r_g:g}, r_gamma = {r_gamma:g}: {name} ends at r_g = {g_at:.4g}, r_gamma = {gamma_at:.4g}; "
                 "choose sites more alike"
             )
-    return _state(state, along(1.0), J)
+    return signed_state(state, along(1.0), J)
 
 
-def _state(state: Array, dyad: Dyad, J: float) -> DyadState:
+def signed_state(state: Array, dyad: Dyad, J: float) -> DyadState:
     """With the sign of J, where dyad has |J|."""
     a, b, theta = (float(x) for x in state)
     theta = theta + (math.pi if J < 0 else 0.0)
