@@ -113,7 +113,7 @@ def test_the_fast_road_sees_what_the_plain_one_does() -> None:
     show(world, psi, M)
     start_ns, exposure_s, roi = world.clock.now_ns(), 1e-3, region(columns=4)
     at = (roi.row, roi.column, roi.rows, roi.columns)
-    exposure = world._exposure(start_ns, exposure_s)
+    exposure = world._exposure(0, start_ns, exposure_s)
     fast = world._light.on_camera(at, [exposure])[0]
     truth, p = multiplier_truth(world.parameters).light, world.parameters
     strip_scale = world._light.strip_scale(start_ns * 1e-9, exposure_s)

@@ -26,6 +26,7 @@ from simulators.worlds.prbm.light import DRIFT_STEP_S
 from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
 from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.prbm.truth import PanelTruth
+from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
 
 Array = NDArray[np.float64]
 Field = NDArray[np.complex64]
@@ -42,6 +43,7 @@ class Exposure:
     weights: (instants,); strip: (instants, sub-pixels) its field for 1 W; scales: (instants,) of the couplings' phases.
     """
 
+    number: int
     start_s: float
     duration_s: float
     signal_w: float
@@ -60,14 +62,16 @@ class MultiplierLight:
     """Follows both panels, and keeps the maps of what couplings show."""
 
     def __init__(self, p: MultiplierParameters, strip: Panel, couplings: Panel) -> None:
-        self._p = p
-        self._truth = multiplier_truth(p)
-        self._strip_panel, self._couplings_panel = strip, couplings
+        self.p = p
+        self.truth = multiplier_truth(p)
+        self._strip_panel, self.couplings_panel = strip, couplings
         self.strip, self.couplings = Strip(p), Couplings(p)
-        shift_px, scale = self._truth.registration
+        shift_px, scale = self.truth.registration
         self.image_m = self.strip.x_m * scale + shift_px * p.coupling.pitch
         image = image_weights(self.couplings.x_m, self.image_m, p.optics.column_blur) / math.sqrt(scale)
         self._image = image.indptr.astype(np.int32), image.indices.astype(np.int32), image.data.astype(np.complex64)
+        per_photon = p.camera.quantum_efficiency * p.pump.wavelength / (PLANCK_J_S * LIGHT_M_S)
+        self.electrons_per_joule = per_photon * p.optics.camera_attenuation
         self._maps: OrderedDict[tuple[int, int], Maps] = OrderedDict()
         self._references: OrderedDict[Region, Field] = OrderedDict()
         couplings.listeners.append(self)
@@ -84,13 +88,13 @@ class MultiplierLight:
 
     # --- one exposure ---------------------------------------------------------------------------------------------
 
-    def exposure(self, start_s: float, duration_s: float, signal_w: float, reference_w: float) -> Exposure:
-        """What the strip shows from now on for so long. Powers: emitted into the two arms."""
-        p, panel = self._p, self._strip_panel
+    def exposure(self, number: int, start_s: float, duration_s: float, signal_w: float, reference_w: float) -> Exposure:
+        """What the strip shows from now on for so long. number: of the camera's. Powers: emitted into the two arms."""
+        p, panel = self.p, self._strip_panel
         panel.rest(start_s)
         moves = panel.moving > 0 and panel.largest_motion(start_s) > NOTICEABLE_RAD
         times_s, weights = self._instants(start_s, duration_s, moves)
-        other, kelvin = self._truth.coupling, self._kelvin(start_s + duration_s / 2)
+        other, kelvin = self.truth.coupling, self._kelvin(start_s + duration_s / 2)
         within_s = duration_s if len(times_s) == 1 else 0.0
         strip = np.empty((len(times_s), len(self.strip.x_m)), np.complex64)
         scales = np.empty(len(times_s))
@@ -100,11 +104,11 @@ class MultiplierLight:
             scales[q] = (1 + _flicker(other, t - within_s / 2, within_s)) * kelvin
         signal_w *= not p.beam.blocked
         reference_w *= not p.reference.blocked
-        return Exposure(start_s, duration_s, signal_w, reference_w, weights, strip, scales)
+        return Exposure(number, start_s, duration_s, signal_w, reference_w, weights, strip, scales)
 
     def strip_scale(self, start_s: float, duration_s: float) -> float:
         """By which all phases of the strip are multiplied, in the mean."""
-        return (1 + _flicker(self._truth.light.panel, start_s, duration_s)) * self._kelvin(start_s + duration_s / 2)
+        return (1 + _flicker(self.truth.light.panel, start_s, duration_s)) * self._kelvin(start_s + duration_s / 2)
 
     def _instants(self, start_s: float, duration_s: float, moves: bool) -> tuple[Array, Array]:
         count = 1
@@ -112,7 +116,7 @@ class MultiplierLight:
             fastest_s = self._strip_panel.fastest_motion_s(start_s)
             if fastest_s > 0 and duration_s > 0.3 * fastest_s:
                 count = 2 + math.ceil(duration_s / fastest_s)
-        for panel in (self._truth.light.panel, self._truth.coupling):
+        for panel in (self.truth.light.panel, self.truth.coupling):
             turns = panel.flicker_hz * duration_s if panel.flicker_share else 0.0
             if turns > _CALM_TURNS:
                 count = max(count, 2 + math.ceil(2 * turns))
@@ -122,37 +126,43 @@ class MultiplierLight:
     def _kelvin(self, time_s: float) -> float:
         """Scale of all phases by the room's temperature, which is followed in steps."""
         step = math.floor(time_s / DRIFT_STEP_S)
-        kelvin = self._truth.light.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
-        return 1 - self._truth.light.phase_per_kelvin * kelvin
+        kelvin = self.truth.light.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
+        return 1 - self.truth.light.phase_per_kelvin * kelvin
 
-    def _pointing_m(self, time_s: float) -> float:
+    def pointing_m(self, time_s: float) -> float:
         """Of the light behind the couplings; along rows the camera sees an image, which stays."""
         step = math.floor(time_s / DRIFT_STEP_S)
-        kelvin = self._truth.light.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
-        return kelvin * self._truth.light.geometry.pointing_m_per_kelvin[1]
+        kelvin = self.truth.light.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
+        return kelvin * self.truth.light.geometry.pointing_m_per_kelvin[1]
 
     # --- on the camera --------------------------------------------------------------------------------------------
+
+    def electrons(self, region: Region, exposures: list[Exposure]) -> Array:
+        """Mean photoelectrons (exposures, rows, columns)."""
+        durations = np.array([e.duration_s for e in exposures])
+        per_watt = durations * self.electrons_per_joule
+        return np.asarray(self.on_camera(region, exposures) * per_watt[:, None, None])
 
     def on_camera(self, region: Region, exposures: list[Exposure]) -> Array:
         """Mean power (exposures, rows, columns) on each pixel, W, before the camera's filters."""
         out = np.zeros((len(exposures), *region[2:]))
-        at = geometry(self._p, region)
+        at = geometry(self.p, region)
         reference = self.reference(region, at)
         dark = np.zeros((1, *reference.shape), np.complex64)
         lit = [k for k, e in enumerate(exposures) if e.signal_w > 0]
         fields = dict(zip(lit, self.fields(region, at, [exposures[k] for k in lit]), strict=True))
         for k, e in enumerate(exposures):
-            path = path_factor(self._truth.light, e.start_s, e.duration_s, self._p.noise)
+            path = path_factor(self.truth.light, e.start_s, e.duration_s, self.p.noise)
             weights = e.weights if k in fields else np.ones(1)
             for weight, field in zip(weights, fields.get(k, dark), strict=True):
                 exposed(field, reference, path, at.weights, weight * e.signal_w, weight * e.reference_w, out[k])
-            out[k] *= power_factor(self._p, self._truth.light, e.start_s, e.duration_s)
-        return np.asarray(np.maximum(out, 0.0) * self._p.camera.pitch**2)
+            out[k] *= power_factor(self.p, self.truth.light, e.start_s, e.duration_s)
+        return np.asarray(np.maximum(out, 0.0) * self.p.camera.pitch**2)
 
     def reference(self, region: Region, at: Geometry) -> Field:
         """The reference's field, kept for some regions."""
         if region not in self._references:
-            self._references[region] = reference_field(self._p, at, region)
+            self._references[region] = reference_field(self.p, at, region)
             if len(self._references) > _MOST_MAPS:
                 self._references.popitem(last=False)
         return self._references[region]
@@ -160,23 +170,23 @@ class MultiplierLight:
     def fields(self, region: Region, at: Geometry, exposures: list[Exposure]) -> list[Field]:
         """E (instants, rows x n, columns) of each exposure, for 1 W."""
         groups = [exposures] if exposures else []
-        if any(self._couplings_move(e) for e in exposures):
+        if any(self.couplings_move(e) for e in exposures):
             groups = [[e] for e in exposures]
         return [field for group in groups for field in self._together(region, at, group)]
 
-    def _couplings_move(self, e: Exposure) -> bool:
-        panel = self._couplings_panel
+    def couplings_move(self, e: Exposure) -> bool:
+        panel = self.couplings_panel
         panel.rest(e.start_s)
         return panel.moving > 0 and panel.largest_motion(e.start_s) > NOTICEABLE_RAD
 
     def _together(self, region: Region, at: Geometry, exposures: list[Exposure]) -> list[Field]:
-        p = self._p
+        p = self.p
         u = self.on_couplings(np.concatenate([e.strip for e in exposures]))
         scales = np.concatenate([e.scales for e in exposures])
         columns = len(at.x_m)
         turned = np.empty((len(u), len(scales), columns), np.complex64)
         first = 0
-        for pointing_m, some in groupby(exposures, lambda e: self._pointing_m(e.middle_s)):
+        for pointing_m, some in groupby(exposures, lambda e: self.pointing_m(e.middle_s)):
             phasors = column_phasors(p, at, self.couplings.x_m, pointing_m).T
             last = first + sum(len(e.weights) for e in some)
             turned[:, first:last] = u[:, first:last, None] * phasors[:, None, :]
@@ -194,19 +204,19 @@ class MultiplierLight:
         return u
 
     def _maps_for(self, region: Region, at: Geometry, e: Exposure) -> Maps:
-        panel = self._couplings_panel
-        if self._couplings_move(e):
-            return Maps(self._p, self.couplings, at, panel.phase_image(e.middle_s), (float(e.scales.mean()),))
+        panel = self.couplings_panel
+        if self.couplings_move(e):
+            return Maps(self.p, self.couplings, at, panel.phase_image(e.middle_s), (float(e.scales.mean()),))
         key = (region[0], region[2])
         if key not in self._maps:
-            self._maps[key] = Maps(self._p, self.couplings, at, panel.phase, self._scales())
+            self._maps[key] = Maps(self.p, self.couplings, at, panel.phase, self.scales())
             if len(self._maps) > _MOST_MAPS:
                 self._maps.popitem(last=False)
         return self._maps[key]
 
-    def _scales(self) -> tuple[float, ...]:
+    def scales(self) -> tuple[float, ...]:
         """Between which the couplings' phases are."""
-        reach = math.sqrt(2) * self._truth.coupling.flicker_share + abs(self._truth.light.phase_per_kelvin)
+        reach = math.sqrt(2) * self.truth.coupling.flicker_share + abs(self.truth.light.phase_per_kelvin)
         return (1 - 0.7 * reach, 1 + 0.7 * reach) if reach else (1.0,)
 
 

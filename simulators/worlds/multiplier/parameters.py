@@ -6,11 +6,12 @@ and a panel of couplings. (T) marks what is typical and not sourced.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drivers.quantity import Fraction, Metres, Seconds
+from drivers.quantity import Fraction, Metres, Seconds, Watts
 from simulators.worlds.hologram.parameters import (
     BeamParameters,
     HologramHidden,
@@ -21,7 +22,9 @@ from simulators.worlds.hologram.parameters import (
 )
 from simulators.worlds.prbm.hidden import Angle, Number, Share
 
-MODES = ("optoelectronic", "shot", "injection")
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StripParameters(PanelParameters):
@@ -78,7 +81,45 @@ class MultiplierHidden(HologramHidden):
     registration_shift: Number = Field(
         3.0, ge=0, le=100, description="of the strip's image on the couplings: up to so many columns (T)"
     )
+    site_gain: Share = Field(0.05, ge=0, le=1, description="spread of condensates' gains, rms, per t0 (T)")
+    detuning: Number = Field(0.1, ge=0, le=10, description="spread of their energies, rms, per t0 (T)")
     registration_scale: Share = Field(0.005, ge=0, le=0.1, description="of that image: up to so much either way (T)")
+
+
+class OscillatorParameters(_Section):
+    """Condensates in the strip's image, of modes "shot" and "injection"; units are t0, and a field of N0 polaritons.
+
+    Condensate j stands behind macro-pixel j of the strip, whose light seeds it or drives it, and its light reaches
+    condensate i through macro-pixel (i, j) of the couplings: an assumption (optical re-injection has been shown for two
+    sites; Liang, arXiv 2506.20924). Condensate i's own light is seen where band i of the couplings is.
+    """
+
+    sites: int = Field(10, ge=1, le=64)
+    first_column: int = Field(16, ge=0, description="of the strip's first macro-pixel, and of the couplings'")
+    columns: int = Field(48, ge=1, description="of a macro-pixel")
+    first_row: int = Field(8, ge=0, description="of the couplings' first band")
+    rows: int = Field(24, ge=1, description="of a band")
+    lifetime: Seconds = Field(5e-12, gt=0, le=1e-9, description="of a polariton; t0 is twice as long")
+    polaritons: float = Field(165.0, gt=0, le=1e9, description="N0: in a condensate of |psi| = 1")
+    coupling: float = Field(1.0, ge=0, le=10, description="J where a macro-pixel of the couplings lets all light pass")
+    path_phase: float = Field(
+        math.pi, ge=-7, le=7, description="rad: panel phase at which light from another condensate adds in phase"
+    )
+    seed_power: Watts = Field(10e-3, gt=0, le=10, description="of the strip's arm, at which a full macro-pixel gives 1")
+    gate: float = Field(0.1, gt=0, le=10, description="shot: how long couplings act, t0")
+    tail: float = Field(5.0, ge=0, le=100, description="shot: how long the decay meets the reference, t0")
+    shots: int = Field(100, ge=1, le=100_000, description="shot: in an exposure; seeds alike, noise of their own")
+    gain: float = Field(1.0, ge=-10, le=10, description="injection: of each condensate, without the others")
+    settle: float = Field(150.0, ge=0, le=1e5, description="injection: from rest until light counts, t0")
+    average: float = Field(100.0, gt=0, le=1e5, description="injection: over which it is averaged, t0")
+    collection: Fraction = Field(0.2, gt=0, le=1, description="objective, losses, filters (T)")
+    attenuation: Fraction = Field(1.0, gt=0, le=1, description="neutral-density filter before the camera")
+    spot: Metres = Field(2e-5, gt=0, description="1/e^2 radius of a condensate's image across its band, on the camera")
+
+    @property
+    def t0_s(self) -> float:
+        """Unit of time."""
+        return 2 * self.lifetime
 
 
 _IDEAL_COUPLING = {"fill_factor": 1.0, "rise_time": 0, "fall_time": 0, "scan_time": 0, "controller_latency": 0}
@@ -96,6 +137,7 @@ class MultiplierParameters(HologramParameters):
     coupling: CouplingParameters = CouplingParameters()
     beam: LineParameters = LineParameters()
     optics: LensParameters = LensParameters()
+    oscillators: OscillatorParameters = OscillatorParameters()
     reference: FringeParameters = FringeParameters()
     hidden: MultiplierHidden = Field(
         MultiplierHidden(), description="imperfections that calibration must find: none, typical, or one by one"
@@ -113,3 +155,15 @@ class MultiplierParameters(HologramParameters):
         if isinstance(optics, dict):
             merged["optics"] = optics | {"row_blur": "0 m", "column_blur": "0 m"}
         return merged
+
+    @model_validator(mode="after")
+    def _sites_on_panels(self) -> MultiplierParameters:
+        o = self.oscillators
+        last_column, last_row = o.first_column + o.sites * o.columns, o.first_row + o.sites * o.rows
+        columns, rows = min(self.slm.columns, self.coupling.columns), self.coupling.rows
+        if self.mode != "optoelectronic" and (last_column > columns or last_row > rows):
+            raise ValueError(
+                f"oscillators: {o.sites} sites end at column {last_column} and row {last_row}, the panels have "
+                f"{columns} columns and {rows} rows in common; take fewer sites or smaller macro-pixels"
+            )
+        return self

@@ -34,13 +34,15 @@ class OnePanel(NamedTuple):
 class MultiplierTruth:
     """light: of strip, beam, camera, reference and laser. coupling: of the second panel, wavefront: its shape (rows,
     columns), rad. registration: (shift in panel columns, scale) of the strip's image on it. spread_shift_m: of the
-    spread light along its rows."""
+    spread light along its rows. gains, detunings: (sites,) of condensates, besides what the bench says, per t0."""
 
     light: HiddenTable
     coupling: PanelTruth
     wavefront: NDArray[np.float64]
     registration: tuple[float, float]
     spread_shift_m: float
+    gains: NDArray[np.float64]
+    detunings: NDArray[np.float64]
 
 
 @lru_cache(maxsize=16)
@@ -63,6 +65,8 @@ def multiplier_truth(p: MultiplierParameters) -> MultiplierTruth:
             1 + h.registration_scale * draws.one("registration scale"),
         ),
         spread_shift_m=h.beam_shift * draws.one("spread"),
+        gains=h.site_gain * draws.normal("site gains", p.oscillators.sites),
+        detunings=h.detuning * draws.normal("site detunings", p.oscillators.sites),
     )
 
 

@@ -1,6 +1,7 @@
 """The multiplier's table: a laser, the strip that shows a vector, the couplings, a reference, and the camera.
 
-It knows nothing of nodes or bands: gray levels come to both panels, and the camera sees what light makes of them.
+It knows nothing of nodes or bands: gray levels come to both panels, and the camera sees what light makes of them. In
+the modes "shot" and "injection" condensates stand in that light (`simulators.worlds.multiplier.condensates`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from drivers.contract import DeviceError, DeviceTimeout
 from simulators.physics.counter_random import noise_key, uniforms
 from simulators.slide_show import Pace
+from simulators.worlds.multiplier.condensates import CondensateLight
 from simulators.worlds.multiplier.light import Exposure, MultiplierLight
 from simulators.worlds.multiplier.parameters import MultiplierParameters
 from simulators.worlds.multiplier.truth import OnePanel, multiplier_truth
@@ -24,7 +26,7 @@ from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.sensor import CameraSensor, Region
 from simulators.worlds.prbm.truth import PanelTruth
 from simulators.worlds.pumps import pump_controls
-from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S, TableWorld
+from simulators.worlds.table import TableWorld
 
 _AT_ONCE = 64
 """Exposures of a sequence whose light is worked out together."""
@@ -45,7 +47,8 @@ class MultiplierWorld(TableWorld):
         truth = multiplier_truth(p)
         self.panel = Panel(p.slm, _gray_table(p, p.slm, truth.light.panel))
         self._couplings = Panel(p.coupling, _gray_table(p, p.coupling, truth.coupling))
-        self._light = MultiplierLight(p, self.panel, self._couplings)
+        kind = MultiplierLight if p.mode == "optoelectronic" else CondensateLight
+        self._light = kind(p, self.panel, self._couplings)
         self._sensor = CameraSensor(p, truth.light.sensor)
         for port in p.pumps:
             self.state[f"{port}_emission"] = False
@@ -84,25 +87,36 @@ class MultiplierWorld(TableWorld):
         return float(self.state[f"{port}_power_w"][0]) if self.state[f"{port}_emission"][0] else 0.0
 
     def mean_electrons(
-        self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int
+        self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int, number: int = 0
     ) -> NDArray[np.float64]:
-        """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise."""
-        region, exposure = (row, column, rows, columns), self._exposure(start_ns, exposure_s)
-        return np.asarray(self._electrons(region, [exposure])[0])
+        """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise of the camera.
 
-    def _exposure(self, start_ns: int, exposure_s: float) -> Exposure:
+        number: of the exposure, which condensates have noise of their own in.
+        """
+        exposure = self._exposure(number, start_ns, exposure_s)
+        return np.asarray(self._light.electrons((row, column, rows, columns), [exposure])[0])
+
+    def _exposure(self, number: int, start_ns: int, exposure_s: float) -> Exposure:
         return self._light.exposure(
-            start_ns * 1e-9, exposure_s, self.pump_power_w("pump"), self.pump_power_w("reference")
+            number, start_ns * 1e-9, exposure_s, self.pump_power_w("pump"), self.pump_power_w("reference")
         )
 
-    def _electrons(self, region: Region, exposures: list[Exposure]) -> NDArray[np.float64]:
-        """Photoelectrons (exposures, rows, columns)."""
-        p = self.parameters
-        per_joule = p.camera.quantum_efficiency * p.pump.wavelength / (PLANCK_J_S * LIGHT_M_S)
-        electrons: NDArray[np.float64] = self._light.on_camera(region, exposures)
-        for one, e in zip(electrons, exposures, strict=True):
-            one *= p.optics.camera_attenuation * e.duration_s * per_joule
-        return electrons
+    def expose(
+        self,
+        device: str,
+        number: int,
+        start_ns: int,
+        exposure_s: float,
+        row: int,
+        column: int,
+        rows: int,
+        columns: int,
+        out: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[Any], int, float]:
+        """See `TableWorld.expose`."""
+        region = (row, column, rows, columns)
+        electrons = self.mean_electrons(start_ns, exposure_s, *region, number)
+        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
 
     def expose_all(
         self,
@@ -114,15 +128,14 @@ class MultiplierWorld(TableWorld):
         out: NDArray[Any],
     ) -> NDArray[np.int64]:
         """All light at once; see `TableWorld.expose_all`."""
-        return self._read_out(device, numbers, region, [self._exposure(int(s), exposure_s) for s in start_ns], out)
+        exposures = [self._exposure(int(n), int(s), exposure_s) for n, s in zip(numbers, start_ns, strict=True)]
+        return self._read_out(device, region, exposures, out)
 
-    def _read_out(
-        self, device: str, numbers: NDArray[np.int64], region: Region, exposures: list[Exposure], out: NDArray[Any]
-    ) -> NDArray[np.int64]:
+    def _read_out(self, device: str, region: Region, exposures: list[Exposure], out: NDArray[Any]) -> NDArray[np.int64]:
         saturated = np.zeros(len(exposures), np.int64)
-        for k, electrons in enumerate(self._electrons(region, exposures)):
-            found = self._sensor.expose(device, int(numbers[k]), exposures[k].duration_s, region, electrons, out[k])
-            saturated[k] = found[1]
+        for k, electrons in enumerate(self._light.electrons(region, exposures)):
+            number, duration_s = exposures[k].number, exposures[k].duration_s
+            saturated[k] = self._sensor.expose(device, number, duration_s, region, electrons, out[k])[1]
         return saturated
 
     # --- sequences ------------------------------------------------------------------------------------------------
@@ -142,7 +155,9 @@ class MultiplierWorld(TableWorld):
                 self.clock.sleep_until(int(stable_ns[k]))
                 if self._armed(port):
                     port.armed -= 1
-                    exposures.append(self._exposure(self.clock.now_ns(), port.exposure_ns * 1e-9))
+                    number, now_ns = port.next_number(), self.clock.now_ns()
+                    if not self._lost(port.device, number):
+                        exposures.append(self._exposure(number, now_ns, port.exposure_ns * 1e-9))
                 self.clock.sleep_until(int(stable_ns[k]) + pace.dwell_ns)
                 k += 1
             self._keep(port, region, exposures)
@@ -153,15 +168,12 @@ class MultiplierWorld(TableWorld):
         return armed[0] if len(armed) == 1 and isinstance(armed[0], CameraPort) else None
 
     def _keep(self, port: CameraPort, region: Region, exposures: list[Exposure]) -> None:
-        """Expose a camera's frames and put them into its memory, but for those that are lost on the way."""
-        numbers = np.array([port.next_number() for _ in exposures], np.int64)
-        there = np.array([not self._lost(port.device, int(n)) for n in numbers], np.bool_)
-        kept = [e for e, came in zip(exposures, there, strict=True) if came]
-        into = slice(port.taken, port.taken + len(kept))
-        port.numbers[into] = numbers[there]
-        port.start_ns[into] = [round(e.start_s * 1e9) for e in kept]
-        port.saturated[into] = self._read_out(port.device, numbers[there], region, kept, port.data[into])
-        port.taken += len(kept)
+        """Put a camera's frames into its memory."""
+        into = slice(port.taken, port.taken + len(exposures))
+        port.numbers[into] = [e.number for e in exposures]
+        port.start_ns[into] = [round(e.start_s * 1e9) for e in exposures]
+        port.saturated[into] = self._read_out(port.device, region, exposures, port.data[into])
+        port.taken += len(exposures)
 
     def _lost(self, device: str, number: int) -> bool:
         share = self.parameters.lost_frames
