@@ -55,6 +55,11 @@ class IdealLoop:
         """As long, and in as short steps, as the network needs."""
         return cls(W, stages_for(len(W), largest_eigenvalue(W), gamma, tau, duration), eta, spread)
 
+    @property
+    def tau(self) -> float:
+        """Time between locks."""
+        return self.stages[0].h * self.stages[0].every
+
     def warm_up(self) -> None:
         """Compile."""
         x = np.ones((len(self.W), 2)) / len(self.W)

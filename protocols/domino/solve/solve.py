@@ -10,6 +10,7 @@ from pydantic import Field
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, share_error, with_picture
 from protocols.domino.problem.program import NetworkParameters, program
+from protocols.domino.solve.confined import ConfinedLoop
 from protocols.domino.solve.ideal import AT_ONCE, IdealLoop
 from protocols.domino.solve.judging import judge_of
 from protocols.domino.solve.solve_picture import draw_solve
@@ -29,6 +30,9 @@ class SolveParameters(NetworkParameters):
     duration: float = Field(10.0, gt=0, le=1e4, description="of a start, before it is read out")
     eta: float = Field(0.0, ge=0, le=1, description="couplings vary by so much, anew between any two locks")
     spread: float = Field(1.0, gt=0, le=1000, description="starts are U[0, 1]^spread: larger ones end more differently")
+    pins: int = Field(
+        0, ge=0, le=20, description="starts are confined to common neighbours of so many nodes, which are drawn"
+    )
     best: float | None = Field(None, gt=0, description="q that counts as success; null: found by exact search")
     exact_s: float = Field(10.0, ge=0, le=1e6, description="time limit of the exact search (s)")
 
@@ -61,7 +65,13 @@ class Solve(Arithmetic):
                 f"{50 / len(self.program):g}, advised: 5/N"
             )
         self.judge = judge_of(self.program)
-        self.ideal = IdealLoop.of(self.judge.A, p.gamma, p.tau, p.duration, p.eta, p.spread)
+        self.ideal: IdealLoop | ConfinedLoop
+        if p.pins:
+            self.ideal = ConfinedLoop(
+                self.judge.A, p.pins, lambda W: IdealLoop.of(W, p.gamma, p.tau, p.duration, p.eta, p.spread)
+            )
+        else:
+            self.ideal = IdealLoop.of(self.judge.A, p.gamma, p.tau, p.duration, p.eta, p.spread)
         record.console.done(f"{self.program.origin}: {len(self.program)} nodes, {self.program.edges} links")
 
     def run(self, bench: Bench, parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
@@ -116,7 +126,8 @@ class Solve(Arithmetic):
             **results,
             "starts": p.starts,
             "gamma": p.gamma,
-            "tau": self.ideal.stages[0].h * self.ideal.stages[0].every,
+            "tau": self.ideal.tau,
+            "pins": p.pins,
             "loop": p.loop,
             "program": self.program.solves,
             "origin": self.program.origin,
