@@ -1,17 +1,29 @@
-"""Condensates in the multiplier's light: shots and injection by themselves, against closed forms and plain steps."""
+"""Condensates in the multiplier's light: shots and injection against closed forms and plain steps, and on the table."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from multiplier_small import COLUMNS, EVEN, ROWS, fringes, levels, light, picture, region, table
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from simulators.physics.counter_random import noise_key
 from simulators.physics.domino.injection import Course, locked_alone, mean_of_run
 from simulators.physics.domino.shots import Shot, propagators, seen_by_steps, seen_of_shots, vacuum
+from simulators.worlds.multiplier import MultiplierWorld
+from simulators.worlds.multiplier.condensates import CondensateLight
 
 SHOT = Shot(gate=0.1, loss=1.0, tail=5.0)
+SITES, WIDTH, BAND = 3, 32, 24
+SAMPLE: dict[str, Any] = {
+    "sites": SITES, "first_column": 16, "columns": WIDTH, "first_row": 12, "rows": BAND, "seed_power": "100 mW",
+    "spot": "1 m",
+}  # fmt: skip
 COURSE = Course(step=0.02, settle=150.0, average=100.0)
 
 
@@ -90,3 +102,119 @@ def test_couplings_alone_let_the_leading_mode_win() -> None:
     rate = (-0.1 - np.abs(seen.amplitude) ** 2) * seen.amplitude + J @ seen.amplitude
     assert np.abs(rate).max() < 1e-6  # at rest, where gain and couplings balance
     assert abs(seen.amplitude[0]) > 0.1
+
+
+# --- on the table ---------------------------------------------------------------------------------------------------
+
+
+def condensates(mode: str, sample: dict[str, Any] | None = None, **changes: Any) -> MultiplierWorld:
+    """Three condensates on an even table; a spot so wide that every column is alike."""
+    return table(**(EVEN | {"mode": mode, "oscillators": SAMPLE | (sample or {})} | changes))
+
+
+def condensate_light(world: MultiplierWorld) -> CondensateLight:
+    """What a test asks behind the camera."""
+    assert isinstance(world._light, CondensateLight)
+    return world._light
+
+
+def write(world: MultiplierWorld, psi: NDArray[np.float64], M: NDArray[np.float64]) -> None:
+    """Macro-pixels of both panels about phase pi, of amplitudes 0 to 1, and wait."""
+    site = (np.arange(COLUMNS) - 16) // WIDTH
+    band = (np.arange(ROWS) - 12) // BAND
+    along = np.where((site >= 0) & (site < SITES), psi[np.clip(site, 0, SITES - 1)], 0)
+    strip = math.pi + np.arccos(along) * (-1.0) ** np.arange(COLUMNS)
+    inside = ((band >= 0) & (band < SITES))[:, None] & ((site >= 0) & (site < SITES))[None, :]
+    value = np.where(inside, M[np.clip(band, 0, SITES - 1)][:, np.clip(site, 0, SITES - 1)], 0)
+    sign = (-1.0) ** (np.arange(ROWS)[:, None] + np.arange(COLUMNS)[None, :] // 2)
+    world.write(levels(world, np.tile(strip, (8, 1))), 0, 0)
+    world.couple(levels(world, math.pi + np.arccos(value) * sign), 0, 0)
+    world.clock.sleep_until(world.clock.now_ns() + 500_000_000)
+
+
+def inside(band: int) -> slice:
+    """Rows of the small region in which a condensate's light is, without its edges."""
+    middle = (12 + BAND * (band + 0.5) - ROWS / 2) * 2 * 8 / 6.5 + region().rows / 2
+    return slice(round(middle) - 20, round(middle) + 20)  # ten fringes
+
+
+def integrals(world: MultiplierWorld) -> NDArray[np.complex128]:
+    """Complex fringes (sites,) in units of their own."""
+    term, rows = fringes(world), region().row + np.arange(region().rows) - 1080
+    waves = np.exp(2j * math.pi * world.parameters.reference.carrier_rows * rows)
+    return np.array([np.mean((term * waves)[inside(b)]) for b in range(SITES)])
+
+
+def test_fringes_of_shots_are_integrals_of_the_coupled_field() -> None:
+    world = condensates("shot", {"shots": 1, "coupling": 2.0}, noise=False)
+    psi, M = np.array([0.9, 0.4, 0.6]), np.array([[0, 0.8, 0.3], [0.8, 0, 0.5], [0.3, 0.5, 0]])
+    write(world, psi, M)
+    found = integrals(world)
+    expected = seen_by_steps((2.0 * M).astype(np.complex128), psi[None].astype(np.complex128), SHOT, 100).amplitude.real
+    # 8 bits, and edges of macro-pixels half a sub-pixel off: a hundredth.
+    assert np.abs(found / found[0] - expected / expected[0]).max() < 0.015
+    write(world, psi, np.zeros((SITES, SITES)))
+    alone = integrals(world)
+    assert np.abs(alone / alone[0] - psi / psi[0]).max() < 0.015
+    assert np.abs(found / alone - expected / (psi * (0.1 + 1 - math.exp(-5)))).max() < 0.02
+
+
+def test_every_polariton_that_leaves_is_a_photon() -> None:
+    sample = {"shots": 50, "spot": "20 um", "polaritons": 200.0}
+    world = condensates("shot", sample, noise=False, beam={"waist": "1 m"})
+    write(world, np.array([1.0, 0.0, 0.0]), np.zeros((SITES, SITES)))
+    light(world, 0.1, 0.0)
+    o = world.parameters.oscillators
+    seeded = abs(condensate_light(world).drive(world._exposure(0, world.clock.now_ns(), 1e-3))[0])
+    density = 50 * seeded**2 * (o.gate + (1 - math.exp(-2 * o.tail)) / 2)
+    expected = density * 2 * o.polaritons * o.collection * world.parameters.camera.quantum_efficiency
+    assert seeded == pytest.approx(1.0, rel=0.02)
+    assert picture(world, region(columns=60)).sum() == pytest.approx(expected, rel=0.02)
+
+
+def test_shots_of_an_exposure_average_their_vacuum_noise() -> None:
+    # 200 exposures of 1 and of 16 shots: spreads of the fringes' quotient 4, right to 7 %; tolerance 4 sigma.
+    spread = {}
+    for shots in (1, 16):
+        world = condensates("shot", {"shots": shots}, ideal=False, camera={"ideal": True})
+        write(world, np.full(SITES, 0.8), np.zeros((SITES, SITES)))
+        exposures = [world._exposure(k, world.clock.now_ns(), 1e-3) for k in range(200)]
+        fields = np.array([condensate_light(world).seen(e)[0].amplitude[0] / shots for e in exposures])
+        spread[shots] = float(np.std(fields))
+    assert spread[1] / spread[16] == pytest.approx(4.0, rel=0.28)
+    assert spread[1] == pytest.approx(1.0933 / math.sqrt(330), rel=0.2)
+
+
+def test_an_injected_condensate_locks_or_loses_its_fringes() -> None:
+    world = condensates("injection", {"gain": 1.0, "coupling": 0.0, "seed_power": "100 mW"}, noise=False)
+    write(world, np.full(SITES, 1.0), np.zeros((SITES, SITES)))
+    condensate_light(world).truth = replace(world._light.truth, detunings=np.array([0.0, 0.2, 3.0]))
+    light(world, 0.016, 0.1)  # F = 0.4
+    seen, lasting = condensate_light(world).seen(world._exposure(0, world.clock.now_ns(), 1e-3))
+    amplitude, density = seen.amplitude / lasting, np.diag(seen.density).real / lasting
+    drive = condensate_light(world).drive(world._exposure(0, world.clock.now_ns(), 1e-3))
+    for k, detuning in ((0, 0.0), (1, 0.2)):
+        rest = locked_alone(1.0, detuning, abs(drive[k]))
+        assert rest is not None
+        assert amplitude[k] / (drive[k] / abs(drive[k])) == pytest.approx(rest, rel=1e-3)
+    fringe = np.abs(integrals(world))
+    assert fringe[2] < 0.2 * fringe[0]  # its phase runs
+    assert density[2] == pytest.approx(1.0, abs=0.1)  # and it shines as before
+
+
+def test_couplings_between_two_states_of_flicker_are_what_they_are_there() -> None:
+    world = condensates("shot", ideal=False, hidden="typical")
+    M = np.array([[0, 0.8, 0.3], [0.8, 0, 0.5], [0.3, 0.5, 0]])
+    write(world, np.full(SITES, 0.8), M)
+    shown = condensate_light(world)
+    e = world._exposure(0, world.clock.now_ns(), 1e-3)
+    for scale in (0.985, 1.0, 1.012):
+        between = shown.couplings_now(replace(e, scales=np.array([scale])))
+        exact = shown._averaged(world._couplings.phase, scale)
+        assert np.abs(between - exact).max() < 2e-3
+    assert np.abs(shown.couplings_now(e) - M).max() > 0.05  # which a typical table is far off
+
+
+def test_condensates_that_do_not_fit_the_panels_are_refused() -> None:
+    with pytest.raises(ValidationError, match="fewer sites"):
+        condensates("shot", {"sites": 4})
