@@ -41,7 +41,7 @@ class BayesOptions:
     condensations of each dyad. first, largest: of a batch. patience: share of dyads that need not hold up the rest."""
 
     precision: float = 0.006
-    near: float = 0.018
+    near: float = 0.02
     most: int = 40_000
     first: int = 30
     largest: int = 4000

@@ -10,18 +10,19 @@ from pydantic import Field
 from labctl.client import Bench, Figure, Recorder
 from protocols.dyad.calibrate.balance import Balance
 from protocols.dyad.calibrate.bayes import BayesSearch
-from protocols.dyad.calibrate.calibrate import (
-    CalibrateParameters,
+from protocols.dyad.calibrate.parameters import CalibrateParameters
+from protocols.dyad.calibrate.pictures import draw_balance, draw_comparison
+from protocols.dyad.calibrate.posterior import Counts
+from protocols.dyad.calibrate.steps import (
     Counted,
     counted_afresh,
     lattice_of,
     search_of,
     searched,
+    settled,
     summarised,
     sweep_options,
 )
-from protocols.dyad.calibrate.pictures import draw_balance, draw_comparison
-from protocols.dyad.calibrate.posterior import Counts
 from protocols.dyad.calibrate.sweep import SweepSearch
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES
 
@@ -64,7 +65,7 @@ class CalibrateFigure(Figure):
         search.restore(done.counts("search"))
         with lattice.light():
             searched(lattice, search, p, record, done)
-            balance = search.balance()
+            balance = settled(bench, lattice, search.balance(), p, record, done)
             lattice.set_ratios(np.exp(balance.x))
             fresh = counted_afresh(lattice, p.verify, record, done)
             sweep = SweepSearch(lattice.n, sweep_options(p, p.sweep_precision), record.rng)

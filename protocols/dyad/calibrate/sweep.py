@@ -109,7 +109,7 @@ class SweepSearch(Search):
         roots = roots.reshape(_REDRAWN, self._n)
         there = np.isfinite(roots)
         self._root_sd = np.where(there.mean(axis=0) > 0.9, np.nanstd(np.where(there, roots, 0.0), axis=0), np.inf)
-        worst = float(np.quantile(self._p1_sd, 1 - o.patience))
+        worst = float(np.quantile(self._p1_sd, 1 - o.patience, method="higher"))
         spent = float(trials.sum(axis=1).max())
         lacking = (worst / o.precision) ** 2 - 1 if math.isfinite(worst) and worst > o.precision else 1.0
         more = min(lacking, 2.0) * spent

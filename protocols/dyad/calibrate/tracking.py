@@ -24,22 +24,23 @@ class Tracker:
         self.slope = slope
         self.drift = drift
 
-    def tell(self, ones: Array, trials: int, passed_s: float) -> Array:
+    def tell(self, ones: Array, trials: int, passed_s: float, misread: Array | float = 0.0) -> Array:
         """Counts (n,) of a window at x, so long after the one before; returns the ratios ln r_gamma to be set now.
 
-        Those that are fair within their uncertainty stay as they are.
+        Those that are fair within their uncertainty stay as they are. misread: (n,) probability that a state is.
         """
         share = (ones + 0.5) / (trials + 1)
-        seen = self.x - (share - 0.5) / self.slope  # far from 1/2 it says less than the whole way
-        noise = np.maximum(share * (1 - share), 0.02) / (trials * self.slope**2)
+        told = self.slope * (1 - 2 * np.clip(misread, 0, 0.4))  # of the share that is counted
+        seen = self.x - (share - 0.5) / told  # far from 1/2 it says less than the whole way
+        noise = np.maximum(share * (1 - share), 0.02) / (trials * told**2)
         prior = self.variance + self.drift * passed_s
         surprise = (seen - self.balance) ** 2
         gain = prior / (prior + noise)
         self.balance = self.balance + gain * (seen - self.balance)
         self.variance = (1 - gain) * prior
         # What windows differ by beyond counting, on average over the lattice, is drift.
-        told = float((surprise - noise - self.variance).mean()) / max(passed_s, 1e-9)
-        self.drift = float(np.clip(0.8 * self.drift + 0.2 * told, 1e-11, 1e-6))
+        drift = float((surprise - noise - self.variance).mean()) / max(passed_s, 1e-9)
+        self.drift = float(np.clip(0.8 * self.drift + 0.2 * drift, 1e-11, 1e-6))
         off = np.abs(self.balance - self.x)
         moved = np.where(off > np.sqrt(self.variance), self.balance, self.x)
         change = float(np.sqrt(((moved - self.x) ** 2).mean()))
