@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
-from calibration.spot_lattice import Lattice, located, powers
+from calibration.spot_lattice import Lattice, located
 from calibration.spot_search import find_light
 from calibration.superpixels import Shown, Spot
 from calibration.wavefront_fit import panel_phase
@@ -35,6 +36,8 @@ one another into few ghosts, which lie on the lattice, too, and condense; this s
 are three times as dim."""
 EVEN_ENOUGH = 0.008
 """Rms of the spots' powers at which they are not made more even: orientations tell the rest."""
+_ASTRAY_PX = 3
+"""How far from its place in the lattice a spot may excite most."""
 _MOST_ROUNDS = 5
 _FRAMES = 4
 _SCALE_LIMIT = 0.05
@@ -125,7 +128,7 @@ def find_spots(bench: Bench, plan: DyadAlignment, planned: PlannedSpots, hologra
         uneven = []
         best: tuple[float, Array] = (math.inf, relative)
         for _ in range(_MOST_ROUNDS):
-            found = powers(spot.take(_FRAMES), lattice.places, half)
+            found = pumping(spot.take(_FRAMES), lattice.places, plan.mode * plan.separation * planned.unit_px)
             spread = float(found.std() / found.mean())
             uneven.append(spread)
             best = min(best, (spread, relative), key=lambda pair: pair[0])
@@ -139,6 +142,23 @@ def find_spots(bench: Bench, plan: DyadAlignment, planned: PlannedSpots, hologra
                 relative /= relative.mean()
             show(relative)
     return FoundSpots(lattice.places + corner, best[1], np.array(uneven), lattice.residual_px)
+
+
+def pumping(image: Array, places: Array, sigma_px: float) -> Array:
+    """What spots near places (m, 2) of an image (rows, columns) excite, (m,): their light, weighted by the distance
+    from where that is the most.
+
+    A condensate stands where the pump excites it most, and sees what is within its mode; an aberrated spot has much of
+    its light elsewhere, and so have its neighbours, whose light interferes with its own.
+    """
+    excited = 2 * math.pi * sigma_px**2 * gaussian_filter(image, sigma_px, mode="constant")
+    found = np.empty(len(places))
+    for k, (row, column) in enumerate(np.rint(places).astype(int)):
+        near = excited[
+            max(row - _ASTRAY_PX, 0) : row + _ASTRAY_PX + 1, max(column - _ASTRAY_PX, 0) : column + _ASTRAY_PX + 1
+        ]
+        found[k] = near.max()
+    return found
 
 
 def wavefront(bench: Bench) -> Array | float:
