@@ -212,7 +212,10 @@ def needed_by(config: BenchConfig) -> tuple[str, ...]:
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:
-    """``names``, each after those it requires. ConfigurationError for what is missing or stands on itself."""
+    """``names``, each after those it requires, or follows if they are there.
+
+    ConfigurationError for what is missing or stands on itself.
+    """
     found: dict[str, None] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -229,6 +232,9 @@ def in_order(names: Sequence[str]) -> tuple[str, ...]:
                     "alignments that it needs"
                 )
             visit(required, (*above, name))
+        for earlier in routine(name).follows:
+            if earlier in names:
+                visit(earlier, (*above, name))
         found[name] = None
 
     for name in names:

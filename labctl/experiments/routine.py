@@ -84,6 +84,8 @@ class Routine(Protocol):
     """What it finds, every time: ``KIND``, or ``ROLE.KIND`` where it is about another device."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Names of the routines it stands on."""
+    follows: ClassVar[tuple[str, ...]] = ()
+    """Names of routines that it gains by, but works without: of all, it comes after those that a bench needs."""
     valid_for: ClassVar[timedelta | None] = timedelta(days=30)
     """After so long it must be measured again; None for never."""
 

@@ -201,6 +201,13 @@ def test_a_bench_needs_the_routines_it_has_devices_for_in_order(ours: Path) -> N
     assert needed_by(load_bench(ours)) == ("t.gain", "t.line", "t.map")
 
 
+def test_a_routine_comes_after_those_it_follows_if_they_are_there(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gain, "follows", ("t.elsewhere",))
+    assert in_order(["t.gain", "t.line", "t.elsewhere"]) == ("t.elsewhere", "t.gain", "t.line")
+    assert in_order(["t.gain", "t.line"]) == ("t.gain", "t.line")
+    assert Gain().needs() == ()
+
+
 def test_all_runs_what_is_needed_and_skips_what_is_valid(ours: Path, out: Path) -> None:
     first = run_all(ours, out)
     assert states(first) == {"t.gain": "made", "t.line": "made", "t.map": "made"}

@@ -61,6 +61,7 @@ class Calibrate(Routine):
     roles = DYAD_ROLES
     alignments = DYAD_ALIGNMENTS
     kinds = (KIND,)
+    follows = ("wavefront",)
     valid_for = timedelta(days=1)
     kept_by_run: ClassVar[bool] = True
 
