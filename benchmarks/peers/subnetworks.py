@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from protocols.domino.assess import quasi_newton
 
-_HELD = 1e-3
-"""Share of the largest from which a node belongs to the support of a solver that ends at small but positive shares."""
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,21 +27,10 @@ class Runs:
 
 def bfgs(W: Array, gamma: float, starts: Array) -> Runs:
     """scipy's BFGS on Eq. (4) at zero phases, x = y^2, with its gradient, from x (N, runs)."""
-    from scipy.optimize import minimize
-
-    def objective(y: Array) -> tuple[float, Array]:
-        x = y * y
-        S, v = x.sum(), W @ x
-        rest = gamma - S * S
-        return 0.5 * rest * rest - x @ v, 2 * y * (-2 * rest * S - 2 * v)
-
-    ends, begun = [], time.process_time()
-    for x in starts.T:
-        ends.append(minimize(objective, np.sqrt(x), jac=True, method="BFGS", options={"gtol": 1e-6}).x ** 2)
+    begun = time.process_time()
+    share = quasi_newton.minima(W, gamma, starts)
     taken = time.process_time() - begun
-    x = np.array(ends).T
-    share = x / x.sum(axis=0)
-    return Runs(share > _HELD * share.max(axis=0), taken, np.einsum("is,ij,js->s", share, W, share))
+    return Runs(quasi_newton.support(share), taken, np.einsum("is,ij,js->s", share, W, share))
 
 
 def leading_eigenvector(W: Array) -> Runs:
@@ -68,7 +56,7 @@ def replicator(W: Array, starts: Array, most: int = 20_000) -> Runs:
             break
         x = new
     q = (x * (W @ x)).sum(axis=0)
-    return Runs(x > _HELD * x.max(axis=0), time.process_time() - begun, q)
+    return Runs(quasi_newton.support(x), time.process_time() - begun, q)
 
 
 def gurobi(W: Array, best: float, cap_s: float) -> tuple[float, bool, float]:
