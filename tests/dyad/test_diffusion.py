@@ -10,6 +10,7 @@ import pytest
 from labctl.client import ConfigurationError
 from protocols.dyad.diffusion.model import ScoreModel, Training
 from protocols.dyad.diffusion.optical import OpticalNoise, needed_power, plan_step, reach_of
+from protocols.dyad.diffusion.projector import Blocks
 from protocols.dyad.diffusion.schedule import Schedule, cosine_schedule, forward, measure_steps, noise_in
 
 PIXELS = 16
@@ -114,3 +115,15 @@ def test_the_same_seed_gives_the_same_model_and_images():
         model.train(chain[0], noise_in(chain, schedule), Training(epochs=2, seed=3))
         made.append(model.generate(5, np.random.default_rng(1).standard_normal))
     assert np.array_equal(*made)
+
+
+def test_blocks_have_the_light_that_is_wanted_in_whole_gray_levels() -> None:
+    """To half a pixel of 100: a level alone is up to 0.6 % of the lamp's light off."""
+    blocks = Blocks(np.array([[2, 12, 3, 13], [2, 12, 20, 30]]), (20, 40), 0.0, 256)
+    for share in (0.0, 0.1, 0.25, 0.5, 0.617, 0.75, 0.999, 1.0):
+        phase = blocks.pattern(np.array([share, 1 - share]))
+        np.testing.assert_allclose(phase * 256 / (2 * np.pi), np.rint(phase * 256 / (2 * np.pi)), atol=1e-9)
+        light = np.sin(phase / 2) ** 2
+        for block, wanted in ((light[2:12, 3:13], share), (light[2:12, 20:30], 1 - share)):
+            assert abs(block.mean() - wanted) <= 0.0124 * 0.5 / 100 + 1e-12
+        assert light.sum() == pytest.approx(100, abs=0.02)

@@ -63,18 +63,38 @@ class LitLattice(DyadLattice):
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """Of each dyad the projector pixels on its second site: rows and columns from, to (n, 4), and the panel's size."""
+    """Of each dyad the projector pixels on its second site: rows and columns from, to (n, 4), and the panel's size.
+
+    levels: gray levels of a turn; 0 if the panel takes any phase.
+    """
 
     edges: npt.NDArray[np.int64]
     panel: tuple[int, int]
     residual_px: float
+    levels: int = 0
 
     def pattern(self, light: Array) -> Array:
-        """Phases (rows, columns) that give blocks these shares (n,) of the lamp's light, 0 to 1; dark elsewhere."""
-        shares = np.zeros(self.panel)
+        """Phases (rows, columns) that give blocks these shares (n,) of the lamp's light, 0 to 1; dark elsewhere.
+
+        A gray level is 1.2 % of the light, which is too coarse: of a block's pixels, scattered over it, so many are a
+        level above that their mean is right.
+        """
+        phase = np.zeros(self.panel)
+        order = np.random.default_rng(0)  # any will do, and the same one makes the same pattern
         for (top, bottom, left, right), share in zip(self.edges, light, strict=True):
-            shares[top:bottom, left:right] = share
-        return np.asarray(2 * np.arcsin(np.sqrt(shares)))
+            wanted = 2 * math.asin(math.sqrt(float(share)))
+            if not self.levels:
+                phase[top:bottom, left:right] = wanted
+                continue
+            step = 2 * math.pi / self.levels
+            low = min(math.floor(wanted / step + 1e-9), math.ceil(math.pi / step) - 1)
+            below, above = (math.sin((low + k) * step / 2) ** 2 for k in (0, 1))
+            pixels = (bottom - top) * (right - left)
+            raised = round(pixels * (share - below) / (above - below))
+            block = np.full(pixels, low * step)
+            block[order.permutation(pixels)[:raised]] += step
+            phase[top:bottom, left:right] = block.reshape(bottom - top, right - left)
+        return phase
 
 
 def show(bench: Bench, phase: Array) -> None:
@@ -126,7 +146,8 @@ def find_blocks(bench: Bench, lattice: LitLattice, power_w: float) -> Blocks:
     high = np.rint(places[:, 1] + half + 0.5).astype(np.int64)
     if low.min() < 0 or np.any(high > panel):
         raise CalibrationError("the projector's image does not cover the lattice: move it, or choose fewer dyads")
-    return Blocks(np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1), panel, residual)
+    edges = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
+    return Blocks(edges, panel, residual, int(bench.projector.levels))
 
 
 def _along(bench: Bench, lattice: LitLattice, panel: tuple[int, int], axis: int) -> Array:
