@@ -78,7 +78,7 @@ def gurobi(W: Array, best: float, cap_s: float) -> tuple[float, bool, float]:
 
     with gp.Env(params={"OutputFlag": 0}) as env, gp.Model(env=env) as model:
         model.Params.Threads = 1
-        model.Params.TimeLimit = 5 * cap_s  # of a busy clock; the cap is of the processor's
+        # No time limit of its own, which is of a clock that may be busy: `look` keeps the cap, of the processor's time.
         model.Params.NonConvex = 2
         x = model.addMVar(len(W), lb=0.0, ub=1.0)
         model.addConstr(x.sum() == 1)
