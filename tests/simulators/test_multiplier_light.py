@@ -161,6 +161,21 @@ def test_what_is_not_settled_is_what_a_liquid_crystal_leaves() -> None:
     assert left == pytest.approx(expected, abs=0.03)
 
 
+def test_a_long_exposure_is_the_sum_of_short_ones() -> None:
+    # Flicker, and a strip that moves for 20 ms after it was written; the camera's own noise is not in this.
+    world = table(hidden="typical", noise=False)
+    psi, M = plan()
+    show(world, np.ones(NODES, np.complex128), M)
+    world.write(levels(world, strip_phase(psi)), 0, 0)
+    start_ns, roi = world.clock.now_ns() + 30_000_000, region(columns=2)
+    at = (roi.row, roi.column, roi.rows, roi.columns)
+    whole = world.mean_electrons(start_ns, 20e-3, *at)
+    parts = np.sum([world.mean_electrons(start_ns + k * 500_000, 0.5e-3, *at) for k in range(40)], axis=0)
+    still = 40 * world.mean_electrons(start_ns, 0.5e-3, *at)
+    assert np.abs(whole - parts).max() < 4e-3 * parts.max()
+    assert np.abs(still - parts).max() > 0.05 * parts.max()
+
+
 def test_noise_of_the_camera_is_that_of_photons() -> None:
     # Variance against mean has the slope of the gain: 60 frames of 236 x 4 pixels give it to 0.6 %; tolerance 6 sigma.
     world = table()

@@ -92,7 +92,7 @@ class MultiplierLight:
         """What the strip shows from now on for so long. number: of the camera's. Powers: emitted into the two arms."""
         p, panel = self.p, self._strip_panel
         panel.rest(start_s)
-        moves = panel.moving > 0 and panel.largest_motion(start_s) > NOTICEABLE_RAD
+        moves = panel.moving > 0  # what it costs to see it move is less than to ask whether it would be noticed
         times_s, weights = self._instants(start_s, duration_s, moves)
         other, kelvin = self.truth.coupling, self._kelvin(start_s + duration_s / 2)
         within_s = duration_s if len(times_s) == 1 else 0.0
