@@ -2,8 +2,9 @@
 
 Two programs of each graph: `unit`, where the optimum is 1 - 1/omega (Motzkin and Straus), and `node`, the clique of
 most node weight (`n i w`). Starts are drawn by turns of several kinds, fifty of each, until the cap: those of
-`domino.solve` that begin spread, and those confined to common neighbours of one, two and three drawn nodes. What is
-told is what starts reached by themselves, and beside it what a local search made of the best start of each turn.
+`domino.solve` that begin spread, the same with a decay at first, and those confined to common neighbours of one, two
+and three drawn nodes. What is told is what starts reached by themselves, and beside it what a local search made of the
+best start of each turn.
 
 `LABCTL_BENCH_GRAPHS` is the folder; `optima.csv` in the folder above tells the best that is known.
 """
@@ -60,6 +61,7 @@ def _searched(path: Path, weights: str, cap_s: float, best_known: float | None) 
 
     kinds: dict[str, IdealLoop | ConfinedLoop] = {
         "spread": IdealLoop.of(judge.A, 0.5, None, 4.0, 0.0, 8.0),
+        "decay": IdealLoop.of(judge.A, 0.5, None, 4.0, 0.0, 8.0, 4.0),
         **{f"pins-{k}": ConfinedLoop(judge.A, k, loop) for k in (1, 2, 3)},
     }
     kinds["spread"].warm_up()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from protocols.domino.problem.networks import clique_network
 from simulators.physics.domino.equation import derivative, evolve, loss
-from simulators.physics.domino.locked_flow import Stage, flow, paper_stages, spread_starts, starts
+from simulators.physics.domino.locked_flow import Stage, flow, paper_stages, spread_starts, stages_for, starts
 from simulators.physics.domino.quadratic import maximum
 from simulators.physics.domino.support_values import worth
 
@@ -116,3 +116,28 @@ def test_spread_starts_end_at_more_different_supports() -> None:
         np.testing.assert_allclose(x.sum(axis=0), 1)
         ends.append(len(np.unique(worth(W, flow(W, x, paper_stages(0.5, steps=400)).support()).q.round(9))))
     assert ends[1] > ends[0]
+
+
+def test_a_decay_of_each_field_is_a_diagonal_of_the_couplings_and_falls_to_nothing() -> None:
+    W, x = weights(20, 0.5, 12), starts(20, 5, np.random.default_rng(12))
+    gains = (0.5, 0.5)
+    decaying = flow(W, x, (Stage(40, 0.01, 4, gains, decay=(3.0, 3.0)),)).x
+    np.testing.assert_allclose(decaying, flow(W - 3 * np.eye(20), x, (Stage(40, 0.01, 4, gains),)).x, rtol=1e-9)
+    first, last = stages_for(20, 8.0, 0.5, decay=4.0)
+    assert first.decay == (4.0, 0.0)
+    assert last.decay == (0.0, 0.0)
+    assert first.h * (8.0 + 4.0) <= 0.5 + 1e-9
+
+
+def test_a_decay_at_first_leads_more_starts_to_the_clique_of_a_dense_graph() -> None:
+    # A clique of 12 planted among 60 nodes, 0.7 of all pairs linked: paired starts, a tenth more of 200 at least.
+    rng = np.random.default_rng(13)
+    W = np.triu(rng.random((60, 60)) < 0.7, 1).astype(float)
+    W[:12, :12] = np.triu(np.ones((12, 12)), 1)
+    W += W.T
+    best, x = maximum(W).q, spread_starts(60, 200, 8.0, rng)
+    success = []
+    for decay in (0.0, 4.0):
+        end = flow(W, x, stages_for(60, float(np.linalg.eigvalsh(W)[-1]), 0.5, None, 4.0, decay=decay))
+        success.append(np.mean(worth(W, end.support()).q >= best * (1 - 1e-4)))
+    assert success[1] > success[0] + 0.1

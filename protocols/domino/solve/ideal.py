@@ -51,9 +51,11 @@ class IdealLoop:
         duration: float = 10.0,
         eta: float = 0.0,
         spread: float = 1.0,
+        decay: float = 0.0,
     ) -> IdealLoop:
-        """As long, and in as short steps, as the network needs."""
-        return cls(W, stages_for(len(W), largest_eigenvalue(W), gamma, tau, duration), eta, spread)
+        """As long, and in as short steps, as the network needs. decay: of each field by itself, which falls to nothing
+        before the read-out."""
+        return cls(W, stages_for(len(W), largest_eigenvalue(W), gamma, tau, duration, decay=decay), eta, spread)
 
     @property
     def tau(self) -> float:

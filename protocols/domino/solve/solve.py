@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Recorder
@@ -32,6 +33,9 @@ class SolveParameters(NetworkParameters):
     spread: float = Field(1.0, gt=0, le=1000, description="starts are U[0, 1]^spread: larger ones end more differently")
     pins: int = Field(
         0, ge=0, le=20, description="starts are confined to common neighbours of so many nodes, which are drawn"
+    )
+    decay: float = Field(
+        0.0, ge=0, le=1000, description="of each field by itself, -decay ψ, at first; falls to 0 within the duration"
     )
     best: float | None = Field(None, gt=0, description="q that counts as success; null: found by exact search")
     exact_s: float = Field(10.0, ge=0, le=1e6, description="time limit of the exact search (s)")
@@ -65,13 +69,11 @@ class Solve(Arithmetic):
                 f"{50 / len(self.program):g}, advised: 5/N"
             )
         self.judge = judge_of(self.program)
-        self.ideal: IdealLoop | ConfinedLoop
-        if p.pins:
-            self.ideal = ConfinedLoop(
-                self.judge.A, p.pins, lambda W: IdealLoop.of(W, p.gamma, p.tau, p.duration, p.eta, p.spread)
-            )
-        else:
-            self.ideal = IdealLoop.of(self.judge.A, p.gamma, p.tau, p.duration, p.eta, p.spread)
+
+        def loop(A: NDArray[np.float64]) -> IdealLoop:
+            return IdealLoop.of(A, p.gamma, p.tau, p.duration, p.eta, p.spread, p.decay)
+
+        self.ideal = ConfinedLoop(self.judge.A, p.pins, loop) if p.pins else loop(self.judge.A)
         record.console.done(f"{self.program.origin}: {len(self.program)} nodes, {self.program.edges} links")
 
     def run(self, bench: Bench, parameters: SolveParameters, record: Recorder) -> dict[str, Any]:

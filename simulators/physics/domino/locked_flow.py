@@ -24,7 +24,8 @@ Array = NDArray[np.float64]
 class Stage:
     """A part of a run: steps of length h, locked after every so many, at a gain that goes from one value to another.
 
-    read: of its last steps, at whose locks signs are read; 0 for none.
+    read: of its last steps, at whose locks signs are read; 0 for none. decay: of each field by itself, -decay psi_i in
+    Eq. (5), from one value to another.
     """
 
     steps: int
@@ -32,6 +33,7 @@ class Stage:
     every: int
     gamma: tuple[float, float]
     read: int = 0
+    decay: tuple[float, float] = (0.0, 0.0)
 
 
 def paper_stages(gamma: float, tau: float = 0.1, steps: int = 1500) -> tuple[Stage, Stage]:
@@ -44,21 +46,28 @@ def paper_stages(gamma: float, tau: float = 0.1, steps: int = 1500) -> tuple[Sta
 
 
 def stages_for(
-    nodes: int, largest: float, gamma: float, tau: float | None = None, duration: float = 10.0, read: int = 300
+    nodes: int,
+    largest: float,
+    gamma: float,
+    tau: float | None = None,
+    duration: float = 10.0,
+    read: int = 300,
+    decay: float = 0.0,
 ) -> tuple[Stage, Stage]:
     """A run for any network: time to settle hardly grows with N, but windows shrink as 5/N, and steps with W's largest
     eigenvalue: h largest <= 1/2, then, locked at every step and read out, a quarter of that.
 
     tau: 0.1 for N up to 50, 5/N above. duration: of the first stage. read: steps of the second, of which a third is
-    read.
+    read. decay: of each field by itself, at the beginning; it falls to nothing within the first stage.
     """
     tau = min(0.1, 5 / nodes) if tau is None else tau
-    every = max(1, int(np.ceil(tau / min(0.02, 0.5 / largest if largest > 0 else 0.02) - 1e-9)))
+    fastest = largest + decay
+    every = max(1, int(np.ceil(tau / min(0.02, 0.5 / fastest if fastest > 0 else 0.02) - 1e-9)))
     h = tau / every
     windows = max(1, round(duration / tau))
     gains = (gamma, gamma)
     return (
-        Stage(windows * every, h, every, gains),
+        Stage(windows * every, h, every, gains, decay=(decay, 0.0)),
         Stage(read, min(0.005, tau, 0.125 / largest if largest > 0 else tau), 1, gains, max(1, read // 3)),
     )
 
@@ -109,11 +118,13 @@ def flow(
     before, reads, largest = np.empty_like(state), 0, np.zeros(count)
     now, t = W, 0.0
     for stage in stages:
-        gains = np.linspace(*stage.gamma, stage.steps)
+        gains, decays = np.linspace(*stage.gamma, stage.steps), np.linspace(*stage.decay, stage.steps)
         for k in range(stage.steps):
             if eta and k % stage.every == 0:
                 now = _varied(W, eta, rng or np.random.default_rng())
             np.matmul(now, state, out=v)
+            if decays[k]:
+                v -= decays[k] * state
             lock = (k + 1) % stage.every == 0 or k == stage.steps - 1
             read = lock and k >= stage.steps - stage.read
             reads += read
