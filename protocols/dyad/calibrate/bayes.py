@@ -105,6 +105,11 @@ class BayesSearch(Search):
         """Standard deviation of p_1 (n,) at the ratios counted last, by counts."""
         return self._p1_sd
 
+    @property
+    def best(self) -> Array:
+        """Where every dyad is thought to be fair, ln r_gamma (n,)."""
+        return self._best
+
     def restore(self, counts: Counts) -> None:
         """See `Search.restore`: batch by batch, since what is known of slopes and errors grows with them."""
         n = len(counts.x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, Figure, Recorder
@@ -26,6 +27,8 @@ from protocols.dyad.calibrate.steps import (
 from protocols.dyad.calibrate.sweep import SweepSearch
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES
 
+Array = NDArray[np.float64]
+
 
 class FigureParameters(CalibrateParameters):
     """As of the calibration, and how precise the sweep is made that it is compared with."""
@@ -41,7 +44,8 @@ class CalibrateFigure(Figure):
 
     Values: `within`, share of dyads whose fresh p_1 is 0.5 ± 0.03; `covered`, dyads (of 100) whose fresh p_1 lies in
     the stated 95 % interval; `trials` of each dyad; `trials_same` and `sweep_trials`, those of either method when p_1
-    is known to `sweep_precision`, `ratio` of the two; `sweep_rms_off`, fresh p_1's distance from 1/2 at the ratios
+    is known to `sweep_precision`, `ratio` of the two; `same_rms_off`, how far p_1 was from 1/2 where the search saw the
+    balance then, by the balance that it found in the end; `sweep_rms_off`, fresh p_1's distance from 1/2 at the ratios
     that the sweep found, which no hologram had shown before.
     """
 
@@ -89,11 +93,13 @@ class CalibrateFigure(Figure):
         """Compare and draw."""
         r, p = results, parameters
         values = summarised(r, p)
-        same = trials_until(r["search"], p.sweep_precision, p.patience)
+        same, best = when_known(r["search"], p.sweep_precision, p.patience)
+        balance: Balance = r["balance"]
         swept: Balance = r["sweep"].balance()
         off = r["swept"] - 0.5
         values |= {
             "trials_same": same,
+            "same_rms_off": float(np.sqrt(((balance.slope * (best - balance.x)) ** 2).mean())),
             "sweep_trials": float(swept.trials.mean()),
             "sweep_late": int(swept.late.sum()),
             "ratio": same / float(swept.trials.mean()),
@@ -109,12 +115,13 @@ class CalibrateFigure(Figure):
         return values
 
 
-def trials_until(search: BayesSearch, precision: float, patience: float) -> float:
-    """Condensations of each dyad after which p_1 was known to ``precision``, of all dyads but a share ``patience``."""
+def when_known(search: BayesSearch, precision: float, patience: float) -> tuple[float, Array]:
+    """Condensations of each dyad after which p_1 was known to ``precision``, of all dyads but a share ``patience``; and
+    where the balance was thought to be then, ln r_gamma (n,)."""
     again = BayesSearch(len(search.counts.x), search.options, search.prior, np.random.default_rng(0))
     for k in range(search.counts.x.shape[1]):
         some: Counts = search.counts.first(k + 1)
         again.tell(some.x[:, -1], some.ones[:, -1], some.trials[:, -1], some.misread)
         if float((again.uncertainty > precision).mean()) <= patience:
-            return float(some.spent.mean())
-    return float(search.counts.spent.mean())
+            break
+    return float(again.counts.spent.mean()), again.best
