@@ -42,8 +42,8 @@ _SAME = 1e-4
 _ENOUGH = 3
 """Starts of DOMINO that must succeed before it stops drawing more, until the cap."""
 _COUNTS = {"domino": 1000, "bfgs": 60, "replicator": 200}
-_SPREAD = {"domino": (1.0, 10.0), "domino-spread": (2.0, 4.0)}
-"""Of DOMINO's variants: the power of starts, and their duration."""
+_VARIANTS = {"domino": (1.0, 10.0, 0.0), "domino-spread": (2.0, 4.0, 0.0), "domino-decay": (2.0, 4.0, 1.0)}
+"""Of DOMINO: the power of starts, their duration, and the decay that they begin with."""
 
 
 @dataclass
@@ -116,6 +116,7 @@ def _measure(
     drawing: dict[str, Callable[[], Found]] = {
         "domino": lambda: _domino(W, "domino", rng),
         "domino-spread": lambda: _domino(W, "domino-spread", rng),
+        "domino-decay": lambda: _domino(W, "domino-decay", rng),
         "bfgs": lambda: _judged(W, lambda: peers.bfgs(W, gamma, starts(n, _COUNTS["bfgs"], rng))),
         "replicator": lambda: _judged(W, lambda: peers.replicator(W, starts(n, _COUNTS["replicator"], rng))),
         "eigenvector": lambda: _judged(W, lambda: peers.leading_eigenvector(W)),
@@ -124,7 +125,7 @@ def _measure(
     runs = {name: run() for name, run in drawing.items() if wanted(name)}
     known = best_known(W, max(float(found.q.max()) for found in runs.values()), None, 10.0)
     best = known.q
-    for name in sorted(_SPREAD.keys() & runs.keys()):
+    for name in sorted(_VARIANTS.keys() & runs.keys()):
         while runs[name].hits(best).sum() < _ENOUGH and runs[name].cpu_s < cap_s:
             runs[name] = runs[name].and_more(drawing[name]())
             best = max(best, float(runs[name].q.max()))
@@ -198,9 +199,9 @@ class Found:
 
 def _domino(W: Array, name: str, rng: np.random.Generator) -> Found:
     """A thousand fresh starts of one of its variants."""
-    spread, duration = _SPREAD[name]
+    spread, duration, decay = _VARIANTS[name]
     n, count = len(W), _COUNTS["domino"]
-    stages = stages_for(n, largest_eigenvalue(W), 0.5, None, duration)
+    stages = stages_for(n, largest_eigenvalue(W), 0.5, None, duration, decay=decay)
     x = starts(n, count, rng) if spread == 1 else spread_starts(n, count, spread, rng)
 
     def run() -> peers.Runs:
