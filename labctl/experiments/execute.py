@@ -172,8 +172,15 @@ def job_of(
     given = dict(assignments)
     bench_given = {k: given.pop(k) for k in list(given) if k.startswith(BENCH_KEYS)}
     parameters = check_parameters(name, experiment.Parameters, given)
-    overrides = {**experiment.bench_overrides(parameters), **bench_given}
-    config = load_bench(bench or experiment.bench, overrides, texts)
+    own = experiment.bench_overrides(parameters)
+    try:
+        config = load_bench(bench or experiment.bench, {**own, **bench_given}, texts)
+    except ConfigurationError as error:
+        load_bench(bench or experiment.bench, bench_given, texts)  # what is wrong with the file itself comes first
+        raise ConfigurationError(
+            f"{name} sets {', '.join(own)}, which bench {bench or experiment.bench} does not take: "
+            f"{experiment.overrides_cure or error}"
+        ) from error
     return Job(name, experiment, parameters, config, bench_given, group, dict(assignments))
 
 

@@ -66,6 +66,9 @@ class Protocol(ABC):
     calibrating: ClassVar[bool] = False
     """Whether calibrations that would be refused are left out in its session, since they are measured anew there."""
 
+    overrides_cure: ClassVar[str] = ""
+    """What to choose on benches that have nothing of what `bench_overrides` changes."""
+
     def bench_overrides(self, parameters: Any) -> Mapping[str, object]:
         """Changes of the bench file that the parameters ask for, such as an ideal world."""
         return {}

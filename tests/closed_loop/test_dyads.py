@@ -8,7 +8,12 @@ import pytest
 from labctl.client import open_bench
 from protocols.dyad.table.lattice import DyadLattice, plan_of
 
-SMALL = {"alignment.dyad.rows": "1", "alignment.dyad.columns": "2"}
+SMALL = {
+    "alignment.dyad.rows": "1",
+    "alignment.dyad.columns": "2",
+    "devices.pump.settle": "0.1 s",
+    "alignment.dyad.pump_settle": 0.15,
+}
 
 
 @pytest.mark.timeout(300)

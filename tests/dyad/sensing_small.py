@@ -1,15 +1,19 @@
-"""A small lattice of dyads with a probe: a bench file, and the truth of its sample."""
+"""A small lattice of dyads with a probe: a bench file, fair ratios for it, and the truth of its sample."""
 
 from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from labctl.bench.load import packaged_benches
+from labctl.experiments.calibrate import calibrate
 from simulators.worlds.condensates import CondensateParameters
 from simulators.worlds.condensates.sample import detunings, efficiencies, on_sample
 
@@ -37,6 +41,27 @@ def write_small(folder: Path, rows: int = 2, columns: int = 3, probe: bool = Tru
     path = folder / "dyad-small.toml"
     path.write_text(text)
     return path
+
+
+@contextmanager
+def fair_small(folder: Path, rows: int, columns: int) -> Iterator[tuple[Path, Path]]:
+    """The bench file, and the folder with a calibration of its lattice, which is in force meanwhile: what finding the
+    spots and making dyads fair takes, is spent once for all tests of a file."""
+    bench, store = write_small(folder, rows, columns), folder / "calibrations"
+    roughly: dict[str, object] = {
+        "precision": 0.04,
+        "patience": 0.25,
+        "before": 60,
+        "settle": 0,
+        "verify": 200,
+        "most": 2000,
+    }
+    roughly |= {"bench.lease": "60 s"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABCTL_CALIBRATIONS", str(store))
+        made = calibrate("dyad.calibrate", bench, roughly | {"bench.lease": "60 s"}, seed=3, out=folder / "runs")
+        assert made.state == "made"
+        yield bench, store
 
 
 def parameters(bench: Path) -> CondensateParameters:

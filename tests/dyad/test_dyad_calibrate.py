@@ -15,7 +15,9 @@ from labctl.store import Store
 from protocols.dyad.table.lattice import DyadLattice, plan_of
 
 NAME = "dyad.calibrate"
-QUICK: dict[str, Any] = {"precision": 0.02, "verify": 1000, "before": 60, "most": 8000, "bench.lease": "30 s"}
+QUICK: dict[str, Any] = {
+    "precision": 0.02, "settle": 1000, "verify": 1000, "before": 60, "most": 5000, "bench.lease": "30 s",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

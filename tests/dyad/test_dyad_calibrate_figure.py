@@ -15,8 +15,8 @@ from protocols.dyad.calibrate.figure import CalibrateFigure, FigureParameters
 from protocols.dyad.calibrate.sweep import SweepSearch
 
 QUICK: dict[str, Any] = {
-    "precision": 0.05, "points": 6, "reach": 0.12, "before": 60, "batch": 100, "verify": 500, "patience": 0.25,
-    "bench.lease": "30 s",
+    "precision": 0.05, "points": 6, "reach": 0.12, "before": 60, "batch": 100, "settle": 0, "verify": 300,
+    "patience": 0.25, "bench.lease": "30 s",
 }  # fmt: skip
 
 
@@ -56,9 +56,9 @@ def test_targets_are_those_of_the_whole_lattice_only() -> None:
 
 
 def test_ratios_follow_a_sample_that_moves(bench: Path, tmp_path: Path) -> None:
-    """By 40 um an hour: two micrometres in three minutes, over which g changes by its whole spread."""
-    given = {**QUICK, "world.hidden.sample_drift": "40 um", "track": 180.0, "every": 6.0, "window": 200, "verify": 200}
+    """By 80 um an hour: 1.3 micrometres in a minute, over which g changes by its whole spread."""
+    given = {**QUICK, "world.hidden.sample_drift": "80 um", "track": 60.0, "every": 4.0, "window": 150, "verify": 100}
     v = execute("labctl.calibrations", "dyad.calibrate", bench, given, seed=2, out=tmp_path).values
-    assert v["tracking"]["windows"] == 30
+    assert v["tracking"]["windows"] == 15
     assert v["tracking"]["ratio_moved"] > 0.01
     assert v["tracking"]["rms_off"] < 0.15

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sensing_small import write_small
 
 from labctl.experiments.execute import execute
 from protocols.dyad.assess.cost_model import Lattice, Today, project
@@ -38,9 +39,8 @@ def test_an_image_takes_as_many_pulses_as_it_has_events() -> None:
 
 @pytest.mark.timeout(200)
 def test_what_a_small_table_costs_is_explained_by_its_settings(tmp_path: Path) -> None:
-    given = {"alignment.dyad.rows": "1", "alignment.dyad.columns": "2", "frames": "250", "images": "2",
-             "cpu_try_s": "0.01", "largest": "1000"}  # fmt: skip
-    values = execute("labctl.figures", "dyad.cost", "benches/dyad-sim.toml", given, 1, tmp_path).values
+    given = {"frames": "250", "images": "2", "cpu_try_s": "0.01", "largest": "1000", "bench.lease": "60 s"}
+    values = execute("labctl.figures", "dyad.cost", write_small(tmp_path, 1, 2), given, 1, tmp_path).values
     assert values["accounted"] == pytest.approx(1, abs=0.01)
     assert values["bits_per_s"] == pytest.approx(2 / values["frame_s"])
     assert 1 / 60 < values["image_s"] < 1 / 50

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sensing_small import CENTRE, write_small
+from sensing_small import CENTRE, fair_small
 
 from labctl.client import ConfigurationError, open_run
 from labctl.experiments.execute import Outcome, execute
 from protocols.dyad.noise.noise import load_noise
 
-QUICK = {"precision": 0.05, "most": 600, "bench.lease": "60 s"}
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A bench file of 2 x 2 dyads, and the folder with its calibration."""
+    with fair_small(tmp_path_factory.mktemp("small"), 2, 2) as made:
+        yield made
 
 
-def measured(tmp_path: Path, name: str, rows: int = 2, columns: int = 2, **given: object) -> Outcome:
-    bench = write_small(tmp_path, rows, columns)
-    return execute("labctl.figures", name, bench, QUICK | given, seed=3, out=tmp_path / "runs")
+@pytest.fixture(autouse=True)
+def _in_force(small: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABCTL_CALIBRATIONS", str(small[1]))
+
+
+def measured(small: tuple[Path, Path], name: str, **given: object) -> Outcome:
+    return execute(
+        "labctl.figures", name, small[0], {"bench.lease": "60 s"} | given, seed=3, out=small[1].parent / "runs"
+    )
 
 
 @pytest.fixture(scope="module")
-def bits(tmp_path_factory) -> Outcome:
-    folder = tmp_path_factory.mktemp("bits")
-    return measured(folder, "dyad.bits", 2, 3, bits=10_000, battery=False)
+def bits(small: tuple[Path, Path]) -> Outcome:
+    return measured(small, "dyad.bits", bits=10_000, battery=False)
 
 
 def test_bits_of_a_calibrated_lattice_have_more_entropy_than_before(bits):
@@ -42,45 +53,45 @@ def test_debiased_bits_are_fair(bits):
 def test_the_rate_of_bits_is_that_of_frames_on_the_table(bits):
     with open_run(bits.run_file) as file:
         frame_s = float(np.median(file["steps/frame_s"][()]))
-    assert bits.values["rate_hz"] == pytest.approx((6 - bits.values["left_out"]) / frame_s)
+    assert bits.values["rate_hz"] == pytest.approx((4 - bits.values["left_out"]) / frame_s)
     assert bits.values["rate_debiased_hz"] == pytest.approx(bits.values["rate_hz"] * bits.values["yield"])
 
 
-def test_too_few_bits_for_the_battery_are_refused_before_anything_is_measured(tmp_path):
+def test_too_few_bits_for_the_battery_are_refused_before_anything_is_measured(small):
     with pytest.raises(ConfigurationError, match="battery=false"):
-        measured(tmp_path, "dyad.bits", bits=20_000)
+        measured(small, "dyad.bits", bits=20_000)
 
 
-def test_integrated_noise_is_as_large_as_single_condensations_say(tmp_path):
-    """40 images of 4 pixels: their deviation is known to 6 %, that of 400 condensations to 2 %."""
-    outcome = measured(tmp_path, "dyad.noise", images=40, sets=99)
+def test_integrated_noise_is_as_large_as_single_condensations_say(small):
+    """20 images of 4 pixels: their deviation is known to 8 %, that of 400 condensations to 2 %; three times that."""
+    outcome = measured(small, "dyad.noise", images=20, sets=99)
     assert outcome.values["std_ratio"] == pytest.approx(1.0, abs=0.25)
     assert outcome.values["condensations"] == pytest.approx(100, rel=0.1)  # 1/60 s at 6 kHz
     noise = load_noise(outcome.run_file)
-    assert noise.shape == (40, 2, 2)
+    assert noise.shape == (20, 2, 2)
     assert noise.std(axis=0, ddof=1) == pytest.approx(np.ones((2, 2)))
 
 
-def test_binomial_noise_has_the_steps_of_its_dyads(tmp_path):
-    outcome = measured(tmp_path, "dyad.noise", method="binomial", dyads=2, images=40, sets=99)
+def test_binomial_noise_has_the_steps_of_its_dyads(small):
+    outcome = measured(small, "dyad.noise", method="binomial", dyads=2, images=40, sets=99)
     with open_run(outcome.run_file) as file:
         assert set(np.unique(file["steps/images"][()])) == {-2.0, 0.0, 2.0}
     assert outcome.values["std_ratio"] == pytest.approx(1.0, abs=0.25)
 
 
-def test_more_dyads_than_there_are_cannot_be_added_up(tmp_path):
+def test_more_dyads_than_there_are_cannot_be_added_up(small):
     with pytest.raises(ConfigurationError, match="the lattice has 4"):
-        measured(tmp_path, "dyad.noise", method="binomial", dyads=5)
+        measured(small, "dyad.noise", method="binomial", dyads=5)
 
 
-def test_images_are_diffused_by_light_as_the_schedule_says(tmp_path):
-    """3 steps of 60 images of 4 pixels: every deviation below 4 standard errors, false alarm 4e-4."""
+def test_images_are_diffused_by_light_as_the_schedule_says(small):
+    """3 steps of 40 images of 4 pixels: every deviation below 4 standard errors, false alarm 4e-4."""
     outcome = measured(
-        tmp_path,
+        small,
         "dyad.diffuse",
-        images=60,
+        images=40,
         steps=3,
-        noise_frames=200,
+        noise_frames=100,
         models=0,
         **{"world.projector.row": CENTRE[0], "world.projector.column": CENTRE[1]},
     )

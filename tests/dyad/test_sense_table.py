@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sensing_small import least_probe_share, site_under_probe, strength, write_small
+from sensing_small import fair_small, least_probe_share, site_under_probe, strength, write_small
 
 from labctl.client import ConfigurationError, open_run
 from labctl.experiments.execute import Outcome, execute, resume
@@ -15,7 +16,7 @@ from protocols.dyad.sensing import counting
 from protocols.dyad.sensing.decision import pump_equivalent
 
 DETECT: dict[str, Any] = {
-    "probe_w": (0.01, 0.03), "trials": (50, 150), "repeats": 6, "reference": 800, "slope_trials": 1500, "most": 1500,
+    "probe_w": (0.01, 0.03), "trials": (50, 150), "repeats": 6, "reference": 800, "slope_trials": 1500,
 }  # fmt: skip
 
 
@@ -24,8 +25,17 @@ def sense(bench: Path, out: Path, **given: Any) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small(tmp_path_factory.mktemp("small"))
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A bench file of 2 x 3 dyads, and the folder with its calibration."""
+    with fair_small(tmp_path_factory.mktemp("small"), 2, 3) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(small: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Its calibration is in force."""
+    monkeypatch.setenv("LABCTL_CALIBRATIONS", str(small[1]))
+    return small[0]
 
 
 def test_the_dyad_under_the_probe_is_found_and_its_change_of_g_measured(bench: Path, tmp_path: Path) -> None:
@@ -59,7 +69,7 @@ def test_a_map_is_of_the_sample(bench: Path, tmp_path: Path) -> None:
 def test_a_run_that_was_stopped_goes_on_with_a_reference_of_its_own(
     bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = DETECT | {"probe_w": (0.05,), "trials": (60,), "repeats": 4, "slope_trials": 600}
+    given = DETECT | {"probe_w": (0.05,), "trials": (60,), "repeats": 4, "reference": 300, "slope_trials": 300}
     with_probe, done = counting._with_probe, 0
 
     def stop(*arguments: Any) -> Any:

@@ -73,6 +73,8 @@ class Diffuse(Figure):
         bounds = {"variance_worst": {"max": 4.0}, "signal_worst": {"max": 4.0}, "clipped": {"max": 0.01}}
         return bounds | ({"distance_excess": {"max": 3.0}} if parameters.models else {})
 
+    overrides_cure = "no pump of a simulated table is there; choose pulses_hz=null, and it fires as it is set"
+
     def bench_overrides(self, parameters: DiffuseParameters) -> Mapping[str, object]:
         """How often the simulated table's pump fires by itself."""
         return {"world.pump.repetition_rate": f"{parameters.pulses_hz:g} Hz"} if parameters.pulses_hz else {}

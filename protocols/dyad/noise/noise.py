@@ -74,6 +74,10 @@ class Noise(Figure):
             return None  # too few to count p-values as small as the level needs
         return {"failed": {"max": 0}, "std_ratio": {"min": 0.9, "max": 1.1}}
 
+    overrides_cure = (
+        "no pump of a simulated table is there; choose pulses_hz=null, and it fires as it is set, or method=binomial"
+    )
+
     def bench_overrides(self, parameters: NoiseParameters) -> Mapping[str, object]:
         """How often the simulated table's pump fires by itself."""
         p = parameters
