@@ -62,7 +62,7 @@ def strip_phase(psi: NDArray[np.complex128]) -> NDArray[np.float64]:
     there = (node >= 0) & (node < len(psi))
     value = np.where(there, psi[np.clip(node, 0, len(psi) - 1)], 0)
     phase = np.angle(value) + np.arccos(np.abs(value)) * (-1.0) ** np.arange(COLUMNS)
-    return np.tile(phase, (8, 1))
+    return np.tile(phase, (4, 1))
 
 
 def coupling_phase(M: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -127,7 +127,7 @@ def write(world: MultiplierWorld, psi: NDArray[np.float64], M: NDArray[np.float6
     inside = ((band >= 0) & (band < SITES))[:, None] & ((site >= 0) & (site < SITES))[None, :]
     value = np.where(inside, M[np.clip(band, 0, SITES - 1)][:, np.clip(site, 0, SITES - 1)], 0)
     sign = (-1.0) ** (np.arange(ROWS)[:, None] + np.arange(COLUMNS)[None, :] // 2)
-    world.write(levels(world, np.tile(strip, (8, 1))), 0, 0)
+    world.write(levels(world, np.tile(strip, (4, 1))), 0, 0)
     world.couple(levels(world, math.pi + np.arccos(value) * sign), 0, 0)
     world.clock.sleep_until(world.clock.now_ns() + 500_000_000)
 

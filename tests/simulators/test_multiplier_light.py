@@ -74,7 +74,7 @@ def test_the_camera_gets_what_panels_and_lenses_let_through() -> None:
     world = table(optics={"camera_attenuation": 1.0})
     p = world.parameters
     column = np.arange(COLUMNS)
-    world.write(levels(world, np.tile(3 * np.sin(column / 20), (8, 1))), 0, 0)
+    world.write(levels(world, np.tile(3 * np.sin(column / 20), (4, 1))), 0, 0)
     world.couple(levels(world, np.tile(4 * np.cos(column / 15), (ROWS, 1))), 0, 0)
     world.clock.sleep_until(10**9)
     light(world, 0.1, 0.0)
@@ -100,7 +100,7 @@ def test_fringing_leaves_light_in_a_grating_that_should_have_none() -> None:
     expected = abs(np.mean([np.exp(1j * math.pi * inside), np.exp(1j * math.pi * (1 - inside))]))
     light(world, 0.1, 0.0)
     flat = picture(world)[100:140].mean()
-    world.write(levels(world, np.tile(math.pi * (np.arange(COLUMNS) % 2.0), (8, 1))), 0, 0)
+    world.write(levels(world, np.tile(math.pi * (np.arange(COLUMNS) % 2.0), (4, 1))), 0, 0)
     world.clock.sleep_until(10**9)
     left = math.sqrt(picture(world)[100:140].mean() / flat)
     assert expected > 0.1

@@ -30,8 +30,8 @@ class _Section(BaseModel):
 class StripParameters(PanelParameters):
     """Some rows in the middle of a panel, which a line of light meets."""
 
-    rows: int = Field(8, ge=2, le=64)
-    scan_time: Seconds = Field(1.25e-4, ge=0, le=1, description="from the first to the last of these rows")
+    rows: int = Field(4, ge=2, le=64)
+    scan_time: Seconds = Field(6e-5, ge=0, le=1, description="from the first to the last of these rows")
     controller_latency: Seconds = Field(16e-3, ge=0, le=1, description="with the scan down to the middle of the panel")
 
 
@@ -45,7 +45,7 @@ class LineParameters(BeamParameters):
     """Light between the laser and the strip."""
 
     waist: Metres = Field(3e-3, gt=0, le=10, description="1/e^2 intensity radius along the strip")
-    line_waist: Metres = Field(20e-6, gt=0, le=1, description="and across it, in the focus of a cylindrical lens (T)")
+    line_waist: Metres = Field(12e-6, gt=0, le=1, description="and across it, in the focus of a cylindrical lens (T)")
 
 
 class LensParameters(OpticsParameters):
