@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 SURE = 1.959963985
 """Standard deviations either way that hold 95 % of a normal distribution."""
 
-REPEATED = 0.006
+REPEATED = 0.007
 """Standard deviation of p_1 between what is expected and what is counted within the next minute: no curve is quite the
 one that is believed in, and no table stays the same. A sample that moves by 0.5 um an hour, over a map of g that
 changes within 1.5 um, changes p_1 by 0.005 in a minute where dp_1/dr_gamma is 14."""

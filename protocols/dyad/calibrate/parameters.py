@@ -13,7 +13,7 @@ class CalibrateParameters(Parameters):
     """How the balance is searched, and how it is looked at afterwards."""
 
     method: Literal["bayes", "sweep"] = Field("bayes", description="the search")
-    precision: float = Field(0.01, gt=1e-3, lt=0.2, description="standard deviation of p_1 that is wanted")
+    precision: float = Field(0.015, gt=1e-3, lt=0.2, description="standard deviation of p_1 at which a search ends")
     most: int = Field(40_000, ge=100, description="condensations of each dyad at most")
     batch: int = Field(30, ge=5, le=5000, description="condensations of the first batches, bayes; of each point, sweep")
     patience: float = Field(0.03, ge=0, lt=1, description="share of dyads that need not hold up the others")

@@ -168,7 +168,7 @@ def settled(
         p1=p1,
         p1_sd=np.hypot(slope * sd, REPEATED),
         trials=found.trials + SETTLING * windows,
-        late=(slope * sd > 1.5 * p.precision) | (np.abs(p1 - 0.5) > WITHIN / 2),
+        late=(slope * sd > p.precision) | (np.abs(p1 - 0.5) > WITHIN / 2),
     )
 
 
