@@ -107,8 +107,9 @@ def test_fringing_leaves_light_in_a_grating_that_should_have_none() -> None:
     assert left == pytest.approx(expected, rel=0.03)
 
 
-def test_the_fast_road_sees_what_the_plain_one_does() -> None:
-    world = table(hidden="typical")
+@pytest.mark.parametrize(("flip", "across"), [(False, 0.0), (True, 0.1)])
+def test_the_fast_road_sees_what_the_plain_one_does(flip: bool, across: float) -> None:
+    world = table(hidden={"preset": "typical", "camera_flip": flip}, reference={"carrier_columns": across})
     psi, M = plan()
     show(world, psi, M)
     start_ns, exposure_s, roi = world.clock.now_ns(), 1e-3, region(columns=4)

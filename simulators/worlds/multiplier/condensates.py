@@ -20,7 +20,7 @@ from simulators.physics.domino.injection import Course, mean_of_run
 from simulators.physics.domino.shots import Seen, Shot, propagators, seen_of_shots, vacuum
 from simulators.physics.fringing import SUB_PIXELS
 from simulators.physics.vector_matrix import image_weights
-from simulators.worlds.hologram.light import path_factor, power_factor
+from simulators.worlds.hologram.light import power_factor
 from simulators.worlds.multiplier.light import Exposure, MultiplierLight
 from simulators.worlds.multiplier.view import BLAS, Geometry, geometry
 from simulators.worlds.prbm.sensor import Region
@@ -121,13 +121,13 @@ class CondensateLight(MultiplierLight):
         seen, lasting = self.seen(e)
         reference_w = e.reference_w * power_factor(p, self.truth.light, e.start_s, e.duration_s)
         other = self.reference(region, at) * math.sqrt(reference_w * e.duration_s * self.electrons_per_joule)
-        other = other * path_factor(self.truth.light, e.start_s, e.duration_s, p.noise)
+        seen_with = other * self.coherence(e)
         # A polariton leaves as a photon once in a lifetime, and t0 is two.
         per_unit = 2 * o.polaritons * o.collection * o.attenuation * p.camera.quantum_efficiency
         shape, across = self._shape, self._across(at, e)
         density = ((shape @ seen.density) * shape).sum(axis=1).real
         amplitude = shape @ seen.amplitude / math.sqrt(lasting)
-        fringe = 2 * math.sqrt(per_unit) * (amplitude[:, None] * across * other.conj()).real
+        fringe = 2 * math.sqrt(per_unit) * (amplitude[:, None] * across * seen_with.conj()).real
         nodes = per_unit * density[:, None] * across**2 + fringe + np.abs(other) ** 2
         by_pixel = nodes.reshape(-1, len(at.weights), nodes.shape[1])
         return np.asarray(np.maximum(np.einsum("rnc,n->rc", by_pixel, at.weights), 0) * p.camera.pitch**2)

@@ -152,12 +152,20 @@ class MultiplierLight:
         lit = [k for k, e in enumerate(exposures) if e.signal_w > 0]
         fields = dict(zip(lit, self.fields(region, at, [exposures[k] for k in lit]), strict=True))
         for k, e in enumerate(exposures):
-            path = path_factor(self.truth.light, e.start_s, e.duration_s, self.p.noise)
+            path = self.coherence(e)
             weights = e.weights if k in fields else np.ones(1)
             for weight, field in zip(weights, fields.get(k, dark), strict=True):
                 exposed(field, reference, path, at.weights, weight * e.signal_w, weight * e.reference_w, out[k])
             out[k] *= power_factor(self.p, self.truth.light, e.start_s, e.duration_s)
         return np.asarray(np.maximum(out, 0.0) * self.p.camera.pitch**2)
+
+    def coherence(self, e: Exposure) -> complex:
+        """Of the reference with the light from the panels: phase of its path, and what an exposure and the width of
+        pixels leave of fringes; rows of a pixel are seen by their nodes."""
+        path = path_factor(self.truth.light, e.start_s, e.duration_s, self.p.noise)
+        if self.p.camera.ideal:
+            return path
+        return path * float(np.sinc(self.truth.light.reference.carrier[1]))
 
     def reference(self, region: Region, at: Geometry) -> Field:
         """The reference's field, kept for some regions."""
