@@ -120,7 +120,7 @@ def solved(W: Array, p: GroupParameters, rng: np.random.Generator) -> dict[str, 
             IdealLoop.of(W, p.gamma, None, p.duration, 0.0, spread).run(p.starts, rng).supports
         )
     for pins in p.pins:
-        loop = ConfinedLoop(W, pins, lambda part: IdealLoop.of(part, p.gamma, None, p.duration))
+        loop = ConfinedLoop(W, pins, lambda part: IdealLoop.of(part, p.gamma, None, p.duration), together=1)
         found[f"pins {pins}"] = loop.run(p.starts, rng).supports
     if p.bfgs_gammas:
         gamma = p.bfgs_gammas[0]

@@ -30,7 +30,7 @@ def draw_group(path: Path, values: Mapping[str, Any]) -> None:
         solvers.set_yticks(places, kinds, fontsize=8)
         solvers.invert_yaxis()
         solvers.axvline(1, color="C3", lw=1)
-        solvers.set(xlabel="q / best", xlim=(0.4, 1.05), title="starts that find the best")
+        solvers.set(xlabel="q / best", xlim=(0, 1.05), title="starts that find the best")
         solvers.legend(fontsize=8, loc="lower left")
     figure.savefig(path, dpi=130)
 

@@ -24,11 +24,12 @@ TOGETHER = 10
 @dataclass(frozen=True)
 class ConfinedLoop:
     """DOMINO on common neighbours of so many ``pins`` in W (N, N). loop: makes the loop of a network, which is cut out
-    of W as it is."""
+    of W as it is. together: starts in the same place."""
 
     W: Array
     pins: int
     loop: Callable[[Array], IdealLoop]
+    together: int = TOGETHER
 
     @property
     def tau(self) -> float:
@@ -44,8 +45,8 @@ class ConfinedLoop:
         n = len(self.W)
         supports = np.zeros((n, count), np.bool_)
         x, begun, cpu_s = np.zeros((n, count)), np.zeros((n, count)), 0.0
-        for first in range(0, count, TOGETHER):
-            here = np.arange(first, min(first + TOGETHER, count))
+        for first in range(0, count, self.together):
+            here = np.arange(first, min(first + self.together, count))
             sites = common_neighbours(self.W, self.pins, rng)
             batch = self.loop(self.W[np.ix_(sites, sites)]).run(len(here), rng)
             at = np.ix_(sites, here)
