@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, CalibrationError, ConfigurationError, Figure, Parameters, Recorder
-from protocols.dyad.noise.battery import LEAST_BITS, LEVEL, Verdict, check_installed, run_battery
+from protocols.dyad.noise.battery import LEAST_BITS, LEVEL, check_installed, run_battery
+from protocols.dyad.noise.bits_findings import away, battery_values, entropy_values, fairness, tell_bits
 from protocols.dyad.noise.bits_picture import draw_bits
 from protocols.dyad.noise.debias import Method, extract
 from protocols.dyad.noise.entropy.estimate import LEAST_BITS as FEWEST_BITS
@@ -19,6 +20,7 @@ from protocols.dyad.sensing.fair import make_fair
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, DyadLattice, plan_of
 
 States = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
 
 _FRAMES = 250
 """Of a step."""
@@ -26,6 +28,8 @@ _LOOKED = 500
 _PERES_KEEPS = 0.94
 _LEAST_ENTROPY = 0.75
 """By how much the least of ten estimates is below the entropy, and a little."""
+_MOST_BEFORE = 8
+"""Times as many frames as raw bits take are spent on debiased bits of an uncalibrated lattice; it is left at that."""
 _ENDS = 150
 """Condensations more, as a sequence of some dyad's bits does not come out to its end."""
 
@@ -40,8 +44,12 @@ class BitsParameters(Parameters):
     fair_within: float = Field(0.15, gt=0, le=0.5, description="of 1/2 must p1 of a dyad be, or it is left out")
     battery: bool = Field(True, description="run NIST's SP 800-22 tests, which take a million bits")
     level: float = Field(LEVEL, gt=1e-9, lt=0.5, description="chance that ideal bits fail the battery")
-    precision: float = Field(0.02, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
-    most: int = Field(4000, ge=50, le=10**6, description="condensations of each dyad spent on that")
+    precision: float = Field(0.01, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
+    most: int = Field(8000, ge=50, le=10**6, description="condensations of each dyad spent on that")
+    debias_before: bool = Field(
+        True,
+        description="also debias and test bits of the uncalibrated lattice, of which more must be taken",
+    )
 
 
 class Bits(Figure):
@@ -49,13 +57,17 @@ class Bits(Figure):
 
     Bits are taken with the pump ratios that a calibration found, or else a search of this run, and with all at 1, as
     an uncalibrated lattice has them. Dyads that could not be made fair, as on a defect of the sample, are left out of
-    both. Before bits are used, what is left of the bias is taken out (`debias`).
+    both. Before bits are used, what is left of the bias is taken out (`debias`). Four sequences are tested: raw and
+    debiased bits, before and after calibration.
 
     Values: dyads, and left_out of them; rate_hz, raw bits a second on the table, and rate_debiased_hz; p1, mean over
     dyads, p1_sd and p1_worst, the spread over dyads and the largest distance from 1/2, each with `_before`; misread,
-    the mean probability of a wrong state; yield, debiased bits over raw ones; min_entropy (SP 800-90B, least of ten
-    estimates) of debiased bits, min_entropy_raw, min_entropy_before, with decided_by; battery, for debiased bits, `raw`
-    and `before`: p_values by test and the tests that failed; failed, failed_raw, failed_before, how many of the 15 do.
+    the mean probability of a wrong state; yield, debiased bits over raw ones, and yield_before; min_entropy (SP
+    800-90B, least of ten estimates) of debiased bits, min_entropy_raw, min_entropy_before, min_entropy_debiased_before,
+    with decided_by; raw_z and before_z, how many standard errors of ideal bits the mean of the raw ones is from 1/2;
+    battery, for `debiased`, `raw`, `before` and `debiased_before` bits: p_values by test and the tests that failed;
+    failed, failed_raw, failed_before, failed_debiased_before, how many of the 15 do. What is of debiased bits before
+    calibration is null where an uncalibrated lattice gives too few.
     """
 
     bench = "dyad-sim"
@@ -64,7 +76,9 @@ class Bits(Figure):
     alignments = DYAD_ALIGNMENTS
 
     def targets(self, parameters: Any) -> dict[str, dict[str, float]] | None:
-        """After calibration and debiasing bits pass at the level; before calibration they fail."""
+        """After calibration and debiasing bits pass at the level; before calibration they fail. Raw ones have no bound
+        after it: dyads that are fair to 0.01 make a mean that is off by 0.001, two standard errors of a million bits.
+        Debiased ones have none before it: they are fair whatever the bias is, and fewer."""
         p: BitsParameters = parameters
         if not p.battery or p.debias == "none" or p.level != LEVEL:
             return None
@@ -86,19 +100,20 @@ class Bits(Figure):
         p = parameters
         lattice = DyadLattice(bench, plan_of(bench), record.rng)
         with lattice.light():
+            lattice.set_ratios(np.ones(lattice.n))
+            unfair = lattice.shots(_LOOKED).states
             record.console.say("making dyads fair" if lattice.balanced is None else "fair by the calibration in force")
             make_fair(lattice, p.precision, p.most, record.rng)
             fair = lattice.ratios
-            planned, used = record.saved("steps_calibrated"), record.saved("used")
+            planned, used = record.saved("steps"), record.saved("used")
             if planned is None or used is None:
                 looked = lattice.shots(_LOOKED).states
                 used = np.abs(looked.mean(axis=0) - 0.5) < p.fair_within
-                planned = np.array(_steps(looked[:, used], p))
+                planned = np.array([_steps(looked[:, used], p), _steps_before(unfair[:, used], p)])
                 record.save("used", used)
-                record.save("steps_calibrated", planned)
-            calibrated = int(planned)
-            uncalibrated = math.ceil(p.bits / int(np.count_nonzero(used)) / _FRAMES)
-            for step in record.steps(calibrated + uncalibrated, "taking bits"):
+                record.save("steps", planned)
+            calibrated = int(planned[0])
+            for step in record.steps(int(planned.sum()), "taking bits"):
                 ratios = fair if step.index < calibrated else np.ones(lattice.n)
                 if not np.array_equal(ratios, lattice.ratios):
                     lattice.set_ratios(ratios)
@@ -113,16 +128,16 @@ class Bits(Figure):
         """Debias, estimate, test and draw."""
         p = parameters
         states, times, misread = (record.series(name) for name in ("states", "frame_s", "misread"))
-        planned, used = record.saved("steps_calibrated"), record.saved("used")
+        planned, used = record.saved("steps"), record.saved("used")
         assert states is not None
         assert used is not None
         assert times is not None
         assert misread is not None
         assert planned is not None
         rows = states.reshape(-1, results["dyads"])[:, used]
-        raw = {"after": rows[: int(planned) * _FRAMES], "before": rows[int(planned) * _FRAMES :]}
-        sequences = {name: kept.astype(np.uint8).ravel()[: p.bits] for name, kept in raw.items()}
-        found = {name: min_entropy(bits) for name, bits in sequences.items()}
+        raw = {"after": rows[: int(planned[0]) * _FRAMES], "before": rows[int(planned[0]) * _FRAMES :]}
+        taken = {name: kept.astype(np.uint8).ravel()[: p.bits] for name, kept in raw.items()}
+        found = {name: min_entropy(bits) for name, bits in taken.items()}
         seed = np.random.default_rng([record.seed, 1])
         fair = extract(raw["after"], p.debias, found["after"].value, seed)
         if len(fair) < p.bits:
@@ -130,8 +145,12 @@ class Bits(Figure):
                 f"{len(fair):,} bits came out of debias={p.debias}, and {p.bits:,} are to be tested: the dyads are too "
                 "unfair; calibrate them (labctl run dyad.calibrate), or ask for fewer bits"
             )
-        sequences = {"debiased": fair[: p.bits], "raw": sequences["after"], "before": sequences["before"]}
+        sequences = {"debiased": fair[: p.bits], "raw": taken["after"], "before": taken["before"]}
         entropies = {"debiased": min_entropy(sequences["debiased"]), "raw": found["after"], "before": found["before"]}
+        fair_before = _debiased_before(raw["before"], found["before"], p, seed)
+        if len(fair_before) >= p.bits:
+            sequences["debiased_before"] = fair_before[: p.bits]
+            entropies["debiased_before"] = min_entropy(sequences["debiased_before"])
         record.save("bits", np.packbits(sequences["debiased"]))
         verdicts = {name: run_battery(bits, p.level) for name, bits in sequences.items()} if p.battery else {}
         rate_hz = rows.shape[1] / float(np.median(times))
@@ -140,19 +159,32 @@ class Bits(Figure):
             "frames": len(raw["after"]),
             "left_out": int(np.count_nonzero(~used)),
             "misread": float(misread.mean()),
-            **_fairness(raw),
+            **fairness(raw),
             "rate_hz": rate_hz,
             "yield": len(fair) / raw["after"].size,
             "rate_debiased_hz": rate_hz * len(fair) / raw["after"].size,
+            "yield_before": len(fair_before) / raw["before"].size if p.debias_before else None,
+            "raw_z": away(sequences["raw"]),
+            "before_z": away(sequences["before"]),
             "debias": p.debias,
-            **_entropies(entropies),
-            **_battery(verdicts),
+            **entropy_values(entropies),
+            **battery_values(verdicts),
         }
         picture = record.picture("bits")
         draw_bits(picture, raw, sequences["debiased"], entropies, verdicts)
-        _tell(record, values, verdicts)
+        tell_bits(record, values, verdicts)
         record.console.say(f"picture: {picture}")
         return values
+
+
+def _debiased_before(states: States, found: MinEntropy, p: BitsParameters, rng: np.random.Generator) -> Bytes:
+    """Bits that debiasing leaves of an uncalibrated lattice; none where it leaves none, or they are not wanted."""
+    if not p.debias_before:
+        return np.zeros(0, np.uint8)
+    try:
+        return extract(states, p.debias, found.value, rng)
+    except ConfigurationError:  # hashing finds next to no entropy
+        return np.zeros(0, np.uint8)
 
 
 def _steps(states: States, p: BitsParameters) -> int:
@@ -172,49 +204,12 @@ def _steps(states: States, p: BitsParameters) -> int:
     return math.ceil((p.bits / each + _ENDS) / _FRAMES)
 
 
-def _fairness(raw: dict[str, States]) -> dict[str, float]:
-    values = {}
-    for stage, suffix in (("after", ""), ("before", "_before")):
-        p1 = raw[stage].mean(axis=0)
-        values[f"p1{suffix}"] = float(p1.mean())
-        values[f"p1_sd{suffix}"] = float(p1.std())
-        values[f"p1_worst{suffix}"] = float(np.abs(p1 - 0.5).max())
-    return values
-
-
-def _entropies(found: dict[str, MinEntropy]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, entropy in found.items():
-        suffix = "" if name == "debiased" else f"_{name}"
-        values[f"min_entropy{suffix}"] = entropy.value
-        values[f"decided_by{suffix}"] = entropy.decided_by
-        values[f"estimates{suffix}"] = entropy.estimates
-    return values
-
-
-def _battery(verdicts: dict[str, Verdict]) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "battery": {
-            name: {"p_values": verdict.p_values, "failed": list(verdict.failed), "passed": verdict.passed}
-            for name, verdict in verdicts.items()
-        }
-    }
-    for name, verdict in verdicts.items():
-        values["failed" if name == "debiased" else f"failed_{name}"] = len(verdict.failed)
-    return values
-
-
-def _tell(record: Recorder, values: dict[str, Any], verdicts: dict[str, Verdict]) -> None:
-    say = record.console.done
-    say(
-        f"p1 {values['p1']:.4f}, over dyads ± {values['p1_sd']:.3f} (before calibration {values['p1_before']:.2f} ± "
-        f"{values['p1_sd_before']:.2f}); {values['rate_hz']:,.0f} bits a second on the table, "
-        f"{values['rate_debiased_hz']:,.0f} after {values['debias']}"
-    )
-    say(
-        f"min-entropy {values['min_entropy']:.3f} bits a bit by {values['decided_by']} (raw "
-        f"{values['min_entropy_raw']:.3f}, before calibration {values['min_entropy_before']:.3f})"
-    )
-    for name, verdict in verdicts.items():
-        word = "passed" if verdict.passed else f"{len(verdict.failed)} of {len(verdict.p_values)} tests failed"
-        say(f"SP 800-22, {name}: {word}, least p {verdict.least:.2g}")
+def _steps_before(states: States, p: BitsParameters) -> int:
+    """The same of an uncalibrated lattice: for raw bits, or, within bounds, for debiased ones."""
+    raw: int = -(-p.bits // (states.shape[1] * _FRAMES))
+    if not p.debias_before:
+        return raw
+    try:
+        return max(raw, min(_steps(states, p), _MOST_BEFORE * raw))
+    except CalibrationError:  # no dyad there gives a bit now and then
+        return raw

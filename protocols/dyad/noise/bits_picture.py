@@ -13,8 +13,13 @@ from protocols.dyad.noise.entropy.estimate import MinEntropy
 
 _SHOWN = 100
 _LEAST_P = 1e-12
-_NAMES = {"before": "raw, before calibration", "raw": "raw, calibrated", "debiased": "debiased"}
-_COLOURS = {"before": "C3", "raw": "C1", "debiased": "C0"}
+_NAMES = {
+    "before": "raw, before calibration",
+    "debiased_before": "debiased, before calibration",
+    "raw": "raw, calibrated",
+    "debiased": "debiased, calibrated",
+}
+_COLOURS = {"before": "C3", "debiased_before": "C4", "raw": "C1", "debiased": "C0"}
 
 
 def draw_bits(
@@ -64,7 +69,7 @@ def _draw_tests(axes: Any, entropies: dict[str, MinEntropy], verdicts: dict[str,
     left, right = axes
     names = list(next(iter(entropies.values())).estimates)
     rows = np.arange(len(names))
-    for stage in ("before", "raw", "debiased"):
+    for stage in (name for name in _NAMES if name in entropies):
         found = [entropies[stage].estimates[name] for name in names]
         left.plot([np.nan if v is None else v for v in found], rows, "o", color=_COLOURS[stage], markersize=4)
     left.set_yticks(rows, [name.replace("-", " ") for name in names])
@@ -75,7 +80,7 @@ def _draw_tests(axes: Any, entropies: dict[str, MinEntropy], verdicts: dict[str,
         right.set_axis_off()
         return
     tests = list(next(iter(verdicts.values())).p_values)
-    for stage in ("before", "raw", "debiased"):
+    for stage in (name for name in _NAMES if name in verdicts):
         p = [verdicts[stage].p_values[name] for name in tests]
         at = [np.nan if v is None else max(v, _LEAST_P) for v in p]
         right.plot(at, np.arange(len(tests)), "o", color=_COLOURS[stage], markersize=4, label=_NAMES[stage])
@@ -87,4 +92,4 @@ def _draw_tests(axes: Any, entropies: dict[str, MinEntropy], verdicts: dict[str,
     right.invert_yaxis()
     right.set_xlabel(f"p-value (SP 800-22), {_LEAST_P:g} at least; a test fails left of the line")
     right.grid(axis="y", color="0.9")
-    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
