@@ -162,19 +162,20 @@ def test_what_is_not_settled_is_what_a_liquid_crystal_leaves() -> None:
     assert left == pytest.approx(expected, abs=0.03)
 
 
-def test_a_long_exposure_is_the_sum_of_short_ones() -> None:
-    # Flicker, and a strip that moves for 20 ms after it was written; the camera's own noise is not in this.
+@pytest.mark.parametrize("after_s", [0.03, 0.075, 0.5])
+def test_a_long_exposure_is_the_sum_of_short_ones(after_s: float) -> None:
+    # Flicker, and a strip that moves after it was written, nearly rests, and rests; without the camera's own noise.
     world = table(hidden="typical", noise=False)
     psi, M = plan()
     show(world, np.ones(NODES, np.complex128), M)
     world.write(levels(world, strip_phase(psi)), 0, 0)
-    start_ns, roi = world.clock.now_ns() + 30_000_000, region(columns=2)
+    start_ns, roi = world.clock.now_ns() + round(after_s * 1e9), region(columns=2)
     at = (roi.row, roi.column, roi.rows, roi.columns)
     whole = world.mean_electrons(start_ns, 20e-3, *at)
     parts = np.sum([world.mean_electrons(start_ns + k * 500_000, 0.5e-3, *at) for k in range(40)], axis=0)
-    still = 40 * world.mean_electrons(start_ns, 0.5e-3, *at)
-    assert np.abs(whole - parts).max() < 4e-3 * parts.max()
-    assert np.abs(still - parts).max() > 0.05 * parts.max()
+    first = 40 * world.mean_electrons(start_ns, 0.5e-3, *at)
+    assert np.abs(whole - parts).max() < 5e-3 * parts.max()
+    assert np.abs(first - parts).max() > 0.015 * parts.max()
 
 
 def test_noise_of_the_camera_is_that_of_photons() -> None:

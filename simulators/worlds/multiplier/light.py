@@ -1,7 +1,7 @@
 """Light of the multiplier on its camera: many exposures at once, and one the plain way.
 
-A strip in motion, and both panels' flicker, are seen by their phases at the middle of an exposure where they change
-little in it, at some instants of it where they change more. Couplings in motion are taken as they are at the middle.
+A strip in motion, and both panels' flicker, are seen by the means of their phases where these change little in an
+exposure, at some instants of it where they change more. Couplings in motion are taken as they are at the middle.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ Array = NDArray[np.float64]
 Field = NDArray[np.complex64]
 
 _MOST_MAPS = 2
-_CALM_TURNS = 0.35
-"""Periods of flicker that an exposure may last to be seen by its mean: 0.05 % of the fringes are lost then."""
+_CALM_FLICKER_RAD = 0.08
+"""Rms at a phase of pi, up to which flicker is seen by its mean: 0.3 % of the fringes are lost then, at most."""
+_CALM_MOTION_RAD = 0.2
+"""The same of a strip in motion."""
+_MIDDLES = gauss_legendre(2)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +95,19 @@ class MultiplierLight:
         """What the strip shows from now on for so long. number: of the camera's. Powers: emitted into the two arms."""
         p, panel = self.p, self._strip_panel
         panel.rest(start_s)
-        moves = panel.moving > 0  # what it costs to see it move is less than to ask whether it would be noticed
-        times_s, weights = self._instants(start_s, duration_s, moves)
-        other, kelvin = self.truth.coupling, self._kelvin(start_s + duration_s / 2)
+        farthest = panel.largest_motion(start_s) if panel.moving else 0.0
+        times_s, weights = self._instants(start_s, duration_s, farthest > _CALM_MOTION_RAD)
         within_s = duration_s if len(times_s) == 1 else 0.0
+        kelvin = self._kelvin(start_s + duration_s / 2)
         strip = np.empty((len(times_s), len(self.strip.x_m)), np.complex64)
         scales = np.empty(len(times_s))
         for q, t in enumerate(times_s):
-            phase = panel.phase_image(t) if moves else panel.phase
+            phase = panel.phase
+            if panel.moving:
+                middles = t + 0.5 * within_s * _MIDDLES if within_s else (t,)
+                phase = np.mean([panel.phase_image(float(at)) for at in middles], axis=0)
             strip[q] = self.strip.field(phase, self.strip_scale(t - within_s / 2, within_s))
-            scales[q] = (1 + _flicker(other, t - within_s / 2, within_s)) * kelvin
+            scales[q] = (1 + _flicker(self.truth.coupling, t - within_s / 2, within_s)) * kelvin
         signal_w *= not p.beam.blocked
         reference_w *= not p.reference.blocked
         return Exposure(number, start_s, duration_s, signal_w, reference_w, weights, strip, scales)
@@ -112,14 +118,12 @@ class MultiplierLight:
 
     def _instants(self, start_s: float, duration_s: float, moves: bool) -> tuple[Array, Array]:
         count = 1
-        if moves:
-            fastest_s = self._strip_panel.fastest_motion_s(start_s)
-            if fastest_s > 0 and duration_s > 0.3 * fastest_s:
-                count = 2 + math.ceil(duration_s / fastest_s)
+        fastest_s = self._strip_panel.fastest_motion_s(start_s) if moves else 0.0
+        if fastest_s > 0:
+            count = 2 + math.ceil(duration_s / fastest_s)
         for panel in (self.truth.light.panel, self.truth.coupling):
-            turns = panel.flicker_hz * duration_s if panel.flicker_share else 0.0
-            if turns > _CALM_TURNS:
-                count = max(count, 2 + math.ceil(2 * turns))
+            if math.pi * panel.flicker_share > _CALM_FLICKER_RAD:
+                count = max(count, 2 + math.ceil(2 * panel.flicker_hz * duration_s))
         nodes, weights = gauss_legendre(min(count, 32))
         return start_s + 0.5 * duration_s * (np.asarray(nodes) + 1), np.asarray(weights / np.sum(weights))
 
