@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from labctl.client import ConfigurationError
 
-MODES = ("optoelectronic", "shot", "injection")
+STRIP_PERIOD = 4
+"""Columns in which the strip's pixels alternate."""
+COUPLING_PERIOD = (4, 8)
+"""Rows and columns in which the coupling panel's do: so that in eight columns all pairs of signs are met alike."""
 
 
 class Macro(BaseModel):
@@ -29,7 +32,7 @@ class CameraPlan(BaseModel):
     row: float = Field(description="middle of the first band, camera pixels")
     column: float = Field(description="line of zero spatial frequency, camera pixels")
     pitch: float = Field(description="camera rows from band to band; negative if the image is upside down")
-    columns: int = Field(24, ge=4, description="that are read, around the line")
+    columns: int = Field(2, ge=1, le=64, description="that are read, around the line")
 
 
 class Carrier(BaseModel):
@@ -44,15 +47,16 @@ class DominoAlignment(BaseModel):
     """The plan of the table.
 
     Nodes are columns of both panels, macro-pixel by macro-pixel. Rows of the coupling panel are bands, each of one row
-    of macro-pixels: one for the total field, one for every node's couplings, one for every node itself.
+    of macro-pixels: one for the total field, one for every node's couplings, one for every node itself. Of fewer nodes
+    than fit, macro-pixels are as many times larger as there is room, and lie in the middle.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     mode: Literal["optoelectronic", "shot", "injection"] = Field(
         "optoelectronic", description="what the oscillators are, as the world of the bench has them"
     )
-    vector: Macro = Field(description="macro-pixels of the strip that holds psi; columns alternate")
-    coupling: Macro = Field(description="macro-pixels of the coupling panel; rows alternate")
+    vector: Macro = Field(description="smallest macro-pixels of the strip that holds psi")
+    coupling: Macro = Field(description="smallest macro-pixels of the coupling panel")
     camera: CameraPlan
     carrier: Carrier
 
@@ -64,11 +68,15 @@ class DominoAlignment(BaseModel):
                     f"carrier.{axis} = {value}: more than 0.5 fringes per pixel are not resolved; make the angle of "
                     "the reference smaller"
                 )
-        for name, macro in (("vector", self.vector), ("coupling", self.coupling)):
-            if (macro.columns if name == "vector" else macro.rows) % 2:
+        for words, pixels, period in (
+            ("vector.columns", self.vector.columns, STRIP_PERIOD),
+            ("coupling.columns", self.coupling.columns, COUPLING_PERIOD[1]),
+            ("coupling.rows", self.coupling.rows, COUPLING_PERIOD[0]),
+        ):
+            if pixels % period:
                 raise ConfigurationError(
-                    f"{name}: pixels of a macro-pixel alternate in pairs; choose an even number of "
-                    f"{'columns' if name == 'vector' else 'rows'}"
+                    f"{words} = {pixels}: pixels of a macro-pixel alternate with a period of {period}; choose a "
+                    "multiple of it"
                 )
         if devices.get("slm") is not None and devices.get("coupler") is not None:
             most = self.most_nodes(devices["slm"], devices["coupler"])
@@ -78,10 +86,15 @@ class DominoAlignment(BaseModel):
                 )
 
     def most_nodes(self, slm: Any, coupler: Any) -> int:
-        """How many fit the two panels: N columns on both, 2 N + 1 bands on the coupling panel."""
+        """How many fit the two panels: N columns on both, bands for 2 N + 1 (N, where light is of oscillators)."""
         columns = (int(slm.columns) - self.vector.column) // self.vector.columns
         if int(slm.rows) < self.vector.row + self.vector.rows:
             return 0
         across = (int(coupler.columns) - self.coupling.column) // self.coupling.columns
-        bands = (int(coupler.rows) - self.coupling.row) // self.coupling.rows
-        return max(0, min(columns, across, (bands - 1) // 2))
+        bands = self.most_bands(coupler)
+        bands = (bands - 1) // 2 if self.mode == "optoelectronic" else bands
+        return max(0, min(columns, across, bands))
+
+    def most_bands(self, coupler: Any) -> int:
+        """How many fit the coupling panel."""
+        return max(0, (int(coupler.rows) - self.coupling.row) // self.coupling.rows)

@@ -1,0 +1,167 @@
+"""W psi and the total field by light: vectors are shown, one after the other, and bands of their frames read.
+
+Every frame carries its own reference: how bright and in which phase the light of all single nodes is, in the mean,
+beside what was written. So neither drifts of the reference's phase nor of the laser's power reach the result, and where
+light and vector do not agree, the frame tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import CalibrationError
+from protocols.domino.table.bands import Bands
+from protocols.domino.table.law import Law
+from protocols.domino.table.measured import Measured
+from protocols.domino.table.reading import BandReader
+from protocols.domino.table.rig import Rig
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+UNLOCKED_VAR = 0.25
+"""Mean square of phases (rad^2) by which light may differ from what was written: half a radian, where the cosine has
+lost an eighth."""
+_SIGMAS = 5.0
+"""By which that must be beyond noise, so that dim vectors are no false alarms."""
+LEAST_VISIBILITY = 0.5
+"""Of fringes, relative to those of the beginning."""
+_TRACKED = 0.1
+"""Weight of a play in the phases that nodes are followed by: ten plays are averaged."""
+_DIMMED = 0.8
+_DIMMEST = 0.2
+_LOST_IN_A_ROW = 50
+"""Plays of which none came, after which nothing is waited for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What calibration has found of bands. scale: (bands,) field of a band, root counts, for 1 of its target.
+    background: (bands,) field without vector. noise: (bands,) standard deviation of the first in typical frames."""
+
+    scale: Complex
+    background: Complex
+
+
+class Multiplier:
+    """A table that is set up for couplings W; see `setting_up.set_up`.
+
+    jitter_rad: phases of all nodes are written with such noise (rms), another in every frame, as of oscillators that do
+    not keep theirs. visible: fringes of the beginning, to which visibility is relative."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        reader: BandReader,
+        bands: Bands,
+        law: Law,
+        answer: Answer,
+        rng: np.random.Generator,
+    ) -> None:
+        self.rig, self.bands, self._reader, self._law, self._answer = rig, bands, reader, law, answer
+        self._rng, self.jitter_rad = rng, 0.0
+        self.visible = 1.0
+        self.site_phase = np.zeros(bands.nodes)
+        self._dim: Array | None = None
+        self._lost_plays = 0
+
+    def measure(self, psi: Complex) -> Measured:
+        """See `Measured`. Vectors are shown with their largest amplitude at `Law.most`, or less where a frame of the
+        same start has saturated.
+
+        Raises CalibrationError if no frame has come for a long time.
+        """
+        n, count = psi.shape
+        if self._dim is None or len(self._dim) != count:
+            self._dim = np.ones(count)
+        size = np.abs(psi).max(axis=0)
+        unit = np.where(size > 0, size, 1.0) / (self._law.most * self._dim)
+        a = psi / unit
+        result = self.rig.play(self.patterns(a))
+        if result is None or result.frames is None or len(result.frames) != count:
+            self._lost_plays += 1
+            if self._lost_plays > _LOST_IN_A_ROW:
+                raise CalibrationError(
+                    f"{self._lost_plays} plays in a row lost frames: look at the camera's trigger and link"
+                )
+            return _nothing(n, count)
+        self._lost_plays = 0
+        full = result.saturated > 0
+        self._dim = np.where(full, np.maximum(_DIMMED * self._dim, _DIMMEST), np.minimum(1.0, 1.02 * self._dim))
+        fields, noise = self._reader.fields(result.frames)
+        return self._read(a, unit, fields, noise, full)
+
+    def patterns(self, a: Complex) -> NDArray[np.float32]:
+        """Phases (vectors, rows, columns) of complex amplitudes (nodes, vectors)."""
+        real = np.where(a.real < 0, -1.0, 1.0)
+        turned = a * real
+        alpha, theta = self._law.of(real * np.abs(a))
+        theta = theta + np.angle(turned) - self.site_phase[:, None]
+        if self.jitter_rad:
+            theta = theta + self._rng.normal(0.0, self.jitter_rad, a.shape)
+        return self.rig.strip.patterns(alpha, theta)
+
+    def _read(self, a: Complex, unit: Array, fields: Complex, noise: Array, full: NDArray[np.bool_]) -> Measured:
+        b, scale = self.bands, self._answer.scale[:, None]
+        background = self._answer.background[:, None]
+        expected = background[b.single] + scale[b.single] * a
+        power = (np.abs(expected) ** 2).sum(axis=0)
+        g = (expected.conj() * fields[b.single]).sum(axis=0) / np.maximum(power, 1e-30)
+        seen = np.where(np.abs(g) > 1e-12, g, 1.0)
+        amplitudes = (fields / seen - background) / scale
+        sigma = noise / (np.abs(seen) * np.abs(scale))
+        var, beyond = inconsistency(a, amplitudes[b.single], sigma[b.single])
+        self._follow(a, amplitudes[b.single], sigma[b.single])
+        visibility = np.abs(g) / self.visible
+        locked = ~((var > UNLOCKED_VAR) & (beyond > _SIGMAS)) & (visibility > LEAST_VISIBILITY)
+        return Measured(
+            v=amplitudes[b.coupled] * (b.largest * unit),
+            total=amplitudes[b.total][0] * unit,
+            came=np.ones(a.shape[1], np.bool_),
+            locked=locked & ~full,
+            phase_var=var,
+            visibility=visibility,
+        )
+
+    def _follow(self, a: Complex, seen: Complex, sigma: Array) -> None:
+        """Phases by which light of single nodes differs from what was written, over all starts and some plays."""
+        power = (np.abs(a) ** 2).sum(axis=1)
+        turn = (seen * a.conj()).sum(axis=1)
+        error = np.sqrt((sigma**2 * np.abs(a) ** 2).sum(axis=1))
+        clear = np.abs(turn) > 3 * error
+        step = np.where(clear, np.angle(np.where(clear, turn, 1.0)), 0.0)
+        weight = np.where(clear, _TRACKED / (1 + (error / np.maximum(power, 1e-30)) ** 2 / 0.01), 0.0)
+        # theta is measured with the correction of before in it: what is left is taken out, too.
+        self.site_phase = self.site_phase + weight * step
+
+    def look(self, psi: Complex) -> Measured:
+        """`measure`, once more where a frame is lost. Raises CalibrationError if frames are lost time and again."""
+        for _ in range(5):
+            found = self.measure(psi)
+            if found.came.all():
+                return found
+        raise CalibrationError("plays lose frames time and again: look at the camera's trigger and link")
+
+
+def inconsistency(a: Complex, seen: Complex, sigma: Array) -> tuple[Array, Array]:
+    """Mean square of phases (vectors,), rad^2, weighted by power, by which amplitudes ``seen`` (nodes, vectors) differ
+    from those written, without what noise ``sigma`` of a quadrature adds; and by how many of its standard deviations
+    that is beyond noise."""
+    size = np.abs(a)
+    across = (seen * a.conj()).imag / np.where(size > 0, size, 1.0)
+    squares = np.where(size > 0, across**2, 0.0).sum(axis=0)
+    noise = np.where(size > 0, sigma**2, 0.0)
+    power = np.maximum((size**2).sum(axis=0), 1e-30)
+    excess = squares - noise.sum(axis=0)
+    return excess / power, excess / np.sqrt(np.maximum(2 * (noise**2).sum(axis=0), 1e-60))
+
+
+def _nothing(nodes: int, count: int) -> Measured:
+    zero = np.zeros(count)
+    off = np.zeros(count, np.bool_)
+    return Measured(
+        np.zeros((nodes, count), np.complex128), zero.astype(np.complex128), off, np.ones(count, np.bool_), zero, zero
+    )

@@ -1,0 +1,234 @@
+"""The multiplier's devices, as the protocol drives them: light, couplings, and plays of vectors with their frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import ROI, Bench, CalibrationError, ConfigurationError, DeviceTimeout, SequenceResult
+from protocols.domino.table.alignment import DominoAlignment
+from protocols.domino.table.encoding import Couplings, Panel, Strip
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+ROLES = ("slm", "coupler", "camera", "pump", "reference", "sequencer")
+FILL = 0.75
+"""Of the camera's full scale, that the brightest pixel is to have."""
+REFERENCE_FILL = 0.12
+"""What the reference has alone: half a photon of noise is left to a field, and most of the scale to fringes."""
+_DARK_FRAMES = 16
+_DARK_COLUMNS = 8
+_METERED = 24
+_PLAYED_AGAIN = 5
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What it gives without light: counts, their rms noise in electrons; electrons per count; the largest count."""
+
+    offset: float
+    read_e: float
+    gain: float
+    full_scale: float
+
+
+class Rig:
+    """A bench with ``[alignment.domino]``, under control, set up for so many nodes.
+
+    Raises ConfigurationError where it is no multiplier, or where so many nodes do not fit.
+    """
+
+    def __init__(self, bench: Bench, nodes: int, bands: int) -> None:
+        plan = plan_of(bench)
+        self.bench, self.plan, self.nodes, self.bands = bench, plan, nodes, bands
+        slm, coupler = (Panel(int(d.rows), int(d.columns), int(d.levels)) for d in (bench.slm, bench.coupler))
+        most = plan.most_nodes(slm, coupler)
+        if nodes > most:
+            raise ConfigurationError(
+                f"{nodes} nodes, and {most} fit the panels of bench {bench.name}: choose a smaller network, smaller "
+                "macro-pixels in [alignment.domino], or larger panels"
+            )
+        fixed = plan.mode != "optoelectronic"  # oscillators have their places
+        wide, high = (1, 1) if fixed else (most // nodes, plan.most_bands(coupler) // bands)
+        left = 0 if fixed else (most - nodes * wide) // 2
+        above = 0 if fixed else (plan.most_bands(coupler) - bands * high) // 2
+        self.strip = Strip(plan, slm, nodes, wide, left)
+        self.couplings = Couplings(plan, coupler, (bands, nodes), (high, wide), (above, left))
+        self.pitch = plan.camera.pitch * high
+        """Camera rows from band to band, by plan."""
+        self.first_row = plan.camera.row + plan.camera.pitch * (above + (high - 1) / 2)
+        """Camera row of the first band's middle, by plan."""
+
+    # --- light ------------------------------------------------------------------------------------------------------
+
+    def look_about(self) -> None:
+        """At some columns of where the bands are to be."""
+        rows = sorted(self.first_row + self.pitch * band for band in (0, self.bands - 1))
+        column = math.floor(self.plan.camera.column)
+        self.look_at(math.floor(rows[0]), column, math.ceil(rows[1] - rows[0]) + 1, _DARK_COLUMNS)
+
+    def dark(self) -> Camera:
+        """The camera's own counts where it looks, with the light off."""
+        camera = self.bench.camera
+        frames = camera.burst(_DARK_FRAMES).data.astype(np.float64)
+        gain = float(camera.electrons_per_count)
+        spread = float(np.sqrt(frames.var(axis=0, ddof=1).mean()))
+        return Camera(float(frames.mean()), spread * gain, gain, float(camera.full_scale_counts))
+
+    @contextmanager
+    def light(self) -> Iterator[None]:
+        """Whatever is switched on meanwhile is off afterwards, and the exposure as it was."""
+        bench = self.bench
+        exposure_s = float(bench.camera.exposure_s)
+        try:
+            yield
+        finally:
+            bench.pump.emission = False
+            bench.reference.emission = False
+            bench.camera.exposure_s = exposure_s
+
+    def expose_for(self, exposure_s: float) -> Camera:
+        """Look for so long at a time: the reference as bright as fringes are best, and the pump on; see `meter`.
+
+        Returns what the camera gives without light. Errors as `meter`.
+        """
+        bench = self.bench
+        bench.pump.emission = False
+        bench.reference.emission = False
+        bench.camera.exposure_s = exposure_s
+        camera = self.dark()
+        self._meter_reference(camera)
+        _emit(bench.pump)
+        return camera
+
+    def _meter_reference(self, camera: Camera) -> None:
+        reference = self.bench.reference
+        lowest, most = _power_limits(reference)
+        reference.power_w = power = math.sqrt(lowest * most)
+        _emit(reference)
+        if not math.isfinite(camera.full_scale):
+            return
+        wanted = REFERENCE_FILL * (camera.full_scale - camera.offset)
+        for _ in range(8):
+            seen = float(self.bench.camera.burst(2).data.mean()) - camera.offset
+            if 0.8 * wanted < seen < 1.25 * wanted:
+                return
+            if power >= most and seen < 0.1 * wanted:
+                raise CalibrationError(
+                    f"no light of the reference: {seen:.3g} counts at its highest power, {most:.3g} W; is it blocked, "
+                    "or does it miss the camera?"
+                )
+            if power >= most and seen < wanted:
+                return
+            reference.power_w = power = min(max(power * min(wanted / max(seen, 1e-3 * wanted), 100.0), lowest), most)
+        raise CalibrationError(
+            f"no power of the reference from {lowest:.3g} to {most:.3g} W gives {REFERENCE_FILL:.0%} of the camera's "
+            "full scale: change its filter or the exposure"
+        )
+
+    def meter(self, patterns: NDArray[np.float32], camera: Camera, fill: float = FILL) -> None:
+        """Set the pump's power such that the brightest pixel of these patterns' frames has so much of full scale.
+
+        Raises CalibrationError where that is not to be had, and where the reference alone is too bright.
+        """
+        pump = self.bench.pump
+        lowest, most = _power_limits(pump)
+        chosen = patterns[:_METERED]
+        wanted = fill * camera.full_scale if math.isfinite(camera.full_scale) else math.inf
+        power = min(float(pump.power_w) or math.sqrt(lowest * most), most)
+        if not math.isfinite(wanted):
+            return  # an ideal detector takes everything
+        for _ in range(12):
+            pump.power_w = power
+            result = self.play(chosen)
+            if result is None:
+                continue
+            peak = float(result.peak.max())
+            if not result.saturated.any() and 0.85 * wanted <= peak <= 1.1 * wanted:
+                return
+            if not result.saturated.any() and power >= most:
+                return  # all there is
+            # A pixel's counts are between linear in the power, and linear in its root, of fringes.
+            factor = 0.4 if result.saturated.any() else min(8.0, (wanted / max(peak - camera.offset, 1.0)) ** 1.3)
+            if power <= lowest and factor < 1:
+                raise CalibrationError(
+                    f"the camera saturates at the pump's lowest power, {lowest:.3g} W: lower the reference's, expose "
+                    "for a shorter time, or put a filter before the camera"
+                )
+            power = min(max(power * factor, lowest), most)
+        raise CalibrationError(
+            f"no power of the pump gives frames of {fill:.0%} of full scale: does something blink, or saturate?"
+        )
+
+    # --- panels and frames ------------------------------------------------------------------------------------------
+
+    def couple(self, T: Complex) -> None:
+        """Show macro-pixels T (bands, nodes), and wait until they are stable."""
+        self.show_couplings(self.couplings.pattern(T))
+
+    def show_couplings(self, phases: NDArray[np.float32]) -> None:
+        """The same of phases (rows, columns) of the whole panel."""
+        self.bench.coupler.write(phases)
+        self.bench.coupler.settle()
+
+    def look_at(self, row: int, column: int, rows: int, columns: int) -> None:
+        """Region of the camera, as far as it is on the sensor."""
+        camera = self.bench.camera
+        first = max(0, row), max(0, column)
+        last = min(int(camera.rows), row + rows), min(int(camera.columns), column + columns)
+        if last[0] - first[0] < 2 or last[1] - first[1] < 1:
+            raise CalibrationError(
+                f"camera rows {row} to {row + rows}, columns {column} to {column + columns} are not on its "
+                f"{camera.rows}x{camera.columns} pixels: mend [alignment.domino]"
+            )
+        camera.binning = 1
+        camera.roi = ROI(row=first[0], column=first[1], rows=last[0] - first[0], columns=last[1] - first[1])
+
+    def play(self, patterns: NDArray[np.float32]) -> SequenceResult | None:
+        """Frames of vectors (vectors, rows, columns), one after the other; None if one of them is lost."""
+        try:
+            result: SequenceResult = self.bench.sequencer.play(self.strip.sequence(patterns), [], frames=True)
+        except DeviceTimeout:
+            return None
+        return result
+
+    def must_play(self, patterns: NDArray[np.float32]) -> SequenceResult:
+        """The same, again where one is lost. Raises CalibrationError if that happens time and again."""
+        for _ in range(_PLAYED_AGAIN):
+            result = self.play(patterns)
+            if result is not None:
+                return result
+        raise CalibrationError(
+            f"{_PLAYED_AGAIN} plays of {len(patterns)} vectors each lost a frame: look at the camera's trigger and link"
+        )
+
+
+def plan_of(bench: Bench) -> DominoAlignment:
+    """Of a bench that is a multiplier; ConfigurationError for others."""
+    missing = [role for role in ROLES if role not in bench.devices]
+    if missing:
+        raise ConfigurationError(
+            f"bench {bench.name} has no {', '.join(missing)}: loop=table needs a vector-matrix multiplier, such as "
+            "benches/domino-sim.toml"
+        )
+    plan: Any = bench.alignment("domino")
+    assert isinstance(plan, DominoAlignment)
+    return plan
+
+
+def _emit(laser: Any) -> None:
+    laser.emission = True
+    if not laser.emission:
+        raise CalibrationError(f"{laser.name} was told to emit and reads back off: check its interlock and its shutter")
+
+
+def _power_limits(laser: Any) -> tuple[float, float]:
+    limits = next(s.limits for s in laser.description.settings if s.name == "power_w")
+    return max(limits.minimum or 0.0, 1e-4), limits.maximum or 1.0
