@@ -117,11 +117,19 @@ class CalibrateFigure(Figure):
 
 def when_known(search: BayesSearch, precision: float, patience: float) -> tuple[float, Array]:
     """Condensations of each dyad after which p_1 was known to ``precision``, of all dyads but a share ``patience``; and
-    where the balance was thought to be then, ln r_gamma (n,)."""
+    where the balance was thought to be at the end of that batch, ln r_gamma (n,).
+
+    Within a batch, what is known is taken to grow with what is counted, as 1 / sd^2.
+    """
     again = BayesSearch(len(search.counts.x), search.options, search.prior, np.random.default_rng(0))
+    spent, known, wanted = 0.0, 0.0, 1 / precision**2
     for k in range(search.counts.x.shape[1]):
         some: Counts = search.counts.first(k + 1)
         again.tell(some.x[:, -1], some.ones[:, -1], some.trials[:, -1], some.misread)
-        if float((again.uncertainty > precision).mean()) <= patience:
-            break
-    return float(again.counts.spent.mean()), again.best
+        now = 1 / float(np.quantile(again.uncertainty, 1 - patience, method="higher")) ** 2
+        total = float(some.spent.mean())
+        if now >= wanted:
+            share = (wanted - known) / (now - known) if now > known else 1.0
+            return spent + min(max(share, 0.0), 1.0) * (total - spent), again.best
+        spent, known = total, now
+    return spent, again.best

@@ -41,6 +41,7 @@ class DyadAlignment(BaseModel):
     mode: float = Field(
         0.24, gt=0, le=1, description="sigma of what a spot pumps: a condensate's mode and diffusion, of the separation"
     )
+    flatten: bool = Field(True, description="whether aberrations are looked for by how sharp the spots are")
     gamma: float = Field(2.8, gt=0, le=100, description="pumping aimed at; 1 is the threshold of a lone site")
     pump_settle: float = Field(0.0, ge=0, le=60, description="until the pump has come to a new power, s")
     coupling: float = Field(0.55, gt=-1, lt=1, description="J by the sample's plan: dyads begin at gamma = 1 - |J|")

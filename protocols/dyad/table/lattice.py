@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from labctl.client import ROI, Bench, Calibration, CalibrationError, LimitError
 from protocols.dyad.table.alignment import DyadAlignment
+from protocols.dyad.table.flattening import shapes
 from protocols.dyad.table.hologram import Beam, SpotHologram
 from protocols.dyad.table.levels import Levels, nearest_levels, refined
 from protocols.dyad.table.reading import Windows, fit_windows, misread
@@ -27,8 +28,8 @@ KIND = "dyad-balance"
 """Of the calibration that `dyad.calibrate` makes."""
 
 STATE = (
-    "theta_rad", "beam_px", "spots_px", "spot_powers", "uneven", "residual_px", "power_w", "leak_electrons_per_w",
-    "pattern", "pattern_ln_powers",
+    "theta_rad", "beam_px", "spots_px", "spot_powers", "uneven", "residual_px", "aberration_rad", "power_w",
+    "leak_electrons_per_w", "pattern", "pattern_ln_powers",
 )  # fmt: skip
 """Values of such a calibration from which a lattice begins: see `DyadLattice.state`."""
 
@@ -92,7 +93,7 @@ class DyadLattice:
         self.n = plan.rows * plan.columns
         self.threshold: Threshold | None = None
         self._panel = (int(bench.slm.rows), int(bench.slm.columns))
-        self._flat = wavefront(bench)
+        self._in_force = wavefront(bench)
         self._misread = np.full(self.n, 0.5)
         self._patterns: list[
             tuple[Array, Levels]
@@ -113,8 +114,13 @@ class DyadLattice:
             if known["pattern"].size:
                 self._patterns = 2 * [(known["pattern_ln_powers"], known["pattern"].astype(np.int16))]
             self.found = FoundSpots(
-                known["spots_px"], known["spot_powers"], known["uneven"], float(known["residual_px"])
+                known["spots_px"],
+                known["spot_powers"],
+                known["uneven"],
+                float(known["residual_px"]),
+                known["aberration_rad"],
             )
+        self._flat = self._in_force + np.tensordot(self.found.aberration, shapes(self._panel), 1)
         self._look_at()
         if self.balanced is not None:
             self._ratios = self.balanced.copy()
@@ -139,6 +145,7 @@ class DyadLattice:
             "spot_powers": self.found.powers,
             "uneven": self.found.uneven,
             "residual_px": np.array(self.found.residual_px),
+            "aberration_rad": self.found.aberration,
             "power_w": np.array(self.power_w),
             "leak_electrons_per_w": np.array(self._leak),
             "pattern": pattern,
@@ -147,7 +154,7 @@ class DyadLattice:
 
     def marks(self) -> dict[str, NDArray[Any]]:
         """By what a calibration is known to be of this lattice, on this hologram: units, and the wavefront in force."""
-        flat = np.broadcast_to(np.asarray(self._flat, np.float64), self._panel)
+        flat = np.broadcast_to(np.asarray(self._in_force, np.float64), self._panel)
         return {"units": self.planned.units, "wavefront_mark": np.array([flat.std(), flat[::7, ::5].sum()])}
 
     def _calibration(self) -> Calibration | None:

@@ -20,6 +20,7 @@ from calibration.wavefront_fit import panel_phase
 from calibration.wavefront_layouts import hologram_station
 from labctl.client import Bench, CalibrationError
 from protocols.dyad.table.alignment import DyadAlignment
+from protocols.dyad.table.flattening import MODES, flattened, shapes
 from protocols.dyad.table.hologram import SpotHologram
 
 Array = NDArray[np.float64]
@@ -40,6 +41,10 @@ _ASTRAY_PX = 3
 """How far from its place in the lattice a spot may excite most."""
 _MOST_ROUNDS = 5
 _FRAMES = 4
+_SHARPENED = 9
+"""Dyads, those in the middle, whose spots are made sharp."""
+_GLANCED = 2
+"""Frames at each step on the way to sharp spots."""
 _SCALE_LIMIT = 0.05
 
 
@@ -87,16 +92,18 @@ def planned_spots(bench: Bench, plan: DyadAlignment) -> PlannedSpots:
 @dataclass(frozen=True, eq=False)
 class FoundSpots:
     """places: (m, 2) camera pixels. powers: (m,) relative, that make the spots even. uneven: (rounds,) rms of the
-    spots' powers before each round of the camera's feedback. residual_px: rms distance from a lattice."""
+    spots' powers before each round of the camera's feedback. residual_px: rms distance from a lattice. aberration:
+    (modes,) amplitudes of `flattening.MODES`, rad rms, that make the spots sharp, besides a wavefront in force."""
 
     places: Array
     powers: Array
     uneven: Array
     residual_px: float
+    aberration: Array
 
 
 def find_spots(bench: Bench, plan: DyadAlignment, planned: PlannedSpots, hologram: SpotHologram) -> FoundSpots:
-    """Look where one spot arrives, then the lattice; then make the spots even. The pump is dark afterwards.
+    """Look where one spot arrives, then the lattice; make the spots sharp, then even. The pump is dark afterwards.
 
     Raises CalibrationError that names the likely cause where light is not where it must be.
     """
@@ -106,17 +113,19 @@ def find_spots(bench: Bench, plan: DyadAlignment, planned: PlannedSpots, hologra
     flat = wavefront(bench)
     spot = Spot(camera, at.switch)
     pump.modulation = "cw"
+    modes = shapes((int(slm.rows), int(slm.columns)))
+    aberration = np.zeros(len(MODES))
 
-    def show(relative: Array) -> Array:
+    def show(relative: Array, aberration: Array) -> Array:
         phase = hologram.phase(relative)
-        slm.write(np.mod(phase - flat, 2 * math.pi))
+        slm.write(np.mod(phase - flat - np.tensordot(aberration, modes, 1), 2 * math.pi))
         slm.settle()
         return phase
 
     with at.switch.light(FIRST_W):
         place, _ = find_light(at, SEARCH_PX, Shown(slm, at.layout), spot)
         relative = np.ones(len(planned.units))
-        phase = show(relative)
+        phase = show(relative, aberration)
         half_dyad = max(3, math.floor(0.45 * min(plan.pitch.row, plan.pitch.column) * planned.unit_px))
         half = max(2, math.floor(0.42 * plan.separation * planned.unit_px))
         spot.look(place[0], place[1], *_region(planned, half_dyad))
@@ -125,10 +134,29 @@ def find_spots(bench: Bench, plan: DyadAlignment, planned: PlannedSpots, hologra
         corner = np.array([spot.roi.row, spot.roi.column])
         image = spot.take(_FRAMES)
         lattice = _located(image, planned, np.array(place) - corner, half_dyad, half)
+        width_px = plan.mode * plan.separation * planned.unit_px
+        if plan.flatten:
+            at_px = lattice.places + corner
+            near = np.argsort(np.abs(planned.dyads).max(axis=1), kind="stable")[:_SHARPENED]
+            some = at_px.reshape(-1, 2, 2)[near].reshape(-1, 2)
+            low, high = some.min(axis=0) - half_dyad, some.max(axis=0) + half_dyad
+            middle, size = (low + high) / 2, 2 * np.ceil((high - low) / 2).astype(int) + 1
+            spot.look(round(middle[0]), round(middle[1]), int(size[0]), int(size[1]))
+            seen = some - (spot.roi.row, spot.roi.column)
+
+            def sharpness(added: Array) -> float:
+                show(relative, added)
+                image = spot.take(_GLANCED)
+                return float(pumping(image, seen, width_px).sum() / image.sum())
+
+            aberration = flattened(sharpness)
+            phase = show(relative, aberration)
+            spot.look(place[0], place[1], *_region(planned, half_dyad))
+            lattice = _located(spot.take(_FRAMES), planned, np.array(place) - corner, half_dyad, half)
         uneven = []
         best: tuple[float, Array] = (math.inf, relative)
         for _ in range(_MOST_ROUNDS):
-            found = pumping(spot.take(_FRAMES), lattice.places, plan.mode * plan.separation * planned.unit_px)
+            found = pumping(spot.take(_FRAMES), lattice.places, width_px)
             spread = float(found.std() / found.mean())
             uneven.append(spread)
             best = min(best, (spread, relative), key=lambda pair: pair[0])
@@ -140,8 +168,8 @@ def find_spots(bench: Bench, plan: DyadAlignment, planned: PlannedSpots, hologra
                 # A spot that is hardly there asks for more, but not for everything.
                 relative = relative * np.clip(found.mean() / np.maximum(found, 1e-9), 0.5, 2.0)
                 relative /= relative.mean()
-            show(relative)
-    return FoundSpots(lattice.places + corner, best[1], np.array(uneven), lattice.residual_px)
+            show(relative, aberration)
+    return FoundSpots(lattice.places + corner, best[1], np.array(uneven), lattice.residual_px, aberration)
 
 
 def pumping(image: Array, places: Array, sigma_px: float) -> Array:
