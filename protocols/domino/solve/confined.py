@@ -17,7 +17,7 @@ from protocols.domino.solve.ideal import Batch, IdealLoop
 
 Array = NDArray[np.float64]
 
-TOGETHER = 10
+TOGETHER = 4
 """Starts that are confined to the same sites: networks are small, and fewer would cost more each."""
 
 
