@@ -15,6 +15,8 @@ from protocols.domino.solve.confined import ConfinedLoop
 from protocols.domino.solve.ideal import AT_ONCE, IdealLoop
 from protocols.domino.solve.judging import judge_of
 from protocols.domino.solve.solve_picture import draw_solve
+from protocols.domino.table.solving import Wanted, compared, refuse_on_table, run_on_table, told
+from protocols.domino.table.table_picture import draw_table
 from simulators.physics.domino.equation import loss
 
 SAME = 1e-4
@@ -24,7 +26,11 @@ SAME = 1e-4
 class SolveParameters(NetworkParameters):
     """Which network, how, and how often."""
 
-    loop: Literal["ideal"] = Field("ideal", description="the equations, without a table")
+    loop: Literal["ideal", "table"] = Field("ideal", description="the equations alone, or light on the bench's table")
+    latency: int = Field(1, ge=0, le=100, description="loop=table: frames by which a step's measurement is older")
+    phase_rad: float = Field(
+        0.0, ge=0, le=3, description="loop=table: noise written on every node's phase, another in each frame (rms)"
+    )
     starts: int = Field(100, ge=1, le=10**6)
     gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False, description="gain of the total field")
     tau: float | None = Field(None, gt=0, le=10, description="time between locks; null: 0.1, and 5/N above N = 50")
@@ -51,9 +57,15 @@ class Solve(Arithmetic):
     `q_best` the best known, `best_support` if the search found it, and its `certificate` (by whom, proved or not, time
     limit); `ratios`, q / q_best by start; `unfinished`, starts whose support is no clique and took too long to search
     (their q is a lower bound); `runs_per_s` on one core. `program` tells what was solved.
+
+    loop=table: the same of starts whose W psi and total field are those of light. Besides, `mode` of the bench,
+    `bench_s` that it took, `latency_frames`, `lost_frames`; `unlocked`, starts whose light was not what was written,
+    which have failed; `phase_rms_rad`, `residual` and `frame_noise` of measured W psi, by its rms; `success_ideal` of
+    the same starts by the equations, `short_by` what is lacking, and `why`, by what was measured.
     """
 
     Parameters = SolveParameters
+    bench = "domino-sim"
 
     def targets(self, parameters: SolveParameters) -> dict[str, dict[str, float]] | None:
         """Best of 100 starts is the optimum; a hundred runs a second, and more."""
@@ -68,6 +80,8 @@ class Solve(Arithmetic):
                 f"tau={p.tau:g} for {len(self.program)} nodes: fields run away between locks; allowed: up to 50/N = "
                 f"{50 / len(self.program):g}, advised: 5/N"
             )
+        if p.loop == "table":
+            refuse_on_table(p)
         self.judge = judge_of(self.program)
 
         def loop(A: NDArray[np.float64]) -> IdealLoop:
@@ -80,6 +94,8 @@ class Solve(Arithmetic):
         """Run the starts, some at a time."""
         p, n = parameters, len(self.program)
         self.ideal.warm_up()
+        if p.loop == "table":
+            return self._run_on_table(bench, p, record)
         supports, begun, cpu_s = np.zeros((n, 0), np.bool_), np.zeros((n, 0)), 0.0
         if record.resumed is not None:
             supports, begun = record.resumed["supports"], record.resumed["begun"]
@@ -94,12 +110,21 @@ class Solve(Arithmetic):
         self.supports, self.begun = supports, begun
         return {"runs_per_s": p.starts / cpu_s}
 
+    def _run_on_table(self, bench: Bench, p: SolveParameters, record: Recorder) -> dict[str, Any]:
+        assert isinstance(self.ideal, IdealLoop)
+        wanted = Wanted(p.starts, p.spread, p.latency, p.phase_rad)
+        self.table = run_on_table(bench, self.judge.A, self.ideal.stages, wanted, record, "domino.solve")
+        self.supports, self.begun = self.table.supports, self.table.begun
+        return {"runs_per_s": p.starts / max(self.table.values["bench_s"], 1e-9)}
+
     def conclude(self, results: dict[str, Any], parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
         """What supports are worth, beside the best known; the picture."""
         p, W, judge = parameters, self.program.W, self.judge
         found = judge.worth(self.supports, p.exact_s / 50)
         ends = judge.polished(self.supports)
-        known = judge.best_known(float(max(found.q.max(), ends.max())), p.best, p.exact_s)
+        ideal = None if p.loop == "ideal" else judge.worth(self.table.ideal, p.exact_s / 50).q
+        known = judge.best_known(float(max(found.q.max(), ends.max(), *(() if ideal is None else ideal))), p.best,
+                                 p.exact_s)  # fmt: skip
         first = int(found.q.argmax())
         optimum = judge.best_on(np.flatnonzero(self.supports[:, first]), max(p.exact_s, 1.0))
         support = optimum.support
@@ -134,11 +159,17 @@ class Solve(Arithmetic):
             "program": self.program.solves,
             "origin": self.program.origin,
         }
+        if ideal is not None:
+            values |= compared(self.table, found.q >= known.q * (1 - SAME), ideal >= known.q * (1 - SAME))
+            values["ratios_ideal"] = ideal / known.q
         proved = "proved" if known.proved else "not proved"
         record.console.done(
             f"q = {optimum.q:.6g} on {len(support)} nodes; best known {known.q:.6g} ({known.by}, {proved}), reached by "
             f"{hits} of {p.starts} starts, {after} with a local search; {results['runs_per_s']:.0f} runs/s"
         )
+        if ideal is not None:
+            record.console.done(told(values))
+            with_picture(record, "table", lambda path: draw_table(path, self.table, values))
         with_picture(record, "solve", lambda path: self._draw(path, first, values))
         return values
 
