@@ -39,14 +39,15 @@ def bench(small: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_dyad_under_the_probe_is_found_and_its_change_of_g_measured(bench: Path, tmp_path: Path) -> None:
-    """Within a factor of 2: kappa of Eq. (5) is that of the planned J, and a dyad's slope against r_gamma is that of
-    ratios as they are asked for."""
+    """Within 2.5 of the errors that are told: 1 per W where the probe is, and a little less where it misses."""
     done = sense(bench, tmp_path, **DETECT)
     v = done.values
     with open_run(done.run_file) as file:
         places = np.asarray(file["data/places"][()])
     assert np.ravel_multi_index(v["target"], (2, 3)) == site_under_probe(bench, places.reshape(-1, 2)) // 2
-    assert 0.5 * least_probe_share(bench) < v["dg_per_w"] < 2
+    truth = (1 + least_probe_share(bench)) / 2
+    assert abs(v["dg_per_w"] - truth) < 2.5 * v["dg_per_w_err"]
+    assert v["dg_per_w_err"] < 0.6 * v["dg_per_w"]
     assert v["detection"][1][1] == 1.0
     assert v["located"][1][1] == 1.0
     assert v["dyad_false_alarm_measured"][1] < 0.06  # of some 90 decisions

@@ -22,7 +22,7 @@ from protocols.dyad.sensing.decision import (
     smallest_shift,
     threshold,
 )
-from protocols.dyad.sensing.detection import Blocks, findings, judge
+from protocols.dyad.sensing.detection import SLOPE_MISREAD, Blocks, findings, judge, slope_misread
 from protocols.dyad.sensing.parameters import SenseParameters
 
 Array = NDArray[np.float64]
@@ -152,7 +152,7 @@ def test_a_disturbance_is_found_located_and_measured() -> None:
     assert v["target"] == [1, 2]
     # 2.0 per W of ln r_gamma is 2.0 x 0.5 / 0.444 of g; four standard errors.
     assert abs(v["dg_per_w"] - 2.0 * 0.5 / pump_equivalent(0.5, 0.55)) < 4 * v["dg_per_w_err"]
-    assert v["dg_per_w_err"] < 0.15 * v["dg_per_w"]
+    assert SLOPE_MISREAD < v["dg_per_w_err"] / v["dg_per_w"] < 1.15 * SLOPE_MISREAD
     np.testing.assert_allclose(v["detection"], v["predicted"], atol=4 * 0.5 / math.sqrt(P.repeats))
     assert v["detection"][1][1] > 0.9
     assert v["located"][1][1] == 1.0
@@ -160,6 +160,16 @@ def test_a_disturbance_is_found_located_and_measured() -> None:
     assert abs(v["false_alarm_away"]) < 4
     assert abs(v["dyad_false_alarm_away"]) < 4
     assert abs(math.log(v["scale"])) < 4 * v["scale_err"] / v["scale"]
+
+
+def test_slopes_that_scatter_beyond_counting_are_misread_by_that() -> None:
+    """Of 100 dyads, a robust spread is known to 12 %: three times that."""
+    rng = np.random.default_rng(8)
+    error = np.full(100, 1.0)
+    slope = 20 * np.exp(rng.normal(0, 0.5, 100)) + rng.normal(0, 1, 100)
+    assert slope_misread(slope, error) == pytest.approx(0.5, rel=0.36)
+    assert slope_misread(20 + rng.normal(0, 1, 100), error) == SLOPE_MISREAD
+    assert slope_misread(np.array([20.0, 0.5]), error[:2]) == SLOPE_MISREAD
 
 
 def test_a_probe_that_moves_no_dyad_is_told() -> None:

@@ -18,7 +18,8 @@ class Sense(Figure):
     """mode=detect: a probe shifts g of one condensate. It is told by |z| of any dyad's p_1 against a reference.
 
     Values: `target` (row, column of the dyad under the probe, by all blocks of the strongest one); `dg_per_w` and its
-    error, from the shift of p_1, the slope dp_1/d ln r_gamma (`slope`) and Eq. (5); `dg` at each power; `detection`
+    error, from the shift of p_1, the slope dp_1/d ln r_gamma (`slope`), by how much that is misread besides counting
+    (`slope_misread`, relative), and Eq. (5); `dg` at each power; `detection`
     (powers x trials) with `detection_err`, `predicted`, and `curve` at `curve_dg`: shares of blocks with an alarm;
     `located`: in how many of these by the right dyad; `dyad_detection`, `dyad_predicted`: of that dyad by itself;
     `smallest_dg`: what is detected in 95 % of blocks of each number of trials, predicted, and `smallest_dg_seen`, that
