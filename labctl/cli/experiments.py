@@ -17,7 +17,7 @@ from drivers.errors import ConfigurationError, LabError
 from labctl import registry
 from labctl.bench.overrides import parse_assignments
 from labctl.cli.guard import FAILED, status_of
-from labctl.experiments.calibrate import calibrate
+from labctl.experiments.calibrate import Calibrated, calibrate, resume_calibration
 from labctl.experiments.console import Console
 from labctl.experiments.execute import Outcome, execute, resume
 from labctl.experiments.plain import plain
@@ -38,7 +38,7 @@ def run_protocol(
     if routine and registry.load(group, name).kept_by_run:
         kept = calibrate(name, bench, parse_assignments(assignments), seed, out, console)
         assert kept.outcome is not None
-        console.say("in force now: " + ", ".join(f"{what} {c[:12]}" for what, c in kept.ids.items()))
+        console.say(_in_force(kept))
         return _protocol_ran(kept.outcome, as_json)
     with _told_how_to_resume(not routine) as begun:
         outcome = execute(group, name, bench, parse_assignments(assignments), seed, out, console, at, begun)
@@ -71,7 +71,7 @@ def run_figure(
 
 
 def resume_run(given: str, bench: str | None, out: Path, anew: bool, as_json: bool, at: str | None = None) -> int:
-    """Go on with a run that is not complete; what is told is as if it had never ended."""
+    """Go on with a run that is not complete; what is told, and kept of a calibration, is as if it had never ended."""
     path = find_run(given, out)
     told = read_unfinished(path)
     console = Console(quiet=as_json)
@@ -82,8 +82,17 @@ def resume_run(given: str, bench: str | None, out: Path, anew: bool, as_json: bo
     if told.group == "labctl.figures":
         return _figure_told(told.name, measure, console, as_json)
     with _told_how_to_resume() as begun:
+        if told.group == "labctl.calibrations" and registry.load(told.group, told.name).kept_by_run:
+            kept = resume_calibration(path, bench, console, begun, anew=anew)
+            assert kept.outcome is not None
+            console.say(_in_force(kept))
+            return _protocol_ran(kept.outcome, as_json)
         outcome = measure(begun)
     return _protocol_ran(outcome, as_json)
+
+
+def _in_force(kept: Calibrated) -> str:
+    return "in force now: " + ", ".join(f"{what} {c[:12]}" for what, c in kept.ids.items())
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from labctl.bench.load import load_bench
 from labctl.bench.shelf import Shelf
 from labctl.experiments.console import Console
 from labctl.experiments.environment import git_state, versions
-from labctl.experiments.execute import BENCH_KEYS, Job, Outcome, check_parameters, job_of, perform
+from labctl.experiments.execute import BENCH_KEYS, Job, Outcome, check_parameters, job_of, perform, resume_job
 from labctl.experiments.routine import Routine, routine
 from labctl.store import Calibration, RunFile, Store
 from labctl.store.verdict import objections
@@ -70,6 +70,24 @@ def calibrate(
     job = job_of("labctl.calibrations", name, bench, assignments or {})
     outcome = perform(job, open_bench(job.config), seed, out, console)
     return _kept(job, outcome, dry_run)
+
+
+def resume_calibration(
+    run_file: Path,
+    bench: str | Path | None = None,
+    console: Console | None = None,
+    begun: Callable[[Path], None] | None = None,
+    *,
+    anew: bool = False,
+) -> Calibrated:
+    """Go on with a routine's run that was interrupted or killed (see `execute.resume`), keep what it finds and put it
+    in force.
+
+    Raises any LabError of the measurement, and the store is as it was before.
+    """
+    must_be_here()
+    job, outcome = resume_job(run_file, bench, console, begun=begun, anew=anew)
+    return _kept(job, outcome, dry_run=False)
 
 
 def _kept(job: Job, outcome: Outcome, dry_run: bool) -> Calibrated:

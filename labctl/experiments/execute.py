@@ -111,6 +111,19 @@ def resume(
 
     Raises ConfigurationError if the run is complete, still being written, or of a bench whose file has changed.
     """
+    return resume_job(run_file, bench, console, at, begun, anew=anew)[1]
+
+
+def resume_job(
+    run_file: str | Path,
+    bench: str | Path | None = None,
+    console: Console | None = None,
+    at: str | None = None,
+    begun: Callable[[Path], None] | None = None,
+    *,
+    anew: bool = False,
+) -> tuple[Job, Outcome]:
+    """The same, and what was run: for who keeps what it found."""
     path, console = Path(run_file), console or Console(quiet=True)
     read_unfinished(path)  # what is no run gets no lock beside it
     lock = RunLock.take(path)
@@ -127,7 +140,7 @@ def resume(
         console.say(f"{path}: goes on after {record.steps_saved} steps")
     if job.config.clock == "virtual":
         console.say("the simulated table begins anew, its time and its noise")
-    return _perform(job, open_bench(job.config, at=job.at), record, console, begun)
+    return job, _perform(job, open_bench(job.config, at=job.at), record, console, begun)
 
 
 def _same_machine(path: Path, told: Unfinished) -> str | None:

@@ -45,7 +45,7 @@ def read_unfinished(path: Path) -> Unfinished:
             key: file["setup"][key].asstr()[()]
             for key in ("group", "given", "folder", "at", "bench_file", "bench_overlay", "bench_path", "fingerprint")
         }
-    if told["group"] not in _GROUPS:
+    if told["group"] not in _GROUPS and not _goes_on(told["group"], name):
         raise ConfigurationError(
             f"{path} is a calibration or a check of one, {name}: its numbers belong to one moment, and it is not "
             "resumed but measured again, with `labctl calibrate`"
@@ -59,3 +59,10 @@ def read_unfinished(path: Path) -> Unfinished:
         fingerprint=told["fingerprint"],
         at=told["at"] or None,
     )
+
+
+def _goes_on(group: str, name: str) -> bool:
+    """Whether it is a routine that takes long and is told of as an experiment, such as `dyad.calibrate`."""
+    if group != "labctl.calibrations" or name not in registry.names("labctl.calibrations"):
+        return False
+    return bool(registry.load("labctl.calibrations", name).kept_by_run)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from sensing_small import write_small
 
-from labctl.client import CalibrationError, LimitError, check_on, open_bench
+from labctl.cli.experiments import resume_run
+from labctl.client import CalibrationError, LimitError, check_on, open_bench, open_run
 from labctl.experiments.calibrate import Calibrated, calibrate
 from labctl.store import Store
-from protocols.dyad.table.lattice import DyadLattice, plan_of
+from protocols.dyad.calibrate.bayes import BayesSearch
+from protocols.dyad.table.lattice import KIND, DyadLattice, plan_of
 
 NAME = "dyad.calibrate"
 QUICK: dict[str, Any] = {
-    "precision": 0.02, "settle": 1000, "verify": 1000, "before": 60, "most": 5000, "bench.lease": "30 s",
+    "precision": 0.02, "settle": 1000, "verify": 1000, "before": 60, "most": 5000, "bench.lease": "60 s",
 }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def test_what_was_found_is_kept_with_its_intervals(done: Calibrated) -> None:
 
 def test_another_lattice_begins_with_what_is_in_force(in_force: Calibrated, small: Path) -> None:
     (kept,) = in_force.calibrations
-    with open_bench(small, {"bench.lease": "30 s"}) as bench, bench.control():
+    with open_bench(small, {"bench.lease": "60 s"}) as bench, bench.control():
         lattice = DyadLattice(bench, plan_of(bench), np.random.default_rng(5))
         assert lattice.balanced is not None
         np.testing.assert_array_equal(lattice.balanced, kept["ratio"])
@@ -82,7 +84,7 @@ def test_another_lattice_begins_with_what_is_in_force(in_force: Calibrated, smal
 
 
 def test_a_check_tells_within_seconds_of_the_table_that_it_still_holds(in_force: Calibrated, small: Path) -> None:
-    with open_bench(small, {"bench.lease": "30 s"}) as bench:
+    with open_bench(small, {"bench.lease": "60 s"}) as bench:
         (checked,) = check_on(bench, [NAME], out=small.parent / "checks")
     assert checked.state == "holds", checked.why
 
@@ -90,8 +92,38 @@ def test_a_check_tells_within_seconds_of_the_table_that_it_still_holds(in_force:
 def test_another_lattice_of_the_bench_file_is_not_taken_for_the_calibrated_one(
     in_force: Calibrated, small: Path
 ) -> None:
-    with open_bench(small, {"bench.lease": "30 s", "alignment.dyad.pitch.row": 15}) as bench, bench.control():
+    with open_bench(small, {"bench.lease": "60 s", "alignment.dyad.pitch.row": 15}) as bench, bench.control():
         assert DyadLattice(bench, plan_of(bench), np.random.default_rng(5)).balanced is None
+
+
+def test_a_run_that_was_stopped_is_gone_on_with_by_the_command_line_and_its_calibration_kept(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its third batch; the search goes on with the counts of before, and what it finds is in force."""
+    monkeypatch.setenv("LABCTL_CALIBRATIONS", str(tmp_path / "calibrations"))
+    tell, told = BayesSearch.tell, 0
+
+    def stop(self: BayesSearch, *counted: Any) -> None:
+        nonlocal told
+        told += 1
+        if told == 4:
+            raise KeyboardInterrupt
+        tell(self, *counted)
+
+    with monkeypatch.context() as here:
+        here.setattr(BayesSearch, "tell", stop)
+        with pytest.raises(KeyboardInterrupt):
+            calibrate(NAME, small, QUICK, seed=1, out=tmp_path / "runs")
+    assert list(Store(tmp_path / "calibrations").uses()) == []
+    (run,) = (tmp_path / "runs").glob("*.h5")
+    with open_run(run) as file:
+        before = np.asarray(file["steps/ones"][()])
+    assert resume_run(str(run), None, tmp_path / "runs", anew=False, as_json=True) == 0
+    with open_run(run) as file:
+        np.testing.assert_array_equal(file["steps/ones"][: len(before)], before)
+        found = np.exp(file["steps/x"][-1])
+    with open_bench(small, {"bench.lease": "60 s"}) as bench:
+        np.testing.assert_allclose(bench.calibration(KIND)["ratio"], found)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from protocols.dyad.calibrate.sweep import SweepSearch
 
 QUICK: dict[str, Any] = {
     "precision": 0.05, "points": 6, "reach": 0.12, "before": 60, "batch": 100, "settle": 0, "verify": 300,
-    "patience": 0.25, "bench.lease": "30 s",
+    "patience": 0.25, "bench.lease": "60 s",
 }  # fmt: skip
 
 
