@@ -78,11 +78,11 @@ class BayesSearch(Search):
         else:
             x = np.where(np.abs(self._p1 - 0.5) < np.maximum(self._p1_sd, o.near), self._x, self._best)
             x = np.where(self._p1_sd > LOCALISED, self.found.draw(self._rng), x)
-        # What the dyads that still wait would need, were they fair there; half of it, since they may not be.
+        # What the dyads that still wait would need, were they fair there: few batches, since each sets ratios anew.
         sd = float(np.quantile(self._p1_sd, 1 - o.patience))
         lacking = 0.25 / o.precision**2 - 0.25 / sd**2
         spent = int(self.counts.spent.max(initial=0.0))
-        frames = min(max(o.first, math.ceil(lacking / 2), spent // 10), max(o.first, spent // 2), o.largest)
+        frames = min(max(o.first, math.ceil(lacking), spent // 10), max(o.first, spent // 2), o.largest)
         return x, max(min(frames, o.most - spent), 1)
 
     def balance(self) -> Balance:
