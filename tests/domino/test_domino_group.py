@@ -66,9 +66,7 @@ def test_merging_near_duplicates_changes_what_is_best(tmp_path: Path) -> None:
 
 
 def test_a_group_that_is_no_clique_is_ranked_by_its_best_part(tmp_path: Path) -> None:
-    v = group(
-        tmp_path, graph=network_file(tmp_path), group="b,c,e", starts=10, bfgs_gammas=(), merge=None, spreads="1"
-    )
+    v = group(tmp_path, graph=network_file(tmp_path), group="b,c,e", starts=10, bfgs_gammas=(), merge=None, spreads="1")
     (row,) = v["networks"]
     here = row["group"]
     assert (here["links"], here["of"]) == (2, 3)
