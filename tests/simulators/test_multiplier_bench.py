@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from multiplier_small import COLUMNS, NODES, ROWS, coupling_phase, region, strip_phase
+from multiplier_plan import COLUMNS, NODES, ROWS, coupling_phase, region, strip_phase
 
 from drivers.contract import ROI, DeviceTimeout, LimitError, Sequence
 from labctl.bench.load import load_bench, packaged_benches

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from multiplier_small import COLUMNS, EVEN, ROWS, fringes, levels, light, picture, region, table
+from multiplier_plan import COLUMNS, EVEN, ROWS, fringes, levels, light, picture, region, table
 from numpy.typing import NDArray
 from pydantic import ValidationError
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from multiplier_small import (
+from multiplier_plan import (
     COLUMNS,
     EVEN,
     NODES,
