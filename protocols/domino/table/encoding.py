@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import LimitError, Sequence
-from protocols.domino.table.alignment import DominoAlignment
+from protocols.domino.table.alignment import COUPLING_PERIOD, DominoAlignment
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -84,6 +84,7 @@ class Couplings:
         m = plan.coupling
         self.shape, self.leak = shape, LEAK
         self._size = (size[0] * m.rows, size[1] * m.columns)
+        self._halved = self._size[1] % (2 * COUPLING_PERIOD[1]) == 0
         corner = (m.row + spare[0] * m.rows, m.column + spare[1] * m.columns)
         self._inside = tuple(slice(a, a + n * k) for a, n, k in zip(corner, shape, self._size, strict=True))
         r, c = np.indices((panel.rows, panel.columns))
@@ -101,7 +102,7 @@ class Couplings:
         amount = np.abs(T)
         if amount.max() > 1 + 1e-9:
             raise LimitError(f"a coupling's macro-pixel would have amplitude {amount.max():.3g}; 1 is the most")
-        theta, alpha = without_wrap(T, self.leak)
+        theta, alpha = in_halves(T, self.leak) if self._halved else without_wrap(T, self.leak)
         return self._phases(theta, alpha)
 
     def dark_pattern(self, theta: float) -> Phases:
@@ -109,7 +110,8 @@ class Couplings:
         return self._phases(np.full(self.shape, theta), np.full(self.shape, math.pi / 2))
 
     def _phases(self, theta: Array, alpha: Array) -> Phases:
-        blocks = np.ones(self._size)
+        """Of macro-pixels, or of their halves side by side."""
+        blocks = np.ones((self._size[0], self._size[1] * self.shape[1] // theta.shape[1]))
         phase = math.pi + self._sign * float(turned_off(self.leak))
         phase[self._inside] = math.pi + np.kron(theta, blocks) + self._sign[self._inside] * np.kron(alpha, blocks)
         phase[self._inside] += self._spread
@@ -138,12 +140,33 @@ def without_wrap(T: Complex, leak: float = 0.0) -> tuple[Array, Array]:
     about pi; where leaking light leaves a gap between the two, theta is as near as can be. Pixels on both sides of a
     wrap would lose most of their light to fringing.
     """
+    theta, alpha = _nearer(T, leak)
+    return np.clip(theta, alpha - math.pi, math.pi - alpha), alpha
+
+
+def in_halves(T: Complex, leak: float) -> tuple[Array, Array]:
+    """The same (bands, 2 nodes) for macro-pixels T (bands, nodes) of two halves.
+
+    Both are alike, but in the gap: there halves of phases +- pi / 4 have amplitudes of two signs.
+    """
+    theta, alpha = _nearer(T, leak)
+    two_alpha, two_theta = np.repeat(alpha, 2, axis=1), np.repeat(theta, 2, axis=1)
+    x, y = math.sqrt(2) * T.real, math.sqrt(2) * T.imag
+    apart = np.stack([_alpha_of(x + y, leak), _alpha_of(x - y, leak)], axis=-1)
+    fits = (np.maximum(np.abs(x + y), np.abs(x - y)) <= 1) & (apart.max(axis=-1) <= 0.75 * math.pi)
+    gap = np.repeat((np.abs(theta) + alpha > math.pi) & fits, 2, axis=1)
+    turns = np.tile(np.array([0.25, -0.25]) * math.pi, T.shape[1])
+    two_alpha = np.where(gap, apart.reshape(two_alpha.shape), two_alpha)
+    two_theta = np.where(gap, turns, two_theta)
+    return np.clip(two_theta, two_alpha - math.pi, math.pi - two_alpha), two_alpha
+
+
+def _nearer(T: Complex, leak: float) -> tuple[Array, Array]:
     size, theta = np.minimum(np.abs(T), 1.0), np.angle(T)
     plus, minus = _alpha_of(size, leak), _alpha_of(-size, leak)
     back = theta - np.copysign(math.pi, theta)
     other = np.abs(back) + minus < np.abs(theta) + plus
-    alpha = np.where(other, minus, plus)
-    return np.clip(np.where(other, back, theta), alpha - math.pi, math.pi - alpha), alpha
+    return np.where(other, back, theta), np.where(other, minus, plus)
 
 
 def signs_along(count: int) -> Phases:

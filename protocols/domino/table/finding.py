@@ -55,7 +55,6 @@ def find_bands(rig: Rig, camera: Camera) -> Places:
     column = math.floor(plan.column) - SEARCH_PX - _SPOT_PX
     rig.look_at(low, column, rows, 2 * (SEARCH_PX + _SPOT_PX) + 1)
     roi = rig.bench.camera.roi
-    rig.couple(np.zeros((bands, rig.nodes), np.complex128))
     patterns = turned(rig, np.zeros((rig.nodes, 1)))
     lit = sorted({0, bands // 2, bands - 1})
     seen: list[tuple[float, float]] = []
@@ -64,10 +63,7 @@ def find_bands(rig: Rig, camera: Camera) -> Places:
         T[band] = 1.0
         rig.couple(T)
         rig.meter(patterns, camera)
-        with_band = _product(rig, patterns)
-        rig.couple(np.zeros_like(T))
-        only = with_band - _product(rig, patterns)
-        seen.append(_middle(only, abs(rig.pitch), band))
+        seen.append(_middle(_product(rig, patterns), abs(rig.pitch), band))
     places = np.array(seen) + np.array([roi.row, roi.column])
     at = np.array(lit, np.float64)
     pitch, row = np.polyfit(at, places[:, 0], 1)
@@ -116,7 +112,6 @@ def turned(rig: Rig, alpha: Array) -> NDArray[np.float32]:
 def _product(rig: Rig, patterns: NDArray[np.float32]) -> Complex:
     """E R* (rows, columns) by camera pixel, in counts, of the vector that was turned step by step."""
     frames = rig.must_play(patterns).frames
-    assert frames is not None
     return np.asarray(np.tensordot(np.exp(-1j * _TURNS), frames.astype(np.float64), axes=1) / len(_TURNS))
 
 

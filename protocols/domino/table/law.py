@@ -21,7 +21,9 @@ MOST = 0.95
 STEEPEST = 2.5
 """Largest alpha: amplitude -0.8. Beyond, pixels come near the wrap of phase; and no node is as far from its lock."""
 _ENOUGH = 0.5
-"""Amplitude that every column must reach, of either sign."""
+"""Amplitude that every column must reach."""
+_ENOUGH_BACK = -0.2
+"""And of the other sign, which nodes have for a window between locks at most."""
 _INSIDE = 0.99
 _POINTS = 513
 _HARMONICS = 4
@@ -66,7 +68,7 @@ def fitted(alpha: Array, amplitude: Complex) -> Law:
     tops = curve.real[:, :half].argmax(axis=1)
     bottoms = half + curve.real[:, half:].argmin(axis=1)
     for k, (line, top, bottom) in enumerate(zip(curve.real, tops, bottoms, strict=True)):
-        if line[top] < _ENOUGH or line[bottom] > -_ENOUGH or np.any(np.diff(line[top : bottom + 1]) >= 0):
+        if line[top] < _ENOUGH or line[bottom] > _ENOUGH_BACK or np.any(np.diff(line[top : bottom + 1]) >= 0):
             raise CalibrationError(
                 f"column {k} of the strip: its amplitude goes from {line[top]:.2f} to {line[bottom]:.2f} and not "
                 "steadily; calibrate the strip's phase (slm-phase), or look whether it lies in the light"

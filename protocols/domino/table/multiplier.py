@@ -31,6 +31,9 @@ LEAST_VISIBILITY = 0.5
 """Of fringes, relative to those of the beginning."""
 _TRACKED = 0.1
 """Weight of a play in the phases that nodes are followed by: ten plays are averaged."""
+_KEPT = 0.05
+"""Of a node's mean light, that stands for the phase it had: nodes that are hardly lit keep it."""
+_LARGEST = 0.3
 _DIMMED = 0.8
 _DIMMEST = 0.2
 _LOST_IN_A_ROW = 50
@@ -81,7 +84,7 @@ class Multiplier:
         unit = np.where(size > 0, size, 1.0) / (self._law.most * self._dim)
         a = psi / unit
         result = self.rig.play(self.patterns(a))
-        if result is None or result.frames is None or len(result.frames) != count:
+        if result is None:
             self._lost_plays += 1
             if self._lost_plays > _LOST_IN_A_ROW:
                 raise CalibrationError(
@@ -89,7 +92,7 @@ class Multiplier:
                 )
             return _nothing(n, count)
         self._lost_plays = 0
-        full = result.saturated > 0
+        full = result.full
         self._dim = np.where(full, np.maximum(_DIMMED * self._dim, _DIMMEST), np.minimum(1.0, 1.02 * self._dim))
         fields, noise = self._reader.fields(result.frames)
         return self._read(a, unit, fields, noise, full)
@@ -114,7 +117,7 @@ class Multiplier:
         amplitudes = (fields / seen - background) / scale
         sigma = noise / (np.abs(seen) * np.abs(scale))
         var, beyond = inconsistency(a, amplitudes[b.single], sigma[b.single])
-        self._follow(a, amplitudes[b.single], sigma[b.single])
+        self._follow(a, fields, seen)
         visibility = np.abs(g) / self.visible
         locked = ~((var > UNLOCKED_VAR) & (beyond > _SIGMAS)) & (visibility > LEAST_VISIBILITY)
         return Measured(
@@ -126,16 +129,12 @@ class Multiplier:
             visibility=visibility,
         )
 
-    def _follow(self, a: Complex, seen: Complex, sigma: Array) -> None:
-        """Phases by which light of single nodes differs from what was written, over all starts and some plays."""
-        power = (np.abs(a) ** 2).sum(axis=1)
-        turn = (seen * a.conj()).sum(axis=1)
-        error = np.sqrt((sigma**2 * np.abs(a) ** 2).sum(axis=1))
-        clear = np.abs(turn) > 3 * error
-        step = np.where(clear, np.angle(np.where(clear, turn, 1.0)), 0.0)
-        weight = np.where(clear, _TRACKED / (1 + (error / np.maximum(power, 1e-30)) ** 2 / 0.01), 0.0)
-        # theta is measured with the correction of before in it: what is left is taken out, too.
-        self.site_phase = self.site_phase + weight * step
+    def _follow(self, a: Complex, fields: Complex, seen: Complex) -> None:
+        """Phases of nodes by which the light of a play differs from what was written, taken out little by little."""
+        b, scale = self.bands, self._answer.scale[self.bands.single, None]
+        expected = self._answer.background[b.single, None] + scale * a
+        # theta was written with the correction of before in it: what is found is what is left.
+        self.site_phase = self.site_phase + _TRACKED * phases_left(expected, scale * a, fields[b.single] / seen)
 
     def look(self, psi: Complex) -> Measured:
         """`measure`, once more where a frame is lost. Raises CalibrationError if frames are lost time and again."""
@@ -144,6 +143,23 @@ class Multiplier:
             if found.came.all():
                 return found
         raise CalibrationError("plays lose frames time and again: look at the camera's trigger and link")
+
+
+def phases_left(expected: Complex, light: Complex, fields: Complex) -> Array:
+    """Phases (nodes,), rad, by which the light of nodes is ahead of what was written, in all vectors alike.
+
+    expected: (nodes, vectors) fields of the bands of single nodes, of which ``light`` is what vectors reach. fields:
+    as they are. Least squares, to first order, beside a phase of every vector's own, which is the reference's: without
+    it, light that no vector reaches would draw all nodes along.
+    """
+    off = fields - expected
+    own = (np.conj(light) * light).real.sum(axis=1)
+    power = np.maximum((np.abs(expected) ** 2).sum(axis=0), 1e-30)
+    both = (np.conj(expected) * light).real / np.sqrt(power)
+    turned = (np.conj(expected) * off).imag.sum(axis=0) / np.sqrt(power)
+    normal = np.diag(own * (1 + _KEPT)) - both @ both.T + _KEPT * own.mean() * np.eye(len(own))
+    wanted = (np.conj(light) * off).imag.sum(axis=1) - both @ turned
+    return np.asarray(np.clip(np.linalg.solve(normal, wanted), -_LARGEST, _LARGEST))
 
 
 def inconsistency(a: Complex, seen: Complex, sigma: Array) -> tuple[Array, Array]:

@@ -40,20 +40,24 @@ class Response:
     off: float
 
 
-def signs(nodes: int, repeats: int, rng: np.random.Generator) -> Array:
-    """Vectors (nodes, vectors) of +-1: as many as determine the answers, each beside its opposite, so often."""
+def signs(nodes: int, count: int, rng: np.random.Generator) -> Array:
+    """Vectors (nodes, vectors) of +-1, about ``count``: as many as determine the answers, each beside its opposite, or
+    a multiple of that."""
     size = 2 ** math.ceil(math.log2(nodes + 1))
     code = np.asarray(hadamard(size), np.float64)[1 : nodes + 1]
     parts = []
-    for _ in range(repeats):
+    for _ in range(max(1, round(count / (2 * size)))):
         mixed = code[:, rng.permutation(size)] * rng.choice([-1.0, 1.0], (nodes, 1))
         parts += [mixed, -mixed]
     return np.concatenate(parts, axis=1)
 
 
-def probe(rig: Rig, reader: BandReader, repeats: int, rng: np.random.Generator, law: Law | None = None) -> Response:
-    """Answers to columns with the couplings as they are: of signs about pi, or, where the law is known, lit or dark."""
-    s = signs(rig.nodes, repeats, rng)
+def probe(rig: Rig, reader: BandReader, count: int, rng: np.random.Generator, law: Law | None = None) -> Response:
+    """Answers to columns with the couplings as they are: of signs about pi, or, where the law is known, lit or dark.
+
+    count: of vectors, about.
+    """
+    s = signs(rig.nodes, count, rng)
     if law is None:
         return solved(shown(rig, reader, np.where(s > 0, ALPHA, math.pi - ALPHA)), SHOWN * s)
     lit = np.where(s > 0, min(LIT, law.most), 0.0)
@@ -66,10 +70,9 @@ def shown(rig: Rig, reader: BandReader, alpha: Array, theta: Array | float = 0.0
     Raises CalibrationError where many frames saturate.
     """
     result = rig.must_play(rig.strip.patterns(alpha, theta))
-    assert result.frames is not None
-    if (result.saturated > 0).mean() > _SATURATED:
+    if result.full.mean() > _SATURATED:
         raise CalibrationError(
-            f"{int((result.saturated > 0).sum())} of {len(result.saturated)} frames saturate, though they were "
+            f"{int(result.full.sum())} of {len(result.full)} frames saturate, though they were "
             "metered: does the laser's power change?"
         )
     return reader.fields(result.frames)[0]

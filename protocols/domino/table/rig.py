@@ -27,6 +27,7 @@ _DARK_FRAMES = 16
 _DARK_COLUMNS = 8
 _METERED = 24
 _PLAYED_AGAIN = 5
+_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,20 @@ class Camera:
     read_e: float
     gain: float
     full_scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """frames: (vectors, rows, columns) counts. full: (vectors,) whether a pixel saturates. peak: (vectors,) counts."""
+
+    frames: NDArray[Any]
+    full: NDArray[np.bool_]
+    peak: Array
+
+    def followed_by(self, other: Played) -> Played:
+        """Both, as one."""
+        pairs = ((self.frames, other.frames), (self.full, other.full), (self.peak, other.peak))
+        return Played(*(np.concatenate(pair) for pair in pairs))
 
 
 class Rig:
@@ -151,12 +166,12 @@ class Rig:
             if result is None:
                 continue
             peak = float(result.peak.max())
-            if not result.saturated.any() and 0.85 * wanted <= peak <= 1.1 * wanted:
+            if not result.full.any() and 0.85 * wanted <= peak <= 1.1 * wanted:
                 return
-            if not result.saturated.any() and power >= most:
+            if not result.full.any() and power >= most:
                 return  # all there is
             # A pixel's counts are between linear in the power, and linear in its root, of fringes.
-            factor = 0.4 if result.saturated.any() else min(8.0, (wanted / max(peak - camera.offset, 1.0)) ** 1.3)
+            factor = 0.4 if result.full.any() else min(8.0, (wanted / max(peak - camera.offset, 1.0)) ** 1.3)
             if power <= lowest and factor < 1:
                 raise CalibrationError(
                     f"the camera saturates at the pump's lowest power, {lowest:.3g} W: lower the reference's, expose "
@@ -191,22 +206,34 @@ class Rig:
         camera.binning = 1
         camera.roi = ROI(row=first[0], column=first[1], rows=last[0] - first[0], columns=last[1] - first[1])
 
-    def play(self, patterns: NDArray[np.float32]) -> SequenceResult | None:
+    def play(self, patterns: NDArray[np.float32]) -> Played | None:
         """Frames of vectors (vectors, rows, columns), one after the other; None if one of them is lost."""
         try:
             result: SequenceResult = self.bench.sequencer.play(self.strip.sequence(patterns), [], frames=True)
         except DeviceTimeout:
             return None
-        return result
+        if result.frames is None or len(result.frames) != len(patterns):
+            return None
+        return Played(result.frames, result.saturated > 0, result.peak)
 
-    def must_play(self, patterns: NDArray[np.float32]) -> SequenceResult:
-        """The same, again where one is lost. Raises CalibrationError if that happens time and again."""
+    def must_play(self, patterns: NDArray[np.float32]) -> Played:
+        """The same, in smaller and smaller plays where frames are lost.
+
+        Raises CalibrationError if that happens time and again.
+        """
+        found = self.play(patterns)
+        if found is not None:
+            return found
+        if len(patterns) > _FEW:
+            half = len(patterns) // 2
+            return self.must_play(patterns[:half]).followed_by(self.must_play(patterns[half:]))
         for _ in range(_PLAYED_AGAIN):
-            result = self.play(patterns)
-            if result is not None:
-                return result
+            found = self.play(patterns)
+            if found is not None:
+                return found
         raise CalibrationError(
-            f"{_PLAYED_AGAIN} plays of {len(patterns)} vectors each lost a frame: look at the camera's trigger and link"
+            f"{_PLAYED_AGAIN + 1} plays of {len(patterns)} vectors each lost a frame: look at the camera's trigger and "
+            "link"
         )
 
 

@@ -25,12 +25,13 @@ Complex = NDArray[np.complex128]
 
 PROBED_FILL = 0.55
 """Of full scale, by the brightest of some vectors: others are drawn later."""
-ROUNDS = 2
+ROUNDS = 4
 """In which couplings are mended."""
 CALM_S = 16.7e-3
 """Exposure that flicker of 60 Hz and more hardly reaches."""
-_REPEATS = 2
-_MENDED = 0.8
+PROBED = 128
+"""Vectors, about, by which an answer is measured: noise is mostly what is left of flicker."""
+_MENDED = 0.9
 """Of what is wrong, that a round takes out."""
 _HEADROOM = 0.95
 _LEAK_TURN = math.pi / 4
@@ -70,36 +71,37 @@ def set_up(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[Multiplier, Se
     camera = rig.expose_for(max(exposure_s, CALM_S))
     places = find_bands(rig, camera)
     reader = reader_of(rig, camera, places, np.ones(target.shape, np.complex128))
-    some = rig.strip.patterns(np.where(signs(rig.nodes, 1, rng) > 0, ALPHA, math.pi - ALPHA))
+    some = rig.strip.patterns(np.where(signs(rig.nodes, 24, rng) > 0, ALPHA, math.pi - ALPHA))
     rig.meter(some, camera, PROBED_FILL)
-    first = probe(rig, reader, 1, rng)
+    first = probe(rig, reader, PROBED // 2, rng)
     # In phase all columns of a band give more light, by which fringes are weighed better.
     flat = np.exp(-1j * np.angle(first.M))
     reader = reader_of(rig, camera, places, flat)
     rig.meter(some, camera, PROBED_FILL)
-    bright = probe(rig, reader, 1, rng)
+    bright = probe(rig, reader, PROBED // 2, rng)
     leaked = []
     for theta in (-_LEAK_TURN, _LEAK_TURN):
         rig.show_couplings(rig.couplings.dark_pattern(theta))
-        leaked.append(probe(rig, reader, 1, rng))
+        leaked.append(probe(rig, reader, PROBED // 2, rng))
     rig.couplings.leak = leak_of(bright.M / flat, leaked[0].M, leaked[1].M)
     rig.couple(np.zeros_like(flat))
-    dark = probe(rig, reader, 1, rng).M
+    dark = probe(rig, reader, PROBED // 2, rng).M
     gain = bright.M / flat - dark
     scale = brightest(target, gain, dark)
     scale[bands.total] *= bands.sum_share
-    wanted = scale[:, None] * target
+    wanted = (scale * convenient_phase(target, gain))[:, None] * target
     T = within((wanted - dark) / gain)
     rig.couple(T)
-    law, law_off = amplitude_law(rig, reader, probe(rig, reader, _REPEATS, rng), camera)
+    law, law_off = amplitude_law(rig, reader, probe(rig, reader, PROBED, rng), camera)
     errors = []
     for _ in range(ROUNDS):
-        off = wanted - matched(probe(rig, reader, _REPEATS, rng, law).M, wanted)
+        off = wanted - matched(probe(rig, reader, PROBED, rng, law).M, wanted)
         errors.append(rms(off[bands.coupled] / scale[bands.coupled, None]))
         T = within(T + _MENDED * off / gain)
         rig.couple(T)
-    last = probe(rig, reader, 2 * _REPEATS, rng, law)
-    fit = np.where(target.any(axis=1), (target * last.M).sum(axis=1) / np.maximum((target**2).sum(axis=1), 1e-9), scale)
+    last = probe(rig, reader, 2 * PROBED, rng, law)
+    fit = (target * last.M).sum(axis=1) / np.maximum((target**2).sum(axis=1), 1e-9)
+    fit = np.where(target.any(axis=1), fit, scale)
     errors.append(rms((last.M / fit[:, None] - target)[bands.coupled]))
     answer = Answer(fit, last.background)
     multiplier = Multiplier(rig, reader, bands, law, answer, rng)
@@ -139,6 +141,13 @@ def brightest(target: Array, gain: Complex, dark: Complex) -> Array:
             f"a column of band {band} gives hardly any light: does the beam light all columns, is a panel blocked?"
         )
     return np.asarray(np.where(linked, least, typical))
+
+
+def convenient_phase(target: Array, gain: Complex) -> Complex:
+    """e^{i phi} (bands,) such that macro-pixels' phases are about 0 in the mean of a band: those far from it cannot be
+    shown without a wrap. A band's own phase is nobody's concern."""
+    mean = (target * np.exp(-1j * np.angle(gain))).sum(axis=1)
+    return np.asarray(np.exp(-1j * np.angle(np.where(np.abs(mean) > 0, mean, 1.0))), np.complex128)
 
 
 def leak_of(bright: Complex, one: Complex, other: Complex) -> float:
