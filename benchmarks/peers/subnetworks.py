@@ -28,9 +28,11 @@ class Runs:
 def bfgs(W: Array, gamma: float, starts: Array) -> Runs:
     """scipy's BFGS on Eq. (4) at zero phases, x = y^2, with its gradient, from x (N, runs)."""
     begun = time.process_time()
-    share = quasi_newton.minima(W, gamma, starts)
+    x = quasi_newton.minima(W, gamma, starts)
     taken = time.process_time() - begun
-    return Runs(quasi_newton.support(share), taken, np.einsum("is,ij,js->s", share, W, share))
+    share = x / x.sum(axis=0)
+    supports = quasi_newton.support(share) & quasi_newton.living(W, gamma, x)
+    return Runs(supports, taken, np.einsum("is,ij,js->s", share, W, share))
 
 
 def leading_eigenvector(W: Array) -> Runs:

@@ -12,6 +12,7 @@ import pytest
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
 from protocols.domino.assess.all_cliques import ranked
+from protocols.domino.assess.quasi_newton import living, minima
 from protocols.domino.problem.networks import clique_network
 from simulators.physics.domino.quadratic import maximum
 
@@ -82,3 +83,17 @@ def test_a_group_that_is_no_clique_is_ranked_by_its_best_part(tmp_path: Path) ->
 def test_names_that_are_not_there_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="group: nobody: no such node"):
         group(tmp_path, graph=network_file(tmp_path), group="b,nobody")
+
+
+def test_a_quasi_newton_run_whose_field_died_has_no_support() -> None:
+    W = clique_network(25, 0.5, np.random.default_rng(3))
+    x = np.random.default_rng(4).uniform(0, 2 / 25, (25, 10))
+    ends = minima(W, 0.5, x)
+    assert living(W, 0.5, ends).all()
+    np.testing.assert_allclose(ends.sum(axis=0) ** 2, 0.5 + _q(W, ends), rtol=1e-3)
+    assert not living(W, 0.0, 1e-4 * x).any()
+
+
+def _q(W: np.ndarray, x: np.ndarray) -> np.ndarray:
+    share = x / x.sum(axis=0)
+    return np.asarray((share * (W @ share)).sum(axis=0))

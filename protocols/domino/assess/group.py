@@ -133,8 +133,9 @@ def solved(W: Array, p: GroupParameters, rng: np.random.Generator) -> dict[str, 
 
 
 def bfgs(W: Array, gamma: float, x: Array) -> Bools:
-    """Supports of its ends."""
-    return quasi_newton.support(quasi_newton.minima(W, gamma, x))
+    """Supports of its ends; none where the field died."""
+    ends = quasi_newton.minima(W, gamma, x)
+    return np.asarray(quasi_newton.support(ends) & quasi_newton.living(W, gamma, ends))
 
 
 def told_of(of: Program, member: NDArray[np.int64], supports: dict[str, Bools], p: GroupParameters) -> dict[str, Any]:
