@@ -31,8 +31,10 @@ LEAST_VISIBILITY = 0.5
 """Of fringes, relative to those of the beginning."""
 _TRACKED = 0.1
 """Weight of a play in the phases that nodes are followed by: ten plays are averaged."""
+_FORGOTTEN = 0.01
+"""Of what was taken out, by every play: phases of nodes that are hardly lit, and hardly known, do not wander off."""
 _KEPT = 0.05
-"""Of a node's mean light, that stands for the phase it had: nodes that are hardly lit keep it."""
+"""Of the brightest node's light, that stands for the phase a node had."""
 _LARGEST = 0.3
 _DIMMED = 0.8
 _DIMMEST = 0.2
@@ -134,7 +136,8 @@ class Multiplier:
         b, scale = self.bands, self._answer.scale[self.bands.single, None]
         expected = self._answer.background[b.single, None] + scale * a
         # theta was written with the correction of before in it: what is found is what is left.
-        self.site_phase = self.site_phase + _TRACKED * phases_left(expected, scale * a, fields[b.single] / seen)
+        left = phases_left(expected, scale * a, fields[b.single] / seen)
+        self.site_phase = (1 - _FORGOTTEN) * self.site_phase + _TRACKED * left
 
     def look(self, psi: Complex) -> Measured:
         """`measure`, once more where a frame is lost. Raises CalibrationError if frames are lost time and again."""
@@ -157,7 +160,7 @@ def phases_left(expected: Complex, light: Complex, fields: Complex) -> Array:
     power = np.maximum((np.abs(expected) ** 2).sum(axis=0), 1e-30)
     both = (np.conj(expected) * light).real / np.sqrt(power)
     turned = (np.conj(expected) * off).imag.sum(axis=0) / np.sqrt(power)
-    normal = np.diag(own * (1 + _KEPT)) - both @ both.T + _KEPT * own.mean() * np.eye(len(own))
+    normal = np.diag(own) - both @ both.T + _KEPT * own.max() * np.eye(len(own))
     wanted = (np.conj(light) * off).imag.sum(axis=1) - both @ turned
     return np.asarray(np.clip(np.linalg.solve(normal, wanted), -_LARGEST, _LARGEST))
 

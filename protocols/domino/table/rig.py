@@ -70,10 +70,8 @@ class Rig:
                 f"{nodes} nodes, and {most} fit the panels of bench {bench.name}: choose a smaller network, smaller "
                 "macro-pixels in [alignment.domino], or larger panels"
             )
-        fixed = plan.mode != "optoelectronic"  # oscillators have their places
-        wide, high = (1, 1) if fixed else (most // nodes, plan.most_bands(coupler) // bands)
-        left = 0 if fixed else (most - nodes * wide) // 2
-        above = 0 if fixed else (plan.most_bands(coupler) - bands * high) // 2
+        wide, high = most // nodes, plan.most_bands(coupler) // bands
+        left, above = (most - nodes * wide) // 2, (plan.most_bands(coupler) - bands * high) // 2
         self.strip = Strip(plan, slm, nodes, wide, left)
         self.couplings = Couplings(plan, coupler, (bands, nodes), (high, wide), (above, left))
         self.pitch = plan.camera.pitch * high
@@ -247,6 +245,11 @@ def plan_of(bench: Bench) -> DominoAlignment:
         )
     plan: Any = bench.alignment("domino")
     assert isinstance(plan, DominoAlignment)
+    if plan.mode != "optoelectronic":
+        raise ConfigurationError(
+            f"bench {bench.name} has mode {plan.mode!r}: loop=table is made for optoelectronic benches, whose light "
+            "forms W psi; choose one, such as benches/domino-sim.toml"
+        )
     return plan
 
 
