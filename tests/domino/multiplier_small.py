@@ -11,4 +11,5 @@ SMALL: dict[str, object] = {
     "alignment.domino.camera.row": 961.8,
     "alignment.domino.camera.columns": 2,
     "devices.slm.settle": "120 ms",
+    "bench.lease": "60 s",  # what is tested here is not how fast a busy machine answers
 }
