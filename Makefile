@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of tests side by side: much of their time is waiting for processes to start. 0 is one after another.
 WORKERS ?= 2
 
-.PHONY: venv run test soak hil figures bench clean
+.PHONY: venv run test text kernels soak hil figures bench clean
 
 venv: $(VENV)/.installed
 
@@ -16,11 +16,18 @@ run: venv
 test:
 	@PYTHON=$(PYTHON) scripts/setup-system.sh
 	@$(MAKE) --no-print-directory $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory -j 2 text kernels
+	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	@echo " ✓ all checks passed"
+
+# One after another; kernels that many tests need are compiled meanwhile, on another core.
+text: $(VENV)/.installed-dev
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
-	@echo " ✓ all checks passed"
+
+kernels: $(VENV)/.installed-dev
+	@$(BIN)/python tests/compile_kernels.py
 
 soak: $(VENV)/.installed-dev
 	@$(BIN)/pytest -m soak -s

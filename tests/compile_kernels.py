@@ -1,0 +1,36 @@
+"""Compiles what the multiplier and the photonic RBM compute with: `make test` runs it beside the checks of the text.
+
+A kernel is compiled once and kept on disk. In a fresh clone the tests that run side by side, and each process of a
+bench that they start, would otherwise compile the same ones at the same time. Others are compiled where they are
+needed first.
+"""
+
+from __future__ import annotations
+
+from labctl import registry
+from labctl.bench.load import load_bench, packaged_benches
+from simulators.clock import VirtualClock
+
+SMALL = {"world.slm.rows": 24, "world.slm.columns": 48, "world.optics.first_row": 8, "world.optics.bands": 4}
+"""A panel of the photonic RBM whose exposures take no time."""
+
+BENCHES: dict[str, dict[str, object]] = {
+    "domino-injection": {},
+    "domino-shot": {},
+    "domino-sim": {},
+    "prbm-sim": SMALL,
+}
+"""Of the multiplier, each way in which it computes its light; the photonic RBM; what is set on them."""
+
+
+def main() -> None:
+    """Expose a few times on each table; whatever goes wrong ends this with an error."""
+    for name, given in BENCHES.items():
+        config = load_bench(packaged_benches()[name], given)
+        assert config.world_name is not None
+        world = registry.load("labctl.worlds", config.world_name)
+        world(config.world_parameters, VirtualClock()).warm_up()
+
+
+if __name__ == "__main__":
+    main()
