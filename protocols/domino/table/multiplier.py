@@ -7,6 +7,7 @@ light and vector do not agree, the frame tells.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,10 @@ Complex = NDArray[np.complex128]
 UNLOCKED_VAR = 0.25
 """Mean square of phases (rad^2) by which light may differ from what was written: half a radian, where the cosine has
 lost an eighth."""
+UNWRAPPED_RAD = 0.3
+"""How far from a wrap pixels of the strip stay."""
+TURNED_FROM = 0.2
+"""Amplitude below which a node is turned by less than its phase."""
 _SIGMAS = 5.0
 """By which that must be beyond noise, so that dim vectors are no false alarms."""
 LEAST_VISIBILITY = 0.5
@@ -104,9 +109,14 @@ class Multiplier:
         real = np.where(a.real < 0, -1.0, 1.0)
         turned = a * real
         alpha, theta = self._law.of(real * np.abs(a))
-        theta = theta + np.angle(turned) - self.site_phase[:, None]
+        phase = np.angle(turned)
         if self.jitter_rad:
-            theta = theta + self._rng.normal(0.0, self.jitter_rad, a.shape)
+            phase = phase + self._rng.normal(0.0, self.jitter_rad, a.shape)
+        # A macro-pixel is dark by two phases that cancel, which panel and fringes let them do where the law was found
+        # only. Nodes that are nearly dark, whose phase says little, stay there; and none comes near a wrap.
+        theta = theta + phase * np.minimum(1.0, np.abs(a) / TURNED_FROM) - self.site_phase[:, None]
+        room = np.maximum(math.pi - UNWRAPPED_RAD - alpha, 0.0)
+        theta = np.clip(theta, -room, room)
         return self.rig.strip.patterns(alpha, theta)
 
     def _read(self, a: Complex, unit: Array, fields: Complex, noise: Array, full: NDArray[np.bool_]) -> Measured:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labctl.client import CalibrationError
 from protocols.domino.table.bands import Bands
 from protocols.domino.table.finding import Places, find_bands, reader_of
-from protocols.domino.table.law import ALPHA, SHOWN, STEEPEST, Law, fitted
+from protocols.domino.table.law import ALPHA, STEEPEST, Law, fitted
 from protocols.domino.table.multiplier import Answer, Multiplier
 from protocols.domino.table.reading import BandReader
 from protocols.domino.table.response import Response, probe, shown, signs
@@ -37,7 +37,7 @@ _HEADROOM = 0.95
 _LEAK_TURN = math.pi / 4
 _LAW_POINTS = 17
 _LAW_FIRST = 0.05
-_LAW_REPEATS = 4
+_LAW_REPEATS = 12
 _CHECKED = 32
 _LOOKS = 4
 TOO_FAR = 0.15
@@ -92,7 +92,7 @@ def set_up(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[Multiplier, Se
     wanted = (scale * convenient_phase(target, gain))[:, None] * target
     T = within((wanted - dark) / gain)
     rig.couple(T)
-    law, law_off = amplitude_law(rig, reader, probe(rig, reader, PROBED, rng), camera)
+    law, law_off = amplitude_law(rig, reader, probe(rig, reader, PROBED, rng), camera, rng)
     errors = []
     for _ in range(ROUNDS):
         off = wanted - matched(probe(rig, reader, PROBED, rng, law).M, wanted)
@@ -169,22 +169,25 @@ def within(T: Complex) -> Complex:
     return np.asarray(T / np.maximum(np.abs(T), 1.0), np.complex128)
 
 
-def amplitude_law(rig: Rig, reader: BandReader, answer: Response, camera: Camera) -> tuple[Law, float]:
-    """The strip's law, and rms of what it differs from a cosine."""
-    rig.meter(rig.strip.patterns(np.full((rig.nodes, 1), _LAW_FIRST)), camera)
+def amplitude_law(
+    rig: Rig, reader: BandReader, answer: Response, camera: Camera, rng: np.random.Generator
+) -> tuple[Law, float]:
+    """The strip's law, and rms of what it differs from a cosine.
+
+    Every vector has all amplitudes, each in another column: were they alike, their light would add up, and its noise.
+    """
     alpha = np.linspace(_LAW_FIRST, STEEPEST, _LAW_POINTS)
-    # Between any two stands a vector that is known, by which the reference's phase is followed.
-    order = np.tile(np.stack([alpha, np.full(_LAW_POINTS, ALPHA)], axis=1).ravel(), _LAW_REPEATS)
-    fields = shown(rig, reader, np.tile(order, (rig.nodes, 1)))
-    inverse = np.linalg.pinv(answer.M)
-    known = answer.background + SHOWN * answer.M.sum(axis=1)
-    g = (known.conj() @ fields[:, 1::2]) / (np.abs(known) ** 2).sum()
-    here = 0.5 * (g + np.roll(g, 1))
-    here[0] = g[0]
-    seen = inverse @ (fields[:, 0::2] / here - answer.background[:, None])
-    mean = seen.reshape(rig.nodes, _LAW_REPEATS, _LAW_POINTS).mean(axis=1)
-    off = rms(mean - np.cos(alpha)[None])
-    return fitted(alpha, mean), off
+    first = rng.integers(0, _LAW_POINTS, (rig.nodes, _LAW_REPEATS, 1))
+    which = ((first + np.arange(_LAW_POINTS)) % _LAW_POINTS).reshape(rig.nodes, -1)
+    written = alpha[which]
+    rig.meter(rig.strip.patterns(written), camera, PROBED_FILL)
+    fields = shown(rig, reader, written)
+    expected = answer.background[:, None] + answer.M @ np.cos(written)
+    g = (expected.conj() * fields).sum(axis=0) / np.maximum((np.abs(expected) ** 2).sum(axis=0), 1e-30)
+    seen = np.linalg.pinv(answer.M) @ (fields / g - answer.background[:, None])
+    mean = np.zeros((rig.nodes, _LAW_POINTS), np.complex128)
+    np.add.at(mean, (np.arange(rig.nodes)[:, None], which), seen / _LAW_REPEATS)
+    return fitted(alpha, mean), rms(mean - np.cos(alpha)[None])
 
 
 def rms(values: Complex | Array) -> float:
