@@ -13,6 +13,7 @@ SMALL = {
     "alignment.dyad.columns": "2",
     "devices.pump.settle": "0.1 s",
     "alignment.dyad.pump_settle": 0.15,
+    "alignment.dyad.flatten": False,  # a minute of real time
 }
 
 
