@@ -126,7 +126,7 @@ def when_known(search: BayesSearch, precision: float, patience: float) -> tuple[
     for k in range(search.counts.x.shape[1]):
         some: Counts = search.counts.first(k + 1)
         again.tell(some.x[:, -1], some.ones[:, -1], some.trials[:, -1], some.misread)
-        now = 1 / float(np.quantile(again.uncertainty, 1 - patience, method="higher")) ** 2
+        now = 1 / max(float(np.quantile(again.uncertainty, 1 - patience, method="higher")), 1e-9) ** 2
         total = float(some.spent.mean())
         if now >= wanted:
             share = (wanted - known) / (now - known) if now > known else 1.0

@@ -91,7 +91,7 @@ class SweepSearch(Search):
 
     @property
     def _p1_sd(self) -> Array:
-        return np.asarray(np.nan_to_num(self._slope * self._root_sd, nan=np.inf))
+        return np.asarray(np.nan_to_num(self._slope * self._root_sd, nan=np.inf, posinf=np.inf))
 
     def _told(self) -> None:
         o = self.options
