@@ -32,7 +32,9 @@ class CostParameters(Parameters):
     cooler_w: float = Field(1500.0, ge=0, description="closed-cycle cryostat for GaAs; 0 without cooling")
     cpu_w: float = Field(10.0, gt=0, description="one thread of a processor at work")
     tap_share: float = Field(0.01, gt=0, le=1, description="of the pump's power that its tap takes")
-    pulse_s: float = Field(2e-9, gt=0, le=1e-3, description="length of a pump pulse: 1 ns rise and fall, 1 ns plateau")
+    pulse_s: float = Field(
+        1.1e-9, gt=0, le=1e-3, description="length of a pump pulse: 0.1 ns rise and fall, 1 ns plateau"
+    )
     repetition_hz: float = Field(1e6, gt=0, description="to come: of pulses")
     camera_pixels: float = Field(25.0, gt=0, description="to come: pixels of a camera for each dyad")
     pixel_rate: float = Field(5e8, gt=0, description="to come: pixels that a camera reads out in a second, 10-tap link")
