@@ -18,9 +18,10 @@ BENCHES: dict[str, dict[str, object]] = {
     "domino-injection": {},
     "domino-shot": {},
     "domino-sim": {},
+    "dyad-sim": {},
     "prbm-sim": SMALL,
 }
-"""Of the multiplier, each way in which it computes its light; the photonic RBM; what is set on them."""
+"""Of the multiplier, each way in which it computes its light; dyads; the photonic RBM; what is set on them."""
 
 
 def main() -> None:
