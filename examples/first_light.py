@@ -1,6 +1,6 @@
 """First light: write a binary grating, look at the focal plane, and see its orders where they belong.
 
-    python examples/first_light.py [BENCH]
+python examples/first_light.py [BENCH]
 """
 
 from __future__ import annotations

@@ -253,9 +253,7 @@ class SimulatedCamera(Camera):
         return True
 
 
-def _summed(
-    pixels: NDArray[Any], saturated: NDArray[np.int64], binning: int, out: NDArray[Any]
-) -> NDArray[np.int64]:
+def _summed(pixels: NDArray[Any], saturated: NDArray[np.int64], binning: int, out: NDArray[Any]) -> NDArray[np.int64]:
     """Block sums of frames (n, rows, columns) into ``out``; how many blocks of each have a saturated pixel."""
     for single, sums in zip(pixels, out, strict=True):
         sum_blocks(single, binning, sums)

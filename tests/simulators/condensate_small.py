@@ -62,15 +62,21 @@ def pair_units(
     )
 
 
-def hologram(world: CondensateWorld, units: NDArray[np.float64], rounds: int = 25) -> NDArray[np.uint8]:
-    """Gray levels (rows, columns) that send even powers to spots at units (n, 2); aberrations known."""
+def hologram(
+    world: CondensateWorld, units: NDArray[np.float64], rounds: int = 25, amplitudes: NDArray[np.float64] | None = None
+) -> NDArray[np.uint8]:
+    """Gray levels (rows, columns) that send light of amplitudes (n,), even if not given, to spots at units (n, 2).
+
+    Aberrations are known; what the panel's gray levels and the spots' places between pixels change is not.
+    """
+    wanted = np.ones(len(units)) if amplitudes is None else amplitudes
     p = world.parameters
     n, rng = p.slm.rows, np.random.default_rng(1)
     at = tuple(np.mod(units.T, UNITS).astype(int))
     inside = slice((UNITS - n) // 2, (UNITS + n) // 2)
     x = (np.arange(n) - (n - 1) / 2) * p.slm.pitch
     beam = np.exp(-(x[:, None] ** 2 + x[None, :] ** 2) / p.beam.waist**2)
-    phase, weight = rng.uniform(0, 2 * math.pi, len(units)), np.ones(len(units))
+    phase, weight = rng.uniform(0, 2 * math.pi, len(units)), wanted.copy()
     angle = np.zeros((n, n))
     for _ in range(rounds):
         far = np.zeros((UNITS, UNITS), complex)
@@ -80,8 +86,23 @@ def hologram(world: CondensateWorld, units: NDArray[np.float64], rounds: int = 2
         near[inside, inside] = beam * np.exp(1j * angle)
         spots = np.fft.fft2(np.fft.ifftshift(near))[at]
         phase = np.angle(spots)
-        weight *= np.abs(spots).mean() / np.abs(spots)
+        reached = np.abs(spots) / wanted
+        weight *= reached.mean() / reached
     return np.mod(np.rint((angle - panel_wavefront(p)) / (2 * math.pi) * 256), 256).astype(np.uint8)
+
+
+def show_ratios(world: CondensateWorld, units: NDArray[np.float64], ratio: float = 1.0) -> None:
+    """Pairs whose second site is pumped ``ratio`` times as strongly as the first, as the world's own truth has it.
+
+    A hologram alone leaves them some per cent uneven, and which of them depends on the last bits of its transforms.
+    """
+    wanted = np.tile([1.0, ratio], len(units) // 2)
+    amplitudes = np.sqrt(wanted)
+    for _ in range(8):
+        show(world, hologram(world, units, amplitudes=amplitudes))
+        sites = world.sites(world.clock.now_ns() * 1e-9)
+        reached = sites.pumping[0] / wanted
+        amplitudes = amplitudes * np.sqrt(reached.mean() / reached)
 
 
 def show(world: CondensateWorld, gray: NDArray[np.uint8]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from condensate_small import at_sites, frames, hologram, pair_units, power_for, pump, show, small_table
+from condensate_small import at_sites, frames, pair_units, power_for, pump, show_ratios, small_table
 
 from simulators.worlds.condensates import CondensateWorld
 from simulators.worlds.condensates.probe import disturbed, shift_per_w
@@ -15,7 +15,7 @@ IDEAL = {"hidden": "none", "noise": False, "camera": {"ideal": True}}
 @pytest.fixture(scope="module")
 def perfect() -> CondensateWorld:
     world = small_table(**IDEAL)
-    show(world, hologram(world, pair_units(world)))
+    show_ratios(world, pair_units(world))
     return world
 
 

@@ -17,6 +17,7 @@ from condensate_small import (
     power_for,
     pump,
     show,
+    show_ratios,
     small_table,
 )
 from far_world import FarWorld
@@ -33,7 +34,7 @@ IDEAL = {"hidden": "none", "noise": False, "camera": {"ideal": True}}
 def perfect() -> CondensateWorld:
     """Six dyads on a table with nothing hidden and an ideal camera."""
     world = small_table(**IDEAL)
-    show(world, hologram(world, pair_units(world)))
+    show_ratios(world, pair_units(world))
     return world
 
 
@@ -127,7 +128,7 @@ def test_every_polariton_that_leaves_is_counted_once(perfect: CondensateWorld) -
 
 
 def test_one_of_two_condensates_is_denser_and_which_one_is_chance(perfect: CondensateWorld) -> None:
-    """Fair dyads of a perfect table but for the hologram's unevenness: both states are seen of each."""
+    """Fair dyads of a perfect table: both states are seen of each (200 tosses each; false alarm below 1e-9)."""
     pump(perfect, "external", power_for(perfect, 2.8))
     seen = at_sites(perfect, frames(perfect, 200))
     pairs = perfect.sites(now_s(perfect)).pairs
@@ -135,7 +136,7 @@ def test_one_of_two_condensates_is_denser_and_which_one_is_chance(perfect: Conde
     contrast = np.maximum(one, two) / np.minimum(one, two)
     assert np.median(contrast) > 1.2
     share = (two > one).mean(axis=0)
-    assert ((share > 0.05) & (share < 0.95)).sum() >= 3
+    assert np.all((share > 0.25) & (share < 0.75))
 
 
 def test_below_threshold_there_is_next_to_no_light(perfect: CondensateWorld) -> None:
@@ -173,7 +174,7 @@ def test_an_exposure_adds_powers_or_fields(detection: str) -> None:
     """Tables, mistake 7. Means (a^2 + b^2) / 2 or (a^2 + b^2 + 2 a b cos theta) / 4, which is larger here: densities
     are nearly equal, and the phases of the two states differ little; per event."""
     world = small_table(**IDEAL, emission={"detection": detection})
-    show(world, hologram(world, pair_units(world)))
+    show_ratios(world, pair_units(world))
     sites, power = world.sites(now_s(world)), power_for(world, 2.8)
     pump(world, "external", power)
     each = world._spots(sites, power, np.arange(400), np.zeros(400, np.int64), 2e-3).electrons[:, :12]
@@ -258,12 +259,12 @@ def test_pulses_that_run_into_one_another_are_refused() -> None:
 
 
 def test_p1_is_as_wide_as_noise_makes_it() -> None:
-    """Tables, mistake 9: fewer polaritons, more chance: shares of both states nearer to a half on the uneven lattice.
-    40 frames of 6 dyads are enough for a factor of some."""
+    """Tables, mistake 9: fewer polaritons, more chance: shares of both states nearer to a half where pairs are 1 %
+    uneven. 100 frames of 6 dyads are enough for a factor of some."""
     away = []
     for polaritons in (40, 4000):
         world = small_table(**IDEAL, sample={"polaritons": polaritons})
-        show(world, hologram(world, pair_units(world), rounds=3))  # uneven
+        show_ratios(world, pair_units(world), 1.01)
         pump(world, "external", power_for(world, 2.8))
         seen = at_sites(world, frames(world, 100))
         pairs = world.sites(now_s(world)).pairs

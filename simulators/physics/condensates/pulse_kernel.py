@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel, reordering_kernel
-from simulators.physics.condensates.dyad_kernel import _slope as slope
+from simulators.physics.condensates.dyad_kernel import slope
 from simulators.physics.condensates.pulse import Pulse
 from simulators.physics.counter_random import philox, standard_normal
 
 Array = NDArray[np.float64]
 
-LANES = 64
+LANES = 32
 
 _FIELDS = 4
 
@@ -104,9 +104,9 @@ def _condense(
 ) -> None:
     dyads, n = settings.shape[1], len(out)
     steps = (len(shape) - 1) // 2
-    s, p = np.empty((4, LANES)), np.empty((8, LANES))
+    s, p = np.empty((4, LANES)), np.empty((10, LANES))
     sums, states = np.empty((4, LANES)), np.empty((2, LANES), np.uint64)
-    half, sixth = h / 2, h / 6
+    half, third, sixth = h / 2, h / 3, h / 6
     # A part is (count - 8) / 2 standard deviations of sqrt((1 + gain) h quantum / 2).
     scale = math.sqrt(h * quantum / 2.0) / 2.0
     for first in range(0, n, LANES):
@@ -120,15 +120,18 @@ def _condense(
             states[0, i], states[1, i] = philox(key, exposure, number, dyad, 0x0D7AD)
             for k in range(2):
                 p[k, i] = gamma[event if len(gamma) > 1 else 0, dyad, k]
-            for k in range(6):
+            for k in range(4):
                 p[k + 2, i] = settings[k, dyad]
+            jr, ji = settings[4, dyad], settings[5, dyad]
+            for k in range(2):
+                p[6 + 2 * k, i], p[7 + 2 * k, i] = jr + p[2 + k, i] * ji, ji - p[2 + k, i] * jr
         sums[:] = 0.0
         for t in range(steps):
             f0, f1, f2 = shape[2 * t], shape[2 * t + 1], shape[2 * t + 2]
             for i in range(LANES):
                 x, y, u, v = s[0, i], s[1, i], s[2, i], s[3, i]
-                ga, gb, ta, tb, xa, xb, jr, ji = (
-                    p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i], p[6, i], p[7, i],
+                ga, gb, ta, tb, xa, xb, ar, ai, br, bi = (
+                    p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i], p[6, i], p[7, i], p[8, i], p[9, i],
                 )  # fmt: skip
                 # xorshift128+ (Vigna, arXiv:1404.0390)
                 a, b = states[0, i], states[1, i]
@@ -139,21 +142,24 @@ def _condense(
                 da, db = x * x + y * y, u * u + v * v
                 size_a = scale * math.sqrt(1.0 + ga * f0 / (1.0 + xa * da))
                 size_b = scale * math.sqrt(1.0 + gb * f0 / (1.0 + xb * db))
-                x1, y1 = slope(x, y, u, v, ga * f0, ta, xa, jr, ji)
-                u1, v1 = slope(u, v, x, y, gb * f0, tb, xb, jr, ji)
-                mx, my, mu, mv = x + half * x1, y + half * y1, u + half * u1, v + half * v1
-                x2, y2 = slope(mx, my, mu, mv, ga * f1, ta, xa, jr, ji)
-                u2, v2 = slope(mu, mv, mx, my, gb * f1, tb, xb, jr, ji)
-                mx, my, mu, mv = x + half * x2, y + half * y2, u + half * u2, v + half * v2
-                x3, y3 = slope(mx, my, mu, mv, ga * f1, ta, xa, jr, ji)
-                u3, v3 = slope(mu, mv, mx, my, gb * f1, tb, xb, jr, ji)
-                mx, my, mu, mv = x + h * x3, y + h * y3, u + h * u3, v + h * v3
-                x4, y4 = slope(mx, my, mu, mv, ga * f2, ta, xa, jr, ji)
-                u4, v4 = slope(mu, mv, mx, my, gb * f2, tb, xb, jr, ji)
-                s[0, i] = x + sixth * (x1 + 2 * (x2 + x3) + x4) + size_a * (np.float64(word & _SIXTEEN) - 8.0)
-                s[1, i] = y + sixth * (y1 + 2 * (y2 + y3) + y4) + size_a * (np.float64((word >> _S16) & _SIXTEEN) - 8.0)
-                s[2, i] = u + sixth * (u1 + 2 * (u2 + u3) + u4) + size_b * (np.float64((word >> _S32) & _SIXTEEN) - 8.0)
-                s[3, i] = v + sixth * (v1 + 2 * (v2 + v3) + v4) + size_b * (np.float64(word >> _S48) - 8.0)
+                dx, dy = slope(x, y, u, v, ga * f0, ta, xa, ar, ai)
+                du, dv = slope(u, v, x, y, gb * f0, tb, xb, br, bi)
+                sx, sy, su, sv = x + sixth * dx, y + sixth * dy, u + sixth * du, v + sixth * dv
+                mx, my, mu, mv = x + half * dx, y + half * dy, u + half * du, v + half * dv
+                dx, dy = slope(mx, my, mu, mv, ga * f1, ta, xa, ar, ai)
+                du, dv = slope(mu, mv, mx, my, gb * f1, tb, xb, br, bi)
+                sx, sy, su, sv = sx + third * dx, sy + third * dy, su + third * du, sv + third * dv
+                mx, my, mu, mv = x + half * dx, y + half * dy, u + half * du, v + half * dv
+                dx, dy = slope(mx, my, mu, mv, ga * f1, ta, xa, ar, ai)
+                du, dv = slope(mu, mv, mx, my, gb * f1, tb, xb, br, bi)
+                sx, sy, su, sv = sx + third * dx, sy + third * dy, su + third * du, sv + third * dv
+                mx, my, mu, mv = x + h * dx, y + h * dy, u + h * du, v + h * dv
+                dx, dy = slope(mx, my, mu, mv, ga * f2, ta, xa, ar, ai)
+                du, dv = slope(mu, mv, mx, my, gb * f2, tb, xb, br, bi)
+                s[0, i] = sx + sixth * dx + size_a * (np.float64(word & _SIXTEEN) - 8.0)
+                s[1, i] = sy + sixth * dy + size_a * (np.float64((word >> _S16) & _SIXTEEN) - 8.0)
+                s[2, i] = su + sixth * du + size_b * (np.float64((word >> _S32) & _SIXTEEN) - 8.0)
+                s[3, i] = sv + sixth * dv + size_b * (np.float64(word >> _S48) - 8.0)
                 sums[0, i] += da
                 sums[1, i] += db
                 sums[2, i] += x * u + y * v
