@@ -66,11 +66,11 @@ def blueshift(density: Array, sheet: Sheet) -> tuple[Array, Array]:
 def laplacian(psi: Complex, sheet: Sheet) -> Complex:
     """Sum over neighbours psi_j - psi_i, (..., *shape): three or five points, zero outside."""
     around = -2 * len(sheet.shape) * psi
-    for axis in range(-len(sheet.shape), 0):
-        low = (..., slice(None, -1), *(slice(None),) * (-axis - 1))
-        high = (..., slice(1, None), *(slice(None),) * (-axis - 1))
-        around[low] += psi[high]
-        around[high] += psi[low]
+    around[..., :-1] += psi[..., 1:]
+    around[..., 1:] += psi[..., :-1]
+    if len(sheet.shape) == 2:
+        around[..., :-1, :] += psi[..., 1:, :]
+        around[..., 1:, :] += psi[..., :-1, :]
     return around
 
 
@@ -82,7 +82,7 @@ def rate(psi: Complex, V: ArrayLike, P: ArrayLike, sheet: Sheet) -> Complex:
     """
     psi = np.asarray(psi, np.complex128)
     f, _ = blueshift(psi.real**2 + psi.imag**2, sheet)
-    kappa = 0.5j * laplacian(psi, sheet) - 1j * (np.asarray(V) + f - 1j * np.asarray(sheet.gamma)) * psi + P
+    kappa = 0.5j * laplacian(psi, sheet) - 1j * (np.asarray(V) + f - 1j * np.asarray(sheet.gamma)) * psi + np.asarray(P)
     if sheet.blocked is not None:
         kappa[..., sheet.blocked] = 0
     return np.asarray(kappa, np.complex128)

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from simulators.physics.sheet.blocks import solve_linearised
 from simulators.physics.sheet.equation import Array, Complex, Sheet, SheetError, blueshift, checked, rate
 
+Indices = NDArray[np.int64]
+
 TOLERANCE = 1e-12
 _STEPS = 60
 _HALVINGS = 8
@@ -34,10 +36,6 @@ class Nudge:
     cost: Literal["mse", "cce"] = "mse"
     gain: float = 1.0
 
-    def error(self, psi: Complex) -> Array:
-        """-dC/d|psi|^2 (..., n) at the outputs of amplitudes (..., *shape)."""
-        return output_error(outputs_of(psi, self.outputs, self.targets.ndim), self.targets, self.cost, self.gain)
-
 
 @dataclass(frozen=True, eq=False)
 class SteadyStates:
@@ -49,14 +47,15 @@ class SteadyStates:
     converged: NDArray[np.bool_]
 
 
-def outputs_of(psi: Complex, outputs: ArrayLike, batch_axes: int = 1) -> Array:
-    """|psi|^2 (..., n) at flat indices of nodes; psi (..., *shape) with batch_axes - 1 axes in front."""
-    flat = psi.reshape(*psi.shape[: batch_axes - 1], -1)
+def outputs_of(psi: Complex, outputs: ArrayLike, sheet: Sheet) -> Array:
+    """|psi|^2 (..., n) at flat indices of nodes of amplitudes (..., *shape)."""
+    flat = psi.reshape(*psi.shape[: psi.ndim - len(sheet.shape)], -1)
     return np.asarray(np.abs(flat[..., np.asarray(outputs)]) ** 2)
 
 
 def output_error(density: Array, targets: ArrayLike, cost: str = "mse", gain: float = 1.0) -> Array:
     """e = -dC/d|psi|^2 (..., n): T - |psi|^2, or gain (T - softmax(gain |psi|^2))."""
+    targets = np.asarray(targets, np.float64)
     if cost == "mse":
         return np.asarray(targets - density)
     weights = np.exp(gain * (density - density.max(axis=-1, keepdims=True)))
@@ -76,28 +75,28 @@ def steady_state(
     A sample has converged when max |kappa| <= tolerance max(1, |psi|). Raises SheetError at numbers that are none.
     """
     checked(sheet)
-    V, P = np.asarray(V, np.complex128), np.asarray(P, np.complex128)
-    for name, given in (("V", V), ("P", P)):
+    potential, pump = np.asarray(V, np.complex128), np.asarray(P, np.complex128)
+    for name, given in (("V", potential), ("P", pump)):
         if not np.isfinite(given).all():
             raise SheetError(f"{name} holds {int((~np.isfinite(given)).sum())} numbers that are none or infinite")
-    shape = np.broadcast_shapes(V.shape, P.shape, sheet.shape, () if start is None else start.shape)
+    shape = np.broadcast_shapes(potential.shape, pump.shape, sheet.shape, () if start is None else start.shape)
     batch = shape[: len(shape) - len(sheet.shape)]
 
     def flat(x: Complex) -> Complex:
         return np.array(np.broadcast_to(x, shape), np.complex128).reshape(-1, *sheet.shape)
 
-    V, P = flat(V), flat(P)
+    potential, pump = flat(potential), flat(pump)
     psi = flat(np.zeros((), np.complex128) if start is None else start)
     nudges = None if nudge is None else _spread(nudge, batch)
     steps = np.zeros(len(psi), np.int64)
-    off = np.abs(_kappa(psi, V, P, sheet, nudges, slice(None))).reshape(len(psi), -1).max(axis=1)
+    off = np.abs(_kappa(psi, potential, pump, sheet, nudges, np.arange(len(psi)))).reshape(len(psi), -1).max(axis=1)
     active = np.flatnonzero(off > _bound(psi, tolerance))
     for _ in range(_STEPS):
         if not len(active):
             break
         now = psi[active]
-        kappa = _kappa(now, V[active], P[active], sheet, nudges, active)
-        diagonal, conjugate = linearised(now, V[active], sheet)
+        kappa = _kappa(now, potential[active], pump[active], sheet, nudges, active)
+        diagonal, conjugate = linearised(now, potential[active], sheet)
         if nudges is not None:
             _add_nudge(diagonal, conjugate, now, nudges, active)
         step = -solve_linearised(diagonal, conjugate, kappa, sheet)
@@ -106,7 +105,7 @@ def steady_state(
         for _ in range(_HALVINGS):
             k = np.flatnonzero(waiting)
             tried = now[k] + size[k].reshape(-1, *(1,) * len(sheet.shape)) * step[k]
-            rest = _kappa(tried, V[active[k]], P[active[k]], sheet, nudges, active[k])
+            rest = _kappa(tried, potential[active[k]], pump[active[k]], sheet, nudges, active[k])
             largest = np.abs(rest).reshape(len(k), -1).max(axis=1)
             better = (largest < reached[k]) | (largest <= _bound(tried, tolerance))
             best[k[better]], reached[k[better]] = tried[better], largest[better]
@@ -141,17 +140,17 @@ def _spread(nudge: Nudge, batch: tuple[int, ...]) -> Nudge:
     return Nudge(np.asarray(nudge.outputs), targets, beta, nudge.cost, nudge.gain)
 
 
-def _kappa(psi: Complex, V: Complex, P: Complex, sheet: Sheet, nudge: Nudge | None, which: object) -> Complex:
+def _kappa(psi: Complex, V: Complex, P: Complex, sheet: Sheet, nudge: Nudge | None, which: Indices) -> Complex:
     kappa = rate(psi, V, P, sheet)
     if nudge is not None:
         at = psi.reshape(len(psi), -1)[:, nudge.outputs]
-        e = output_error(np.abs(at) ** 2, nudge.targets[which], nudge.cost, nudge.gain)  # type: ignore[index]
-        beta = np.asarray(nudge.beta)[which][:, None]  # type: ignore[index]
+        e = output_error(np.abs(at) ** 2, nudge.targets[which], nudge.cost, nudge.gain)
+        beta = np.asarray(nudge.beta)[which][:, None]
         kappa.reshape(len(psi), -1)[:, nudge.outputs] += 1j * beta * e * at
     return kappa
 
 
-def _add_nudge(diagonal: Complex, conjugate: Complex, psi: Complex, nudge: Nudge, which: NDArray[np.int64]) -> None:
+def _add_nudge(diagonal: Complex, conjugate: Complex, psi: Complex, nudge: Nudge, which: Indices) -> None:
     """What the nudge adds at its own node; a softmax's other nodes enter to order beta, and are left out."""
     at = psi.reshape(len(psi), -1)[:, nudge.outputs]
     density = np.abs(at) ** 2
