@@ -11,28 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import DeviceError, DeviceTimeout
-from simulators.physics.counter_random import noise_key, uniforms
-from simulators.slide_show import Pace
+from drivers.contract import DeviceError
 from simulators.worlds.multiplier.condensates import CondensateLight
 from simulators.worlds.multiplier.light import Exposure, MultiplierLight
 from simulators.worlds.multiplier.parameters import MultiplierParameters
 from simulators.worlds.multiplier.truth import OnePanel, multiplier_truth
 from simulators.worlds.operations import world_operation
-from simulators.worlds.ports import FLAGS, CameraPort, DetectorPort
+from simulators.worlds.plays import PlayedWorld
+from simulators.worlds.ports import FLAGS
 from simulators.worlds.prbm.gray_table import GrayTable, TiledGrayTable
 from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.sensor import CameraSensor, Region
 from simulators.worlds.prbm.truth import PanelTruth
 from simulators.worlds.pumps import pump_controls
-from simulators.worlds.table import TableWorld
-
-_AT_ONCE = 64
-"""Exposures of a sequence whose light is worked out together."""
 
 
-class MultiplierWorld(TableWorld):
+class MultiplierWorld(PlayedWorld):
     """One table; its laser's two arms are set by fields of ``state``."""
 
     Parameters = MultiplierParameters
@@ -86,110 +81,13 @@ class MultiplierWorld(TableWorld):
         """Power that an arm's laser emits now."""
         return float(self.state[f"{port}_power_w"][0]) if self.state[f"{port}_emission"][0] else 0.0
 
-    def mean_electrons(
-        self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int, number: int = 0
-    ) -> NDArray[np.float64]:
-        """Photoelectrons (rows, columns) expected in an exposure, before dark current and noise of the camera.
-
-        number: of the exposure, which condensates have noise of their own in.
-        """
-        exposure = self._exposure(number, start_ns, exposure_s)
-        return np.asarray(self._light.electrons((row, column, rows, columns), [exposure])[0])
-
     def _exposure(self, number: int, start_ns: int, exposure_s: float) -> Exposure:
         return self._light.exposure(
             number, start_ns * 1e-9, exposure_s, self.pump_power_w("pump"), self.pump_power_w("reference")
         )
 
-    def expose(
-        self,
-        device: str,
-        number: int,
-        start_ns: int,
-        exposure_s: float,
-        row: int,
-        column: int,
-        rows: int,
-        columns: int,
-        out: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], int, float]:
-        """See `TableWorld.expose`."""
-        region = (row, column, rows, columns)
-        electrons = self.mean_electrons(start_ns, exposure_s, *region, number)
-        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
-
-    def expose_all(
-        self,
-        device: str,
-        numbers: NDArray[np.int64],
-        start_ns: NDArray[np.int64],
-        exposure_s: float,
-        region: Region,
-        out: NDArray[Any],
-    ) -> NDArray[np.int64]:
-        """All light at once; see `TableWorld.expose_all`."""
-        exposures = [self._exposure(int(n), int(s), exposure_s) for n, s in zip(numbers, start_ns, strict=True)]
-        return self._read_out(device, region, exposures, out)
-
-    def _read_out(self, device: str, region: Region, exposures: list[Exposure], out: NDArray[Any]) -> NDArray[np.int64]:
-        saturated = np.zeros(len(exposures), np.int64)
-        for k, electrons in enumerate(self._light.electrons(region, exposures)):
-            number, duration_s = exposures[k].number, exposures[k].duration_s
-            saturated[k] = self._sensor.expose(device, number, duration_s, region, electrons, out[k])[1]
-        return saturated
-
-    # --- sequences ------------------------------------------------------------------------------------------------
-
-    def _play_burst(self, stop: NDArray[np.uint8], pace: Pace, stable_ns: NDArray[np.int64]) -> int:
-        """Patterns 1 and following with one camera armed: shown one by one, their light worked out in groups."""
-        port = self._lone_camera()
-        if port is None or port.armed < len(stable_ns) - 1:
-            return 1
-        roi = port.roi
-        region = (roi.row, roi.column, roi.rows, roi.columns)
-        k = 1
-        while k < len(stable_ns) and not stop[0]:
-            exposures: list[Exposure] = []
-            while k < len(stable_ns) and not stop[0] and len(exposures) < _AT_ONCE:
-                stable_ns[k] = self.step(k) + pace.settle_ns
-                self.clock.sleep_until(int(stable_ns[k]))
-                if self._armed(port):
-                    port.armed -= 1
-                    number, now_ns = port.next_number(), self.clock.now_ns()
-                    if not self._lost(port.device, number):
-                        exposures.append(self._exposure(number, now_ns, port.exposure_ns * 1e-9))
-                self.clock.sleep_until(int(stable_ns[k]) + pace.dwell_ns)
-                k += 1
-            self._keep(port, region, exposures)
-        return k
-
-    def _lone_camera(self) -> CameraPort | None:
-        armed = [d for d in self._ports.values() if isinstance(d, DetectorPort) and self._armed(d)]
-        return armed[0] if len(armed) == 1 and isinstance(armed[0], CameraPort) else None
-
-    def _keep(self, port: CameraPort, region: Region, exposures: list[Exposure]) -> None:
-        """Put a camera's frames into its memory."""
-        into = slice(port.taken, port.taken + len(exposures))
-        port.numbers[into] = [e.number for e in exposures]
-        port.start_ns[into] = [round(e.start_s * 1e9) for e in exposures]
-        port.saturated[into] = self._read_out(port.device, region, exposures, port.data[into])
-        port.taken += len(exposures)
-
-    def _lost(self, device: str, number: int) -> bool:
-        share = self.parameters.lost_frames
-        return share > 0 and uniforms(noise_key(self.parameters.seed, device, "lost"), number, 0, 0, 0)[0] < share
-
-    def _take_frame(self, port: CameraPort) -> None:
-        if self._lost(port.device, port.number):
-            port.next_number()
-            return
-        super()._take_frame(port)
-
-    def _expose_at_once(self, port: CameraPort, exposure_ns: int, roi: Any, out: NDArray[Any]) -> tuple[int, int, int]:
-        if self._lost(port.device, port.number):
-            number = port.next_number()
-            raise DeviceTimeout(f"{port.device}: frame {number} did not come; trigger again")
-        return super()._expose_at_once(port, exposure_ns, roi, out)
+    def _electrons(self, region: Region, exposures: list[Exposure]) -> NDArray[np.float64]:
+        return self._light.electrons(region, exposures)
 
 
 def _gray_table(p: MultiplierParameters, slm: SlmParameters, truth: PanelTruth) -> GrayTable:
