@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from simulators.physics.sheet.blocks import solve_linearised
 from simulators.physics.sheet.equation import Array, Complex, Sheet
-from simulators.physics.sheet.steady import linearised
+from simulators.physics.sheet.newton import linearised
 
 Rule = Literal["nep", "conjugate", "exact"]
 """Which gradient: two of them can be measured."""

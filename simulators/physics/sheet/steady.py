@@ -1,65 +1,83 @@
 """Steady states of a driven sheet, kappa = 0 of Eq. (13), with or without a nudge, batched.
 
-Newton's method on the amplitudes; what it finds from the dark is what evolution in time ends in, as long as the pump
-is below the first turning point of the S-curve.
+They are those in which evolution from the dark ends when the pump is raised: where Newton's method might have found
+another one, the state is followed along the S-curve, and a pump above its turning point is told as such.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.physics.sheet.blocks import solve_linearised
-from simulators.physics.sheet.equation import Array, Complex, Sheet, SheetError, blueshift, checked, rate
+from simulators.physics.sheet.branch import follow_pump, growth_rates, only_one
+from simulators.physics.sheet.equation import Array, Complex, Sheet, SheetError, checked, evolve
+from simulators.physics.sheet.factorised import picard
+from simulators.physics.sheet.newton import bound, largest, newton
+from simulators.physics.sheet.nudge import Cost, Indices, Nudge, output_cost, output_error, outputs_of, softmax
 
-Indices = NDArray[np.int64]
+__all__ = [
+    "TOLERANCE", "Cost", "NoSteadyState", "Nudge", "Outcome", "SteadyStates", "output_cost", "output_error",
+    "outputs_of", "softmax", "steady_state",
+]  # fmt: skip
 
 TOLERANCE = 1e-12
-_STEPS = 60
-_HALVINGS = 8
+_EIGENVALUES = 400
+"""Nodes up to which stability is checked by eigenvalues."""
+_LIFETIMES = 30.0
+"""Evolution in time beyond a turning point, in units of 1/gamma."""
 
 
-@dataclass(frozen=True, eq=False)
-class Nudge:
-    """-i beta dC/dpsi* at output nodes, which follows psi while it settles: Eqs. (5), (7).
+class Outcome(IntEnum):
+    """What became of a sample. Anything but CONVERGED is no result of a network."""
 
-    outputs: (n,) flat indices of nodes. targets: (..., n). beta: a number of either sign, or one of each sample (...).
-    cost: "mse", C = sum (T - |psi|^2)^2 / 2, or "cce", C = -sum T log softmax(gain |psi|^2).
-    """
+    CONVERGED = 0
+    BISTABLE = 1
+    """The pump is above the first turning point of the S-curve: the state depends on how the pump was raised. psi is
+    the one that evolution in time from the turning point ended in, or was passing."""
+    UNSTABLE = 2
+    """psi is steady, and disturbances of it grow."""
+    UNCONVERGED = 3
+    DIVERGED = 4
+    """psi is no number, or a hundred times brighter than linear response."""
 
-    outputs: NDArray[np.int64]
-    targets: Array
-    beta: float | Array
-    cost: Literal["mse", "cce"] = "mse"
-    gain: float = 1.0
+
+class NoSteadyState(SheetError):
+    """Samples without a steady state to rely on; ``outcomes`` has what became of each."""
+
+    def __init__(self, text: str, outcomes: NDArray[np.int8]) -> None:
+        super().__init__(text)
+        self.outcomes = outcomes
 
 
 @dataclass(frozen=True, eq=False)
 class SteadyStates:
-    """psi (..., *shape); of every sample (...) the largest |kappa|, Newton steps, and whether it converged."""
+    """psi (..., *shape); of every sample (...): the largest |kappa|, iterations, whether it converged, the `Outcome`,
+    and the part of the pump at the S-curve's first turning point (nan where none was met)."""
 
     psi: Complex
     residual: Array
-    iterations: NDArray[np.int64]
+    iterations: Indices
     converged: NDArray[np.bool_]
+    outcome: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    turning: Array = field(default_factory=lambda: np.zeros(0))
 
-
-def outputs_of(psi: Complex, outputs: ArrayLike, sheet: Sheet) -> Array:
-    """|psi|^2 (..., n) at flat indices of nodes of amplitudes (..., *shape)."""
-    flat = psi.reshape(*psi.shape[: psi.ndim - len(sheet.shape)], -1)
-    return np.asarray(np.abs(flat[..., np.asarray(outputs)]) ** 2)
-
-
-def output_error(density: Array, targets: ArrayLike, cost: str = "mse", gain: float = 1.0) -> Array:
-    """e = -dC/d|psi|^2 (..., n): T - |psi|^2, or gain (T - softmax(gain |psi|^2))."""
-    targets = np.asarray(targets, np.float64)
-    if cost == "mse":
-        return np.asarray(targets - density)
-    weights = np.exp(gain * (density - density.max(axis=-1, keepdims=True)))
-    return np.asarray(gain * (targets - weights / weights.sum(axis=-1, keepdims=True)))
+    def require(self) -> SteadyStates:
+        """Itself. Raises NoSteadyState unless every sample converged, with what to do."""
+        bad = self.outcome != Outcome.CONVERGED
+        if not bad.any():
+            return self
+        counts = {o: int((self.outcome == o).sum()) for o in Outcome if o and (self.outcome == o).any()}
+        told = ", ".join(f"{count} {outcome.name.lower()}" for outcome, count in counts.items())
+        cure = "choose a weaker pump, a smaller g or more loss gamma"
+        if Outcome.BISTABLE in counts:
+            part = float(np.nanmin(self.turning))
+            cure = f"the S-curve turns at {part:.3g} of the pump: choose less than that, a smaller g or more loss gamma"
+        raise NoSteadyState(
+            f"{int(bad.sum())} of {bad.size} samples have no steady state to rely on ({told}); {cure}", self.outcome
+        )
 
 
 def steady_state(
@@ -69,97 +87,103 @@ def steady_state(
     start: Complex | None = None,
     nudge: Nudge | None = None,
     tolerance: float = TOLERANCE,
+    follow: bool = True,
 ) -> SteadyStates:
-    """Steady states (..., *shape) of potentials V and pumps P, which broadcast, from the dark or from ``start``.
+    """Steady states (..., *shape) of potentials V and pumps P, which broadcast, from the dark or next to ``start``.
 
-    A sample has converged when max |kappa| <= tolerance max(1, |psi|). Raises SheetError at numbers that are none.
+    A sample has converged when max |kappa| <= tolerance max(1, |psi|). follow: whether states from the dark that may
+    not be the only one are followed as the pump rises, and their stability checked. Many pumps on one V of a sheet
+    with two dimensions share a factorisation. Raises SheetError at numbers that are none, and for a sheet, outputs or
+    targets that make no sense.
     """
     checked(sheet)
-    potential, pump = np.asarray(V, np.complex128), np.asarray(P, np.complex128)
-    for name, given in (("V", potential), ("P", pump)):
+    for name, given in (("V", V), ("P", P)):
         if not np.isfinite(given).all():
             raise SheetError(f"{name} holds {int((~np.isfinite(given)).sum())} numbers that are none or infinite")
-    shape = np.broadcast_shapes(potential.shape, pump.shape, sheet.shape, () if start is None else start.shape)
+    one, many = np.asarray(V, np.complex128), np.asarray(P, np.complex128)
+    try:
+        shape = np.broadcast_shapes(one.shape, many.shape, sheet.shape, () if start is None else start.shape)
+        if shape[len(shape) - len(sheet.shape) :] != sheet.shape:
+            raise ValueError
+    except ValueError:
+        raise SheetError(f"V {one.shape} and P {many.shape} do not fit a sheet {sheet.shape}") from None
     batch = shape[: len(shape) - len(sheet.shape)]
-
-    def flat(x: Complex) -> Complex:
-        return np.array(np.broadcast_to(x, shape), np.complex128).reshape(-1, *sheet.shape)
-
-    potential, pump = flat(potential), flat(pump)
-    psi = flat(np.zeros((), np.complex128) if start is None else start)
-    nudges = None if nudge is None else _spread(nudge, batch)
-    steps = np.zeros(len(psi), np.int64)
-    off = np.abs(_kappa(psi, potential, pump, sheet, nudges, np.arange(len(psi)))).reshape(len(psi), -1).max(axis=1)
-    active = np.flatnonzero(off > _bound(psi, tolerance))
-    for _ in range(_STEPS):
-        if not len(active):
-            break
-        now = psi[active]
-        kappa = _kappa(now, potential[active], pump[active], sheet, nudges, active)
-        diagonal, conjugate = linearised(now, potential[active], sheet)
-        if nudges is not None:
-            _add_nudge(diagonal, conjugate, now, nudges, active)
-        step = -solve_linearised(diagonal, conjugate, kappa, sheet)
-        size, best, reached = np.ones(len(active)), now.copy(), off[active].copy()
-        waiting = np.ones(len(active), np.bool_)
-        for _ in range(_HALVINGS):
-            k = np.flatnonzero(waiting)
-            tried = now[k] + size[k].reshape(-1, *(1,) * len(sheet.shape)) * step[k]
-            rest = _kappa(tried, potential[active[k]], pump[active[k]], sheet, nudges, active[k])
-            largest = np.abs(rest).reshape(len(k), -1).max(axis=1)
-            better = (largest < reached[k]) | (largest <= _bound(tried, tolerance))
-            best[k[better]], reached[k[better]] = tried[better], largest[better]
-            waiting[k[better]] = False
-            size[k] /= 2
-            if not waiting.any():
-                break
-        psi[active], off[active] = best, reached
-        steps[active] += 1
-        active = active[(reached > _bound(best, tolerance)) & ~waiting]
+    potential, pump = (np.broadcast_to(x, shape).reshape(-1, *sheet.shape) for x in (one, many))
+    pump = np.ascontiguousarray(pump)
+    if sheet.blocked is not None:
+        pump = np.where(sheet.blocked, 0, pump)
+    potential = np.ascontiguousarray(potential)
+    pull = None if nudge is None else nudge.spread(batch, int(np.prod(sheet.shape)))
+    psi = np.zeros(pump.shape, np.complex128)
+    if start is not None:
+        psi[:] = np.broadcast_to(start, shape).reshape(-1, *sheet.shape)
+        if sheet.blocked is not None:
+            psi[:, sheet.blocked] = 0
+    residual, steps = _solve(psi, potential, pump, sheet, pull, tolerance, shared=one.ndim <= len(sheet.shape))
+    outcome = _outcomes(psi, residual, tolerance)
+    turning = np.full(len(psi), np.nan)
+    if start is None and follow:
+        unsure = np.flatnonzero((outcome != Outcome.CONVERGED) | ~only_one(psi, potential, sheet))
+        if len(unsure):
+            kept = psi[unsure], residual[unsure], outcome[unsure], turning[unsure]
+            _followed(*kept, potential[unsure], pump[unsure], sheet, pull and pull.of(unsure), tolerance)
+            psi[unsure], residual[unsure], outcome[unsure], turning[unsure] = kept
     return SteadyStates(
-        psi.reshape(shape), off.reshape(batch), steps.reshape(batch), (off <= _bound(psi, tolerance)).reshape(batch)
+        psi.reshape(shape),
+        residual.reshape(batch),
+        steps.reshape(batch),
+        (outcome == Outcome.CONVERGED).reshape(batch),
+        outcome.reshape(batch),
+        turning.reshape(batch),
     )
 
 
-def linearised(psi: Complex, V: Complex, sheet: Sheet) -> tuple[Complex, Complex]:
-    """Factors (..., *shape) of dpsi at its node and of its conjugate in the change of kappa."""
-    density = psi.real**2 + psi.imag**2
-    f, slope = blueshift(density, sheet)
-    diagonal = -1j * (len(sheet.shape) + V + f + slope * density - 1j * np.asarray(sheet.gamma))
-    return np.asarray(diagonal), np.asarray(-1j * slope * psi**2)
+def _solve(
+    psi: Complex, V: Complex, P: Complex, sheet: Sheet, pull: Nudge | None, tolerance: float, shared: bool
+) -> tuple[Array, Indices]:
+    """The fastest road that gets there; psi is improved in place."""
+    if len(sheet.shape) == 1 or not shared or len(psi) < 4:
+        return newton(psi, V, P, sheet, pull, tolerance)
+    residual, steps = picard(psi, V[0], P, sheet, pull, tolerance)
+    left = np.flatnonzero(residual > bound(psi, tolerance))
+    if len(left):
+        rest = psi[left]
+        residual[left], more = newton(rest, V[left], P[left], sheet, pull and pull.of(left), tolerance)
+        psi[left] = rest
+        steps[left] += more
+    return residual, steps
 
 
-def _bound(psi: Complex, tolerance: float) -> Array:
-    return np.asarray(tolerance * np.maximum(1, np.abs(psi).reshape(len(psi), -1).max(axis=1)))
+def _outcomes(psi: Complex, residual: Array, tolerance: float) -> NDArray[np.int8]:
+    outcome = np.full(len(psi), Outcome.UNCONVERGED, np.int8)
+    outcome[residual <= bound(psi, tolerance)] = Outcome.CONVERGED
+    outcome[~np.isfinite(residual) | ~np.isfinite(largest(psi))] = Outcome.DIVERGED
+    return outcome
 
 
-def _spread(nudge: Nudge, batch: tuple[int, ...]) -> Nudge:
-    n = len(nudge.outputs)
-    targets = np.broadcast_to(nudge.targets, (*batch, n)).reshape(-1, n)
-    beta = np.broadcast_to(np.asarray(nudge.beta, np.float64), batch).reshape(-1)
-    return Nudge(np.asarray(nudge.outputs), targets, beta, nudge.cost, nudge.gain)
-
-
-def _kappa(psi: Complex, V: Complex, P: Complex, sheet: Sheet, nudge: Nudge | None, which: Indices) -> Complex:
-    kappa = rate(psi, V, P, sheet)
-    if nudge is not None:
-        at = psi.reshape(len(psi), -1)[:, nudge.outputs]
-        e = output_error(np.abs(at) ** 2, nudge.targets[which], nudge.cost, nudge.gain)
-        beta = np.asarray(nudge.beta)[which][:, None]
-        kappa.reshape(len(psi), -1)[:, nudge.outputs] += 1j * beta * e * at
-    return kappa
-
-
-def _add_nudge(diagonal: Complex, conjugate: Complex, psi: Complex, nudge: Nudge, which: Indices) -> None:
-    """What the nudge adds at its own node; a softmax's other nodes enter to order beta, and are left out."""
-    at = psi.reshape(len(psi), -1)[:, nudge.outputs]
-    density = np.abs(at) ** 2
-    e = output_error(density, nudge.targets[which], nudge.cost, nudge.gain)
-    if nudge.cost == "mse":
-        slope = np.full_like(density, -1.0)
-    else:
-        share = nudge.targets[which] - e / nudge.gain
-        slope = -(nudge.gain**2) * share * (1 - share)
-    beta = np.asarray(nudge.beta)[which][:, None]
-    diagonal.reshape(len(psi), -1)[:, nudge.outputs] += 1j * beta * (e + slope * density)
-    conjugate.reshape(len(psi), -1)[:, nudge.outputs] += 1j * beta * slope * at**2
+def _followed(
+    psi: Complex, residual: Array, outcome: NDArray[np.int8], turning: Array, V: Complex, P: Complex, sheet: Sheet,
+    pull: Nudge | None, tolerance: float,
+) -> None:  # fmt: skip
+    """Settle samples again from the dark, along the S-curve; all but V, P are changed in place."""
+    psi[:], reached = follow_pump(V, P, sheet, tolerance)
+    beyond = np.flatnonzero(reached < 1)
+    turning[beyond] = reached[beyond]
+    if len(beyond):
+        span = np.abs(V[beyond]).max() + abs(sheet.g) * (1 + np.abs(psi[beyond]).max() ** 2 * 30) + len(sheet.shape) * 2
+        lifetime = 1 / float(np.min(sheet.gamma))
+        with np.errstate(over="ignore", invalid="ignore"):
+            ended = evolve(psi[beyond], V[beyond], P[beyond], sheet, _LIFETIMES * lifetime, min(0.1, 1 / span))
+        psi[beyond] = ended
+    finite = np.isfinite(largest(psi))
+    rest = np.flatnonzero(finite)
+    ends = psi[rest]
+    residual[~finite] = np.inf
+    residual[rest], _ = newton(ends, V[rest], P[rest], sheet, pull and pull.of(rest), tolerance)
+    psi[rest] = ends
+    outcome[:] = _outcomes(psi, residual, tolerance)
+    steady = np.flatnonzero((outcome == Outcome.CONVERGED) & (reached == 1) & ~only_one(psi, V, sheet))
+    if psi[0].size <= _EIGENVALUES and len(steady):
+        rates = growth_rates(psi[steady], V[steady], sheet)
+        outcome[steady[rates > 0]] = Outcome.UNSTABLE
+    outcome[beyond[np.isfinite(residual[beyond])]] = Outcome.BISTABLE
