@@ -40,7 +40,7 @@ class SimulatedPump(PumpLaser):
         if not there:
             raise LimitError(
                 f"{name}: the bench's world has no pump laser; "
-                "the worlds rail, hologram, condensates and multiplier have"
+                "the worlds rail, hologram, condensates, multiplier and sheet have"
             )
         if port not in there:
             raise LimitError(f"{name}: port = {port!r}; the bench's world has its pump lasers at {', '.join(there)}")

@@ -1,0 +1,280 @@
+"""Light of the sheet on its camera: fields of nodes and windows, enlarged, with the reference's fringes.
+
+A pixel sees the field at its middle; of fringes, it sees what its own width leaves of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from simulators.physics.compiled import kernel
+from simulators.physics.fourier_plane import gauss_legendre
+from simulators.physics.source_light import tone_moments
+from simulators.worlds.hologram.light import path_factor, power_factor
+from simulators.worlds.hologram.truth import reference_phase
+from simulators.worlds.prbm.light import DRIFT_STEP_S
+from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
+from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.prbm.truth import PanelTruth
+from simulators.worlds.sheet.panels import PotentialImage, PumpImage
+from simulators.worlds.sheet.parameters import SheetParameters
+from simulators.worlds.sheet.sample import Sample
+from simulators.worlds.sheet.truth import sheet_truth
+from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+_MOST_VIEWS = 3
+_REACH = 4.0
+"""Of a blur in its sigmas."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """What acts on the sheet in one exposure. weights: (instants,); pump: (instants, rows, columns) P at all places;
+    potential: (instants, rows, columns) V of the mesa."""
+
+    number: int
+    start_s: float
+    duration_s: float
+    reference_w: float
+    weights: Array
+    pump: Complex
+    potential: Complex
+
+
+class View(NamedTuple):
+    """Places on a region of the camera. corner: (places, 2) first row and column of each one's image; down, across:
+    (places, size) its amplitude along rows and columns. reference: (rows, columns), root electrons per root J."""
+
+    corner: NDArray[np.int64]
+    down: NDArray[np.float32]
+    across: NDArray[np.float32]
+    reference: NDArray[np.complex64]
+
+
+class SheetLight:
+    """Follows both panels, and works out what the camera sees."""
+
+    def __init__(self, p: SheetParameters, panel: Panel, projector: Panel) -> None:
+        self.p, self.truth = p, sheet_truth(p)
+        self._panel, self._projector = panel, projector
+        self.pump_image, self.potential_image = PumpImage(p), PotentialImage(p)
+        self.sample = Sample(p)
+        self._views: OrderedDict[Region, View] = OrderedDict()
+        self._lit: tuple[float, Array] | None = None
+        self.electrons_per_joule = p.camera.quantum_efficiency * p.pump.wavelength / (PLANCK_J_S * LIGHT_M_S)
+        projector.listeners.append(self)
+
+    # --- following the potential's panel --------------------------------------------------------------------------
+
+    def region_changes(self, *_: object) -> None:
+        """Its light is worked out anew."""
+        self._lit = None
+
+    def patches_change(self, *_: object) -> None:
+        """Its light is worked out anew."""
+        self._lit = None
+
+    # --- one exposure ---------------------------------------------------------------------------------------------
+
+    def exposure(
+        self, number: int, start_s: float, duration_s: float, pump_w: float, reference_w: float, reservoir_w: float
+    ) -> Exposure:
+        """What is shown from now on for so long. Powers: emitted into the two arms, and on the potential's panel."""
+        p = self.p
+        for panel in (self._panel, self._projector):
+            panel.rest(start_s)
+        times_s, weights = self._instants(start_s, duration_s)
+        within_s = duration_s if len(times_s) == 1 else 0.0
+        power = (
+            pump_w * p.beam.transmission * (not p.beam.blocked) * power_factor(p, self.truth.light, start_s, duration_s)
+        )
+        size = math.sqrt(power / (p.beam.transmission * p.pump.drive_power))
+        pump, potential = [], []
+        for t in times_s:
+            from_s = float(t) - within_s / 2
+            scale = self._scale(self.truth.light.panel, from_s, within_s)
+            phase = self._panel.phase_image(float(t)) if self._panel.moving else self._panel.phase
+            pump.append(size * self.pump_image.field(phase, scale) if size else np.zeros(p.places, np.complex128))
+            light = self._light_at(float(t), self._scale(self.truth.projector, from_s, within_s))
+            potential.append(self.sample.potential(light, reservoir_w, _step_s(float(t))))
+        reference_w *= not p.reference.blocked
+        return Exposure(number, start_s, duration_s, reference_w, weights, np.stack(pump), np.stack(potential))
+
+    def _instants(self, start_s: float, duration_s: float) -> tuple[Array, Array]:
+        count = 1
+        for panel in (self._panel, self._projector):
+            if panel.moving and panel.largest_motion(start_s) > NOTICEABLE_RAD:
+                fastest_s = panel.fastest_motion_s(start_s)
+                count = max(count, 2 + math.ceil(duration_s / fastest_s) if fastest_s > 0 else 1)
+        nodes, weights = gauss_legendre(min(count, 16))
+        return start_s + 0.5 * duration_s * (np.asarray(nodes) + 1), np.asarray(weights / np.sum(weights))
+
+    def _scale(self, panel: PanelTruth, start_s: float, duration_s: float) -> float:
+        """By which all phases of a panel are multiplied: its flicker in the mean, and the room's temperature."""
+        amplitude = math.sqrt(2) * panel.flicker_share
+        flicker = (
+            tone_moments(start_s, duration_s, panel.flicker_hz, panel.flicker_phase, amplitude)[0] if amplitude else 0
+        )
+        kelvin = self.truth.light.kelvin(_step_s(start_s + duration_s / 2))
+        return (1 + flicker) * (1 - self.truth.light.phase_per_kelvin * kelvin)
+
+    def _light_at(self, time_s: float, scale: float) -> Array:
+        if self._projector.moving:
+            return self.potential_image.light(self._projector.phase_image(time_s), scale)
+        # Of a panel at rest, light follows small changes of the scale by a line.
+        if self._lit is None or self._lit[0] != scale:
+            self._lit = scale, self.potential_image.light(self._projector.phase, scale)
+        return self._lit[1]
+
+    # --- on the camera --------------------------------------------------------------------------------------------
+
+    def electrons(self, region: Region, exposures: list[Exposure]) -> Array:
+        """Mean photoelectrons (exposures, rows, columns)."""
+        out = np.zeros((len(exposures), *region[2:]))
+        view = self._view(region)
+        fields, densities = self.fields(exposures)
+        at_one = self.p.electrons_at_one * self.truth.collection * (self.truth.gamma / self.p.sample.gamma)
+        c, carrier = self.p.camera, self.truth.light.reference.carrier
+        seen = 1.0 if c.ideal else float(np.sinc(carrier[0]) * np.sinc(carrier[1]))
+        first = 0
+        for e, into in zip(exposures, out, strict=True):
+            size = math.sqrt(at_one * e.duration_s)
+            power = power_factor(self.p, self.truth.light, e.start_s, e.duration_s)
+            other = math.sqrt(e.reference_w * e.duration_s * power)
+            path = path_factor(self.truth.light, e.start_s, e.duration_s, self.p.noise)
+            for weight in e.weights:
+                _seen(
+                    (size * fields[first]).astype(np.complex64).ravel(),
+                    (size**2 * (densities[first] - np.abs(fields[first]) ** 2)).astype(np.float32).ravel(),
+                    view.corner, view.down, view.across, view.reference, other, seen * path, float(weight), into,
+                )  # fmt: skip
+                first += 1
+        return out
+
+    def fields(self, exposures: list[Exposure]) -> tuple[Complex, Array]:
+        """Mean amplitude and density at all places (instants of all exposures, rows, columns)."""
+        pump = np.concatenate([e.pump for e in exposures])
+        V = np.concatenate([e.potential for e in exposures])
+        psi = np.zeros(pump.shape, np.complex128)
+        lit = np.flatnonzero(np.abs(pump).reshape(len(pump), -1).any(axis=1))
+        psi[:, 0] = self.p.sample.window * pump[:, 0]
+        density = np.abs(psi) ** 2
+        if len(lit):
+            rest = self.sample.at_rest(V[lit], pump[lit, 2:])
+            psi[lit, 2:], density[lit, 2:] = rest.psi, rest.density
+        return psi, density
+
+    def places_px(self) -> tuple[Array, float]:
+        """Row and column of places (places, 2) on the camera, and pixels from one to the next."""
+        g, c = self.truth.light.geometry, self.p.camera
+        rows, columns = self.p.places
+        y, x = np.meshgrid(np.arange(rows) - (rows - 1) / 2, np.arange(columns) - (columns - 1) / 2, indexing="ij")
+        pitch = self.p.node_px * g.scale
+        turn = g.rotation_rad
+        down = (math.cos(turn) * y + math.sin(turn) * x) * pitch
+        across = (math.cos(turn) * x - math.sin(turn) * y) * pitch
+        place = np.stack(
+            [c.axis_row + g.shift_px[0] + down, c.axis_column + g.shift_px[1] + (-1 if g.flip else 1) * across]
+        )
+        return np.asarray(place.reshape(2, -1).T), pitch
+
+    def _view(self, region: Region) -> View:
+        if region not in self._views:
+            self._views[region] = self._made(region)
+            if len(self._views) > _MOST_VIEWS:
+                self._views.popitem(last=False)
+        self._views.move_to_end(region)
+        return self._views[region]
+
+    def _made(self, region: Region) -> View:
+        p = self.p
+        row, column, rows, columns = region
+        places, pitch = self.places_px()
+        sigma = p.optics.camera_blur / p.sample.node * pitch
+        half = math.ceil(pitch / 2 + _REACH * sigma)
+        corner = np.floor(places + 0.5).astype(np.int64) - half
+        profiles = []
+        for axis in (0, 1):
+            away = corner[:, axis, None] + np.arange(2 * half + 1)[None, :] - places[:, axis, None]
+            profiles.append(_profile(away, pitch, sigma).astype(np.float32))
+        down, across = (
+            np.arange(row, row + rows, dtype=np.float64),
+            np.arange(column, column + columns, dtype=np.float64),
+        )
+        waist = p.reference.waist / p.camera.pitch
+        peak = (
+            2
+            * p.reference.transmission
+            * p.optics.camera_attenuation
+            / math.pi
+            * (p.camera.pitch / p.reference.waist) ** 2
+        )
+        shape = [np.exp(-(((at - a) / waist) ** 2)) for at, a in
+                 ((down, p.camera.axis_row), (across, p.camera.axis_column))]  # fmt: skip
+        size = math.sqrt(peak * self.electrons_per_joule) * shape[0][:, None] * shape[1][None, :]
+        reference = (size * np.exp(1j * reference_phase(p, down, across))).astype(np.complex64)
+        return View(corner - np.array([row, column]), profiles[0], profiles[1], reference)
+
+
+def _profile(away: Array, pitch: float, sigma: float) -> Array:
+    """Amplitude at so many pixels from the middle of a node as wide as ``pitch``, blurred."""
+    if sigma == 0:
+        return (np.abs(away) < pitch / 2).astype(np.float64)
+    return np.asarray(ndtr((away + pitch / 2) / sigma) - ndtr((away - pitch / 2) / sigma))
+
+
+def _step_s(time_s: float) -> float:
+    """Bench time, in steps in which what drifts is followed."""
+    step = math.floor(time_s / DRIFT_STEP_S)
+    return (step + 0.5) * DRIFT_STEP_S if step else 0.0
+
+
+@kernel
+def _seen(  # type: ignore[no-untyped-def]
+    field, noise, corner, down, across, reference, other, path, weight, out
+):
+    """Add to ``out`` (rows, columns) weight (|E|^2 + |R|^2 + 2 Re(E R* path*)) and what of density is not coherent.
+
+    field, noise: (places,) amplitude, and density besides its square. down, across: (places, size) of `View`.
+    """
+    rows, columns = out.shape
+    size = down.shape[1]
+    E = np.zeros((rows, columns), np.complex64)
+    for s in range(len(field)):
+        if field[s] == 0.0 and noise[s] == 0.0:
+            continue
+        for i in range(size):
+            r = corner[s, 0] + i
+            if r < 0 or r >= rows:
+                continue
+            line = field[s] * down[s, i]
+            for j in range(size):
+                c = corner[s, 1] + j
+                if 0 <= c < columns:
+                    E[r, c] += line * across[s, j]
+        if noise[s] > 1e-6 * (field[s].real ** 2 + field[s].imag ** 2):
+            for i in range(size):
+                r = corner[s, 0] + i
+                if 0 <= r < rows:
+                    for j in range(size):
+                        c = corner[s, 1] + j
+                        if 0 <= c < columns:
+                            out[r, c] += weight * noise[s] * (down[s, i] * across[s, j]) ** 2
+    turned = np.complex64(path.conjugate() * 2.0 * other)
+    square = other * other
+    for r in range(rows):
+        for c in range(columns):
+            e, w = E[r, c], reference[r, c]
+            total = e.real * e.real + e.imag * e.imag + square * (w.real * w.real + w.imag * w.imag)
+            total += (e * w.conjugate() * turned).real
+            out[r, c] += weight * total

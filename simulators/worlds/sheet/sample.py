@@ -1,0 +1,149 @@
+"""What the sheet does: potential and pump to the amplitude of every node, once it has come to rest.
+
+A polariton lives for picoseconds and an exposure lasts milliseconds, so every exposure sees steady states of Eq. (13),
+those that a sheet reaches from the dark. Where none is found, the sheet is followed in time, and what the camera sees
+is the mean of what it does.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.contract import DeviceError
+from simulators.physics.sheet.cells import CellSolver, Operator, complex_of, planar
+from simulators.physics.sheet.equation import Sheet, evolve, rate
+from simulators.physics.sheet.steady import steady_state
+from simulators.worlds.sheet.parameters import SheetParameters
+from simulators.worlds.sheet.truth import sheet_truth
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+Complex64 = NDArray[np.complex64]
+
+TOLERANCE = 1e-9
+_CELL_TOLERANCE = 3e-6
+_REFINEMENTS = 12
+_MOST_OPERATORS = 32
+_FOLLOWED = 60.0
+"""Lifetimes 1 / gamma for which a restless sheet is followed; the last third is looked at."""
+_LOOKS = 20
+
+
+class Rest(NamedTuple):
+    """Of sheets (n, rows, columns): mean amplitude and mean density; restless: (n,) which have no steady state."""
+
+    psi: Complex
+    density: Array
+    restless: NDArray[np.bool_]
+
+
+class Sample:
+    """The mesa of a table."""
+
+    def __init__(self, p: SheetParameters) -> None:
+        truth, s = sheet_truth(p), p.sample
+        self._p = p
+        rows, columns = p.mesa
+        self.walls = np.zeros((rows, columns), np.bool_)
+        self.walls[:, s.columns :: s.columns + 1] = True
+        self.sheet = Sheet((rows, columns), s.g, truth.gamma, s.nonlinearity, self.walls if s.cells > 1 else None)
+        self._cell = Sheet((s.rows, s.columns), s.g, truth.gamma, s.nonlinearity)
+        self._operators: OrderedDict[bytes, tuple[CellSolver, Operator, Complex64]] = OrderedDict()
+
+    def potential(self, light: Array, reservoir_w: float, time_s: float) -> Complex:
+        """V (rows, columns) above the drive's energy, E0, of light as `PotentialImage` has it."""
+        p, truth = self._p, sheet_truth(self._p)
+        lifted = light * (reservoir_w / p.reservoir.lift_power)
+        detuning = p.sample.detuning + truth.detuning_per_s * time_s
+        most = float(lifted.max()) * p.reservoir.gain
+        if most >= truth.gamma:
+            raise DeviceError(
+                f"the carriers amplify by {most:.3g} at a node, and the sheet loses {p.sample.gamma:.3g}: it would "
+                "emit by itself; lower the power of the reservoir's laser, or write less light"
+            )
+        return np.asarray(lifted * (1 + 1j * p.reservoir.gain) + truth.disorder - detuning, np.complex128)
+
+    def at_rest(self, V: Complex, P: Complex) -> Rest:
+        """Of potentials V and pumps P (n, rows, columns)."""
+        P = np.where(self.walls, 0, P)
+        if self._in_cells:
+            psi, found = self._cells_at_rest(V, P)
+            left = np.flatnonzero(~found)
+            psi[left], found[left] = self._plainly(V[left], P[left])
+        else:
+            psi, found = self._plainly(V, P)
+        density = np.abs(psi) ** 2
+        for k in np.flatnonzero(~found):
+            psi[k], density[k] = self._followed(V[k], P[k])
+        return Rest(psi, density, ~found)
+
+    @property
+    def _in_cells(self) -> bool:
+        s = self._p.sample
+        return s.rows > 1 and s.nonlinearity == "density"
+
+    def _plainly(self, V: Complex, P: Complex) -> tuple[Complex, NDArray[np.bool_]]:
+        if self.sheet.shape[0] == 1:
+            blocked = None if self.sheet.blocked is None else self.sheet.blocked[0]
+            line = self.sheet._replace(shape=self.sheet.shape[1:], blocked=blocked)
+            found = steady_state(V[..., 0, :], P[:, 0], line, tolerance=TOLERANCE)
+            return np.array(found.psi[:, None, :]), np.array(found.converged)
+        found = steady_state(V, P, self.sheet, tolerance=TOLERANCE)
+        return np.array(found.psi), np.array(found.converged)
+
+    def _cells_at_rest(self, V: Complex, P: Complex) -> tuple[Complex, NDArray[np.bool_]]:
+        """Cell by cell, one inverse for all pumps: potentials of a play differ by the panel's flicker alone."""
+        s = self._p.sample
+        psi, found = np.zeros(P.shape, np.complex128), np.ones(len(P), np.bool_)
+        for cell in range(s.cells):
+            own = slice(cell * (s.columns + 1), cell * (s.columns + 1) + s.columns)
+            each, pump = V[:, :, own], P[:, :, own]
+            solver, operator, inverse = self._operator(each.mean(axis=0))
+            settled = solver.free(planar(pump), operator)
+            at = complex_of(settled.psi).reshape(pump.shape)
+            psi[:, :, own], rest = self._refined(at, each, pump, inverse)
+            found &= settled.settled & rest
+        return psi, found
+
+    def _refined(self, psi: Complex, V: Complex, P: Complex, inverse: Complex) -> tuple[Complex, NDArray[np.bool_]]:
+        """From steady states of the mean potential to those of each one's own."""
+        psi = psi.astype(np.complex128)
+        size = np.maximum(np.abs(psi).reshape(len(psi), -1).max(axis=1), 1e-9)
+        for _ in range(_REFINEMENTS):
+            left = 1j * rate(psi, V, P, self._cell).reshape(len(psi), -1)
+            step = left.astype(np.complex64) @ inverse
+            psi -= step.reshape(psi.shape)
+            off = np.abs(step).max(axis=1) / size
+            if off.max() < _CELL_TOLERANCE:
+                break
+        return psi, off < 10 * _CELL_TOLERANCE
+
+    def _operator(self, V: Complex) -> tuple[CellSolver, Operator, Complex64]:
+        key = np.ascontiguousarray(V).tobytes()
+        if key not in self._operators:
+            sheet = self._cell
+            if np.any(V.imag):
+                sheet = sheet._replace(gamma=np.asarray(sheet.gamma) - V.imag)
+            solver = CellSolver(sheet, 0, tolerance=_CELL_TOLERANCE)
+            operator = solver.operator(V.real)
+            inverse = (operator.inverse[0] + 1j * operator.inverse[1]).astype(np.complex64)
+            self._operators[key] = solver, operator, np.ascontiguousarray(inverse.T)
+            if len(self._operators) > _MOST_OPERATORS:
+                self._operators.popitem(last=False)
+        self._operators.move_to_end(key)
+        return self._operators[key]
+
+    def _followed(self, V: Complex, P: Complex) -> tuple[Complex, Array]:
+        """Mean amplitude and density of one sheet that does not come to rest, or that Newton's method lost."""
+        life = 1 / float(np.min(self.sheet.gamma))
+        psi = evolve(np.zeros(P.shape), V, P, self.sheet, _FOLLOWED * 2 / 3 * life)
+        mean, density = np.zeros(P.shape, np.complex128), np.zeros(P.shape)
+        for _ in range(_LOOKS):
+            psi = evolve(psi, V, P, self.sheet, _FOLLOWED / 3 / _LOOKS * life)
+            mean += psi / _LOOKS
+            density += np.abs(psi) ** 2 / _LOOKS
+        return mean, density
