@@ -45,12 +45,19 @@ def injected_pump(psi: Complex, outputs: ArrayLike, error: Array, beta: ArrayLik
 
 
 def contrast(
-    free: Complex, plus: Complex, beta: ArrayLike, minus: Complex | None = None, rule: Rule = "nep", nodes: int = 1
+    free: Complex,
+    plus: Complex,
+    beta: ArrayLike,
+    minus: Complex | None = None,
+    rule: Rule = "nep",
+    nodes: int = 1,
+    densities: tuple[Array, Array] | None = None,
 ) -> Descent:
     """From measured steady states (..., *shape): free, nudged by beta and, for a symmetric contrast, by -beta.
 
-    beta: a number or (...). nodes: how many axes the sheet has. The potential's real part is (11) as it stands, the
-    difference of densities; with "conjugate" it is that of Re(psi^2) (which needs the phase).
+    beta: a number or (...). nodes: how many axes the sheet has. densities: |psi|^2 of plus and of what it is compared
+    with, where they were measured by themselves. The potential's real part is (11) as it stands, the difference of
+    densities; with "conjugate" it is that of Re(psi^2), which needs the phase.
     """
     width = np.asarray(beta, np.float64) * (1 if minus is None else 2)
     width = width.reshape(*width.shape, *(1,) * nodes)
@@ -58,7 +65,8 @@ def contrast(
     change = (plus - other) / width
     middle = free if minus is None else (plus + minus) / 2
     if rule == "nep":
-        density = (np.abs(plus) ** 2 - np.abs(other) ** 2) / width
+        seen = densities or (np.abs(plus) ** 2, np.abs(other) ** 2)
+        density = (seen[0] - seen[1]) / width
         return Descent(-density - 2j * np.imag(np.conj(middle) * change), 2j * change)
     square = np.real(plus**2 - other**2) / width
     return Descent(-square + 2j * np.imag(middle * change), 2j * np.conj(change))
