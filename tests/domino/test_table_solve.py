@@ -145,6 +145,19 @@ def test_phases_that_are_not_kept_are_told_and_those_that_are_are_not(lit: OnBen
     assert lit.table.measure(psi).locked.all()
 
 
+def test_a_node_that_is_nearly_dark_is_neither_turned_nor_followed(lit: OnBench) -> None:
+    """What is seen of it is what leaks, and the more it is turned, the more leaks."""
+    psi = np.random.default_rng(8).random((6, 40)).astype(np.complex128)
+    psi[2] = 0.02 * psi[2]
+    lit.table.site_phase[:] = [0.0, 0.0, 0.5, 0.0, 0.0, 0.0]
+    written = lit.table.patterns(psi)
+    lit.table.measure(psi)
+    assert abs(lit.table.site_phase[2]) < 0.5
+    lit.table.site_phase[2] = 0.0
+    off = np.abs(np.angle(np.exp(1j * (written - lit.table.patterns(psi)))))
+    assert off.max() < 0.06
+
+
 def test_a_reference_that_is_lost_unlocks_every_start(lit: OnBench) -> None:
     psi = np.random.default_rng(7).random((6, 12)).astype(np.complex128)
     lit.bench.reference.emission = False

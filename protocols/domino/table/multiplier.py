@@ -29,7 +29,7 @@ lost an eighth."""
 UNWRAPPED_RAD = 0.3
 """How far from a wrap pixels of the strip stay."""
 TURNED_FROM = 0.2
-"""Amplitude below which a node is turned by less than its phase."""
+"""Amplitude below which a node is turned by less than its phase, and is not followed."""
 _SIGMAS = 5.0
 """By which that must be beyond noise, so that dim vectors are no false alarms."""
 LEAST_VISIBILITY = 0.5
@@ -114,7 +114,7 @@ class Multiplier:
             phase = phase + self._rng.normal(0.0, self.jitter_rad, a.shape)
         # A macro-pixel is dark by two phases that cancel, which panel and fringes let them do where the law was found
         # only. Nodes that are nearly dark, whose phase says little, stay there; and none comes near a wrap.
-        theta = theta + phase * np.minimum(1.0, np.abs(a) / TURNED_FROM) - self.site_phase[:, None]
+        theta = theta + (phase - self.site_phase[:, None]) * np.minimum(1.0, np.abs(a) / TURNED_FROM)
         room = np.maximum(math.pi - UNWRAPPED_RAD - alpha, 0.0)
         theta = np.clip(theta, -room, room)
         return self.rig.strip.patterns(alpha, theta)
@@ -145,8 +145,10 @@ class Multiplier:
         """Phases of nodes by which the light of a play differs from what was written, taken out little by little."""
         b, scale = self.bands, self._answer.scale[self.bands.single, None]
         expected = self._answer.background[b.single, None] + scale * a
-        # theta was written with the correction of before in it: what is found is what is left.
-        left = phases_left(expected, scale * a, fields[b.single] / seen)
+        # theta was written with the correction of before in it: what is found is what is left. Where a node is nearly
+        # dark it was not turned, and what is seen of it says nothing of its phase.
+        lit = np.where(np.abs(a) > TURNED_FROM, a, 0.0)
+        left = phases_left(expected, scale * lit, fields[b.single] / seen)
         self.site_phase = (1 - _FORGOTTEN) * self.site_phase + _TRACKED * left
 
     def look(self, psi: Complex) -> Measured:
