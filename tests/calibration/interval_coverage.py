@@ -31,7 +31,7 @@ from simulators.worlds.hologram.truth import hidden_table as hidden_hologram_tab
 from simulators.worlds.prbm import PrbmParameters
 from simulators.worlds.prbm.truth import hidden_table
 
-TABLES, SOAK_TABLES = 20, 100
+TABLES, SOAK_TABLES = 12, 100
 WITHIN = float(stats.norm.ppf(0.975))
 """Standard uncertainties to either side of an interval that covers 95 %."""
 
@@ -121,7 +121,7 @@ class Measured:
 
 
 def least_covered(tables: int) -> int:
-    """Of so many tables, below which a 95 % interval is no longer believed: 16 of 20."""
+    """Of so many tables, below which a 95 % interval is no longer believed: 9 of 12."""
     return int(stats.binom.ppf(FALSE_ALARM, tables, 0.95))
 
 

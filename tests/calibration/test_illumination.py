@@ -83,7 +83,7 @@ def _must_hold(folder: Path, tables: int) -> None:
 
 
 def test_phases_amplitudes_and_fringing_fields_are_told_with_their_uncertainty(tmp_path: Path) -> None:
-    # False alarm 0.003 for each quantity; seeds 100 to 119.
+    # False alarm 0.003 for each quantity; seeds from 100 on.
     _must_hold(tmp_path, TABLES)
 
 
