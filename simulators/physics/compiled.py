@@ -10,24 +10,51 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:
     """Compile ``function`` on first use."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(F, compiled)
+    return cast(F, _kept(numba.njit(cache=True, nogil=True, error_model="numpy")(function)))
 
 
 def inline(function: F) -> F:
     """Compile a small helper that the kernels calling it absorb."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")(function)
-    return cast(F, compiled)
+    return cast(F, _kept(numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")(function)))
 
 
 def reordering_kernel(function: F) -> F:
     """Compile a kernel whose sums may be taken in another order and with fused products: for roads that expand and
     interpolate, and are held to their reference within a stated tolerance instead of bit for bit."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})(function)
-    return cast(F, compiled)
+    return cast(
+        F, _kept(numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})(function))
+    )
+
+
+def _kept(compiled: Any) -> Any:
+    """A kernel on disk is older than its source where anything is that was compiled into it.
+
+    numba looks at the file of the kernel itself; what it takes from others, kernels and numbers, would be used as it
+    was when the kernel was compiled (an update of the project then computes something else than its source says).
+    """
+    file = _file(compiled)
+    if file is not None:  # without a place to keep kernels, or with compilation switched off, nothing can be old
+        file._source_stamp = (file._source_stamp, _absorbed(compiled))
+    return compiled
+
+
+def _file(value: object) -> Any:
+    """Where numba keeps a kernel; None of anything else."""
+    return getattr(getattr(value, "_cache", None), "_cache_file", None)
+
+
+def _absorbed(compiled: Any) -> tuple[object, ...]:
+    """What a kernel takes from its module's names: kernels, as their own stamps, and numbers."""
+    function = compiled.py_func
+    used = sorted(set(function.__code__.co_names) & function.__globals__.keys())
+    values = [function.__globals__[name] for name in used]
+    kernels = [file._source_stamp for value in values if (file := _file(value)) is not None]
+    numbers = [repr(value) for value in values if isinstance(value, bool | int | float | complex | tuple | np.generic)]
+    return (*kernels, *numbers)

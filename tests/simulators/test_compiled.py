@@ -1,0 +1,56 @@
+"""Kernels on disk: which of them may still be used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HELPER = """
+from simulators.physics.compiled import inline
+
+FACTOR = {factor}
+
+@inline
+def helper(x):
+    return x + {summand}
+"""
+MIDDLE = """
+from helper import FACTOR, helper
+from simulators.physics.compiled import kernel
+
+@kernel
+def twice(x):
+    return FACTOR * helper(x)
+"""
+OUTER = """
+from simulators.physics.compiled import kernel
+from middle import twice
+
+@kernel
+def outer(x):
+    return twice(x)
+
+print(outer(1.0), len(outer.stats.cache_hits))
+"""
+
+
+def _run(folder: Path) -> tuple[float, int]:
+    """What the outer kernel gives, and how many kernels came from disk, in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[2])])}
+    done = subprocess.run(
+        [sys.executable, folder / "outer.py"], env=environment, cwd=folder, capture_output=True, text=True, check=True
+    )
+    value, hits = done.stdout.split()
+    return float(value), int(hits)
+
+
+def test_a_kernel_is_compiled_anew_when_what_it_calls_or_takes_from_another_file_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "middle.py").write_text(MIDDLE)
+    (tmp_path / "outer.py").write_text(OUTER)
+    (tmp_path / "helper.py").write_text(HELPER.format(factor=2, summand=1))
+    assert _run(tmp_path) == (4.0, 0)
+    assert _run(tmp_path) == (4.0, 1)
+    (tmp_path / "helper.py").write_text(HELPER.format(factor=3, summand=10))
+    assert _run(tmp_path) == (33.0, 0)
