@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.physics.compiled import inline, reordering_kernel
+from simulators.physics.compiled import reordering_kernel
 
 Real = NDArray[np.floating]
 Index = NDArray[np.int64]
@@ -18,7 +18,7 @@ RUNNING, SETTLED, LOST = 0, 1, 2
 """Of a sample: goes on; converged; no finite number any more."""
 
 
-@inline
+@reordering_kernel
 def less_neighbours(re: Real, im: Real, link: Real, cols: int, out_re: Real, out_im: Real) -> None:
     """Subtract half the sum over neighbours; link (nodes,) is 1/2 where a node has one to its left."""
     n = re.shape[0]
@@ -98,7 +98,7 @@ def response_residuals(
             both[i] = out_re[i] + out_im[i]
 
 
-@inline
+@reordering_kernel
 def _dot(a: Real, b: Real) -> float:
     total = a.dtype.type(0)
     for i in range(a.shape[0]):
@@ -106,7 +106,7 @@ def _dot(a: Real, b: Real) -> float:
     return float(total)
 
 
-@inline
+@reordering_kernel
 def _weights(gram: Real, right: Real, count: int) -> None:
     """Solve gram w = right in place of ``right`` by Cholesky's method, a little regularised."""
     trace = 0.0

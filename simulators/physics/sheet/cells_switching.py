@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from simulators.physics.compiled import inline, reordering_kernel
+from simulators.physics.compiled import reordering_kernel
 from simulators.physics.sheet.cells_kernel import Index, Real, less_neighbours
 
 
-@inline
+@reordering_kernel
 def _slope(
     psi: Real, pump: Real, level: Real, gamma: Real, link: Real, cols: int, strength: Any, work: Real, out: Real
 ) -> None:
