@@ -56,6 +56,12 @@ class CellNetwork:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._operators: list[Operator] = []
 
+    def __enter__(self) -> CellNetwork:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End its threads."""
         if self._pool is not None:

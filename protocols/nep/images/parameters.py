@@ -40,7 +40,10 @@ class TrainingParameters(Parameters):
     w_mean: float | None = Field(None, ge=-100, le=100, description=f"of weights at the start; {_NULL}")
     w_std: float | None = Field(None, ge=0, le=100, description=_NULL)
     batch: int | None = Field(None, ge=1, le=10000, description=f"images of an update; {_NULL}")
-    tolerance: float = Field(1e-3, ge=1e-6, le=0.1, description="of steady states and responses, of the amplitude")
+    tolerance: float = Field(
+        0.01, ge=1e-6, le=0.1, description="of steady states and responses in training, of the amplitude"
+    )
+    judged_tolerance: float = Field(1e-3, ge=1e-6, le=0.1, description="of steady states of test images")
     watched: int = Field(2000, ge=1, description="test images judged after every epoch; after the last, all are")
     threads: int | None = Field(None, ge=1, le=DIGITS, description="null: as many as there are processors")
 

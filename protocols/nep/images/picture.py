@@ -50,6 +50,7 @@ def curve(axes: Any, seen: Curves, name: str, label: str, colour: str, scale: fl
     """Mean over seeds against epochs, and their range."""
     values = scale * np.asarray(seen.series[name], np.float64)
     epochs = seen.series["epoch"][0]
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.plot(epochs, values.mean(axis=0), "o-", markersize=3, linewidth=1, color=colour, label=label)
     if len(values) > 1:
         axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)

@@ -25,6 +25,9 @@ REFRESH = 4
 LARGEST_LOSS = 0.9
 """Share of an epoch's images that may not settle before training gives up."""
 
+_SHORTEST = 10
+"""The average reaches back over at most a tenth of the updates so far."""
+
 _STATE = ("V", "w", "mean_V", "mean_w", "shift")
 
 
@@ -46,7 +49,7 @@ class CellTrainer:
     def __init__(
         self,
         data: Encoded,
-        solver: CellSolver,
+        solvers: tuple[CellSolver, CellSolver],
         recipe: Recipe,
         rule: Rule,
         train: Train,
@@ -54,8 +57,11 @@ class CellTrainer:
         threads: int = 1,
         patient: bool = False,
     ) -> None:
-        """patient: an epoch of which hardly any image settles is no error. Raises `ConfigurationError` if images do not
-        fit the cell or do not fill a batch."""
+        """solvers: for training, and for judging. patient: an epoch of which hardly any image settles is no error.
+
+        Raises `ConfigurationError` if images do not fit the cell or do not fill a batch.
+        """
+        solver, self._judging = solvers
         if data.x.shape[1] != solver.nodes:
             raise ConfigurationError(
                 f"images of {data.x.shape[1]} pixels on cells of {solver.nodes} nodes; allowed: as many of both"
@@ -67,11 +73,11 @@ class CellTrainer:
         shape = (DIGITS, solver.nodes)
         V = np.full(shape, float(recipe.V_start))
         w = recipe.w_mean + recipe.w_std * self.rng.standard_normal(shape)
-        self.network = CellNetwork(solver, V, w, threads)
+        self.network, self._threads = CellNetwork(solver, V, w, threads), threads
         self.mean_V, self.mean_w = V.copy(), w.copy()
         rates = (recipe.rate_V, recipe.rate_w if train == "Vw" else 0.0)
         self._optimiser = (Adam if recipe.optimiser == "adam" else Plain)((V, w), rates)
-        self.epoch = 0
+        self.epoch = self.updates = 0
 
     def run_epoch(self) -> EpochReport:
         """All images once, in a new order; those left over from whole batches wait for the next.
@@ -116,18 +122,18 @@ class CellTrainer:
             net.w *= 1 - factor * r.rate_w * r.shrink
         if r.V_floor is not None:
             np.maximum(net.V, r.V_floor, out=net.V)
-        self.mean_V += (1 - r.averaging) * (net.V - self.mean_V)
-        self.mean_w += (1 - r.averaging) * (net.w - self.mean_w)
+        self.updates += 1
+        # early on, averages reach back over fewer updates: not to where training began
+        new = max(1 - r.averaging, _SHORTEST / (self.updates + _SHORTEST))
+        self.mean_V += new * (net.V - self.mean_V)
+        self.mean_w += new * (net.w - self.mean_w)
 
     def judge(self, x: NDArray[np.float32]) -> Answers:
         """What the cells answer to images (n, nodes), with the average of parameters."""
-        last = self.network.V, self.network.w
-        self.network.V, self.network.w = self.mean_V, self.mean_w
-        try:
-            self.network.refresh()
-            return self.network.answers(x)
-        finally:
-            self.network.V, self.network.w = last
+        with CellNetwork(self._judging, self.mean_V, self.mean_w, self._threads) as judged:
+            judged.shift = self.network.shift
+            judged.refresh()
+            return judged.answers(x)
 
     def close(self) -> None:
         """End its threads."""
@@ -140,7 +146,13 @@ class CellTrainer:
             "shift": self.network.shift,
         }  # fmt: skip
         kept = {f"optimiser_{name}": value for name, value in self._optimiser.state.items()}
-        return {**{name: a.copy() for name, a in arrays.items()}, **kept, "epoch": self.epoch, "order": self.rng}
+        return {
+            **{name: a.copy() for name, a in arrays.items()},
+            **kept,
+            "epoch": self.epoch,
+            "updates": self.updates,
+            "order": self.rng,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Raises `ConfigurationError` for a state of another network, or with numbers that are none; it is not used."""
@@ -160,7 +172,7 @@ class CellTrainer:
         self.mean_V, self.mean_w = np.array(state["mean_V"]), np.array(state["mean_w"])
         names = {name.removeprefix("optimiser_"): v for name, v in state.items() if name.startswith("optimiser_")}
         self._optimiser.restore(names)
-        self.epoch, self.rng = int(state["epoch"]), state["order"]
+        self.epoch, self.updates, self.rng = int(state["epoch"]), int(state["updates"]), state["order"]
 
 
 def standard_error(values: Array, trials: int) -> float:

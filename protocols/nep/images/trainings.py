@@ -101,9 +101,10 @@ class Trainings(Figure):
 
     def trainer(self, training: Training, p: TrainingParameters) -> CellTrainer:
         """At its beginning."""
-        solver = CellSolver(training.solver_sheet, training.output, p.tolerance)
+        sheet, output = training.solver_sheet, training.output
+        solvers = CellSolver(sheet, output, p.tolerance), CellSolver(sheet, output, p.judged_tolerance)
         return CellTrainer(
-            self.digits(training, p).train, solver, training.recipe, training.rule, training.train, training.seed,
+            self.digits(training, p).train, solvers, training.recipe, training.rule, training.train, training.seed,
             p.workers, training.patient,
         )  # fmt: skip
 
