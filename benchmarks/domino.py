@@ -6,14 +6,16 @@ in it: problem (1) on the support. TTS99 = time of a run ln(0.01) / ln(1 - succe
 do not draw a start, the time until they are there; `LABCTL_BENCH_CAP_S` where they are never.
 
 `LABCTL_BENCH_NODES` (50), `LABCTL_BENCH_NETWORKS` (20), `LABCTL_BENCH_CAP_S` (20) and `LABCTL_BENCH_SEED` (1) make it
-larger; `LABCTL_BENCH_SOLVERS`, names with commas between, leaves others out. DOMINO goes on drawing starts until three
-have succeeded or the cap is reached. `LABCTL_BENCH_GUROBI_S` stops Gurobi earlier where the exact search has proved the
-optimum, so that nothing better is missed; its TTS is a lower bound there. `LABCTL_BENCH_GRAPHS`, a folder of DIMACS
-files, measures those instead (`domino_graphs.py`).
+larger; `LABCTL_BENCH_SOLVERS`, names with commas between, leaves others out, and takes in variants of DOMINO that run
+only if they are named. DOMINO goes on drawing starts until three have succeeded or the cap is reached.
+`LABCTL_BENCH_GUROBI_S` stops Gurobi earlier where the exact search has proved the optimum, so that nothing better is
+missed; its TTS is a lower bound there. `LABCTL_BENCH_GRAPHS`, a folder of DIMACS files, measures those instead
+(`domino_graphs.py`).
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -42,8 +44,18 @@ _SAME = 1e-4
 _ENOUGH = 3
 """Starts of DOMINO that must succeed before it stops drawing more, until the cap."""
 _COUNTS = {"domino": 1000, "bfgs": 60, "replicator": 200}
-_VARIANTS = {"domino": (1.0, 10.0, 0.0), "domino-spread": (2.0, 4.0, 0.0), "domino-decay": (2.0, 4.0, 1.0)}
+_VARIANTS = {
+    "domino": (1.0, 10.0, 0.0),
+    "domino-spread": (2.0, 4.0, 0.0),
+    "domino-decay": (2.0, 4.0, 1.0),
+    "domino-decay-2": (2.0, 4.0, 2.0),
+    "domino-decay-4": (2.0, 4.0, 4.0),
+    "domino-spread-8": (8.0, 4.0, 0.0),
+    "domino-spread-8-decay-2": (8.0, 4.0, 2.0),
+}
 """Of DOMINO: the power of starts, their duration, and the decay that they begin with."""
+_WHEN_NAMED = {"domino-decay-2", "domino-decay-4", "domino-spread-8", "domino-spread-8-decay-2"}
+"""Solvers that run only if `LABCTL_BENCH_SOLVERS` has them."""
 
 
 @dataclass
@@ -111,12 +123,10 @@ def _measure(
     n = len(W)
 
     def wanted(name: str) -> bool:
-        return only is None or name in only
+        return name not in _WHEN_NAMED if only is None else name in only
 
     drawing: dict[str, Callable[[], Found]] = {
-        "domino": lambda: _domino(W, "domino", rng),
-        "domino-spread": lambda: _domino(W, "domino-spread", rng),
-        "domino-decay": lambda: _domino(W, "domino-decay", rng),
+        **{name: functools.partial(_domino, W, name, rng) for name in _VARIANTS},
         "bfgs": lambda: _judged(W, lambda: peers.bfgs(W, gamma, starts(n, _COUNTS["bfgs"], rng))),
         "replicator": lambda: _judged(W, lambda: peers.replicator(W, starts(n, _COUNTS["replicator"], rng))),
         "eigenvector": lambda: _judged(W, lambda: peers.leading_eigenvector(W)),
