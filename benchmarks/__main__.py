@@ -15,8 +15,9 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
 def main() -> int:
     """Run one benchmark."""
     known = {"bus": "benchmarks.bus", "camera": "benchmarks.camera", "domino": "benchmarks.domino",
-             "dyad": "benchmarks.dyad", "prbm": "benchmarks.prbm", "table": "benchmarks.real_table",
-             "train": "benchmarks.train", "wavefront": "benchmarks.wavefront"}  # fmt: skip
+             "dyad": "benchmarks.dyad", "nep": "benchmarks.nep", "prbm": "benchmarks.prbm",
+             "table": "benchmarks.real_table", "train": "benchmarks.train",
+             "wavefront": "benchmarks.wavefront"}  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=sorted(known))
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of a table")

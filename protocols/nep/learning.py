@@ -27,7 +27,8 @@ class Recipe:
 
     V, w: which of their parts. rate_V, rate_w: of an update; decay: their factor from one epoch to the next. update:
     after every sample, every ``batch`` samples or every epoch, with the mean or the sum over those. V_min, V_max: what
-    the potential's real part is kept within.
+    the potential's real part is kept within. gain_max: what its imaginary part is kept below, since a sheet with more
+    gain than loss has no steady state.
     """
 
     V: Trained = "real"
@@ -41,6 +42,7 @@ class Recipe:
     reduction: Literal["mean", "sum"] = "mean"
     V_min: float = -np.inf
     V_max: float = np.inf
+    gain_max: float = np.inf
 
     def groups(self, count: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """Samples of each update of an epoch; in a random order, unless all are in one."""
@@ -114,6 +116,8 @@ class Learner:
         self.w = self.w + scale * r.rate_w * self._moved("w", _part(dw, r.w))
         if r.V != "off" and (r.V_min > -np.inf or r.V_max < np.inf):
             self.V = np.clip(self.V.real, r.V_min, r.V_max) + 1j * self.V.imag
+        if r.V in ("imaginary", "complex"):
+            self.V = self.V.real + 1j * np.minimum(self.V.imag, r.gain_max)
         if not (np.isfinite(self.V).all() and np.isfinite(self.w).all()):
             raise ConfigurationError(
                 f"epoch {self.epoch + 1}: an update is not finite; choose smaller rates. The run goes on from its last "

@@ -1,7 +1,7 @@
-"""A chain of nodes, compiled: steady states by Newton's method, and Runge-Kutta in time beside it.
+"""A chain of nodes, compiled: steady states by Newton's method, one thread, sample after sample.
 
-Both are one thread, sample after sample. The linearised equation of a chain is block tridiagonal with real 2 x 2
-blocks, which are eliminated without pivots: with loss, no pivot vanishes.
+The linearised equation of a chain is block tridiagonal with real 2 x 2 blocks, which are eliminated without pivots:
+with loss, no pivot vanishes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.physics.compiled import kernel, reordering_kernel
+from simulators.physics.compiled import kernel
 from simulators.physics.sheet.equation import Array, Complex, Sheet
 from simulators.physics.sheet.nudge import Indices, Nudge
 
@@ -54,7 +54,7 @@ def chain_states(
 
 
 def _medium(sheet: Sheet, nodes: int) -> tuple[Array, bool, Bools]:
-    gamma = np.ascontiguousarray(np.broadcast_to(np.asarray(sheet.gamma, np.float64), nodes))
+    gamma = np.array(np.broadcast_to(np.asarray(sheet.gamma, np.float64), nodes))
     open_nodes = np.ones(nodes, np.bool_) if sheet.blocked is None else ~np.asarray(sheet.blocked)
     return gamma, sheet.nonlinearity == "density", open_nodes
 
@@ -211,44 +211,3 @@ def _newton(
             for i in range(n):
                 x[i], kappa[i] = tried[i], rest[i]
         residual[b], steps[b] = off, done
-
-
-def march(psi: Complex, V: Complex, P: Complex, sheet: Sheet, duration: float, dt: float = 0.1) -> Complex:
-    """As `equation.evolve` of a chain, psi, V, P (batch, nodes), compiled: what Newton's method is measured against."""
-    gamma, density_kind, open_nodes = _medium(sheet, psi.shape[1])
-    out = np.ascontiguousarray(np.where(open_nodes, psi, 0), np.complex128)
-    steps = math.ceil(duration / dt * (1 - 1e-12))
-    _march(out, V, P, sheet.g, gamma, density_kind, open_nodes, steps, duration / max(steps, 1))
-    return out
-
-
-@reordering_kernel
-def _march(
-    psi: Complex,
-    V: Complex,
-    P: Complex,
-    g: float,
-    gamma: Array,
-    density_kind: bool,
-    open_nodes: Bools,
-    steps: int,
-    h: float,
-) -> None:
-    count, n = psi.shape
-    k, at, total = np.empty(n, np.complex128), np.empty(n, np.complex128), np.empty(n, np.complex128)
-    outputs, nudged = np.empty(0, np.int64), np.empty((1, 2), np.complex128)
-    targets = np.empty(0)
-    for b in range(count):
-        x = psi[b]
-        for _ in range(steps):
-            for i in range(n):
-                at[i], total[i] = x[i], 0.0
-            for stage in range(4):
-                _drift(at, V[b], P[b], g, gamma, density_kind, open_nodes, True, outputs, targets, 0.0, 1.0, k, nudged)
-                weight = 1.0 if stage in (0, 3) else 2.0
-                ahead = h if stage == 2 else 0.5 * h
-                for i in range(n):
-                    total[i] += weight * k[i]
-                    at[i] = x[i] + ahead * k[i]
-            for i in range(n):
-                x[i] += h / 6.0 * total[i]

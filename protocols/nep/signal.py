@@ -1,0 +1,119 @@
+"""How much of a measured contrast is signal, and the nudge and averaging that follow from it.
+
+A contrast measured twice tells its noise, which falls as 1/beta; a contrast at another beta tells how far the nudge is
+from a small one, an error that grows as beta (one side) or beta^2 (symmetric).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from labctl.client import ConfigurationError
+from protocols.nep.loop import Loop, NudgePlan, measured_descent, require_good
+from protocols.nep.network import Network
+from simulators.physics.sheet.equation import Array, Complex
+
+BETAS = (0.003, 0.01, 0.03, 0.1, 0.3)
+LEAST_SNR = 0.3
+"""Of a contrast of all samples, below which training would walk at random."""
+WANTED_SNR = 3.0
+
+
+class Signal(NamedTuple):
+    """Signal to noise of the contrast of all samples together: of V and of w, by amplitudes; infinite without noise.
+    direction: mean of the two measurements (nodes + K,)."""
+
+    beta: float
+    V: float
+    w: float
+    direction: Array
+
+    @property
+    def least(self) -> float:
+        """The worse one."""
+        return min(self.V, self.w)
+
+
+class Choice(NamedTuple):
+    """A nudge and how many measurements are averaged. bias: expected relative error by the size of the nudge."""
+
+    beta: float
+    averages: int
+    snr: float
+    bias: float
+
+
+def measured_signal(
+    loop: Loop, network: Network, V: Complex, w: Complex, X: Complex, targets: Array, plan: NudgePlan
+) -> Signal:
+    """Measure the contrast of all samples twice."""
+    pumps, nodes = network.pumps(w, X), int(np.prod(loop.sheet.shape))
+    twice = []
+    for _ in range(2):
+        free, nudged = loop.phases(V, pumps, targets, plan)
+        found, good = measured_descent(free, nudged, plan)
+        require_good(good)
+        weights = found.weights(X, network.spots).sum(axis=0).real
+        twice.append(np.concatenate([found.V.sum(axis=0).real.ravel(), weights]))
+    one, other = twice
+
+    def ratio(a: Array, b: Array) -> float:
+        noise = float(((a - b) ** 2).sum()) / 2
+        signal = float(((a + b) ** 2).sum()) / 4 - noise / 2
+        return math.inf if noise == 0 else math.sqrt(max(signal, 0.0) / noise)
+
+    return Signal(plan.beta, ratio(one[:nodes], other[:nodes]), ratio(one[nodes:], other[nodes:]), (one + other) / 2)
+
+
+def checked_signal(found: Signal, averages: int) -> Signal:
+    """Itself. Raises ConfigurationError where the contrast drowns in noise, with the nudge or averaging it takes."""
+    if found.least >= LEAST_SNR:
+        return found
+    told = f"{found.least:.2g}" if found.least > 0 else "below 0.1"
+    times = LEAST_SNR / max(found.least, 0.05)
+    raise ConfigurationError(
+        f"beta={found.beta:g} is too small for the noise: the contrast's signal to noise is {told} (averages: "
+        f"{averages}), needed: {LEAST_SNR:g}; choose beta={found.beta * times:.2g} or more, "
+        f"averages={math.ceil(averages * times**2)} or more, sides=2, or beta=auto"
+    )
+
+
+def chosen(
+    loop: Loop, network: Network, V: Complex, w: Complex, X: Complex, targets: Array, plan: NudgePlan, most: int = 100
+) -> Choice:
+    """The nudge with the least error by noise and by its own size together, and averages (at most so many) that bring
+    its signal to noise to `WANTED_SNR`.
+
+    Raises ConfigurationError if no nudge gets a signal out of the noise.
+    """
+    found = []
+    for beta in BETAS:
+        try:
+            found.append(measured_signal(loop, network, V, w, X, targets, replace(plan, beta=beta)))
+        except ConfigurationError:  # a nudge so strong that there is no steady state
+            if not found:
+                raise
+            break
+    power = 1 if plan.sides == 1 else 2
+    clear = [s for s in found if s.least > 1] or [max(found, key=lambda s: s.least)]
+    first, last = clear[0], clear[-1]
+    slope = 0.0
+    if last.beta > first.beta:
+        size = float(np.linalg.norm(first.direction)) or 1.0
+        noise = 1 / first.least
+        apart = max(float(np.linalg.norm(last.direction - first.direction)) / size - noise, 0.0)
+        slope = apart / (last.beta**power - first.beta**power)
+
+    def error(s: Signal) -> float:
+        return math.hypot(1 / max(s.least, 1e-9) / math.sqrt(most), slope * s.beta**power)
+
+    best = min(found, key=error)
+    snr = best.least
+    times = 1 if snr >= WANTED_SNR else min(math.ceil((WANTED_SNR / max(snr, 0.05)) ** 2), most)
+    if snr * math.sqrt(times) < LEAST_SNR:
+        checked_signal(best, 1)
+    return Choice(best.beta, times, snr * math.sqrt(times), slope * best.beta**power)

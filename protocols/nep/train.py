@@ -1,0 +1,149 @@
+"""`nep.train`: a network on the sheet learns its samples by free and nudged phases."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from labctl.client import Bench, Recorder
+from protocols.nep.figure import NepFigure, per_sample, with_picture
+from protocols.nep.learning import Learner, is_right
+from protocols.nep.loop import IdealLoop, Loop, NudgePlan, require_good
+from protocols.nep.network import values_of
+from protocols.nep.phases import opened_loop
+from protocols.nep.signal import Choice, checked_signal, chosen, measured_signal
+from protocols.nep.train_parameters import Samples, TrainParameters, save_model
+from protocols.nep.training_picture import draw_training
+from simulators.physics.sheet.equation import Array, Complex
+from simulators.physics.sheet.nudge import output_cost
+
+_REDRAW_S = 5.0
+_FEW = 64
+
+
+class Train(NepFigure):
+    """A potential and weights learn samples in situ: free phase, nudged phase, update, by light or by arithmetic.
+
+    Values: `cost`, mean over samples, and `accuracy` at the end, `cost_test`, `accuracy_test` where a test was given;
+    `costs`, `accuracies` of the free phases of each epoch; `w`, `V` ([re, im] where complex), `outputs` of up to 64
+    samples; `beta`, `averages` and `snr` of the contrast at the start (null without noise), `nudge`, `sides`;
+    `updates`, `left_out`, samples without a steady state to rely on; `model`, which `nep.infer` reads; `seconds`.
+    """
+
+    Parameters = TrainParameters
+
+    def prepare(self, parameters: TrainParameters, record: Recorder) -> None:
+        """Read the samples."""
+        p = parameters
+        self.samples = None if p.data is None else Samples(p.data, len(p.inputs), len(p.output))
+        self.task = p.learnt_task(self.samples, np.random.default_rng([record.seed, 1]))
+        outputs = self.task.wanted().shape[1]
+        self.recipe = p.recipe()
+        record.console.done(f"{len(self.task.X)} samples, {len(self.task.w)} inputs, outputs: {outputs}")
+
+    def run(self, bench: Bench, parameters: TrainParameters, record: Recorder) -> dict[str, Any]:
+        """Learn, an epoch in each step, from which the run resumes."""
+        p, task, begun_s = parameters, self.task, time.perf_counter()
+        network, targets = task.network, task.wanted()
+        plan = p.plan(network, p.rule, p.cost, p.gain)
+        learner = Learner(network, self.recipe, task.V, task.w)
+        with opened_loop(p, network, bench, record) as loop:
+            if record.resumed is not None:
+                learner.restore(record.resumed)
+                kept = record.resumed
+                choice = Choice(float(kept["beta"]), int(kept["averages"]), float(kept["snr"]), float(kept["bias"]))
+            else:
+                choice = self._chosen(loop, learner, plan, p)
+                if p.noisy:
+                    record.console.done(
+                        f"beta = {choice.beta:g}, {choice.averages} averages: signal to noise {choice.snr:.2g}"
+                    )
+            plan = replace(plan, beta=choice.beta)
+            if isinstance(loop, IdealLoop):
+                loop.averages = choice.averages
+            drawn_s = time.perf_counter()
+            for step in record.steps(p.epochs, "learning"):
+                epoch = learner.run_epoch(loop, task.X, targets, plan, record.rng, task.P)
+                step.save(cost=epoch.cost, accuracy=epoch.accuracy, left_out=epoch.left_out)
+                step.note(f"cost {epoch.cost:.4g}, right {epoch.accuracy:.1%}")
+                if record.checkpoint_due or p.loop == "table" or learner.epoch == p.epochs:
+                    record.checkpoint(**learner.state(), **choice._asdict())
+                if record.wants_pictures and time.perf_counter() - drawn_s > _REDRAW_S:
+                    draw_training(record.picture("training"), task, learner.V, learner.w, self._curves(record))
+                    drawn_s = time.perf_counter()
+            outputs = self._outputs(loop, learner, task.X, task.P)
+            test = None
+            if self.samples is not None and self.samples.test is not None:
+                test = self._outputs(loop, learner, self.samples.test[0], None), self.samples.test[1]
+        self.learner = learner
+        values: dict[str, Any] = {**_judged(outputs, targets, p, "")}
+        if test is not None:
+            values |= _judged(*test, p, "_test")
+        return {
+            **values,
+            "outputs": per_sample(outputs[:_FEW]),
+            "beta": choice.beta,
+            "averages": choice.averages,
+            "snr": choice.snr if np.isfinite(choice.snr) else None,
+            "nudge": "injected" if plan.injects else plan.kind,
+            "sides": plan.sides,
+            "seconds": time.perf_counter() - begun_s,
+        }
+
+    def _chosen(self, loop: Loop, learner: Learner, plan: NudgePlan, p: TrainParameters) -> Choice:
+        """beta and averages, measured where anything is noisy."""
+        told = learner.network, learner.V, learner.w, self.task.X, self.task.wanted()
+        if p.beta == "auto":
+            if isinstance(loop, IdealLoop):
+                loop.averages = 1
+            return chosen(loop, *told, plan)
+        if not p.noisy:
+            return Choice(plan.beta, p.averages, float("inf"), 0.0)
+        return Choice(plan.beta, p.averages, checked_signal(measured_signal(loop, *told, plan), p.averages).least, 0.0)
+
+    def _outputs(self, loop: Loop, learner: Learner, X: Complex, P: Complex | None) -> Array:
+        pumps = learner.network.pumps(learner.w, X)
+        fields = loop.measure(learner.V, pumps if P is None else pumps + P)
+        require_good(fields.good)
+        return fields.outputs(learner.network.outputs, loop.sheet)
+
+    def _curves(self, record: Recorder) -> dict[str, Array]:
+        found = {name: record.series(name) for name in ("cost", "accuracy", "left_out")}
+        return {name: np.empty(0) if series is None else series for name, series in found.items()}
+
+    def conclude(self, results: dict[str, Any], parameters: TrainParameters, record: Recorder) -> dict[str, Any]:
+        """Keep the network, tell and draw."""
+        learner, curves = self.learner, self._curves(record)
+        path = record.path.with_name(f"{record.path.stem}-model.npz")
+        save_model(path, parameters, learner.w, learner.V)
+        record.save("w", learner.w)
+        record.save("V", learner.V)
+        tested = f", test {results['accuracy_test']:.1%}" if "accuracy_test" in results else ""
+        record.console.done(
+            f"after {learner.epoch} epochs: cost {results['cost']:.4g} a sample, right "
+            f"{results['accuracy']:.1%}{tested}"
+        )
+        with_picture(
+            record, "training", lambda picture: draw_training(picture, self.task, learner.V, learner.w, curves)
+        )
+        return {
+            **results,
+            "costs": curves["cost"].tolist(),
+            "accuracies": curves["accuracy"].tolist(),
+            "left_out": int(curves["left_out"].sum()),
+            "w": values_of(learner.w),
+            "V": values_of(learner.V),
+            "epochs": learner.epoch,
+            "updates": learner.updates,
+            "model": str(path),
+        }
+
+
+def _judged(outputs: Array, targets: Array, p: TrainParameters, suffix: str) -> dict[str, float]:
+    return {
+        f"cost{suffix}": float(output_cost(outputs, targets, p.cost, p.gain).mean()),
+        f"accuracy{suffix}": float(is_right(outputs, targets, p.cost).mean()),
+    }
