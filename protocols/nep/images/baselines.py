@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class Fit(NamedTuple):
-    """How a baseline is trained: by Adam with batches of 100, a rate that falls to a hundredth, and weight decay."""
+    """How a baseline is trained: by Adam with batches, a rate that falls to a hundredth, and weight decay."""
 
     epochs: int = 30
     rate: float = 0.01
@@ -28,6 +28,9 @@ class Fit(NamedTuple):
     start: float = 0.05
     batch: int = 100
 
+
+_UPDATES = 20
+"""At least so many updates in an epoch, of however few images."""
 
 LINEAR = Fit(epochs=30, rate=0.01, decay=0.3)
 QUADRATIC = Fit(epochs=30, rate=0.01, decay=3.0)
@@ -55,7 +58,7 @@ def _fitted(train: Encoded, rank: int, seed: int, fit: Fit, power: int) -> Array
     x, labels = _inputs(train.x), train.labels
     a = fit.start * rng.standard_normal((x.shape[1], DIGITS * rank))
     adam = Adam((a,), (fit.rate,))
-    batch = min(fit.batch, len(x))
+    batch = min(fit.batch, max(1, len(x) // _UPDATES))
     for epoch in range(fit.epochs):
         order = rng.permutation(len(x))
         shrink = 0.01 ** (epoch / max(1, fit.epochs - 1))

@@ -8,6 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
 from labctl.client import Recorder
+from protocols.nep.figure import with_picture
 from protocols.nep.images.baselines import linear, quadratic
 from protocols.nep.images.parameters import MnistParameters
 from protocols.nep.images.picture import draw_mnist
@@ -82,12 +83,8 @@ class Mnist(Trainings):
             f"linear {values['linear']:.2%}; g<rho>/gamma {values['g_rho_over_gamma']:.3f}, "
             f"{values['unconverged']:.2%} left out"
         )
-        if record.wants_pictures:
-            picture = record.picture("mnist")
-            title = f"{record.name}: ten {p.cells}x{p.cells} cells, rule {p.rule}, {p.seeds} seeds"
-            draw_mnist(picture, seen, V[0], w[0], values, title)
-            record.console.say(f"picture: {picture}")
-            values["picture"] = str(picture)
+        title = f"{record.name}: ten {p.cells}x{p.cells} cells, rule {p.rule}, {p.seeds} seeds"
+        with_picture(record, "mnist", lambda path: draw_mnist(path, seen, V[0], w[0], values, title))
         return values
 
 

@@ -145,6 +145,9 @@ def descents(psi: Real, u: Real, x: Real, rule: Rule, weight: Real) -> tuple[Arr
     dw = -2 e X Im u. Other rules: dV = -e 2 Re(psi u), dw = +2 e X Im u.
     """
     sign = 1.0 if rule == "nep" else -1.0
+    if not weight.all():
+        kept = np.flatnonzero(weight)
+        psi, u, x, weight = psi[kept], u[kept], x[kept], weight[kept]
     weighted = weight[:, None]
     V = -2 * (weighted * (psi[:, 0] * u[:, 0] + sign * psi[:, 1] * u[:, 1])).sum(axis=0, dtype=np.float64)
     w = -2 * sign * (weighted * x * u[:, 1]).sum(axis=0, dtype=np.float64)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
 from labctl.client import Recorder
+from protocols.nep.figure import with_picture
 from protocols.nep.images.baselines import linear
 from protocols.nep.images.parameters import TrainingParameters
 from protocols.nep.images.picture import draw_nonlinearity
@@ -116,12 +117,8 @@ class Nonlinearity(Trainings):
             )
         else:
             values |= dict.fromkeys(("optimum", "optimum_low", "optimum_high", "optimum_inside", "accuracy_optimum"))
-        if record.wants_pictures:
-            picture = record.picture("nonlinearity")
-            title = f"ten {p.cells}x{p.cells} cells, rule {p.rule}, {len(found.train)} images, {p.seeds} seeds each"
-            draw_nonlinearity(picture, mean_ratio.tolist(), mean.tolist(), values["accuracy_err"], curve, values, title)
-            record.console.say(f"picture: {picture}")
-            values["picture"] = str(picture)
+        title = f"ten {p.cells}x{p.cells} cells, rule {p.rule}, {len(found.train)} images, {p.seeds} seeds each"
+        with_picture(record, "nonlinearity", lambda path: draw_nonlinearity(path, curve, values, title))
         return values
 
 

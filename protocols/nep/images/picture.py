@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,23 +104,16 @@ def draw_small(path: Path, named: Mapping[str, Curves], values: Mapping[str, Any
         figure.savefig(path, dpi=130)
 
 
-def draw_nonlinearity(
-    path: Path,
-    ratio: Sequence[float],
-    accuracy: Sequence[float],
-    error: Sequence[float],
-    fit: tuple[Array, Array] | None,
-    values: Mapping[str, Any],
-    title: str,
-) -> None:
-    """Accuracy against g<rho>/gamma, with the polynomial that the optimum is taken from (Fig. 5)."""
+def draw_nonlinearity(path: Path, fit: tuple[Array, Array] | None, values: Mapping[str, Any], title: str) -> None:
+    """Accuracy against g<rho>/gamma, with the polynomial that the optimum is taken from (Fig. 5). fit: x, y of it."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(6.4, 4), layout="constrained")
         axes = figure.subplots()
-        axes.errorbar(ratio, 100 * np.asarray(accuracy), 100 * np.asarray(error), fmt="o", capsize=2, label="cells")
+        accuracy, error = (100 * np.asarray(values[name]) for name in ("accuracy", "accuracy_err"))
+        axes.errorbar(values["g_rho_over_gamma"], accuracy, error, fmt="o", capsize=2, label="cells")
         if fit is not None:
             axes.plot(fit[0], 100 * fit[1], color="C1", linestyle="--", linewidth=1, label="polynomial of third order")
             axes.axvspan(values["optimum_low"], values["optimum_high"], color="C1", alpha=0.15, linewidth=0)

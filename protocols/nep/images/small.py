@@ -8,6 +8,7 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
 from labctl.client import Recorder
+from protocols.nep.figure import with_picture
 from protocols.nep.images.baselines import linear
 from protocols.nep.images.mnist import summary
 from protocols.nep.images.network import Train
@@ -78,11 +79,6 @@ class MnistSmall(Trainings):
         with threadpool_limits(1, user_api="blas"):
             values["linear"] = linear(found.train, found.test, record.seed)
         values |= {"images": len(found.train), "test_images": len(found.test), "data": found.origin}
-        if record.wants_pictures:
-            picture = record.picture("mnist-small")
-            draw_small(
-                picture, named, values, f"{record.name}: ten {p.cells}x{p.cells} cells, rule {p.rule}, {p.seeds} seeds"
-            )
-            record.console.say(f"picture: {picture}")
-            values["picture"] = str(picture)
+        title = f"{record.name}: ten {p.cells}x{p.cells} cells, rule {p.rule}, {p.seeds} seeds"
+        with_picture(record, "small", lambda path: draw_small(path, named, values, title))
         return values

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
-from labctl.client import Bench, Figure, Recorder
+from labctl.client import Bench, Recorder
+from protocols.nep.figure import NepFigure
 from protocols.nep.images.inputs import DIGITS, Digits, load
 from protocols.nep.images.network import Train, accuracy_of
 from protocols.nep.images.parameters import TrainingParameters
@@ -47,7 +48,7 @@ class Training:
         return self.side // 2 * self.side + self.side // 2
 
 
-class Trainings(Figure):
+class Trainings(NepFigure):
     """Base of figures that train: `trainings` says what, `run` does it and saves a step for every epoch.
 
     Series: training, epoch, cost, train_accuracy, accuracy (of the test images watched; after the last epoch, of all),
@@ -55,9 +56,6 @@ class Trainings(Figure):
     seconds and cpu_s of training alone, confusion (10, 10), digits by answers, zeros but after the last epoch. Arrays:
     ``V_NAME_SEED`` and ``w_NAME_SEED`` (cells, nodes).
     """
-
-    bench = "dyad-sim"
-    takes_control = True  # would be taken by `run` itself, where devices are used
 
     def trainings(self, parameters: Any, seed: int) -> list[Training]:
         """What is trained, in this order."""
