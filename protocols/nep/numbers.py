@@ -38,14 +38,17 @@ def _from_file(path: Path) -> Iterable[Any]:
 def _numbers(given: object) -> object:
     if given is None:
         return None
-    if isinstance(given, Path) or (isinstance(given, str) and given.strip().lower().endswith(_SUFFIXES)):
-        given = _from_file(Path(str(given).strip()))
+    if isinstance(given, Path):
+        given = [str(given)]
     elif isinstance(given, (str, int, float, complex)):
         given = [given]
     if not isinstance(given, Iterable):
         return given
     found: list[float | complex] = []
     for item in np.ravel(np.array(list(given), dtype=object)):
+        if isinstance(item, str) and item.strip().lower().endswith(_SUFFIXES):  # given as a list of one
+            found += [_number(str(x)) for x in _from_file(Path(item.strip()))]
+            continue
         text = str(item).replace(";", ",").strip("[] ")
         found += [_number(part) for part in text.split(",") if part.strip()]
     return tuple(found)
