@@ -1,0 +1,1 @@
+"""What training on a bench costs in time and energy, beside computing it."""
