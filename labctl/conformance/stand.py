@@ -66,6 +66,25 @@ backend = "simulated"
 """
 
 
+_ALONE = {
+    "thermodynamic-computer": """
+[bench]
+name = "conformance"
+world = "thermodynamic"
+clock = "virtual"
+lease = "10 s"
+
+[world]
+units = 32
+
+[devices.subject]
+kind = "thermodynamic-computer"
+backend = "simulated"
+"""
+}
+"""Benches of kinds that have nothing to do with light, and no driver."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A device to be checked: a driver on its emulated instrument, or the simulated backend of a kind.
@@ -108,8 +127,10 @@ def cases(driver: str) -> list[Case]:
 
 
 def all_cases() -> list[Case]:
-    """Of every driver that has an emulated instrument, none twice."""
-    return list(dict.fromkeys(case for driver in registry.names("labctl.emulators") for case in cases(driver)))
+    """Of every driver that has an emulated instrument, none twice; and of kinds that have no driver."""
+    found = [case for driver in registry.names("labctl.emulators") for case in cases(driver)]
+    found += [Case(kind, kind, "simulated", layout) for kind in _ALONE for layout in LAYOUTS]
+    return list(dict.fromkeys(found))
 
 
 @contextlib.contextmanager
@@ -140,6 +161,8 @@ class Stand:
 
 
 def _rig(bench: Bench, config: BenchConfig, kind: str) -> Rig:
+    if kind in _ALONE:
+        return Rig(bench.subject, None, None, _no_light, _no_light, 0.0, config.clock == "virtual")
     truth: Any = config.world_parameters
     return Rig(
         subject=bench.subject,
@@ -154,7 +177,15 @@ def _rig(bench: Bench, config: BenchConfig, kind: str) -> Rig:
     )
 
 
+def _no_light(*of: Any) -> float:
+    raise ConfigurationError(f"a bench without light was asked for that of {of}")
+
+
 def _bench(folder: Path, kind: str, driver: str, backend: Backend, mutation: str | None) -> BenchConfig:
+    path = folder / f"{backend}.toml"
+    if kind in _ALONE:
+        path.write_text(_ALONE[kind], encoding="utf-8")
+        return load_bench(path)
     subject = f'backend = "{backend}"'
     if backend == "emulated":
         subject += f'\ndriver = "{driver}"' + (f'\nmutation = "{mutation}"' if mutation else "")
@@ -162,7 +193,6 @@ def _bench(folder: Path, kind: str, driver: str, backend: Backend, mutation: str
         subject += '\nport = "tap"'
     text = _AROUND.format(kind=kind, subject=subject, clock="virtual" if backend == "simulated" else "real",
                           range="2 W" if kind == "pump" else "1 mW")  # fmt: skip
-    path = folder / f"{backend}.toml"
     text += "" if kind == "supercontinuum" else _SOURCE
     text += {"slm": _CAMERA, "camera": _PANEL}.get(kind, "")
     path.write_text(text, encoding="utf-8")
