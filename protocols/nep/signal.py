@@ -1,7 +1,7 @@
 """How much of a measured contrast is signal, and the nudge and averaging that follow from it.
 
-A contrast measured twice tells its noise, which falls as 1/beta; a contrast at another beta tells how far the nudge is
-from a small one, an error that grows as beta (one side) or beta^2 (symmetric).
+A contrast measured twice tells its noise, which falls as 1/beta; beside that of a smaller nudge it tells how far it is
+off by its size, an error that grows as beta (one side) or beta^2 (symmetric).
 """
 
 from __future__ import annotations
@@ -98,22 +98,17 @@ def chosen(
             if not found:
                 raise
             break
-    power = 1 if plan.sides == 1 else 2
-    clear = [s for s in found if s.least > 1] or [max(found, key=lambda s: s.least)]
-    first, last = clear[0], clear[-1]
-    slope = 0.0
-    if last.beta > first.beta:
-        size = float(np.linalg.norm(first.direction)) or 1.0
-        noise = 1 / first.least
-        apart = max(float(np.linalg.norm(last.direction - first.direction)) / size - noise, 0.0)
-        slope = apart / (last.beta**power - first.beta**power)
+    reference = next((s for s in found if s.least >= WANTED_SNR), max(found, key=lambda s: s.least))
+    size = float(np.linalg.norm(reference.direction)) or 1.0
 
-    def error(s: Signal) -> float:
-        return math.hypot(1 / max(s.least, 1e-9) / math.sqrt(most), slope * s.beta**power)
+    def bias(s: Signal) -> float:
+        """How far its direction is from that of the smallest nudge with a clear signal, beyond what noise does."""
+        apart = float(np.linalg.norm(s.direction - reference.direction)) / size
+        return math.sqrt(max(apart**2 - 1 / max(s.least, 1e-9) ** 2 - 1 / max(reference.least, 1e-9) ** 2, 0.0))
 
-    best = min(found, key=error)
+    best = min(found, key=lambda s: math.hypot(1 / max(s.least, 1e-9), bias(s)))
     snr = best.least
     times = 1 if snr >= WANTED_SNR else min(math.ceil((WANTED_SNR / max(snr, 0.05)) ** 2), most)
     if snr * math.sqrt(times) < LEAST_SNR:
         checked_signal(best, 1)
-    return Choice(best.beta, times, snr * math.sqrt(times), slope * best.beta**power)
+    return Choice(best.beta, times, snr * math.sqrt(times), bias(best))

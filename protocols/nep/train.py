@@ -43,6 +43,11 @@ class Train(NepFigure):
         outputs = self.task.wanted().shape[1]
         self.recipe = p.recipe()
         record.console.done(f"{len(self.task.X)} samples, {len(self.task.w)} inputs, outputs: {outputs}")
+        if p.rule == "nep" and p.trained_V in ("imaginary", "complex"):
+            record.console.say(
+                "rule=nep neglects what the gradient of Im V consists of, and often has its sign wrong; "
+                "rule=conjugate has it right"
+            )
 
     def run(self, bench: Bench, parameters: TrainParameters, record: Recorder) -> dict[str, Any]:
         """Learn, an epoch in each step, from which the run resumes."""

@@ -112,3 +112,16 @@ def test_the_papers_rule_becomes_exact_as_loss_vanishes_and_turns_round_near_res
         cosines.append(cosine(found.P.sum(axis=0), exact.P.sum(axis=0)))
     assert cosines[0] > 0.9999
     assert cosines[1] < 0
+
+
+def test_the_papers_rule_has_no_right_limit_for_gain() -> None:
+    """-dC/d Im V is of the order of gamma, as is what the rule neglects; the phase-conjugate nudge has it."""
+    sheet = Sheet((9,), 0.1, 1e-3)
+    V, P = np.full(9, 0.3), np.zeros((2, 9))
+    P[:, [2, 6]] = [[2.0, 0.0], [2.0, -1.8]]
+    nep, conjugate, exact = (
+        of_free_phase(V, P, sheet, rule)[2].V.sum(axis=0) for rule in ("nep", "conjugate", "exact")
+    )
+    assert cosine(nep.real, exact.real) > 0.9999
+    assert cosine(nep.imag, exact.imag) < 0.5
+    assert cosine(conjugate.imag, exact.imag) > 0.99

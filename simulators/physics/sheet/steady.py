@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.physics.sheet.branch import follow_pump, growth_rates, only_one
-from simulators.physics.sheet.equation import Array, Complex, Sheet, SheetError, checked, evolve
+from simulators.physics.sheet.equation import Array, Complex, Sheet, SheetError, checked
 from simulators.physics.sheet.factorised import picard
+from simulators.physics.sheet.march import march
 from simulators.physics.sheet.newton import bound, largest, newton
 from simulators.physics.sheet.nudge import Cost, Indices, Nudge, output_cost, output_error, outputs_of, softmax
 
@@ -24,10 +25,12 @@ __all__ = [
 ]  # fmt: skip
 
 TOLERANCE = 1e-12
+_BRIGHTER = 30.0
+"""Densities beyond a turning point, of those at it."""
 _EIGENVALUES = 400
 """Nodes up to which stability is checked by eigenvalues."""
-_LIFETIMES = 30.0
-"""Evolution in time beyond a turning point, in units of 1/gamma."""
+_LIFETIMES, _MOST_STEPS = 30.0, 50_000
+"""Evolution in time beyond a turning point, in units of 1/gamma; it is left out where it takes more steps than that."""
 
 
 class Outcome(IntEnum):
@@ -170,11 +173,7 @@ def _followed(
     beyond = np.flatnonzero(reached < 1)
     turning[beyond] = reached[beyond]
     if len(beyond):
-        span = np.abs(V[beyond]).max() + abs(sheet.g) * (1 + np.abs(psi[beyond]).max() ** 2 * 30) + len(sheet.shape) * 2
-        lifetime = 1 / float(np.min(sheet.gamma))
-        with np.errstate(over="ignore", invalid="ignore"):
-            ended = evolve(psi[beyond], V[beyond], P[beyond], sheet, _LIFETIMES * lifetime, min(0.1, 1 / span))
-        psi[beyond] = ended
+        _evolved(psi, beyond, V, P, sheet)
     finite = np.isfinite(largest(psi))
     rest = np.flatnonzero(finite)
     ends = psi[rest]
@@ -187,3 +186,15 @@ def _followed(
         rates = growth_rates(psi[steady], V[steady], sheet)
         outcome[steady[rates > 0]] = Outcome.UNSTABLE
     outcome[beyond[np.isfinite(residual[beyond])]] = Outcome.BISTABLE
+
+
+def _evolved(psi: Complex, which: Indices, V: Complex, P: Complex, sheet: Sheet) -> None:
+    """Let some samples go on in time, in place, if their fastest phase allows steps that are long enough."""
+    duration = _LIFETIMES / float(np.min(sheet.gamma))
+    density = np.maximum(1.0, largest(psi[which])) ** 2
+    bright = density * _BRIGHTER if sheet.nonlinearity == "density" else 1.0
+    fastest = 2 * len(sheet.shape) + largest(V[which]) + abs(sheet.g) * bright
+    fit = which[duration * fastest < _MOST_STEPS]
+    if len(fit):
+        step = min(0.1, 1 / float(fastest[np.isin(which, fit)].max()))
+        psi[fit] = march(psi[fit], V[fit], P[fit], sheet, duration, step)
