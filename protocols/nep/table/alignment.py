@@ -58,7 +58,9 @@ class NepAlignment(_Section):
     gamma: float = Field(gt=0, le=10, description="loss, by the sample's data sheet")
     nonlinearity: Literal["density", "saturation"] = "saturation"
     detuning: float = Field(ge=-10, le=10, description="of the drive above the polaritons' edge, E0")
-    lift: float = Field(ge=0, le=100, description="largest potential that is written, E0")
+    lift: float = Field(gt=0, le=100, description="potential of the brightest light that is written, E0, about")
+    lift_w: float = Field(gt=0, le=100, description="power of the reservoir's laser for that, W")
+    pump_most: float = Field(1.5, gt=0, le=100, description="largest |P| of a node that can be written")
     pump: Macro
     potential: Macro
     camera: CameraPlan

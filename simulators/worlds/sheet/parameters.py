@@ -37,7 +37,7 @@ class DriveParameters(PumpParameters):
 
     wavelength: Metres = Field(855e-9, gt=300e-9, lt=2e-6)
     drive_power: Watts = Field(
-        0.1, gt=0, le=100, description="at which a full macro-pixel in the beam's middle is P = 1"
+        0.004, gt=0, le=100, description="at which a full macro-pixel in the beam's middle is P = 1"
     )
 
 
@@ -78,7 +78,7 @@ class Imaging(OpticsParameters):
     """Relay from the pump's panel to the sheet, and objective with camera lens."""
 
     focal_length: Metres = Field(0.2, gt=0, description="of the relay's first lens: where the panel's glass is seen")
-    camera_attenuation: Fraction = Field(1e-7, gt=0, le=1, description="neutral-density filters before the camera")
+    camera_attenuation: Fraction = Field(1.2e-5, gt=0, le=1, description="neutral-density filters before the camera")
     magnification: float = Field(80.0, gt=0, le=1000, description="from the sheet to the camera")
     pump_blur: Metres = Field(
         0.25e-6, ge=0, le=1e-4, description="of the pump on the sheet: sigma of amplitudes; NA 0.7"
@@ -119,6 +119,7 @@ class SheetHidden(HologramHidden):
 
     of_light = (*HologramHidden.of_light, "registration_shift", "registration_scale")
 
+    dust: Number = Field(2, ge=0, le=200, description="most spots on what is used of panel and camera, each (T)")
     disorder: Number = Field(
         0.035, ge=0, le=10, description="of the potential from node to node, rms, E0 (20-50 ueV; T)"
     )

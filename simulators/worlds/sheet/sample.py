@@ -50,7 +50,9 @@ class Sample:
         rows, columns = p.mesa
         self.walls = np.zeros((rows, columns), np.bool_)
         self.walls[:, s.columns :: s.columns + 1] = True
-        self.sheet = Sheet((rows, columns), s.g, truth.gamma, s.nonlinearity, self.walls if s.cells > 1 else None)
+        shape = (columns,) if rows == 1 else (rows, columns)
+        walls = self.walls.reshape(shape) if s.cells > 1 else None
+        self.sheet = Sheet(shape, s.g, truth.gamma, s.nonlinearity, walls)
         self._cell = Sheet((s.rows, s.columns), s.g, truth.gamma, s.nonlinearity)
         self._operators: OrderedDict[bytes, tuple[CellSolver, Operator, Complex64]] = OrderedDict()
 
@@ -87,13 +89,10 @@ class Sample:
         return s.rows > 1 and s.nonlinearity == "density"
 
     def _plainly(self, V: Complex, P: Complex) -> tuple[Complex, NDArray[np.bool_]]:
-        if self.sheet.shape[0] == 1:
-            blocked = None if self.sheet.blocked is None else self.sheet.blocked[0]
-            line = self.sheet._replace(shape=self.sheet.shape[1:], blocked=blocked)
-            found = steady_state(V[..., 0, :], P[:, 0], line, tolerance=TOLERANCE)
-            return np.array(found.psi[:, None, :]), np.array(found.converged)
-        found = steady_state(V, P, self.sheet, tolerance=TOLERANCE)
-        return np.array(found.psi), np.array(found.converged)
+        found = steady_state(
+            V.reshape(-1, *self.sheet.shape), P.reshape(-1, *self.sheet.shape), self.sheet, tolerance=TOLERANCE
+        )
+        return np.array(found.psi).reshape(P.shape), np.array(found.converged)
 
     def _cells_at_rest(self, V: Complex, P: Complex) -> tuple[Complex, NDArray[np.bool_]]:
         """Cell by cell, one inverse for all pumps: potentials of a play differ by the panel's flicker alone."""
@@ -139,11 +138,12 @@ class Sample:
 
     def _followed(self, V: Complex, P: Complex) -> tuple[Complex, Array]:
         """Mean amplitude and density of one sheet that does not come to rest, or that Newton's method lost."""
-        life = 1 / float(np.min(self.sheet.gamma))
+        life, shape = 1 / float(np.min(self.sheet.gamma)), P.shape
+        V, P = V.reshape(self.sheet.shape), P.reshape(self.sheet.shape)
         psi = evolve(np.zeros(P.shape), V, P, self.sheet, _FOLLOWED * 2 / 3 * life)
         mean, density = np.zeros(P.shape, np.complex128), np.zeros(P.shape)
         for _ in range(_LOOKS):
             psi = evolve(psi, V, P, self.sheet, _FOLLOWED / 3 / _LOOKS * life)
             mean += psi / _LOOKS
             density += np.abs(psi) ** 2 / _LOOKS
-        return mean, density
+        return mean.reshape(shape), density.reshape(shape)

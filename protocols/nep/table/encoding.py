@@ -1,0 +1,232 @@
+"""Complex pumps on a phase-only panel: every place has a macro-pixel of four kinds of pixels, in a Latin square.
+
+    T = (a e^{i pi/4} + b e^{-i pi/4}) / 2,    a = cos alpha, b = cos beta
+
+Kinds have the phases pi + pi/4 +- alpha and pi - pi/4 +- beta (two phases to a real number, Davis 1999). With |a| and
+|b| up to 0.6 none of them comes near a wrap, whatever the phase of T; and every edge has all four kinds alike,
+so that what a blurred image lets into neighbours is T as well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import LimitError, Sequence
+from protocols.nep.table.alignment import NepAlignment
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+Phases = NDArray[np.float32]
+
+QUARTER = math.pi / 4
+FULL = 0.33
+"""Of |Re T| + |Im T|: what fringing fields take can be made up for."""
+_LATIN = np.array([[0, 2, 1, 3], [2, 1, 3, 0], [1, 3, 0, 2], [3, 0, 2, 1]])
+"""Kinds: a with +alpha, a with -alpha, b with +beta, b with -beta."""
+_ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class PhaseLaw:
+    """What a panel does to phases that are written, and how much light fringing fields take to phases in between.
+
+    gain, bend: phi (1 + gain) + sines of half and of a whole period over a turn (rad). leak: share of area.
+    """
+
+    gain: float = 0.0
+    bend: tuple[float, float] = (0.0, 0.0)
+    leak: float = 0.2
+
+    def shown(self, written: Array) -> Array:
+        """Phases, rad, of those written, 0 to 2 pi."""
+        return np.asarray(
+            written * (1 + self.gain) + self.bend[0] * np.sin(written / 2) + self.bend[1] * np.sin(written)
+        )
+
+    @property
+    def middle(self) -> float:
+        """Of the phases that can be shown: what macro-pixels are about."""
+        first, last = self.shown(np.array([0.0, 2 * math.pi]))
+        return float(first + last) / 2
+
+    @property
+    def steepest(self) -> float:
+        """Largest alpha that can be shown."""
+        first, last = self.shown(np.array([0.0, 2 * math.pi]))
+        return min(float(last - first) / 2, math.pi) - QUARTER
+
+    def to_write(self, wanted: Array) -> Array:
+        """Phases to be written, 0 to 2 pi, so that these are shown."""
+        fine = np.linspace(0.0, 2 * math.pi, 1025)
+        return np.asarray(np.interp(wanted, self.shown(fine), fine))
+
+    def amplitude(self, kinds: Array) -> Complex:
+        """T (..., down, across) of kinds (4, ..., down, across) that show phases.
+
+        Between two blocks light has all phases from one to the other; between macro-pixels each has the half of it on
+        its own side. Around them all are dark ones.
+        """
+        phase = kinds - self.middle
+        own = np.exp(1j * phase).mean(axis=0)
+        if not self.leak:
+            return np.asarray(own)
+        between = np.zeros(own.shape, np.complex128)
+        for (p, q), count in _INNER.items():
+            between += count / 32 * _line(phase[p], phase[q])
+        wide = np.empty((*phase.shape[:-2], phase.shape[-2] + 2, phase.shape[-1] + 2))
+        wide[:] = (_plain_kinds(np.zeros(1, np.complex128), self) - self.middle).reshape(4, *(1,) * (phase.ndim - 1))
+        wide[..., 1:-1, 1:-1] = phase
+        for k in range(4):
+            for mine, theirs, beside in (
+                (_LATIN[k, 3], _LATIN[k, 0], wide[..., 1:-1, 2:]),
+                (_LATIN[k, 0], _LATIN[k, 3], wide[..., 1:-1, :-2]),
+                (_LATIN[3, k], _LATIN[0, k], wide[..., 2:, 1:-1]),
+                (_LATIN[0, k], _LATIN[3, k], wide[..., :-2, 1:-1]),
+            ):
+                middle = 0.5 * (phase[mine] + beside[theirs])
+                between += 0.5 / 32 * _line(phase[mine], middle)
+        return np.asarray((1 - self.leak) * own + self.leak * between)
+
+
+def _line(one: Array, other: Array) -> Complex:
+    """Mean of exp(i phi) from one phase to the other."""
+    return np.asarray(np.exp(0.5j * (one + other)) * np.sinc((other - one) / (2 * math.pi)))
+
+
+def _inner() -> dict[tuple[int, int], int]:
+    """How many borders there are between blocks of two kinds, within a macro-pixel."""
+    found: dict[tuple[int, int], int] = {}
+    for one, other in ((_LATIN[:, :-1], _LATIN[:, 1:]), (_LATIN[:-1], _LATIN[1:])):
+        for p, q in zip(one.ravel().tolist(), other.ravel().tolist(), strict=True):
+            key = (min(p, q), max(p, q))
+            found[key] = found.get(key, 0) + 1
+    return found
+
+
+_INNER = _inner()
+
+
+def kinds_of(T: Complex, law: PhaseLaw) -> Array:
+    """Phases (4, ..., down, across) to be shown for amplitudes T (..., down, across), as near as they can be."""
+    aim = np.asarray(T, np.complex128)
+    for _ in range(_ROUNDS if law.leak else 0):
+        aim = aim + (T - law.amplitude(_plain_kinds(aim, law)))
+    return _plain_kinds(aim, law)
+
+
+def _plain_kinds(T: Complex, law: PhaseLaw) -> Array:
+    x, y = math.sqrt(2) * T.real, math.sqrt(2) * T.imag
+    most = -math.cos(law.steepest)
+    alpha, beta = (np.arccos(np.clip(v, -most, most)) for v in (x + y, x - y))
+    plus, minus = law.middle + QUARTER, law.middle - QUARTER
+    return np.stack([plus + alpha, plus - alpha, minus + beta, minus - beta])
+
+
+class PumpMacros:
+    """Macro-pixels of the pump's panel, one to each place."""
+
+    def __init__(self, plan: NepAlignment, rows: int, columns: int, levels: int) -> None:
+        """rows, columns, levels: of the panel; levels 0 for a continuous one."""
+        m, (high, wide) = plan.pump, plan.places
+        self.places, self.law = (high, wide), PhaseLaw()
+        self._corner = m.row, m.column
+        self._kind = np.kron(_LATIN, np.ones((m.pixels // 4, m.pixels // 4), np.int64))
+        self._spread = _spread(self._kind, levels)
+        self._last = np.float32(2 * math.pi * (1 - 1 / levels) if levels else 2 * math.pi)
+        self._base = np.empty((rows, columns), np.float32)
+        r, c = np.indices((rows, columns))
+        kinds = self.law.to_write(_plain_kinds(np.zeros(1, np.complex128), self.law))[:, 0]
+        self._base[:] = kinds[_LATIN[r // 2 % 4, c // 2 % 4]]
+
+    def patterns(self, T: Complex) -> Phases:
+        """Phases (patterns, rows, columns), rad, of macro-pixels T (patterns, places down, places across).
+
+        Raises LimitError where one is larger than can be shown.
+        """
+        size = np.abs(T.real) + np.abs(T.imag)
+        most = float(size.max(initial=0.0))
+        if not most <= FULL * (1 + 1e-9):
+            raise LimitError(
+                f"a macro-pixel would have |Re T| + |Im T| = {most:.3g}; {FULL:.3g} is the most: more power of the "
+                "pump is needed, or smaller weights"
+            )
+        return self.of_kinds(kinds_of(T, self.law))
+
+    def of_kinds(self, shown: Array) -> Phases:
+        """The same of macro-pixels whose kinds are to show phases (4, patterns, down, across)."""
+        written = self.law.to_write(shown).astype(np.float32)
+        pick = np.moveaxis(written, 0, -1)[..., self._kind] + self._spread  # (patterns, down, across, m, m)
+        count, high, wide = written.shape[1:]
+        m = len(self._kind)
+        image = pick.transpose(0, 1, 3, 2, 4).reshape(count, high * m, wide * m)
+        return np.clip(image, np.float32(0), self._last)
+
+    def sequence(self, patterns: Phases) -> Sequence:
+        """One pattern after the other, on a panel that is dark elsewhere."""
+        count = len(patterns)
+        return Sequence(
+            base=self._base,
+            base_origin=(0, 0),
+            patches=patterns,
+            patch_origins=np.tile(np.array(self._corner, np.int32), (count, 1)),
+            offsets=np.arange(count + 1, dtype=np.int32),
+            indices=np.arange(count, dtype=np.int32),
+        )
+
+
+def _spread(kind: NDArray[np.int64], levels: int) -> Phases:
+    """Even steps within one gray level (m, m), about 0, among the pixels of each kind: a mean is rounded finer."""
+    out = np.zeros(kind.shape, np.float32)
+    if not levels:
+        return out
+    for k in range(4):
+        places = np.flatnonzero(kind.ravel() == k)
+        even = (np.arange(len(places)) + 0.5) / len(places) - 0.5
+        step = next(
+            n for n in range(max(1, int(0.618 * len(places))), 2 * len(places) + 2) if math.gcd(n, len(places)) == 1
+        )
+        out.ravel()[places] = even[(np.arange(len(places)) * step) % len(places)] * (2 * math.pi / levels)
+    return out
+
+
+@dataclass(frozen=True)
+class LightLaw:
+    """What the potential's panel lets pass of phases that are written: sin^2 of half of what is shown."""
+
+    phase: PhaseLaw = PhaseLaw(leak=0.0)
+    extinction: float = 0.0
+
+    def light(self, written: Array) -> Array:
+        """Share of the light of phases written, 0 to pi."""
+        return np.asarray(self.extinction + (1 - self.extinction) * np.sin(self.phase.shown(written) / 2) ** 2)
+
+    def to_write(self, light: Array) -> Array:
+        """Phases to be written for shares of light, which are clipped to what there is."""
+        fine = np.linspace(0.0, math.pi, 1025)
+        rising = np.maximum.accumulate(self.light(fine))
+        return np.asarray(np.interp(light, rising + 1e-12 * np.arange(1025), fine))
+
+
+class PotentialMacros:
+    """Macro-pixels of the potential's panel, one to each place; windows and the row below them are dark."""
+
+    def __init__(self, plan: NepAlignment, rows: int, columns: int) -> None:
+        self._plan, self._size = plan, (rows, columns)
+        self.law = LightLaw()
+
+    def pattern(self, light: Array) -> Phases:
+        """Phases (rows, columns), rad, of the whole panel for light (rows, columns) at the mesa's nodes."""
+        return self.of_phases(self.law.to_write(light))
+
+    def of_phases(self, written: Array) -> Phases:
+        """The same of phases (rows, columns) of macro-pixels."""
+        m = self._plan.potential
+        phase = np.zeros(self._size, np.float32)
+        image = np.kron(written, np.ones((m.pixels, m.pixels)))
+        first = m.row + 2 * m.pixels
+        phase[first : first + image.shape[0], m.column : m.column + image.shape[1]] = image
+        return phase

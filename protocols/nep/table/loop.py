@@ -1,0 +1,148 @@
+"""Steady states of the sheet on its table, for whatever trains on them: free phases, and those with an injected nudge.
+
+What is compared is measured by turns, so that what drifts meanwhile drifts for all alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import ConfigurationError
+from protocols.nep.loop import Fields, Loop, NudgePlan
+from protocols.nep.table.sheet import Table
+from simulators.physics.sheet.equation import Sheet
+from simulators.physics.sheet.gradients import injected_pump
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+MOST_REPEATS = 64
+WANTED_SNR = 3.0
+"""Of the contrast of |psi|^2 between phases, in the mean over nodes and samples."""
+LEAST_SNR = 0.5
+"""With so many repeats, below which updates would be noise."""
+
+
+@dataclass
+class Contrast:
+    """Of the last nudged phases: rms of the contrast of |psi|^2, and of its noise in the mean of the repeats."""
+
+    signal: float = 0.0
+    noise: float = 0.0
+    repeats: int = 1
+
+    @property
+    def snr(self) -> float:
+        """Signal to noise."""
+        return self.signal / self.noise if self.noise > 0 else math.inf
+
+
+class TableLoop(Loop):
+    """A table that is set up. repeats: frames of each state; None chooses them by the contrast's signal-to-noise."""
+
+    def __init__(self, table: Table, sheet: Sheet, repeats: int | None = None) -> None:
+        super().__init__(sheet)
+        plan = table.rig.plan
+        own = table.sheet(plan.gamma)
+        walls = [np.zeros(s.shape, np.bool_) if s.blocked is None else s.blocked for s in (sheet, own)]
+        if sheet.shape != own.shape or not np.array_equal(*walls):
+            raise ConfigurationError(
+                f"a sheet of {sheet.shape} with {int(walls[0].sum())} nodes behind walls; that of bench "
+                f"{table.rig.bench.name} has {own.shape} with {int(walls[1].sum())}: choose nodes and blocked like "
+                "those, or another bench"
+            )
+        if (sheet.g, sheet.nonlinearity) != (own.g, own.nonlinearity):
+            raise ConfigurationError(
+                f"a sheet of g = {sheet.g:g} ({sheet.nonlinearity}); the sample of bench {table.rig.bench.name} has "
+                f"g = {own.g:g} ({own.nonlinearity})"
+            )
+        self.table, self._fixed = table, repeats
+        self.repeats = repeats or 1
+        self.contrast = Contrast()
+
+    def measure(self, V: Complex, pumps: Complex, near: Complex | None = None) -> Fields:
+        """See `Loop`. V is written as near as it can be. Raises ConfigurationError where a pump is too strong."""
+        return self._by_turns(V, [pumps], self.repeats)[0]
+
+    def phases(self, V: Complex, pumps: Complex, targets: Array, plan: NudgePlan) -> tuple[Fields, list[Fields]]:
+        """See `Loop`; repeats are chosen by what contrast was measured."""
+        if not plan.injects:
+            raise ConfigurationError(
+                "nudge=self-consistent: a table can only inject a fixed pump; choose nudge=injected"
+            )
+        free = self.measure(V, pumps)
+        e = plan.error(free.outputs(plan.outputs, self.sheet), targets)
+        pull = injected_pump(free.psi, plan.outputs, e, np.full(len(e), plan.beta), plan.rule)
+        sets = [pumps + sign * pull for sign in plan.signs]
+        if plan.sides == 1:
+            sets.append(pumps)
+        while True:
+            found = self._by_turns(V, sets, self.repeats)
+            self._judge(found)
+            if self._fixed is not None or self.contrast.snr >= WANTED_SNR or not self.contrast.signal:
+                break
+            if self.repeats >= MOST_REPEATS:
+                if self.contrast.snr < LEAST_SNR:
+                    raise ConfigurationError(
+                        f"beta = {plan.beta:g} is too small for the noise: phases differ by {self.contrast.signal:.2g} "
+                        f"in |psi|^2 (rms), known to {self.contrast.noise:.2g} with {self.repeats} frames of each; "
+                        f"choose beta of {plan.beta * 2 * WANTED_SNR / max(self.contrast.snr, 0.1):.1g} or more with "
+                        "sides=2, or longer exposures. The run goes on from its last checkpoint with labctl resume"
+                    )
+                break
+            self.repeats = min(2 * self.repeats, MOST_REPEATS)
+        if plan.sides == 1:
+            free = Fields(found[1].psi, found[1].density, found[1].good & free.good)
+        return free, found[: len(plan.signs)]
+
+    def shown(self, V: Complex) -> Complex:
+        """What of V the table can make: light is not negative, nor more than full, and blurred."""
+        lift = self.table.lift
+        real = lift.lifted(lift.light_for(self._on_mesa(V.real))).real
+        return np.asarray(self.table.on_sheet(np.where(lift.open_nodes, real, 0.0)) + 0j)
+
+    def _on_mesa(self, values: NDArray[np.generic]) -> Array:
+        return np.asarray(values).reshape(
+            *values.shape[: values.ndim - len(self.sheet.shape)], *self.table.rig.plan.mesa
+        )
+
+    def _by_turns(self, V: Complex, sets: list[Complex], repeats: int) -> list[Fields]:
+        """Of each set of pumps, sample after sample, its states one after the other and so on for all repeats."""
+        self.table.write_potential(self._on_mesa(V.real))
+        count, kinds = len(sets[0]), len(sets)
+        order = np.stack([self._on_mesa(s) for s in sets], axis=1)  # (samples, kinds, rows, columns)
+        P = np.repeat(order[:, None], repeats, axis=1).reshape(-1, *order.shape[2:])
+        seen = self.table.measure(P)
+        psi = seen.psi.reshape(count, repeats, kinds, *order.shape[2:])
+        full = seen.full.reshape(count, repeats, kinds)
+        fields = []
+        for k in range(kinds):
+            mean = psi[:, :, k].mean(axis=1)
+            density = (np.abs(psi[:, :, k]) ** 2).mean(axis=1)
+            if repeats > 1:
+                # Noise adds its own square to each |psi|^2.
+                spread = psi[:, :, k].var(axis=1, ddof=1)
+                density = density - spread
+            good = ~full[:, :, k].any(axis=1) & np.isfinite(mean).reshape(count, -1).all(axis=1)
+            fields.append(Fields(self.table.on_sheet(mean), self.table.on_sheet(density), good))
+        self._spread = (np.abs(psi) ** 2).std(axis=1, ddof=1) if repeats > 1 else None
+        return fields
+
+    def _judge(self, found: list[Fields]) -> None:
+        """Contrast and noise of phases."""
+        good = found[0].good & found[1].good
+        if not good.any():
+            self.contrast = Contrast(repeats=self.repeats)
+            return
+        change = (found[0].density - found[1].density)[good]
+        if self._spread is None:
+            noise = math.inf if self._fixed is None else 0.0
+        else:
+            noise = math.sqrt(float((self._spread[good][:, :2] ** 2).sum(axis=1).mean()) / self.repeats)
+        total = float((change**2).mean())
+        signal = math.sqrt(max(total - noise**2, 0.0)) if math.isfinite(noise) else math.sqrt(total)
+        self.contrast = Contrast(max(signal, 1e-3 * math.sqrt(total)), noise, self.repeats)

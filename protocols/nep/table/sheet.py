@@ -1,0 +1,107 @@
+"""The sheet as it was found on its table: potentials and pumps are written in its units, and fields read in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import ConfigurationError
+from protocols.nep.table.encoding import FULL, Phases
+from protocols.nep.table.law import STEADY, Windows
+from protocols.nep.table.lifting import Lift
+from protocols.nep.table.reading import Reader
+from protocols.nep.table.response import Response
+from protocols.nep.table.rig import Rig
+from simulators.physics.sheet.equation import Sheet
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+
+class Seen(NamedTuple):
+    """psi (samples, rows, columns) of the mesa; full: (samples,) whose frames have a pixel that saturates."""
+
+    psi: Complex
+    full: NDArray[np.bool_]
+
+
+class Table:
+    """Set up by `setting_up.set_up`, which finds ``response`` and ``lift``. D: (rows, columns) that is written."""
+
+    response: Response
+    lift: Lift
+    D: Complex
+
+    def __init__(self, rig: Rig, reader: Reader, windows: Windows) -> None:
+        self.rig, self.reader, self.windows = rig, reader, windows
+        self.light: Array | None = None
+        self.frames = 0
+
+    def sheet(self, gamma: float) -> Sheet:
+        """Of the plan, with this loss."""
+        plan = self.rig.plan
+        shape = (plan.mesa[1],) if plan.rows == 1 else plan.mesa
+        walls = plan.walls.reshape(shape) if plan.cells > 1 else None
+        return Sheet(shape, plan.g, gamma, plan.nonlinearity, walls)
+
+    def on_sheet(self, values: Complex) -> Complex:
+        """(..., rows, columns) as the sheet's shape."""
+        return values[..., 0, :] if self.rig.plan.rows == 1 else values
+
+    @property
+    def D_on_sheet(self) -> Complex:
+        """D that was written last, in the sheet's shape."""
+        return self.on_sheet(self.D)
+
+    def brighter(self, factor: float) -> None:
+        """The pump's amplitude was changed by this factor."""
+        self.response = replace(self.response, c=self.response.c * factor)
+        self.windows = replace(self.windows, expected=self.windows.expected * factor)
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def write_potential(self, V: Array) -> Array:
+        """Potential V (rows, columns) above the drive, as near as it can be; Re D (rows, columns) of what was written.
+
+        Light is never negative: V is at least what the drive's detuning takes off.
+        """
+        light = self.lift.light_for(V)
+        if self.light is None or not np.array_equal(light, self.light):
+            self.rig.show_potential(self.rig.potential.pattern(light))
+            self.light = light
+        self.D = self.lift.lifted(light)
+        return np.asarray(self.D.real)
+
+    def patterns(self, P: Complex) -> Phases:
+        """Of pumps (samples, rows, columns) of nodes. Raises ConfigurationError where one is too strong."""
+        count = len(P)
+        T = np.zeros((count, *self.rig.plan.places), np.complex128)
+        T[:, 0] = STEADY
+        T[:, 2:] = self.response.macros(P.reshape(count, -1)).reshape(P.shape)
+        size = np.abs(T.real) + np.abs(T.imag)
+        if size.max() > FULL:
+            most = float(np.abs(P).max())
+            raise ConfigurationError(
+                f"a pump of |P| = {most:.3g} is stronger than the table writes ({most * FULL / size.max():.3g}): "
+                "choose smaller weights or rates, or more in [alignment.nep] pump_most"
+            )
+        return self.rig.pump.patterns(T)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def fields(self, patterns: Phases) -> Complex:
+        """Of nodes (patterns, rows, columns), as bright and in the phase that windows had at first."""
+        return self._even(self.reader.fields(self.rig.frames(patterns)))
+
+    def measure(self, P: Complex) -> Seen:
+        """Steady states of pumps (samples, rows, columns), a frame each."""
+        frames, full = self.rig.frames_and_full(self.patterns(P))
+        self.frames += len(frames)
+        fields = self._even(self.reader.fields(frames))
+        return Seen(self.response.psi(fields.reshape(len(P), -1)).reshape(P.shape), full)
+
+    def _even(self, fields: Complex) -> Complex:
+        return np.asarray(fields[:, 2:] / self.windows.factor(fields[:, 0])[:, None, None])
