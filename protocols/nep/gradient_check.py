@@ -9,19 +9,22 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.nep.figure import NepFigure, with_picture
-from protocols.nep.gradient_check_picture import draw_check
-from protocols.nep.loop import IdealLoop, NudgePlan, measured_descent
-from protocols.nep.network import XOR_INPUTS, XOR_TARGETS, Network, SheetParameters
-from simulators.physics.sheet.equation import Array
-from simulators.physics.sheet.gradients import Descent, Rule, cosine, descent
-from simulators.physics.sheet.nudge import output_error
+from protocols.nep.gradient_check_picture import draw_check, draw_measured
+from protocols.nep.loop import IdealLoop, Loop, NudgePlan
+from protocols.nep.network import XOR_INPUTS, XOR_TARGETS, Network
+from protocols.nep.phases import LoopParameters, opened_loop
+from protocols.nep.random_networks import Drawn
+from protocols.nep.signal import measured_signal
+from simulators.physics.sheet.equation import Complex
+from simulators.physics.sheet.gradients import cosine, descent
+from simulators.physics.sheet.nudge import output_error, outputs_of
 
 WINDOWS = {"band": (0.0, 0.1), "detuned": (0.5, 1.0)}
 """Ranges of random potentials: where the network is resonant, and above it."""
 
 
-class GradientCheckParameters(SheetParameters):
-    """Random networks on XOR's samples, and what is varied."""
+class GradientCheckParameters(LoopParameters):
+    """Random networks on XOR's samples, and what is varied; on the table, one network."""
 
     networks: int = Field(300, ge=4, le=10**5, description="of random V and w at each place")
     gammas: tuple[float, ...] = Field((0.01, 0.03, 0.05, 0.1, 0.2, 0.5), description="losses")
@@ -34,6 +37,8 @@ class GradientCheckParameters(SheetParameters):
         (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), description="rms noise of measured |psi|^2, and of Re psi and Im psi"
     )
     nudge: Literal["self-consistent", "injected"] = Field("injected", description="of betas and noises")
+    w: tuple[float, ...] = Field((1.1, -0.9), description="loop=table: weights of the network")
+    V: float = Field(0.0, ge=-10, le=10, allow_inf_nan=False, description="loop=table: its potential")
 
     @field_validator("gammas", "betas", "noises")
     @classmethod
@@ -52,6 +57,9 @@ class GradientCheck(NepFigure):
     the band: `one_sided`, `symmetric`, cosines with the limit of small beta, and `one_sided_error`, `symmetric_error`,
     relative. By `noises` at the best of the betas for it: `one_sided_noisy`, `symmetric_noisy`, and `one_sided_beta`,
     `symmetric_beta`. `left_out`: networks without a steady state to rely on.
+
+    loop=table: updates of one network as measured there, one-sided and symmetric (`_1`, `_2`), by `betas`: `cosine_V`,
+    `cosine_w` with the exact direction of the equation, and `snr`, signal to noise.
     """
 
     Parameters = GradientCheckParameters
@@ -74,12 +82,18 @@ class GradientCheck(NepFigure):
     def prepare(self, parameters: GradientCheckParameters, record: Recorder) -> None:
         """Two inputs, one output."""
         self.network = parameters.network()
-        if (len(self.network.inputs), len(self.network.outputs)) != (2, 1):
-            raise ConfigurationError("nep.gradient-check is of XOR's samples: give two inputs and one output")
+        if (len(self.network.inputs), len(self.network.outputs), len(parameters.w)) != (2, 1, 2):
+            raise ConfigurationError("nep.gradient-check is of XOR's samples: give two inputs and weights, one output")
+        if parameters.loop == "ideal" and (parameters.noisy or parameters.averages > 1):
+            raise ConfigurationError("density_noise, psi_noise and averages: noises are varied here, by noises=")
 
     def run(self, bench: Bench, parameters: GradientCheckParameters, record: Recorder) -> dict[str, Any]:
         """Draw networks at every place, and compare."""
         p = parameters
+        if p.loop == "table":
+            with opened_loop(p, self.network, bench, record) as loop:
+                V = np.full(loop.sheet.shape, p.V, np.complex128)
+                return measured_by_beta(loop, self.network, V, np.array(p.w, np.complex128), p.betas, record)
         values: dict[str, Any] = {name: [] for name in _BY_GAMMA}
         left_out = 0
         plan = [("gamma", x) for x in p.gammas] + [("detuning", x) for x in p.detunings] + [("beta", 0.0)]
@@ -110,6 +124,14 @@ class GradientCheck(NepFigure):
     ) -> dict[str, Any]:
         """Tell and draw."""
         p, v = parameters, results
+        if p.loop == "table":
+            best = int(np.argmax(v["cosine_V_2"]))
+            record.console.done(
+                f"symmetric, beta = {p.betas[best]:g}: cosine of V {v['cosine_V_2'][best]:.3f}, of w "
+                f"{v['cosine_w_2'][best]:.3f}, signal to noise {v['snr_2'][best] or float('inf'):.2g}"
+            )
+            with_picture(record, "gradient-check", lambda path: draw_measured(path, v))
+            return v
         v |= {
             "gammas": list(p.gammas),
             "detunings": list(p.detunings),
@@ -133,73 +155,28 @@ _BY_GAMMA = (
 )  # fmt: skip
 
 
-class Drawn:
-    """Random networks and their free states. window: of V. gamma: None, the network's own."""
-
-    def __init__(
-        self, network: Network, window: tuple[float, float], gamma: float | None, count: int, rng: np.random.Generator
-    ) -> None:
-        sheet = network.sheet if gamma is None else network.sheet._replace(gamma=gamma)
-        self.network, self.sheet, self.count = network, sheet, count
-        samples = len(XOR_INPUTS)
-        V = rng.uniform(*window, (count, *sheet.shape))
-        self.V = np.repeat(V, samples, axis=0).astype(np.complex128)
-        self.X = np.tile(np.array(XOR_INPUTS, np.complex128), (count, 1))
-        w = np.repeat(rng.uniform(-1, 1, (count, 2)), samples, axis=0)
-        self.pumps = network.pumps(w, self.X)
-        self.targets = np.tile(np.array(XOR_TARGETS, np.float64), count)[:, None]
-        self.free = IdealLoop(sheet).measure(self.V, self.pumps)
-        self.good = self.free.good.reshape(count, samples).all(axis=1)
-        self.left_out = int((~self.good).sum())
-        if not self.good.any():
-            raise ConfigurationError(
-                f"gamma={np.min(sheet.gamma):g}, V within {window}: no network has a steady state to rely on; choose "
-                "more loss, or a smaller g"
-            )
-
-    def limit(self, rule: Rule) -> Array:
-        """Descent directions (networks, nodes + 2) for a small nudge, or the exact ones."""
-        e = output_error(self.free.outputs(self.network.outputs, self.sheet), self.targets)
-        return self._joined(descent(self.free.psi, self.V, self.sheet, self.network.outputs, e, rule))
-
-    def cosines(self, rule: Rule) -> tuple[float, float]:
-        """Medians over networks of the cosine with the exact direction: of V and w together, and of w."""
-        found, truth = self.limit(rule), self.limit("exact")
-        return median_cosine(found, truth), median_cosine(found[:, -2:], truth[:, -2:])
-
-    def measured(self, beta: float, sides: Literal[1, 2], kind: Any, noise: float, rng: np.random.Generator) -> Array:
-        """Descent directions (networks, nodes + 2) from phases with a nudge."""
-        loop = IdealLoop(self.sheet, 0.0, noise, noise, rng)
-        plan = NudgePlan(self.network.outputs, beta, kind, sides)
-        free, nudged = loop.phases(self.V, self.pumps, self.targets, plan)
-        return self._joined(measured_descent(free, nudged, plan)[0])
-
-    def by_beta(
-        self, betas: tuple[float, ...], noises: tuple[float, ...], kind: Any, rng: np.random.Generator
-    ) -> dict[str, Any]:
-        """Cosines and relative errors of what is measured, against the limit of a small nudge."""
-        truth = self.limit("nep")
-        out: dict[str, Any] = {}
-        for name, sides in (("one_sided", 1), ("symmetric", 2)):
-            found = [self.measured(beta, sides, kind, 0.0, rng) for beta in betas]  # type: ignore[arg-type]
-            out[name] = [median_cosine(x, truth) for x in found]
-            size = np.linalg.norm(truth, axis=1)
-            out[f"{name}_error"] = [float(np.median(np.linalg.norm(x - truth, axis=1) / size)) for x in found]
-            noisy = [
-                [median_cosine(self.measured(beta, sides, kind, noise, rng), truth) for beta in betas]  # type: ignore[arg-type]
-                for noise in noises
-            ]
-            out[f"{name}_noisy"] = [max(row) for row in noisy]
-            out[f"{name}_beta"] = [betas[int(np.argmax(row))] for row in noisy]
-        return out
-
-    def _joined(self, found: Descent) -> Array:
-        samples = len(XOR_INPUTS)
-        V = found.V.real.reshape(self.count, samples, -1).sum(axis=1)
-        w = found.weights(self.X, self.network.spots).real.reshape(self.count, samples, 2).sum(axis=1)
-        return np.hstack([V, w])[self.good]
-
-
-def median_cosine(found: Array, truth: Array) -> float:
-    """Of directions (networks, n)."""
-    return float(np.median([cosine(a, b) for a, b in zip(found, truth, strict=True)]))
+def measured_by_beta(
+    loop: Loop, network: Network, V: Complex, w: Complex, betas: tuple[float, ...], record: Recorder
+) -> dict[str, Any]:
+    """Cosines of a loop's updates, of V (*shape) and w (2,), with the equation's exact direction; signal to noise."""
+    X, targets = np.array(XOR_INPUTS, np.complex128), np.array(XOR_TARGETS, np.float64)[:, None]
+    psi = IdealLoop(loop.sheet).measure(V, network.pumps(w, X)).psi
+    e = output_error(outputs_of(psi, network.outputs, loop.sheet), targets)
+    truth = descent(psi, V, loop.sheet, network.outputs, e, "exact")
+    V_exact = truth.V.real.sum(axis=0).ravel()
+    w_exact = truth.weights(X, network.spots).real.sum(axis=0)
+    out: dict[str, Any] = {f"{name}_{sides}": [] for sides in (1, 2) for name in ("cosine_V", "cosine_w", "snr")}
+    plan = [(sides, beta) for sides in (1, 2) for beta in betas]
+    for step in record.steps(len(plan), "nudges"):
+        sides, beta = plan[step.index]
+        nudge = NudgePlan(network.outputs, beta, "injected", sides)  # type: ignore[arg-type]
+        found = measured_signal(loop, network, V, w, X, targets, nudge)
+        row = {
+            "cosine_V": cosine(found.direction[:-2], V_exact),
+            "cosine_w": cosine(found.direction[-2:], w_exact),
+            "snr": found.least,
+        }
+        step.save(**row)
+        for name, value in row.items():
+            out[f"{name}_{sides}"].append(value if np.isfinite(value) else None)
+    return {**out, "betas": list(betas)}

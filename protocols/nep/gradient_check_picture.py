@@ -41,3 +41,26 @@ def draw_check(path: Path, v: Mapping[str, Any]) -> None:
         for ax in (by_gamma, by_detuning, by_beta, by_noise):
             ax.legend(frameon=False, fontsize=7)
         figure.savefig(path, dpi=120)
+
+
+def draw_measured(path: Path, v: Mapping[str, Any]) -> None:
+    """Cosines and signal to noise of a loop's updates against the nudge."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(8.5, 3.6), layout="constrained")
+        cosines, signal = figure.subplots(1, 2)
+        for sides, style in ((1, "o--"), (2, "s-")):
+            name = "one-sided" if sides == 1 else "symmetric"
+            for what, colour in (("V", "C0"), ("w", "C1")):
+                y = v[f"cosine_{what}_{sides}"]
+                cosines.semilogx(v["betas"], y, style, color=colour, markersize=4, linewidth=1, label=f"{what}, {name}")
+            snr = [x if x else np.nan for x in v[f"snr_{sides}"]]
+            signal.loglog(v["betas"], snr, style, color="C2", markersize=4, linewidth=1, label=name)
+        cosines.set(xlabel="nudge β", ylabel="cosine with the exact gradient", ylim=(-1.05, 1.05))
+        cosines.axhline(0, color="0.6", linewidth=0.7)
+        signal.set(xlabel="nudge β", ylabel="signal to noise of the contrast")
+        for ax in (cosines, signal):
+            ax.legend(frameon=False, fontsize=8)
+        figure.savefig(path, dpi=120)

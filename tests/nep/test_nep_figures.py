@@ -10,6 +10,7 @@ import pytest
 
 from labctl.client import ConfigurationError, Recorder
 from labctl.experiments.execute import execute
+from protocols.nep.gradient_check import measured_by_beta
 from protocols.nep.learning import Learner, Recipe
 from protocols.nep.loop import IdealLoop, NudgePlan
 from protocols.nep.network import XOR_INPUTS, XOR_TARGETS, Network
@@ -158,6 +159,18 @@ def test_the_table_of_cosines_comes_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(slopes[0], 1, atol=0.1)
     np.testing.assert_allclose(slopes[1], 2, atol=0.1)
     assert v["symmetric_noisy"][3] > v["one_sided_noisy"][3]
+
+
+def test_cosines_of_a_noisy_loop_rise_with_the_nudge_until_it_is_too_strong(tmp_path: Path) -> None:
+    """One side, noise 1e-3: a contrast at beta = 1e-4 is noise alone. Seed fixed; V's cosine is of 9 nodes."""
+    network = Network(Sheet((9,), gamma=0.02), np.array([2, 6]), np.array([4]))
+    loop = IdealLoop(network.sheet, 0.0, 1e-3, 1e-3, np.random.default_rng(2))
+    with Recorder("t.check", tmp_path, 0) as record:
+        V, w = np.full(9, 0.3, np.complex128), np.array([2.0, -1.8], np.complex128)
+        v = measured_by_beta(loop, network, V, w, (1e-4, 0.1), record)
+    assert v["snr_2"][0] < 1 < 4 < v["snr_2"][1]
+    assert v["cosine_V_2"][0] < 0.7 < 0.95 < v["cosine_V_2"][1]
+    assert v["cosine_w_2"][1] > 0.95
 
 
 @pytest.mark.parametrize(
