@@ -5,12 +5,22 @@ A complex number and its conjugate both enter the linearised Eq. (13), so that b
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from simulators.physics.sheet.equation import Array, Complex, Sheet
+
+_LIBRARIES = ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Products of small matrices on one thread: several are ten times slower where others use the machine."""
+    return cast(AbstractContextManager[object], _LIBRARIES.limit(limits=1, user_api="blas"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +62,8 @@ def solve_linearised(diagonal: Complex, conjugate: Complex, source: Complex, she
     for first in range(0, len(source), at_once):
         part = slice(first, first + at_once)
         d, c, s = (lines.fold(values[part]) for values in (diagonal, conjugate, source))
-        out[part] = lines.unfold(_eliminate(d, c, s, lines), sheet)
+        with one_thread():
+            out[part] = lines.unfold(_eliminate(d, c, s, lines), sheet)
     return out
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulators.physics.sheet.blocks import Lines
+from simulators.physics.sheet.blocks import Lines, one_thread
 from simulators.physics.sheet.equation import Array, Complex, Sheet, blueshift
 from simulators.physics.sheet.newton import bound, kappa, largest
 from simulators.physics.sheet.nudge import Indices, Nudge
@@ -59,6 +59,13 @@ def picard(
 
     P: (samples, *shape). Returns largest |kappa| and iterations, (samples,).
     """
+    with one_thread():
+        return _picard(psi, V, P, sheet, nudge, tolerance)
+
+
+def _picard(
+    psi: Complex, V: Complex, P: Complex, sheet: Sheet, nudge: Nudge | None, tolerance: float
+) -> tuple[Array, Indices]:
     residual, steps = np.empty(len(psi)), np.zeros(len(psi), np.int64)
     plain = V - 1j * np.asarray(sheet.gamma)
     flat = -1j * (len(sheet.shape) + plain)
