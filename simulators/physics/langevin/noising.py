@@ -76,7 +76,8 @@ def noising(J2: float, J4: float, largest_bias: float, duration: float) -> Noisi
             kept.append(p @ what)
     rest = np.exp(-(own - own.min()))
     log_rest = -(own - own.min()) - np.log(rest.sum() * spacing)
-    return Noising(times, biases, *(np.array(kept) for kept in rows), entropy, -(p @ log_rest))
+    mean, square, slopes = (np.array(kept) for kept in rows)
+    return Noising(times, biases, mean, square, slopes, entropy, -(p @ log_rest))
 
 
 def _cells(J2: float, J4: float, force: float) -> Array:

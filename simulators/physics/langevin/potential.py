@@ -89,9 +89,9 @@ def checked_program(units: Units, J: ArrayLike, b: ArrayLike) -> tuple[Array, Ar
             "matrix; take (J + J.T)/2"
         )
     if np.diagonal(couplings).any():
-        i = int(np.flatnonzero(np.diagonal(couplings))[0])
+        k = int(np.flatnonzero(np.diagonal(couplings))[0])
         raise LangevinError(
-            f"couplings J: J[{i}, {i}] = {couplings[i, i]:g}; allowed: 0 on the diagonal; a unit's own terms are J2, J4"
+            f"couplings J: J[{k}, {k}] = {couplings[k, k]:g}; allowed: 0 on the diagonal; a unit's own terms are J2, J4"
         )
     require_stable(units, couplings)
     return couplings, biases

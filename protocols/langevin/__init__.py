@@ -1,0 +1,1 @@
+"""Generative thermodynamic computing: a Langevin computer, trained to make images of noise (Whitelam 2025)."""
