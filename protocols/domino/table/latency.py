@@ -33,8 +33,8 @@ class LatencyParameters(Parameters):
     nodes: int = Field(10, ge=2, le=200)
     density: float = Field(0.5, gt=0, le=1, description="of links")
     starts: int = Field(30, ge=1, le=1000, description="of each point, the same for all")
-    latency: tuple[int, ...] = Field((0, 1, 2, 4), description="frames by which a step's measurement is older")
-    phase_rad: tuple[float, ...] = Field((0.0, 0.2, 0.5), description="noise written on every node's phase (rms)")
+    latency: tuple[int, ...] = Field((0, 1, 4, 16), description="frames by which a step's measurement is older")
+    phase_rad: tuple[float, ...] = Field((0.0, 0.2, 0.35, 0.5), description="noise written on every node's phase (rms)")
     gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False)
     duration: float = Field(4.0, gt=0, le=1e4, description="of a start, before it is read out")
 
