@@ -19,8 +19,8 @@ from simulators.physics.sheet.cells import CellSolver, Rule
 
 Array = NDArray[np.float64]
 
-REFRESH = 4
-"""Updates for which an inverse serves; V changes by little meanwhile."""
+REFRESH = 400
+"""Images for which an inverse serves; V changes by little meanwhile."""
 
 LARGEST_LOSS = 0.9
 """Share of an epoch's images that may not settle before training gives up."""
@@ -89,8 +89,9 @@ class CellTrainer:
         order = self.rng.permutation(len(data))
         factor = r.decay**self.epoch
         cost, right, unsettled, batches = 0.0, 0, 0, len(data) // r.batch
+        every = max(1, REFRESH // r.batch)
         for k in range(batches):
-            if k % REFRESH == 0:
+            if k % every == 0:
                 net.refresh()
             else:
                 net.follow()

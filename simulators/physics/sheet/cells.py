@@ -75,10 +75,13 @@ class CellSolver:
     """Steady states and responses of a cell. Safe to be shared by threads.
 
     output: the node at which responses are asked for, counted row by row. tolerance: of the last step, relative to the
-    amplitude. Raises SheetError for a sheet that is no such cell.
+    amplitude. rescued: share of a batch up to which evolution in time, which takes a thousand times as long, is waited
+    for. Raises SheetError for a sheet that is no such cell.
     """
 
-    def __init__(self, sheet: Sheet, output: int, tolerance: float = 1e-3, dtype: DTypeLike = np.float32) -> None:
+    def __init__(
+        self, sheet: Sheet, output: int, tolerance: float = 1e-3, dtype: DTypeLike = np.float32, rescued: float = 0.1
+    ) -> None:
         checked(sheet)
         self.nodes = math.prod(sheet.shape)
         if sheet.nonlinearity != "density" or sheet.blocked is not None:
@@ -89,7 +92,7 @@ class CellSolver:
             raise SheetError(f"output node {output}: the cell has {self.nodes}, counted from 0")
         if not 0 < tolerance < 1:
             raise SheetError(f"tolerance {tolerance:g} of the amplitude: choose above 0, below 1")
-        self.sheet, self.output, self.tolerance = sheet, output, tolerance
+        self.sheet, self.output, self.tolerance, self.rescued = sheet, output, tolerance, rescued
         self.dtype = np.dtype(dtype)
         self.cols = sheet.shape[-1]
         link = np.full(sheet.shape, 0.5)
@@ -119,14 +122,18 @@ class CellSolver:
         """Steady states of pumps (samples, 2, nodes).
 
         Where mixing does not settle, as with several steady states, the pump is switched on in time and the state that
-        it ends in is settled from there; one that goes on moving is not.
+        it ends in is settled from there; one that goes on moving is not. Where more than ``rescued`` of the samples do
+        not settle, mixing is tried once more, with care, instead.
         """
         pump = np.ascontiguousarray(pump, self.dtype)
         psi = np.zeros_like(pump)
         state, count = self._settle_free(psi, pump, operator, FREE)
         left = np.flatnonzero(state != SETTLED)
         if len(left):
-            self._switch_on(left, psi, pump, operator)
+            if len(left) <= max(1.0, self.rescued * len(psi)):
+                self._switch_on(left, psi, pump, operator)
+            else:
+                psi[left] = 0
             slow, driven = psi[left], pump[left]
             state[left], more = self._settle_free(slow, driven, operator, CAREFUL)
             psi[left], count = slow, count + more
