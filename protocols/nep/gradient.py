@@ -13,6 +13,7 @@ from protocols.nep.gradient_picture import draw_gradient
 from protocols.nep.loop import Loop, measured_descent, require_good
 from protocols.nep.network import Task, TaskParameters
 from protocols.nep.phases import NudgeParameters, opened_loop
+from protocols.nep.signal import settled
 from simulators.physics.sheet.equation import Complex
 from simulators.physics.sheet.gradients import Descent, cosine, descent
 from simulators.physics.sheet.nudge import output_cost, output_error, outputs_of
@@ -56,6 +57,9 @@ class Gradient(NepFigure):
             else:
                 if not loop.follows and not plan.injects:
                     loop.phases(task.V, pumps, targets, plan)  # says what to choose
+                if p.beta == "auto":
+                    start = task.network, task.V, task.w, task.X, targets
+                    plan, _ = settled(loop, *start, plan, p, None, task.P)
                 found, good = measured_descent(free, loop.nudged(task.V, pumps, free, targets, plan), plan)
                 require_good(good, "nudged samples")
             truth = exact(task, free.psi if p.loop == "table" else noiseless(loop, task, p), p.hidden_potential(),

@@ -7,14 +7,16 @@ off by its size, an error that grows as beta (one side) or beta^2 (symmetric).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from labctl.client import ConfigurationError
-from protocols.nep.loop import Loop, NudgePlan, measured_descent, require_good
+from protocols.nep.loop import IdealLoop, Loop, NudgePlan, measured_descent, require_good
 from protocols.nep.network import Network
+from protocols.nep.phases import NudgeParameters
 from simulators.physics.sheet.equation import Array, Complex
 
 BETAS = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -48,10 +50,19 @@ class Choice(NamedTuple):
 
 
 def measured_signal(
-    loop: Loop, network: Network, V: Complex, w: Complex, X: Complex, targets: Array, plan: NudgePlan
+    loop: Loop,
+    network: Network,
+    V: Complex,
+    w: Complex,
+    X: Complex,
+    targets: Array,
+    plan: NudgePlan,
+    P: Complex | None = None,
 ) -> Signal:
-    """Measure the contrast of all samples twice."""
+    """Measure the contrast of all samples twice. P: pump beside the inputs'."""
     pumps, nodes = network.pumps(w, X), int(np.prod(loop.sheet.shape))
+    if P is not None:
+        pumps = pumps + P
     twice = []
     for _ in range(2):
         free, nudged = loop.phases(V, pumps, targets, plan)
@@ -83,7 +94,15 @@ def checked_signal(found: Signal, averages: int) -> Signal:
 
 
 def chosen(
-    loop: Loop, network: Network, V: Complex, w: Complex, X: Complex, targets: Array, plan: NudgePlan, most: int = 100
+    loop: Loop,
+    network: Network,
+    V: Complex,
+    w: Complex,
+    X: Complex,
+    targets: Array,
+    plan: NudgePlan,
+    P: Complex | None = None,
+    most: int = 100,
 ) -> Choice:
     """The nudge with the least error by noise and by its own size together, and averages (at most so many) that bring
     its signal to noise to `WANTED_SNR`.
@@ -93,7 +112,7 @@ def chosen(
     found = []
     for beta in BETAS:
         try:
-            found.append(measured_signal(loop, network, V, w, X, targets, replace(plan, beta=beta)))
+            found.append(measured_signal(loop, network, V, w, X, targets, replace(plan, beta=beta), P))
         except ConfigurationError:  # a nudge so strong that there is no steady state
             if not found:
                 raise
@@ -112,3 +131,39 @@ def chosen(
     if snr * math.sqrt(times) < LEAST_SNR:
         checked_signal(best, 1)
     return Choice(best.beta, times, snr * math.sqrt(times), bias(best))
+
+
+def settled(
+    loop: Loop,
+    network: Network,
+    V: Complex,
+    w: Complex,
+    X: Complex,
+    targets: Array,
+    plan: NudgePlan,
+    p: NudgeParameters,
+    kept: Mapping[str, Any] | None = None,
+    P: Complex | None = None,
+) -> tuple[NudgePlan, Choice]:
+    """The plan with the nudge that parameters ask for, and what was measured of it where anything is noisy.
+
+    kept: what a checkpoint has of an earlier choice. Arithmetic is set to the averages; a table chooses its own.
+    Raises ConfigurationError for a nudge too small for arithmetic's noise.
+    """
+    told = loop, network, V, w, X, targets
+    if kept is not None:
+        choice = Choice(float(kept["beta"]), int(kept["averages"]), float(kept["snr"]), float(kept["bias"]))
+    elif p.beta == "auto":
+        if isinstance(loop, IdealLoop):
+            loop.averages = 1
+        choice = chosen(*told, plan, P)
+    elif not p.noisy:
+        choice = Choice(plan.beta, p.averages, math.inf, 0.0)
+    else:
+        found = measured_signal(*told, plan, P)
+        if isinstance(loop, IdealLoop):
+            checked_signal(found, p.averages)
+        choice = Choice(plan.beta, p.averages, found.least, 0.0)
+    if isinstance(loop, IdealLoop):
+        loop.averages = choice.averages
+    return replace(plan, beta=choice.beta), choice

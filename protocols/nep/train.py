@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy as np
 from labctl.client import Bench, Recorder
 from protocols.nep.figure import NepFigure, per_sample, with_picture
 from protocols.nep.learning import Learner, is_right
-from protocols.nep.loop import IdealLoop, Loop, NudgePlan, require_good
+from protocols.nep.loop import Loop, require_good
 from protocols.nep.network import values_of
 from protocols.nep.phases import opened_loop
-from protocols.nep.signal import Choice, checked_signal, chosen, measured_signal
+from protocols.nep.signal import settled
 from protocols.nep.train_parameters import Samples, TrainParameters, save_model
 from protocols.nep.training_picture import draw_training
 from simulators.physics.sheet.equation import Array, Complex
@@ -58,17 +57,12 @@ class Train(NepFigure):
         with opened_loop(p, network, bench, record) as loop:
             if record.resumed is not None:
                 learner.restore(record.resumed)
-                kept = record.resumed
-                choice = Choice(float(kept["beta"]), int(kept["averages"]), float(kept["snr"]), float(kept["bias"]))
-            else:
-                choice = self._chosen(loop, learner, plan, p)
-                if p.noisy:
-                    record.console.done(
-                        f"beta = {choice.beta:g}, {choice.averages} averages: signal to noise {choice.snr:.2g}"
-                    )
-            plan = replace(plan, beta=choice.beta)
-            if isinstance(loop, IdealLoop):
-                loop.averages = choice.averages
+            start = network, learner.V, learner.w, task.X, targets
+            plan, choice = settled(loop, *start, plan, p, record.resumed, task.P)
+            if p.noisy and record.resumed is None:
+                record.console.done(
+                    f"beta = {choice.beta:g}, {choice.averages} averages: signal to noise {choice.snr:.2g}"
+                )
             drawn_s = time.perf_counter()
             for step in record.steps(p.epochs, "learning"):
                 epoch = learner.run_epoch(loop, task.X, targets, plan, record.rng, task.P)
@@ -97,17 +91,6 @@ class Train(NepFigure):
             "sides": plan.sides,
             "seconds": time.perf_counter() - begun_s,
         }
-
-    def _chosen(self, loop: Loop, learner: Learner, plan: NudgePlan, p: TrainParameters) -> Choice:
-        """beta and averages, measured where anything is noisy."""
-        told = learner.network, learner.V, learner.w, self.task.X, self.task.wanted()
-        if p.beta == "auto":
-            if isinstance(loop, IdealLoop):
-                loop.averages = 1
-            return chosen(loop, *told, plan)
-        if not p.noisy:
-            return Choice(plan.beta, p.averages, float("inf"), 0.0)
-        return Choice(plan.beta, p.averages, checked_signal(measured_signal(loop, *told, plan), p.averages).least, 0.0)
 
     def _outputs(self, loop: Loop, learner: Learner, X: Complex, P: Complex | None) -> Array:
         pumps = learner.network.pumps(learner.w, X)

@@ -14,6 +14,7 @@ from protocols.nep.loop import require_good
 from protocols.nep.network import XOR_TARGETS, TaskParameters, values_of
 from protocols.nep.numbers import Numbers
 from protocols.nep.phases import NudgeParameters, opened_loop
+from protocols.nep.signal import settled
 from protocols.nep.xor_picture import draw_xor
 from simulators.physics.sheet.nudge import output_cost
 
@@ -51,8 +52,9 @@ class Xor(NepFigure):
     """A network learns exclusive or by free and nudged phases, Eqs. (11) and (12).
 
     Values: `outputs` |psi|^2 after the last update, a number for each sample; `cost`, the sum over samples; `w`, `V` as
-    they are then ([re, im] where complex); `costs` before each update; `deviation` of outputs from the published ones
-    (from the published start and settings alone).
+    they are then ([re, im] where complex); `costs` before each update and at the end; `beta`, `averages` and `snr` of
+    the contrast at the start (null without noise); `deviation` of outputs from the published ones (from the published
+    start and settings alone).
     """
 
     Parameters = XorParameters
@@ -86,12 +88,15 @@ class Xor(NepFigure):
         if record.resumed is not None:
             learner.restore(record.resumed)
         with opened_loop(p, network, bench, record) as loop:
+            plan, choice = settled(
+                loop, network, learner.V, learner.w, task.X, targets, plan, p, record.resumed, task.P
+            )
             for step in record.steps(p.epochs, "learning"):
                 epoch = learner.run_epoch(loop, task.X, targets, plan, record.rng, task.P)
                 step.save(cost=len(targets) * epoch.cost, left_out=epoch.left_out)
                 step.note(f"cost {len(targets) * epoch.cost:.4g}")
                 if record.checkpoint_due or p.loop == "table":
-                    record.checkpoint(**learner.state())
+                    record.checkpoint(**learner.state(), **choice._asdict())
             fields = loop.measure(learner.V, task.pumps(learner.w))
         require_good(fields.good)
         outputs = fields.outputs(network.outputs, network.sheet)
@@ -107,6 +112,8 @@ class Xor(NepFigure):
             "epochs": p.epochs,
             "costs": self.costs.tolist(),
             "beta": plan.beta,
+            "averages": choice.averages,
+            "snr": choice.snr if np.isfinite(choice.snr) else None,
             "nudge": plan.kind,
             "sides": plan.sides,
         }

@@ -56,8 +56,8 @@ def contrast(
     """From measured steady states (..., *shape): free, nudged by beta and, for a symmetric contrast, by -beta.
 
     beta: a number or (...). nodes: how many axes the sheet has. densities: |psi|^2 of plus and of what it is compared
-    with, where they were measured by themselves. The potential's real part is (11) as it stands, the difference of
-    densities; with "conjugate" it is that of Re(psi^2), which needs the phase.
+    with, where they were measured by themselves. With "nep" the potential's real part is (11) as it stands, the
+    difference of densities; with "conjugate" it is -2 Re(psi dpsi/dbeta), which needs the phase.
     """
     width = np.asarray(beta, np.float64) * (1 if minus is None else 2)
     width = width.reshape(*width.shape, *(1,) * nodes)
@@ -68,8 +68,7 @@ def contrast(
         seen = densities or (np.abs(plus) ** 2, np.abs(other) ** 2)
         density = (seen[0] - seen[1]) / width
         return Descent(-density - 2j * np.imag(np.conj(middle) * change), 2j * change)
-    square = np.real(plus**2 - other**2) / width
-    return Descent(-square + 2j * np.imag(middle * change), 2j * np.conj(change))
+    return Descent(-2 * np.conj(middle * change), 2j * np.conj(change))
 
 
 def linear_response(psi: Complex, V: ArrayLike, sheet: Sheet, source: Complex, adjoint: bool = False) -> Complex:
