@@ -65,7 +65,10 @@ class NudgeParameters(LoopParameters):
 
 @contextmanager
 def opened_loop(p: LoopParameters, network: Network, bench: Bench, record: Recorder) -> Iterator[Loop]:
-    """The loop that parameters ask for; one of light has control of the bench meanwhile."""
+    """The loop that parameters ask for; one of light has control of the bench meanwhile.
+
+    `protocols.nep.table.loop.opened` (bench, network, parameters, record) makes that one; it is loaded when wanted.
+    """
     if p.loop == "ideal":
         noise = (p.density_noise, p.psi_noise) if p.noisy else (0.0, 0.0)
         yield IdealLoop(network.sheet, p.hidden_potential(), *noise, record.rng, p.averages)
