@@ -7,9 +7,13 @@ needed first.
 
 from __future__ import annotations
 
+import numpy as np
+
 from labctl import registry
 from labctl.bench.load import load_bench, packaged_benches
 from simulators.clock import VirtualClock
+from simulators.physics.sheet.equation import Sheet
+from simulators.physics.sheet.steady import steady_state
 
 SMALL = {"world.slm.rows": 24, "world.slm.columns": 48, "world.optics.first_row": 8, "world.optics.bands": 4}
 """A panel of the photonic RBM whose exposures take no time."""
@@ -19,9 +23,10 @@ BENCHES: dict[str, dict[str, object]] = {
     "domino-shot": {},
     "domino-sim": {},
     "dyad-sim": {},
+    "nep-sim": {},
     "prbm-sim": SMALL,
 }
-"""Of the multiplier, each way in which it computes its light; dyads; the photonic RBM; what is set on them."""
+"""Of the multiplier, each way in which it computes its light; dyads; the sheet; the photonic RBM; what is set on them."""
 
 
 def main() -> None:
@@ -31,6 +36,7 @@ def main() -> None:
         assert config.world_name is not None
         world = registry.load("labctl.worlds", config.world_name)
         world(config.world_parameters, VirtualClock()).warm_up()
+    steady_state(0.0, np.ones(9), Sheet((9,)))
 
 
 if __name__ == "__main__":
