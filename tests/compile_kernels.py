@@ -26,7 +26,7 @@ BENCHES: dict[str, dict[str, object]] = {
     "nep-sim": {},
     "prbm-sim": SMALL,
 }
-"""Of the multiplier, each way in which it computes its light; dyads; the sheet; the photonic RBM; what is set on them."""
+"""Of the multiplier, each way in which it computes its light; dyads; a sheet; the photonic RBM; what is set."""
 
 
 def main() -> None:
