@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unuse
 
 from labctl.client import Recorder
 from protocols.nep.figure import with_picture
-from protocols.nep.images.baselines import linear, quadratic
+from protocols.nep.images.baselines import QUADRATIC, linear, quadratic
 from protocols.nep.images.parameters import MnistParameters
 from protocols.nep.images.picture import draw_mnist
 from protocols.nep.images.trainer import standard_error
@@ -57,7 +57,8 @@ class Mnist(Trainings):
         with threadpool_limits(1, user_api="blas"):
             compared = [linear(found.train, found.test, record.seed), np.nan, np.nan]
             if parameters.bounds:
-                compared[1:] = [quadratic(found.train, found.test, rank, record.seed) for rank in (1, 2)]
+                fit = QUADRATIC[self.all[0].recipe.encoding]
+                compared[1:] = [quadratic(found.train, found.test, rank, record.seed, fit) for rank in (1, 2)]
         record.save(_COMPARED, np.array(compared))
 
     def conclude(self, results: dict[str, Any], parameters: MnistParameters, record: Recorder) -> dict[str, Any]:
