@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,11 +94,17 @@ class TaskParameters(SheetParameters):
     X: Numbers | None = Field(None, description="inputs, those of one sample after the other; null: 0,0, 0,1, 1,0, 1,1")
     P: Numbers | None = Field(
         None, description="pump of the nodes, real or complex, of all samples or one after the other; replaces w X, "
-        "to which it is added where X is given, too"
+        "to which it is added where X is given, too, or where weights are to learn"
     )  # fmt: skip
     targets: Numbers | None = Field(None, description="of |psi|^2 at the outputs, of one sample after the other")
     cost: Literal["mse", "cce"] = Field("mse", description="half the squares, or cross entropy of the softmax")
     gain: float = Field(1.0, gt=0, le=1e4, description="s of softmax(s |psi|^2)")
+
+    def with_inputs(self) -> Self:
+        """For what learns weights: P is beside the inputs, which are XOR's if none are given."""
+        if self.P is None or self.X is not None or len(self.inputs) != 2:
+            return self
+        return self.model_copy(update={"X": tuple(float(x) for row in XOR_INPUTS for x in row)})
 
     def task(self) -> Task:
         """Raises ConfigurationError where lists do not have the lengths that they need."""

@@ -75,7 +75,7 @@ class TrainParameters(TaskParameters, NudgeParameters, DataParameters):
             if self.X is not None or self.targets is not None:
                 raise ConfigurationError("data and X, targets: give one of them")
             changes |= {"X": tuple(samples.X.ravel().tolist()), "targets": tuple(samples.targets.ravel().tolist())}
-        return self.model_copy(update=changes).task()
+        return self.model_copy(update=changes).with_inputs().task()
 
 
 class Samples:

@@ -45,7 +45,8 @@ class XorParameters(TaskParameters, NudgeParameters):
         if known is None and not (self.inputs and self.output):
             raise ConfigurationError(f"nodes={','.join(map(str, self.nodes))}: give inputs and output, too")
         inputs, output = known or ((), ())
-        return self.model_copy(update={"inputs": self.inputs or inputs, "output": self.output or output})
+        places = {"inputs": self.inputs or inputs, "output": self.output or output}
+        return self.model_copy(update=places).with_inputs()
 
 
 class Xor(NepFigure):

@@ -115,6 +115,12 @@ def test_an_epoch_is_one_update_with_the_mean_of_the_gradients(tmp_path: Path) -
     assert figure("xor", tmp_path, epochs=0, **start)["cost"] == pytest.approx(v["costs"][0])
 
 
+def test_a_pump_beside_the_inputs_is_learnt_with(tmp_path: Path) -> None:
+    v = figure("xor", tmp_path, P=[0, 0, 0, 0, 0.02, 0, 0, 0, 0], epochs=3)
+    assert v["outputs"][0] > 0
+    assert v["costs"][-1] < v["costs"][0]
+
+
 @pytest.mark.parametrize("name", ["xor", "xor7", "xor-V"])
 def test_its_variants_learn(tmp_path: Path, name: str) -> None:
     done = execute("labctl.figures", f"nep.{name}", assignments={}, out=tmp_path)
