@@ -183,7 +183,7 @@ def test_a_checkpoint_with_numbers_that_are_none_is_refused_and_nothing_is_lost(
     ("given", "says"),
     [
         ({"samples": 15}, "a multiple of 10"),
-        ({"samples": 1000}, "100 images asked for; available: 20"),
+        ({"samples": 1000}, "choose samples=200 or less"),
         ({"gain": 0}, "greater than 0"),
         ({"gain": -1}, "greater than 0"),
         ({"cells": 40}, "less than or equal to 28"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
 from protocols.prbm.data.idx import SOURCE_SIDE
-from protocols.prbm.data.sets import LabelledImages, load_digits
+from protocols.prbm.data.sets import DATA_VARIABLE, LabelledImages, load_digits
 
 Encoding = Literal["max", "std"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
@@ -50,6 +50,12 @@ def load(source: str | None, samples: int, side: int, encoding: Encoding) -> Dig
     if samples < DIGITS or samples % DIGITS:
         raise ConfigurationError(f"samples={samples}: allowed: a multiple of 10, as many of each of the ten digits")
     found = load_digits(source)
+    fewest = int(np.bincount(found.train.labels, minlength=DIGITS)[:DIGITS].min())
+    if samples > fewest * DIGITS:
+        raise ConfigurationError(
+            f"samples={samples}: {found.origin} has {fewest} images of some digit; choose samples={fewest * DIGITS} or "
+            f"less, or a folder of more images (data=FOLDER, or the variable {DATA_VARIABLE})"
+        )
     train = found.train.select(range(DIGITS), samples // DIGITS)
     return Digits(_encoded(train, side, encoding), _encoded(found.test, side, encoding), found.origin)
 
