@@ -19,11 +19,12 @@ def write_digits(folder: Path, train: int = 200, test: int = 100) -> Path:
         labels = np.arange(count) % 10
         ink = 200 * patterns[labels] * rng.uniform(0.5, 1.0, (count, 28, 28)) + 30 * rng.random((count, 28, 28))
         images = ink.astype(np.uint8)
-        _write(folder / f"{prefix}-images-idx3-ubyte.gz", images)
-        _write(folder / f"{prefix}-labels-idx1-ubyte.gz", labels.astype(np.uint8))
+        write_idx(folder / f"{prefix}-images-idx3-ubyte.gz", images)
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte.gz", labels.astype(np.uint8))
     return folder
 
 
-def _write(path: Path, array: np.ndarray) -> None:
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """One array of bytes."""
     head = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
     path.write_bytes(gzip.compress(head + array.tobytes(), 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from digit_files import write_digits
+from digit_files import write_digits, write_idx
 from PIL import Image
 
 from labctl.client import ConfigurationError
@@ -54,9 +54,16 @@ def test_samples_that_the_ten_digits_cannot_share_are_refused(samples: int) -> N
 
 def test_too_few_images_of_a_digit_are_told(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigurationError, match="samples=300: .* has 20 images of some digit; choose samples=200 or less"
+        ConfigurationError, match=r"samples=300: .* has 20 images of some digit; choose samples=200 or less"
     ):
         load(str(write_digits(tmp_path / "digits")), 300, 5, "max")
+
+
+def test_files_of_images_of_another_size_are_refused(tmp_path: Path) -> None:
+    folder = write_digits(tmp_path / "digits")
+    write_idx(folder / "train-images-idx3-ubyte.gz", np.zeros((200, 27, 27), np.uint8))
+    with pytest.raises(ConfigurationError, match=r"images of \(27, 27\) pixels; allowed: \(28, 28\)"):
+        load(str(folder), 50, 5, "max")
 
 
 @pytest.mark.parametrize(
