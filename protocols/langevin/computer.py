@@ -1,0 +1,88 @@
+"""Who computes: the equations alone, or a device. Experiments say in stages what a computer is to do.
+
+A stage is a program that runs for a time; units go on from stage to stage, and begin the first at 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.client import ConfigurationError
+from simulators.physics.counter_random import noise_key
+from simulators.physics.langevin.kernel import Couplings, evolve
+from simulators.physics.langevin.potential import LangevinError, Units, checked_program
+from simulators.physics.langevin.reference import Scheme
+
+Array = NDArray[np.float64]
+Readings = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """couplings: (N, N) symmetric, or None. biases: (N,) at the beginning; they change evenly to ``biases_end``.
+
+    read_at: times from the stage's beginning, ascending, none later than its end.
+    """
+
+    duration: float
+    couplings: NDArray[np.floating] | None
+    biases: Array
+    read_at: Sequence[float] = ()
+    biases_end: Array | None = None
+
+
+class Computer(Protocol):
+    """A thermodynamic computer of so many units."""
+
+    units: int
+
+    def run(self, stages: Sequence[Stage], repeats: int) -> Readings:
+        """Go through the stages ``repeats`` times, each time from 0; readings (repeats, times of all stages, N)."""
+
+
+class IdealComputer:
+    """Eq. (1) in steps of dt, with numbers of a generator as noise; each run has noise of its own,
+    addressed by its number, so that who goes on after ``first_run`` runs has the noise it would have had."""
+
+    def __init__(
+        self,
+        units: Units,
+        dt: float,
+        scheme: Scheme = "euler",
+        seed: int = 0,
+        workers: int = 1,
+        first_run: int = 0,
+    ) -> None:
+        self.units = len(units)
+        self._of, self._dt, self._scheme, self._seed, self._workers = units, dt, scheme, seed, workers
+        self._runs = first_run
+
+    def run(self, stages: Sequence[Stage], repeats: int) -> Readings:
+        """See `Computer`. Raises ConfigurationError for programs that cannot be, and steps that are too long."""
+        x: Readings = np.zeros((repeats, self.units), np.float32)
+        readings = []
+        for k, stage in enumerate(stages):
+            steps = math.ceil(stage.duration / self._dt - 1e-9)
+            dt = stage.duration / steps
+            read = [round(t / dt) for t in stage.read_at]
+            J = np.zeros((self.units, self.units)) if stage.couplings is None else stage.couplings
+            end = stage.biases if stage.biases_end is None else stage.biases_end
+            try:
+                checked_program(self._of, J, stage.biases)
+                found = evolve(
+                    x, self._of, Couplings.of(J), (stage.biases, end), steps, dt,
+                    noise_key(self._seed, "computer", f"{self._runs}/{k}"), [*read, steps], self._scheme,
+                    workers=self._workers,
+                )  # fmt: skip
+            except LangevinError as error:
+                raise ConfigurationError(str(error)) from None
+            x = found[-1]
+            readings.append(found[:-1])
+        self._runs += 1
+        return np.ascontiguousarray(np.concatenate(readings).transpose(1, 0, 2))

@@ -1,0 +1,97 @@
+"""`langevin.digits`: digits from noise, all ten by default, judged by a classifier of real ones."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from labctl.client import Bench, ConfigurationError, Recorder
+from protocols.langevin.computer import IdealComputer
+from protocols.langevin.denoising import TRAJECTORIES, denoise, described, judged, seen
+from protocols.langevin.figure import LangevinFigure, with_picture
+from protocols.langevin.generate import tell
+from protocols.langevin.generation_picture import draw_generation
+from protocols.langevin.parameters import TrainParameters
+from protocols.langevin.recognition import recognised
+from protocols.langevin.training import train_now
+from protocols.prbm.data.sets import label_of
+
+_PAPER_CLASSES = 3
+
+
+class DigitsParameters(TrainParameters):
+    """As for langevin.train, and how often the computer is let go. Size 14 or 28, so that digits can be recognised."""
+
+    classes: tuple[int | str, ...] = Field(tuple(range(10)), description="digits 0 to 9")
+    hidden_amplitude: float | None = Field(
+        80.0,
+        gt=0,
+        le=1e4,
+        description="as amplitude, of hidden units; null: as pixels. Ten digits need more than three",
+    )
+    trajectories: int = TRAJECTORIES
+    scheme: Literal["euler", "averaged"] = Field("euler", description="of denoising: Eq. (3), or of second order")
+
+
+class Digits(LangevinFigure):
+    """Images of noise: how like the training digits they are, and whether a classifier of real digits knows them.
+
+    Values: as of langevin.generate; `recognised`, the share of outcomes that the classifier takes for a digit of the
+    training set (negatives are turned first), with `_err`; `recognised_shares` by digit; `training_recognised`, how
+    many of the training images themselves it knows.
+    """
+
+    Parameters = DigitsParameters
+
+    def targets(self, parameters: DigitsParameters) -> dict[str, dict[str, float]] | None:
+        """Promised for ten digits, and for three at the paper's size."""
+        p = parameters
+        varied = {"data", "trajectories", "workers", "scheme", "classes", "hidden_amplitude"}
+        usual = DigitsParameters(**{name: getattr(p, name) for name in varied})
+        if p != usual or p.trajectories < 100:
+            return None
+        if len(p.classes) == _PAPER_CLASSES and p.hidden_amplitude is None:
+            return {"correlation": {"min": 0.94}, "smallest_share": {"min": 0.15}}
+        if len(p.classes) == 10 and p.hidden_amplitude == DigitsParameters().hidden_amplitude:
+            return {"recognised": {"min": 0.8}}
+        return None
+
+    def prepare(self, parameters: DigitsParameters, record: Recorder) -> None:
+        """Train."""
+        p = parameters
+        if p.data is not None and p.data.endswith(".npy"):
+            raise ConfigurationError(f"data={p.data}: digits are read from a folder; use langevin.train and .generate")
+        if any(label_of(c) > 9 for c in p.classes):
+            raise ConfigurationError(f"classes={list(p.classes)}: allowed: digits 0 to 9")
+        if p.size not in (14, 28):
+            raise ConfigurationError(f"size={p.size}: digits are recognised at 14 or 28 pixels a side")
+        self.trained = train_now(p, record.seed)
+
+    def run(self, bench: Bench, parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
+        """Denoise."""
+        p, trained = parameters, self.trained
+        computer = IdealComputer(trained.units, p.dt, p.scheme, record.seed, p.workers, first_run=record.steps_saved)
+        denoise(computer, trained, p.trajectories, np.linspace(0, trained.duration, 6).tolist(), record)
+        return {}
+
+    def conclude(self, results: dict[str, Any], parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
+        """Judge, keep the computer, draw."""
+        p, trained = parameters, self.trained
+        x, heat = seen(record, p.trajectories)
+        values = {
+            **results,
+            **described(judged(x[:, -1], trained.images), heat, len(trained.images)),
+            **recognised(trained, x[:, -1], p.data),
+        }
+        path = record.path.with_name(f"{record.path.stem}-model.npz")
+        trained.save(path)
+        values["model"] = str(path)
+        tell(record, values)
+        record.console.done(
+            f"recognised {values['recognised']:.1%} ± {values['recognised_err']:.1%} (training images "
+            f"{values['training_recognised']:.0%})"
+        )
+        with_picture(record, "digits", lambda picture: draw_generation(picture, trained, x, heat, record.name))
+        return values

@@ -1,0 +1,74 @@
+"""`langevin.generate`: images of noise by a trained thermodynamic computer (Whitelam 2025, Fig. 2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from labctl.client import Bench, Parameters, Recorder
+from protocols.langevin.computer import IdealComputer
+from protocols.langevin.denoising import TRAJECTORIES, denoise, described, judged, seen
+from protocols.langevin.figure import LangevinFigure, with_picture
+from protocols.langevin.generation_picture import draw_generation
+from protocols.langevin.model import Trained
+
+
+class GenerateParameters(Parameters):
+    """Which computer, how often."""
+
+    model: Path = Field(description="file that langevin.train wrote")
+    trajectories: int = TRAJECTORIES
+    readings: int = Field(6, ge=2, le=1000, description="of a trajectory, evenly spaced from its beginning to its end")
+    dt: float = Field(1e-3, gt=0, le=0.1, description="time step, 1/mu")
+    scheme: Literal["euler", "averaged"] = Field("euler", description="Eq. (3), or Leimkuhler and Matthews'")
+    workers: int = Field(1, ge=1, le=256, description="cores that simulate side by side")
+
+
+class Generate(LangevinFigure):
+    """Trajectories from noise, what they show at the end, and their heat.
+
+    Values: `correlation` with the most similar training image (absolute; mean, `_sd`, `_err`); `like`, the share above
+    0.8; `shares` by training image and `smallest_share`; `inverted`, the share of negatives; `heat`, Q of a trajectory
+    (k_BT; mean, `_err`, `heat_sd` with `_err`); `trajectories`. Series x and heat.
+    """
+
+    Parameters = GenerateParameters
+
+    def prepare(self, parameters: GenerateParameters, record: Recorder) -> None:
+        """Read the computer."""
+        self.trained = Trained.load(parameters.model)
+
+    def run(self, bench: Bench, parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
+        """Denoise."""
+        p = parameters
+        computer = IdealComputer(
+            self.trained.units, p.dt, p.scheme, record.seed, p.workers, first_run=record.steps_saved
+        )
+        times = np.linspace(0, self.trained.duration, p.readings)
+        denoise(computer, self.trained, p.trajectories, times.tolist(), record)
+        return {}
+
+    def conclude(self, results: dict[str, Any], parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
+        """Judge and draw."""
+        x, heat = seen(record, parameters.trajectories)
+        found = judged(x[:, -1], self.trained.images)
+        values = {**results, **described(found, heat, len(self.trained.images))}
+        tell(record, values)
+        with_picture(record, "generated", lambda path: draw_generation(path, self.trained, x, heat, record.name))
+        return values
+
+
+def tell(record: Recorder, v: dict[str, Any]) -> None:
+    """In words."""
+    shares = " ".join(f"{share:.2f}" for share in v["shares"][:12])
+    record.console.done(
+        f"|correlation| {v['correlation']:.3f} ± {v['correlation_sd']:.3f} (sd), shares {shares}, "
+        f"{100 * v['inverted']:.0f} % negatives"
+    )
+    record.console.done(
+        f"heat {v['heat']:.0f} ± {v['heat_err']:.0f} k_BT, spread {v['heat_sd']:.0f} ± {v['heat_sd_err']:.0f}, "
+        f"{v['trajectories']} trajectories"
+    )
