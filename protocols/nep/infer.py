@@ -65,6 +65,7 @@ class Infer(Protocol):
         p, task = self.settings, self.task
         with opened_loop(p, task.network, bench, record) as loop:
             fields = loop.measure(task.V, task.pumps())
+            report = loop.report()
         require_good(fields.good)
         outputs = fields.outputs(task.network.outputs, task.network.sheet)
         values: dict[str, Any] = {"outputs": per_sample(outputs)}
@@ -73,7 +74,7 @@ class Infer(Protocol):
         if task.targets is not None:
             values["cost"] = float(output_cost(outputs, task.targets, p.cost, p.gain).mean())
             values["accuracy"] = float(np.mean(is_right(outputs, task.targets, p.cost)))
-        return values
+        return values | report
 
     def conclude(self, results: dict[str, Any], parameters: InferParameters, record: Recorder) -> dict[str, Any]:
         """Tell."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,6 +75,10 @@ class Loop(ABC):
     @abstractmethod
     def measure(self, V: Complex, pumps: Complex, near: Complex | None = None) -> Fields:
         """Free steady states of pumps (samples, *shape) on one V (*shape). near: states that are close, if known."""
+
+    def report(self) -> dict[str, Any]:
+        """Results about the measurement itself, such as its time on the table (``bench_s``)."""
+        return {}
 
     def nudged(self, V: Complex, pumps: Complex, free: Fields, targets: Array, plan: NudgePlan) -> list[Fields]:
         """One set of states for each of ``plan.signs``."""

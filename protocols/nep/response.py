@@ -49,6 +49,7 @@ class Response(NepFigure):
             found = {"residual": float(states.residual.max()), "iterations": states.iterations.tolist()}
         with opened_loop(p, task.network, bench, record) as loop:
             fields = loop.measure(task.V, pumps)
+            found |= loop.report()
         require_good(fields.good)
         outputs = fields.outputs(task.network.outputs, task.network.sheet)
         self.fields, self.outputs = fields, outputs

@@ -74,7 +74,7 @@ class Train(NepFigure):
                     draw_training(record.picture("training"), task, learner.V, learner.w, self._curves(record))
                     drawn_s = time.perf_counter()
             outputs = self._outputs(loop, learner, task.X, task.P)
-            test = None
+            report, test = loop.report(), None
             if self.samples is not None and self.samples.test is not None:
                 test = self._outputs(loop, learner, self.samples.test[0], None), self.samples.test[1]
         self.learner = learner
@@ -90,6 +90,7 @@ class Train(NepFigure):
             "nudge": "injected" if plan.injects else plan.kind,
             "sides": plan.sides,
             "seconds": time.perf_counter() - begun_s,
+            **report,
         }
 
     def _outputs(self, loop: Loop, learner: Learner, X: Complex, P: Complex | None) -> Array:

@@ -99,6 +99,7 @@ class Xor(NepFigure):
                 if record.checkpoint_due or p.loop == "table":
                     record.checkpoint(**learner.state(), **choice._asdict())
             fields = loop.measure(learner.V, task.pumps(learner.w))
+            report = loop.report()
         require_good(fields.good)
         outputs = fields.outputs(network.outputs, network.sheet)
         costs = record.series("cost")
@@ -117,6 +118,7 @@ class Xor(NepFigure):
             "snr": choice.snr if np.isfinite(choice.snr) else None,
             "nudge": plan.kind,
             "sides": plan.sides,
+            **report,
         }
         if wanted is not None:
             values["deviation"] = float(np.abs(outputs[:, 0] - wanted).max())
