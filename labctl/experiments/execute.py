@@ -35,9 +35,9 @@ BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibra
 class Outcome:
     """Results of a finished run and where its file is.
 
-    bench_seconds: nan where the experiment took control by itself; of a resumed run, since it was resumed. devices: who
-    was there, by role. stands_on: ids of the calibrations that it needed. calibrations_folder: where the bench keeps
-    its calibrations, on the machine it runs on.
+    bench_seconds: of a resumed run, since it was resumed; where the experiment took control by itself, the ``bench_s``
+    of its results, or nan if it has none. devices: who was there, by role. stands_on: ids of the calibrations that it
+    needed. calibrations_folder: where the bench keeps its calibrations, on the machine it runs on.
     """
 
     name: str
@@ -263,7 +263,8 @@ def _perform(
                 begun_s = table.time_s()
                 results = experiment.run(table, parameters, record)
                 # A table in virtual time begins anew with every session.
-                bench_seconds = math.nan if experiment.takes_control else table.time_s() - begun_s
+                own = experiment.takes_control
+                bench_seconds = float(results.get("bench_s", math.nan)) if own else table.time_s() - begun_s
         values = experiment.conclude(results, parameters, record)
         record.finish({**values, "bench_time_s": bench_seconds})
     targets = None

@@ -114,8 +114,8 @@ def test_what_cannot_be_is_told_before_any_light(tmp_path: Path) -> None:
         solve(tmp_path, pins=2)
     with pytest.raises(ConfigurationError, match=r"bench dyad-sim has no coupler, reference, sequencer.*domino-sim"):
         execute("labctl.figures", "domino.solve", "dyad-sim", SHORT, out=tmp_path)
-    with pytest.raises(ConfigurationError, match=r"bench domino-shot has mode 'shot': loop=table is made for opto"):
-        execute("labctl.figures", "domino.solve", "benches/domino-shot.toml", SHORT, out=tmp_path)
+    with pytest.raises(ConfigurationError, match=r"11 nodes, and 10 fit the panels of bench domino-shot"):
+        execute("labctl.figures", "domino.solve", "benches/domino-shot.toml", {**SHORT, "nodes": 11}, out=tmp_path)
     with pytest.raises(CalibrationError, match=r"no light of the reference.*is it blocked"):
         solve(tmp_path, **{"world.reference.blocked": "true"})
 

@@ -61,7 +61,10 @@ class Solve(Arithmetic):
     loop=table: the same of starts whose W psi and total field are those of light. Besides, `mode` of the bench,
     `bench_s` that it took, `latency_frames`, `lost_frames`; `unlocked`, starts whose light was not what was written,
     which have failed; `phase_rms_rad`, `residual` and `frame_noise` of measured W psi, by its rms; `success_ideal` of
-    the same starts by the equations, `short_by` what is lacking, and `why`, by what was measured.
+    the same starts by the equations, `success_errorless` by the table's own steps with light without errors, `short_by`
+    what is lacking, and `why`, by what was measured. Mode "shot": `window`, for which couplings act in a frame. Mode
+    "injection": `drive_w`, `density_bias` (of |psi|, by the drive), `lag_rad` (largest, by detuning). Both:
+    `added_by_couplings`, by the light of condensates, or by what the drive holds their phases by.
     """
 
     Parameters = SolveParameters
@@ -115,16 +118,17 @@ class Solve(Arithmetic):
         wanted = Wanted(p.starts, p.spread, p.latency, p.phase_rad)
         self.table = run_on_table(bench, self.judge.A, self.ideal.stages, wanted, record, "domino.solve")
         self.supports, self.begun = self.table.supports, self.table.begun
-        return {"runs_per_s": p.starts / max(self.table.values["bench_s"], 1e-9)}
+        bench_s = self.table.values["bench_s"]
+        return {"runs_per_s": p.starts / max(bench_s, 1e-9), "bench_s": bench_s}
 
     def conclude(self, results: dict[str, Any], parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
         """What supports are worth, beside the best known; the picture."""
         p, W, judge = parameters, self.program.W, self.judge
         found = judge.worth(self.supports, p.exact_s / 50)
         ends = judge.polished(self.supports)
-        ideal = None if p.loop == "ideal" else judge.worth(self.table.ideal, p.exact_s / 50).q
-        known = judge.best_known(float(max(found.q.max(), ends.max(), *(() if ideal is None else ideal))), p.best,
-                                 p.exact_s)  # fmt: skip
+        others = () if p.loop == "ideal" else (self.table.errorless, self.table.ideal)
+        beside = [judge.worth(supports, p.exact_s / 50).q for supports in others]
+        known = judge.best_known(float(max(q.max() for q in (found.q, ends, *beside))), p.best, p.exact_s)
         first = int(found.q.argmax())
         optimum = judge.best_on(np.flatnonzero(self.supports[:, first]), max(p.exact_s, 1.0))
         support = optimum.support
@@ -159,15 +163,15 @@ class Solve(Arithmetic):
             "program": self.program.solves,
             "origin": self.program.origin,
         }
-        if ideal is not None:
-            values |= compared(self.table, found.q >= known.q * (1 - SAME), ideal >= known.q * (1 - SAME))
-            values["ratios_ideal"] = ideal / known.q
+        if beside:
+            values |= compared(self.table, *(q >= known.q * (1 - SAME) for q in (found.q, *beside)))
+            values["ratios_ideal"] = beside[-1] / known.q
         proved = "proved" if known.proved else "not proved"
         record.console.done(
             f"q = {optimum.q:.6g} on {len(support)} nodes; best known {known.q:.6g} ({known.by}, {proved}), reached by "
             f"{hits} of {p.starts} starts, {after} with a local search; {results['runs_per_s']:.0f} runs/s"
         )
-        if ideal is not None:
+        if beside:
             record.console.done(told(values))
             with_picture(record, "table", lambda path: draw_table(path, self.table, values))
         with_picture(record, "solve", lambda path: self._draw(path, first, values))

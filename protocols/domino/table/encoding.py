@@ -47,12 +47,19 @@ class Strip:
         self._spread = _spread(self._columns // 2, panel.levels)[_order(self._sign)]
         dark = signs_along(panel.columns) * np.float32(turned_off(LEAK / 2)) + np.float32(math.pi)
         self._base = np.tile(dark, (panel.rows, 1))
+        self._dark = dark[: self._columns] + self._spread
 
-    def patterns(self, alpha: Array, theta: Array | float = 0.0) -> Phases:
-        """Phases (vectors, rows, columns), rad, of macro-pixels pi + theta +- alpha, both (nodes, vectors)."""
+    def patterns(self, alpha: Array, theta: Array | float = 0.0, guard: int = 0) -> Phases:
+        """Phases (vectors, rows, columns), rad, of macro-pixels pi + theta +- alpha, both (nodes, vectors).
+
+        guard: columns that stay dark on both sides of each, so that no light of it falls on its neighbour's place.
+        """
         middle = (np.asarray(theta) + math.pi).astype(np.float32)
         middle = np.broadcast_to(middle, alpha.shape)
         row = middle[:, :, None] + self._sign * alpha[:, :, None].astype(np.float32) + self._spread
+        if guard:
+            edge = np.minimum(np.arange(self._columns), np.arange(self._columns)[::-1]) < guard
+            row = np.where(edge, self._dark, row)
         line = np.mod(row.transpose(1, 0, 2).reshape(alpha.shape[1], -1), np.float32(2 * math.pi))
         return np.repeat(line[:, None, :], self.rows, axis=1)
 

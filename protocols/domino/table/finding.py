@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,22 @@ class Places:
 
 
 def find_bands(rig: Rig, camera: Camera) -> Places:
-    """Light the first, the middle and the last band alone, and look.
+    """Light the first, the middle and the last band alone, and look. Errors as `found_where`."""
+    patterns = turned(rig, np.zeros((rig.nodes, 1)))
+
+    def light(band: int) -> NDArray[np.float32]:
+        T = np.zeros((rig.bands, rig.nodes), np.complex128)
+        T[band] = 1.0
+        rig.couple(T)
+        rig.meter(patterns, camera)
+        return patterns
+
+    return found_where(rig, light)
+
+
+def found_where(rig: Rig, light: Callable[[int], NDArray[np.float32]]) -> Places:
+    """Look for the first, the middle and the last band. light(band) sees to it that light of this band alone follows
+    the phases of the patterns that it returns: those of `_TURNS`, one after the other.
 
     Raises CalibrationError that names the likely cause where one is not seen, or bands are not at one distance.
     """
@@ -55,15 +71,8 @@ def find_bands(rig: Rig, camera: Camera) -> Places:
     column = math.floor(plan.column) - SEARCH_PX - _SPOT_PX
     rig.look_at(low, column, rows, 2 * (SEARCH_PX + _SPOT_PX) + 1)
     roi = rig.bench.camera.roi
-    patterns = turned(rig, np.zeros((rig.nodes, 1)))
     lit = sorted({0, bands // 2, bands - 1})
-    seen: list[tuple[float, float]] = []
-    for band in lit:
-        T = np.zeros((bands, rig.nodes), np.complex128)
-        T[band] = 1.0
-        rig.couple(T)
-        rig.meter(patterns, camera)
-        seen.append(_middle(_product(rig, patterns), abs(rig.pitch), band))
+    seen = [_middle(_product(rig, light(band)), abs(rig.pitch), band) for band in lit]
     places = np.array(seen) + np.array([roi.row, roi.column])
     at = np.array(lit, np.float64)
     pitch, row = np.polyfit(at, places[:, 0], 1)
@@ -77,9 +86,10 @@ def find_bands(rig: Rig, camera: Camera) -> Places:
     return Places(float(row), float(pitch), float(column_px), float(turn))
 
 
-def reader_of(rig: Rig, camera: Camera, places: Places, T: Complex) -> BandReader:
-    """Look at the bands alone, lit by couplings T (bands, nodes) of modulus 1, and weigh their fringes.
+def reader_of(rig: Rig, camera: Camera, places: Places, T: Complex, metered: bool = True) -> BandReader:
+    """Look at the bands alone, lit by couplings T (bands, nodes), and weigh their fringes.
 
+    metered: whether the light is set by how bright they are.
     Raises CalibrationError where a band is missing.
     """
     plan = rig.plan.camera
@@ -92,7 +102,8 @@ def reader_of(rig: Rig, camera: Camera, places: Places, T: Complex) -> BandReade
     roi = rig.bench.camera.roi
     rig.couple(T)
     patterns = turned(rig, np.zeros((rig.nodes, 1)))
-    rig.meter(patterns, camera)
+    if metered:
+        rig.meter(patterns, camera)
     product = np.asarray(sum(_product(rig, patterns) for _ in range(_REPEATS)) / _REPEATS)
     reader, size = band_reader(product, rows - roi.row, height, camera.gain, camera.offset, camera.read_e)
     dim = np.flatnonzero(size < 0.05 * np.median(size))
@@ -107,6 +118,13 @@ def reader_of(rig: Rig, camera: Camera, places: Places, T: Complex) -> BandReade
 def turned(rig: Rig, alpha: Array) -> NDArray[np.float32]:
     """One vector (nodes, 1) in four phases, none of which wraps."""
     return rig.strip.patterns(np.repeat(alpha, len(_TURNS), axis=1), np.broadcast_to(_TURNS, (len(alpha), len(_TURNS))))
+
+
+def turned_alone(rig: Rig, node: int) -> NDArray[np.float32]:
+    """One node in those phases, the others at rest."""
+    theta = np.zeros((rig.nodes, len(_TURNS)))
+    theta[node] = _TURNS
+    return rig.strip.patterns(np.zeros_like(theta), theta)
 
 
 def _product(rig: Rig, patterns: NDArray[np.float32]) -> Complex:

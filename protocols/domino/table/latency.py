@@ -12,11 +12,9 @@ from labctl.client import Bench, Figure, Parameters, Recorder
 from protocols.domino.arithmetic import share_error, with_picture
 from protocols.domino.problem.networks import clique_network
 from protocols.domino.solve.ideal import best_known, largest_eigenvalue
-from protocols.domino.table.bands import Bands
 from protocols.domino.table.latency_picture import draw_latency
 from protocols.domino.table.loop import run_through
-from protocols.domino.table.rig import Rig
-from protocols.domino.table.setting_up import set_up
+from protocols.domino.table.modes import rig_for, set_up_light, stages_on, windows_of
 from protocols.domino.table.solving import MOST_FLIPS
 from simulators.physics.domino.locked_flow import flow, stages_for, starts
 from simulators.physics.domino.support_values import worth
@@ -71,18 +69,25 @@ class Latency(Figure):
     def run(self, bench: Bench, parameters: LatencyParameters, record: Recorder) -> dict[str, Any]:
         """All points on a table that is set up once; every point is a step."""
         p = parameters
-        rig = Rig(bench, p.nodes, Bands(self.W).count)
+        rig = rig_for(bench, self.W)
         begun_s = bench.time_s()
         with rig.light():
-            table, found = set_up(rig, self.W, np.random.default_rng([record.seed, 1]))
+            table, found = set_up_light(rig, self.W, np.random.default_rng([record.seed, 1]))
+            window = found.values.get("window")
+            stages = stages_on(self.stages, window, windows_of(self.stages, window))
             for step in record.steps(len(p.latency) * len(p.phase_rad), f"{p.starts} starts of each point"):
                 latency = p.latency[step.index // len(p.phase_rad)]
                 table.jitter_rad = p.phase_rad[step.index % len(p.phase_rad)]
-                ended = run_through(self.x, self.stages, latency, table)
+                ended = run_through(self.x, stages, latency, table)
                 q = worth(self.W, ended.support(MOST_FLIPS), 1.0).q
                 step.save(q=q, unlocked=ended.unlocked, phase_rms=ended.phase_rms, lost=int(ended.lost.sum()))
                 record.checkpoint()
-        return {"residual": found.residual, "frame_noise": found.noise, "bench_s": bench.time_s() - begun_s}
+        return {
+            "mode": rig.plan.mode,
+            "residual": found.residual,
+            "frame_noise": found.noise,
+            "bench_s": bench.time_s() - begun_s,
+        }
 
     def conclude(self, results: dict[str, Any], parameters: LatencyParameters, record: Recorder) -> dict[str, Any]:
         """Success beside the best known; the picture."""

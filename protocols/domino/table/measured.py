@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.client import CalibrationError
+
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 Bools = NDArray[np.bool_]
@@ -36,3 +38,19 @@ class Optics(Protocol):
 
     def measure(self, psi: Complex) -> Measured:
         """Show fields (N, starts), a frame for each start, and read them."""
+
+
+def nothing(nodes: int, count: int) -> Measured:
+    """Where no frame came."""
+    zero, off = np.zeros(count), np.zeros(count, np.bool_)
+    v = np.zeros((nodes, count), np.complex128)
+    return Measured(v, zero.astype(np.complex128), off, np.ones(count, np.bool_), zero, zero)
+
+
+def looked_at(optics: Optics, psi: Complex) -> Measured:
+    """`measure`, again where a frame is lost. Raises CalibrationError if frames are lost time and again."""
+    for _ in range(5):
+        found = optics.measure(psi)
+        if found.came.all():
+            return found
+    raise CalibrationError("plays lose frames time and again: look at the camera's trigger and link")

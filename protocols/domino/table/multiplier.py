@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import CalibrationError
 from protocols.domino.table.bands import Bands
 from protocols.domino.table.law import Law
-from protocols.domino.table.measured import Measured
+from protocols.domino.table.measured import Measured, looked_at, nothing
 from protocols.domino.table.reading import BandReader
 from protocols.domino.table.rig import Rig
+from protocols.domino.table.shown import Shown
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -41,10 +41,6 @@ _FORGOTTEN = 0.01
 _KEPT = 0.05
 """Of the brightest node's light, that stands for the phase a node had."""
 _LARGEST = 0.3
-_DIMMED = 0.8
-_DIMMEST = 0.2
-_LOST_IN_A_ROW = 50
-"""Plays of which none came, after which nothing is waited for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +71,7 @@ class Multiplier:
         self._rng, self.jitter_rad = rng, 0.0
         self.visible = 1.0
         self.site_phase = np.zeros(bands.nodes)
-        self._dim: Array | None = None
-        self._lost_plays = 0
+        self._shown = Shown(rig, law.most)
 
     def measure(self, psi: Complex) -> Measured:
         """See `Measured`. Vectors are shown with their largest amplitude at `Law.most`, or less where a frame of the
@@ -84,25 +79,17 @@ class Multiplier:
 
         Raises CalibrationError if no frame has come for a long time.
         """
-        n, count = psi.shape
-        if self._dim is None or len(self._dim) != count:
-            self._dim = np.ones(count)
-        size = np.abs(psi).max(axis=0)
-        unit = np.where(size > 0, size, 1.0) / (self._law.most * self._dim)
+        unit = self._shown.unit(psi)
         a = psi / unit
-        result = self.rig.play(self.patterns(a))
+        result = self._shown.play(self.patterns(a))
         if result is None:
-            self._lost_plays += 1
-            if self._lost_plays > _LOST_IN_A_ROW:
-                raise CalibrationError(
-                    f"{self._lost_plays} plays in a row lost frames: look at the camera's trigger and link"
-                )
-            return _nothing(n, count)
-        self._lost_plays = 0
-        full = result.full
-        self._dim = np.where(full, np.maximum(_DIMMED * self._dim, _DIMMEST), np.minimum(1.0, 1.02 * self._dim))
+            return nothing(*psi.shape)
         fields, noise = self._reader.fields(result.frames)
-        return self._read(a, unit, fields, noise, full)
+        return self._read(a, unit, fields, noise, result.full)
+
+    def exact(self, psi: Complex) -> Complex:
+        """W psi of fields (N, starts)."""
+        return self.bands.W @ psi
 
     def patterns(self, a: Complex) -> NDArray[np.float32]:
         """Phases (vectors, rows, columns) of complex amplitudes (nodes, vectors)."""
@@ -131,12 +118,11 @@ class Multiplier:
         var, beyond = inconsistency(a, amplitudes[b.single], sigma[b.single])
         self._follow(a, fields, seen)
         visibility = np.abs(g) / self.visible
-        locked = ~((var > UNLOCKED_VAR) & (beyond > _SIGMAS)) & (visibility > LEAST_VISIBILITY)
         return Measured(
             v=amplitudes[b.coupled] * (b.largest * unit),
             total=amplitudes[b.total][0] * unit,
             came=np.ones(a.shape[1], np.bool_),
-            locked=locked & ~full,
+            locked=is_locked(var, beyond, visibility) & ~full,
             phase_var=var,
             visibility=visibility,
         )
@@ -152,12 +138,8 @@ class Multiplier:
         self.site_phase = (1 - _FORGOTTEN) * self.site_phase + _TRACKED * left
 
     def look(self, psi: Complex) -> Measured:
-        """`measure`, once more where a frame is lost. Raises CalibrationError if frames are lost time and again."""
-        for _ in range(5):
-            found = self.measure(psi)
-            if found.came.all():
-                return found
-        raise CalibrationError("plays lose frames time and again: look at the camera's trigger and link")
+        """See `looked_at`."""
+        return looked_at(self, psi)
 
 
 def phases_left(expected: Complex, light: Complex, fields: Complex) -> Array:
@@ -190,9 +172,6 @@ def inconsistency(a: Complex, seen: Complex, sigma: Array) -> tuple[Array, Array
     return excess / power, excess / np.sqrt(np.maximum(2 * (noise**2).sum(axis=0), 1e-60))
 
 
-def _nothing(nodes: int, count: int) -> Measured:
-    zero = np.zeros(count)
-    off = np.zeros(count, np.bool_)
-    return Measured(
-        np.zeros((nodes, count), np.complex128), zero.astype(np.complex128), off, np.ones(count, np.bool_), zero, zero
-    )
+def is_locked(var: Array, beyond: Array, visibility: Array) -> NDArray[np.bool_]:
+    """Whether light is that of the fields that were written: by `inconsistency` and by visible fringes (vectors,)."""
+    return np.asarray(~((var > UNLOCKED_VAR) & (beyond > _SIGMAS)) & (visibility > LEAST_VISIBILITY))

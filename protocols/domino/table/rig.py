@@ -70,8 +70,10 @@ class Rig:
                 f"{nodes} nodes, and {most} fit the panels of bench {bench.name}: choose a smaller network, smaller "
                 "macro-pixels in [alignment.domino], or larger panels"
             )
-        wide, high = most // nodes, plan.most_bands(coupler) // bands
-        left, above = (most - nodes * wide) // 2, (plan.most_bands(coupler) - bands * high) // 2
+        wide, high, left, above = 1, 1, 0, 0
+        if plan.mode == "optoelectronic":  # condensates stand where they are
+            wide, high = most // nodes, plan.most_bands(coupler) // bands
+            left, above = (most - nodes * wide) // 2, (plan.most_bands(coupler) - bands * high) // 2
         self.strip = Strip(plan, slm, nodes, wide, left)
         self.couplings = Couplings(plan, coupler, (bands, nodes), (high, wide), (above, left))
         self.pitch = plan.camera.pitch * high
@@ -81,10 +83,10 @@ class Rig:
 
     # --- light ------------------------------------------------------------------------------------------------------
 
-    def look_about(self) -> None:
-        """At some columns of where the bands are to be."""
+    def look_about(self, aside: int = 0) -> None:
+        """At some columns of where the bands are to be, or so many to one side."""
         rows = sorted(self.first_row + self.pitch * band for band in (0, self.bands - 1))
-        column = math.floor(self.plan.camera.column)
+        column = math.floor(self.plan.camera.column) + aside
         self.look_at(math.floor(rows[0]), column, math.ceil(rows[1] - rows[0]) + 1, _DARK_COLUMNS)
 
     def dark(self) -> Camera:
@@ -123,7 +125,7 @@ class Rig:
 
     def _meter_reference(self, camera: Camera) -> None:
         reference = self.bench.reference
-        lowest, most = _power_limits(reference)
+        lowest, most = power_limits(reference)
         reference.power_w = power = math.sqrt(lowest * most)
         _emit(reference)
         if not math.isfinite(camera.full_scale):
@@ -152,7 +154,7 @@ class Rig:
         Raises CalibrationError where that is not to be had, and where the reference alone is too bright.
         """
         pump = self.bench.pump
-        lowest, most = _power_limits(pump)
+        lowest, most = power_limits(pump)
         chosen = patterns[:_METERED]
         wanted = fill * camera.full_scale if math.isfinite(camera.full_scale) else math.inf
         power = min(float(pump.power_w) or math.sqrt(lowest * most), most)
@@ -245,11 +247,6 @@ def plan_of(bench: Bench) -> DominoAlignment:
         )
     plan: Any = bench.alignment("domino")
     assert isinstance(plan, DominoAlignment)
-    if plan.mode != "optoelectronic":
-        raise ConfigurationError(
-            f"bench {bench.name} has mode {plan.mode!r}: loop=table is made for optoelectronic benches, whose light "
-            "forms W psi; choose one, such as benches/domino-sim.toml"
-        )
     return plan
 
 
@@ -259,6 +256,6 @@ def _emit(laser: Any) -> None:
         raise CalibrationError(f"{laser.name} was told to emit and reads back off: check its interlock and its shutter")
 
 
-def _power_limits(laser: Any) -> tuple[float, float]:
+def power_limits(laser: Any) -> tuple[float, float]:
     limits = next(s.limits for s in laser.description.settings if s.name == "power_w")
     return max(limits.minimum or 0.0, 1e-4), limits.maximum or 1.0

@@ -6,7 +6,8 @@ Nothing is taken from the plan but where to look. What is left in the end is mea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ PROBED = 128
 _MENDED = 0.9
 """Of what is wrong, that a round takes out."""
 _HEADROOM = 0.95
-_LEAK_TURN = math.pi / 4
+LEAK_TURN = math.pi / 4
 _LAW_POINTS = 17
 _LAW_FIRST = 0.05
 _LAW_REPEATS = 12
@@ -49,7 +50,7 @@ class SetUp:
     """residual: rms of measured W psi less what was intended, by rms W psi, of random vectors, in the mean of some
     frames. residual_total: of the total field. noise: the same from frame to frame. coupling_error: (rounds + 1,) rms
     error of a coupling by the largest, before every round and after all. places: of bands on the camera. law_off: rms
-    of what the strip's amplitudes differ from a cosine."""
+    of what the strip's amplitudes differ from a cosine. values: of the bench's mode, for the result."""
 
     residual: float
     residual_total: float
@@ -57,6 +58,7 @@ class SetUp:
     coupling_error: Array
     places: Places
     law_off: float
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 def set_up(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[Multiplier, SetUp]:
@@ -80,7 +82,7 @@ def set_up(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[Multiplier, Se
     rig.meter(some, camera, PROBED_FILL)
     bright = probe(rig, reader, PROBED // 2, rng)
     leaked = []
-    for theta in (-_LEAK_TURN, _LEAK_TURN):
+    for theta in (-LEAK_TURN, LEAK_TURN):
         rig.show_couplings(rig.couplings.dark_pattern(theta))
         leaked.append(probe(rig, reader, PROBED // 2, rng))
     rig.couplings.leak = leak_of(bright.M / flat, leaked[0].M, leaked[1].M)
@@ -152,8 +154,8 @@ def convenient_phase(target: Array, gain: Complex) -> Complex:
 
 def leak_of(bright: Complex, one: Complex, other: Complex) -> float:
     """Share of area between pixels of two signs, from answers (bands, nodes) with all light, and with light that only
-    leaks, in phases -+ `_LEAK_TURN`."""
-    turned = (other - one) / (2j * math.sin(_LEAK_TURN))
+    leaks, in phases -+ `LEAK_TURN`."""
+    turned = (other - one) / (2j * math.sin(LEAK_TURN))
     share = float((turned * bright.conj()).real.sum() / (np.abs(bright) ** 2).sum())
     return float(np.clip(share / (2 / math.pi), 0.0, 0.6))
 
