@@ -129,6 +129,24 @@ def test_a_pump_above_the_turning_point_of_the_s_curve_is_told() -> None:
         found.require()
 
 
+def test_states_in_bistable_networks_are_those_that_a_slow_pump_ends_in() -> None:
+    """Random chains within the band, of which about half turn; the others are followed past g|psi|^2 = gamma."""
+    rng, sheet, count = np.random.default_rng(1), Sheet((9,), 0.5, 0.1, "density"), 24
+    V = -rng.uniform(0, 2.5, (count, 1)) + 0.2 * rng.normal(size=(count, 9))
+    P = rng.normal(size=(count, 9)) * rng.uniform(0.02, 0.5, (count, 1))
+    found = steady_state(V, P, sheet)
+    good, turned = found.outcome == Outcome.CONVERGED, found.outcome == Outcome.BISTABLE
+    assert good.sum() >= 8
+    assert turned.sum() >= 8
+    followed = good & (sheet.g * (np.abs(found.psi) ** 2).max(axis=1) > 0.1)
+    assert followed.sum() >= 3
+    psi: Any = 0.0
+    for share in np.linspace(0, 1, 201):
+        psi = march(psi, V[good], share * P[good], sheet, 20.0)
+    psi = march(psi, V[good], P[good], sheet, 600.0)
+    np.testing.assert_allclose(found.psi[good], psi, atol=1e-6)
+
+
 def test_a_bistable_sample_leaves_the_others_as_they_are() -> None:
     sheet = Sheet((3,), 1.0, 0.1, "density")
     pumps = np.array([[0.02, 0, 0], [0.9, 0, 0], [0, 0.03, 0]], np.complex128)

@@ -44,7 +44,7 @@ class Outcome(IntEnum):
     """psi is steady, and disturbances of it grow."""
     UNCONVERGED = 3
     DIVERGED = 4
-    """psi is no number, or a hundred times brighter than linear response."""
+    """psi is no number."""
 
 
 class NoSteadyState(SheetError):
