@@ -10,11 +10,11 @@ from pydantic import Field
 from labctl.client import Bench, Recorder
 from protocols.nep.figure import NepFigure, per_sample, with_picture
 from protocols.nep.gradient_picture import draw_gradient
-from protocols.nep.loop import Loop, measured_descent, require_good
+from protocols.nep.loop import IdealLoop, Loop, measured_descent, require_good
 from protocols.nep.network import Task, TaskParameters
 from protocols.nep.phases import NudgeParameters, opened_loop
 from protocols.nep.signal import settled
-from simulators.physics.sheet.equation import Complex
+from simulators.physics.sheet.equation import Array, Complex
 from simulators.physics.sheet.gradients import Descent, cosine, descent
 from simulators.physics.sheet.nudge import output_cost, output_error, outputs_of
 
@@ -48,12 +48,13 @@ class Gradient(NepFigure):
         p, task = parameters, self.task
         targets, sheet = task.wanted(), task.network.sheet
         plan = p.plan(task.network, p.method, p.cost, p.gain)
+        hidden = p.hidden_potential(record.seed)
         with opened_loop(p, task.network, bench, record) as loop:
             pumps = task.pumps()
             free = loop.measure(task.V, pumps)
             require_good(free.good)
             if p.method == "exact":
-                found = exact(task, free.psi, p.hidden_potential(), p.cost, p.gain)
+                found = exact(task, free.psi, hidden, p.cost, p.gain)
             else:
                 if not loop.follows and not plan.injects:
                     loop.phases(task.V, pumps, targets, plan)  # says what to choose
@@ -62,8 +63,7 @@ class Gradient(NepFigure):
                     plan, _ = settled(loop, *start, plan, p, None, task.P)
                 found, good = measured_descent(free, loop.nudged(task.V, pumps, free, targets, plan), plan)
                 require_good(good, "nudged samples")
-            truth = exact(task, free.psi if p.loop == "table" else noiseless(loop, task, p), p.hidden_potential(),
-                          p.cost, p.gain)  # fmt: skip
+            truth = exact(task, noiseless(loop, task, hidden), hidden, p.cost, p.gain)
         share = 1.0 if p.reduction == "sum" else 1.0 / len(task.X)
         V, w = (share * x for x in totals(found, task))
         V_exact, w_exact = (share * x for x in totals(truth, task))
@@ -103,11 +103,9 @@ def exact(task: Task, psi: Complex, hidden: Any, cost: str, gain: float) -> Desc
     return descent(psi, task.V + hidden, sheet, outputs, e, "exact")
 
 
-def noiseless(loop: Loop, task: Task, p: GradientParameters) -> Complex:
+def noiseless(loop: Loop, task: Task, hidden: Array) -> Complex:
     """Free states (samples, *shape) as they are."""
-    from protocols.nep.loop import IdealLoop
-
-    return IdealLoop(loop.sheet, p.hidden_potential()).measure(task.V, task.pumps()).psi
+    return IdealLoop(loop.sheet, hidden).measure(task.V, task.pumps()).psi
 
 
 def totals(found: Descent, task: Task) -> tuple[Complex, Complex]:

@@ -36,7 +36,7 @@ class SheetParameters(Parameters):
     disorder: float = Field(
         0.0, ge=0, le=100, description="frozen random potential, uniform within ± so much at each node, not known to us"
     )
-    disorder_seed: int = Field(0, ge=0)
+    disorder_seed: int | None = Field(None, ge=0, description="of the disorder; null: the run's seed")
 
     @field_validator("nodes")
     @classmethod
@@ -80,9 +80,9 @@ class SheetParameters(Parameters):
             raise ConfigurationError(str(error)) from None
         return Network(sheet, np.array(self.inputs), np.array(self.output), self.width)
 
-    def hidden_potential(self) -> Array:
-        """What adds to the potential that is set: frozen disorder of the sheet (*shape)."""
-        rng = np.random.default_rng(self.disorder_seed)
+    def hidden_potential(self, seed: int) -> Array:
+        """What adds to the potential that is set: frozen disorder of the sheet (*shape). seed: the run's."""
+        rng = np.random.default_rng([seed if self.disorder_seed is None else self.disorder_seed, 7])
         return np.asarray(self.disorder * rng.uniform(-1, 1, self.nodes))
 
 

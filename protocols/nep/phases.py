@@ -71,7 +71,7 @@ def opened_loop(p: LoopParameters, network: Network, bench: Bench, record: Recor
     """
     if p.loop == "ideal":
         noise = (p.density_noise, p.psi_noise) if p.noisy else (0.0, 0.0)
-        yield IdealLoop(network.sheet, p.hidden_potential(), *noise, record.rng, p.averages)
+        yield IdealLoop(network.sheet, p.hidden_potential(record.seed), *noise, record.rng, p.averages)
         return
     if p.density_noise or p.psi_noise or p.disorder:
         raise ConfigurationError(

@@ -43,7 +43,7 @@ class Response(NepFigure):
         found: dict[str, Any] = {}
         if p.loop == "ideal":  # why a state is none is told best before anything is measured
             try:
-                states = steady_state(task.V + p.hidden_potential(), pumps, task.network.sheet).require()
+                states = steady_state(task.V + p.hidden_potential(record.seed), pumps, task.network.sheet).require()
             except SheetError as error:
                 raise ConfigurationError(str(error)) from None
             found = {"residual": float(states.residual.max()), "iterations": states.iterations.tolist()}

@@ -130,6 +130,17 @@ def test_its_variants_learn(tmp_path: Path, name: str) -> None:
         assert done.values["w"] == [1.0, -0.75]
 
 
+def test_disorder_is_frozen_by_the_runs_seed_or_its_own(tmp_path: Path) -> None:
+    def outputs(seed: int, **given: object) -> Any:
+        settings = {"disorder": 0.05, **given}
+        return execute("labctl.figures", "nep.response", assignments=settings, seed=seed, out=tmp_path).values[
+            "outputs"
+        ]
+
+    assert outputs(1) == outputs(1) != outputs(2)
+    assert outputs(1, disorder_seed=3) == outputs(2, disorder_seed=3)
+
+
 def learnt(w: Any, hidden: Any, rule: Any) -> bool:
     network = Network(Sheet((9,)), np.array([2, 6]), np.array([4]))
     loop, plan = IdealLoop(network.sheet, hidden), NudgePlan(network.outputs, 0.01, rule=rule)
