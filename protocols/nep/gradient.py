@@ -51,18 +51,17 @@ class Gradient(NepFigure):
         hidden = p.hidden_potential(record.seed)
         with opened_loop(p, task.network, bench, record) as loop:
             pumps = task.pumps()
-            free = loop.measure(task.V, pumps)
-            require_good(free.good)
             if p.method == "exact":
+                free = loop.measure(task.V, pumps)
+                require_good(free.good)
                 found = exact(task, free.psi, hidden, p.cost, p.gain)
             else:
-                if not loop.follows and not plan.injects:
-                    loop.phases(task.V, pumps, targets, plan)  # says what to choose
                 if p.beta == "auto":
                     start = task.network, task.V, task.w, task.X, targets
                     plan, _ = settled(loop, *start, plan, p, None, task.P)
-                found, good = measured_descent(free, loop.nudged(task.V, pumps, free, targets, plan), plan)
-                require_good(good, "nudged samples")
+                free, nudged = loop.phases(task.V, pumps, targets, plan)
+                found, good = measured_descent(free, nudged, plan)
+                require_good(good)
             truth = exact(task, noiseless(loop, task, hidden), hidden, p.cost, p.gain)
         share = 1.0 if p.reduction == "sum" else 1.0 / len(task.X)
         V, w = (share * x for x in totals(found, task))
