@@ -27,7 +27,7 @@ TOGETHER = 128
 def stages_of(trained: Trained, times: Sequence[float]) -> list[Stage]:
     """Rest, then the trained computer, read at ``times`` of its trajectory; 0 is the end of the rest."""
     none = np.zeros(len(trained.b))
-    return [Stage(REST, None, none, (REST,)), Stage(trained.duration, trained.J, trained.b, tuple(times))]
+    return [Stage(REST, None, none), Stage(trained.duration, trained.J, trained.b, tuple(times))]
 
 
 def heat_of(trained: Trained, x: Readings) -> Array:
