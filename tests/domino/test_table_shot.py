@@ -12,7 +12,7 @@ from condensates_small import FOUR
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from labctl.client import Bench, CalibrationError, open_bench
+from labctl.client import Bench, CalibrationError, ConfigurationError, open_bench
 from labctl.experiments.execute import execute
 from protocols.domino.problem.networks import clique_network
 from protocols.domino.table.condensates.shot import beside
@@ -65,7 +65,7 @@ def test_couplings_are_told_from_own_light_whatever_power_and_phase_a_play_had()
     W = clique_network(6, 0.6, rng)
     own = rng.random(6) + 1j * rng.random(6) + 1
     level = 0.5 + 0.5 * rng.random(6)
-    K = np.eye(6) + 0.02 * (rng.normal(size=(6, 6)) + 1j * rng.normal(size=(6, 6)))
+    K = np.eye(6, dtype=np.complex128) + 0.02 * (rng.normal(size=(6, 6)) + 1j * rng.normal(size=(6, 6)))
     background = 0.1 * (rng.normal(size=6) + 1j * rng.normal(size=6))
     M = own[:, None] * (K @ expm(0.08 * W)) / level
     common = 1.04 * np.exp(0.7j)
@@ -102,6 +102,19 @@ def test_windows_last_as_long_as_the_run_that_was_planned_and_are_then_read() ->
     assert stages_on(planned, None, 0) == planned
     (stage,) = stages_on(planned, 0.08, windows_of(planned, 0.08))
     assert (stage.steps, stage.h, stage.every, stage.read) == (125 + 100, 0.08, 1, 100)
+
+
+def test_couplings_of_a_node_to_itself_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "two.clq"
+    path.write_text("p edge 3 2\nn 1 2\nn 2 3\nn 3 1\ne 1 2\ne 2 3\n")
+    with pytest.raises(ConfigurationError, match="coupling to itself is not told from its own light"):
+        execute(
+            "labctl.figures",
+            "domino.solve",
+            BENCH,
+            {"loop": "table", "graph": str(path), "weights": "node"},
+            out=tmp_path,
+        )
 
 
 def test_change_in_a_window_is_what_couplings_make_of_seeds(lit: OnBench) -> None:

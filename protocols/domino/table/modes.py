@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import Bench
+from labctl.client import Bench, ConfigurationError
 from protocols.domino.table.bands import Bands
 from protocols.domino.table.condensates.injection_setup import set_up_injection
 from protocols.domino.table.condensates.shot_setup import set_up_shot
@@ -49,9 +49,16 @@ class WithoutErrors:
 
 
 def rig_for(bench: Bench, W: Array) -> Rig:
-    """For couplings W (N, N), of any mode. Errors as `Rig`."""
-    bands = Bands(W).count if plan_of(bench).mode == "optoelectronic" else len(W)
-    return Rig(bench, len(W), bands)
+    """For couplings W (N, N). Errors as `Rig`; ConfigurationError where condensates would couple to themselves."""
+    mode = plan_of(bench).mode
+    if mode == "optoelectronic":
+        return Rig(bench, len(W), Bands(W).count)
+    if np.diag(W).any():
+        raise ConfigurationError(
+            f"bench {bench.name} has mode {mode!r}, in which a node's coupling to itself is not told from its own "
+            "light: leave out weights=node, or take an optoelectronic bench, such as benches/domino-sim.toml"
+        )
+    return Rig(bench, len(W), len(W))
 
 
 def set_up_light(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[TableOptics, SetUp]:

@@ -32,6 +32,7 @@ def draw_table(path: Path, table: OnTable, v: Mapping[str, Any]) -> None:
                            label=f"{words}: {int(some.sum())}")  # fmt: skip
         phases.set(xlabel="visibility of fringes, relative", ylabel="phases off what was written (rad, rms)",
                    title="light of each start", ylim=(0, None))  # fmt: skip
+        phases.locator_params(axis="x", nbins=5)
         phases.legend(frameon=False)
         rounds = np.asarray(v["coupling_error"])
         errors.semilogy(np.arange(len(rounds)), rounds, "o-", color="C0", label="couplings")

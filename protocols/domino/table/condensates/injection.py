@@ -65,7 +65,8 @@ class InjectionOptics:
         self._panels = rig.couplings.pattern(np.zeros(W.shape, np.complex128)), lit
         self._shown = Shown(rig, SWING)
         self._held: Array | None = None
-        self._offset = np.zeros((len(W), 1))
+        degree = locking.N.sum(axis=1)
+        self._own = np.stack([np.zeros_like(degree), np.ones_like(degree), degree])[:, :, None]
 
     def exact(self, psi: Complex) -> Complex:
         """W psi of fields (N, starts)."""
@@ -88,9 +89,8 @@ class InjectionOptics:
             return nothing(*psi.shape)
         dark, lit = images
         before, after, pull = pulled(dark.fields, lit.fields, eta)
-        pull = pull - self._offset
-        degree = self._l.N.sum(axis=1)[:, None]
-        passed_on = (pull + degree * np.cos(after).mean(axis=0) * np.sin(after)) / np.maximum(np.cos(after), 0.3)
+        always, gain, degree = self._own
+        passed_on = (pull - always + degree * _held_back(after)) / (gain * np.maximum(np.cos(after), 0.3))
         v = passed_on * (unit / self._l.unit)
         var = ((before - eta) ** 2).mean(axis=0)
         weakest = np.minimum(np.abs(dark.fields), np.abs(lit.fields)).min(axis=0)
@@ -106,13 +106,16 @@ class InjectionOptics:
         )
 
     def refine(self, eta: Array) -> None:
-        """Measure once more what couplings pull whatever is written, by phases eta (N, vectors): their own phases are
-        not quite right."""
+        """Measure, by phases eta (N, vectors), what each condensate is pulled by whatever is written, by the others,
+        and by its own phase: what the camera takes for phases is not quite right."""
         images = self._images(eta)
-        if images is not None:
-            _, phi, pull = pulled(images[0].fields, images[1].fields, eta)
-            wanted = (self._l.N[:, :, None] * np.sin(phi[None] - phi[:, None])).sum(axis=1)
-            self._offset = (pull - wanted).mean(axis=1)[:, None]
+        if images is None:
+            return
+        _, phi, pull = pulled(images[0].fields, images[1].fields, eta)
+        wanted, own = np.cos(phi) * (self._l.N @ np.sin(phi)), _held_back(phi)
+        for i in range(len(eta)):
+            terms = np.stack([np.ones(eta.shape[1]), wanted[i], -own[i]], axis=1)
+            self._own[:, i, 0] = np.linalg.lstsq(terms, pull[i], rcond=None)[0]
 
     def _images(self, eta: Array) -> tuple[_Image, _Image] | None:
         """Frames with couplings dark and lit, or None if one is lost."""
@@ -134,7 +137,7 @@ class InjectionOptics:
     def _injected(self, a: Array, passed_on: Array) -> Array:
         """Phases (N, starts) at which sin(phi) is a (N, starts), if so much is passed on by the others."""
         phi = np.arcsin(a)
-        turn = np.cos(phi) * passed_on - self._l.N.sum(axis=1)[:, None] * np.cos(phi).mean(axis=0) * a
+        turn = np.cos(phi) * passed_on - self._own[2] * _held_back(phi)
         return np.asarray(phi - np.arcsin(np.clip(turn, -_MOST_TURN, _MOST_TURN)))
 
 
@@ -158,6 +161,11 @@ def pulled(dark: Complex, lit: Complex, eta: Array, alone: int | None = None) ->
     common = _unit(turned).sum(axis=0) if alone is None else turned[alone]
     off = np.angle(turned * np.conj(common))
     return before, before + off, np.sin(off)
+
+
+def _held_back(phi: Array) -> Array:
+    """sum_j J_ij cos(phi_j) sin(phi_i), for a sum of J_ij of 1: (N, frames), with the mean of all cosines."""
+    return np.asarray(np.cos(phi).mean(axis=0) * np.sin(phi))
 
 
 def _unit(fields: Complex) -> Complex:

@@ -64,6 +64,7 @@ class ShotOptics:
         self._answers = seeding.K, seeding.K @ expm(seeding.G)
         self._unmixed = np.linalg.inv(seeding.K)
         self._background = seeding.background[:, :, None].copy()
+        self._gain, self._own = np.ones(len(W)), np.zeros(len(W))
         self._shown = Shown(rig, law.most)
 
     def patterns(self, a: Complex) -> NDArray[np.float32]:
@@ -92,7 +93,7 @@ class ShotOptics:
         var, beyond = inconsistency(a.astype(np.complex128), own, dark.sigma)
         visibility = np.minimum(dark.bright, lit.bright) / self.visible
         return Measured(
-            v=self._unmixed @ (lit.seeded - dark.seeded) * (unit / self._s.h),
+            v=self._changes(dark, lit) * (unit / self._s.h),
             total=own.sum(axis=0) * unit,
             came=np.ones(a.shape[1], np.bool_),
             locked=is_locked(var, beyond, visibility) & ~dark.played.full & ~lit.played.full,
@@ -105,11 +106,22 @@ class ShotOptics:
         return np.asarray((expm(self._W * self._s.h) @ psi - psi) / self._s.h)
 
     def refine(self, a: Array) -> None:
-        """Measure what no seed reaches once more, by amplitudes (N, vectors) of all sizes."""
-        for k in range(2):
-            image = self._image(k, a)
-            if image is not None:
-                self._background[k] += (image.seeded - self._answers[k] @ a).mean(axis=1)[:, None]
+        """Measure once more, by amplitudes (N, vectors) of all sizes, what no seed reaches, and how a site's change of
+        light depends on what it should be, and on its own seed."""
+        dark, lit = (self._image(k, a) for k in range(2))
+        if dark is None or lit is None:
+            return
+        for k, image in enumerate((dark, lit)):
+            self._background[k] += (image.seeded - self._answers[k] @ a).mean(axis=1)[:, None]
+        found, wanted = self._changes(dark, lit).real, self._s.h * self.exact(a.astype(np.complex128)).real
+        for i in range(len(a)):
+            terms = np.stack([np.ones(a.shape[1]), wanted[i], a[i]], axis=1)
+            self._gain[i], self._own[i] = np.linalg.lstsq(terms, found[i], rcond=None)[0][1:]
+
+    def _changes(self, dark: _Image, lit: _Image) -> Complex:
+        """Of own light (N, starts), by couplings."""
+        change = self._unmixed @ (lit.seeded - dark.seeded)
+        return np.asarray((change - self._own[:, None] * (self._unmixed @ dark.seeded)) / self._gain[:, None])
 
     def _image(self, k: int, a: Array) -> _Image | None:
         self.rig.show_couplings(self._panels[k])
