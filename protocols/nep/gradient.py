@@ -51,6 +51,7 @@ class Gradient(NepFigure):
         hidden = p.hidden_potential(record.seed)
         with opened_loop(p, task.network, bench, record) as loop:
             pumps = task.pumps()
+            loop.check(task.V, pumps)
             if p.method == "exact":
                 free = loop.measure(task.V, pumps)
                 require_good(free.good)

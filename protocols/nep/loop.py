@@ -76,6 +76,10 @@ class Loop(ABC):
     def measure(self, V: Complex, pumps: Complex, near: Complex | None = None) -> Fields:
         """Free steady states of pumps (samples, *shape) on one V (*shape). near: states that are close, if known."""
 
+    def check(self, V: Complex, pumps: Complex, share: float = 0.0) -> None:  # noqa: B027 - a table finds out
+        """Before anything is learnt. Raises ConfigurationError where more than a share of the samples are known to have
+        no steady state to rely on, with the pump that is too much."""
+
     def report(self) -> dict[str, Any]:
         """Results about the measurement itself, such as its time on the table (``bench_s``)."""
         return {}
@@ -130,6 +134,15 @@ class IdealLoop(Loop):
             self._settled(V, pumps, near, Nudge(plan.outputs, targets, sign * plan.beta, plan.cost, plan.gain))
             for sign in plan.signs
         ]
+
+    def check(self, V: Complex, pumps: Complex, share: float = 0.0) -> None:
+        """See `Loop`."""
+        try:
+            found = steady_state(V + self.hidden, pumps, self.sheet)
+            if (found.outcome != Outcome.CONVERGED).mean() > share:
+                found.require()
+        except SheetError as error:
+            raise ConfigurationError(str(error)) from None
 
     @property
     def _noisy(self) -> bool:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from labctl.client import Bench, ConfigurationError, Recorder
+from labctl.client import Bench, Recorder
 from protocols.nep.figure import NepFigure, per_sample, sample_names, with_picture
-from protocols.nep.loop import require_good
+from protocols.nep.loop import IdealLoop, require_good
 from protocols.nep.network import TaskParameters
 from protocols.nep.phases import LoopParameters, opened_loop
 from protocols.nep.response_picture import draw_response
-from simulators.physics.sheet.equation import SheetError
 from simulators.physics.sheet.nudge import output_cost
 from simulators.physics.sheet.steady import steady_state
 
@@ -41,15 +40,13 @@ class Response(NepFigure):
         p, task = parameters, self.task
         pumps = task.pumps()
         found: dict[str, Any] = {}
-        if p.loop == "ideal":  # why a state is none is told best before anything is measured
-            try:
-                states = steady_state(task.V + p.hidden_potential(record.seed), pumps, task.network.sheet).require()
-            except SheetError as error:
-                raise ConfigurationError(str(error)) from None
-            found = {"residual": float(states.residual.max()), "iterations": states.iterations.tolist()}
         with opened_loop(p, task.network, bench, record) as loop:
+            loop.check(task.V, pumps)
             fields = loop.measure(task.V, pumps)
             found |= loop.report()
+            if isinstance(loop, IdealLoop):
+                states = steady_state(task.V + loop.hidden, pumps, loop.sheet)
+                found |= {"residual": float(states.residual.max()), "iterations": states.iterations.tolist()}
         require_good(fields.good)
         outputs = fields.outputs(task.network.outputs, task.network.sheet)
         self.fields, self.outputs = fields, outputs

@@ -21,6 +21,8 @@ from simulators.physics.sheet.nudge import output_cost
 
 _REDRAW_S = 5.0
 _FEW = 64
+_UNSETTLED = 0.1
+"""Share of samples without a steady state to rely on, above which training does not begin."""
 
 
 class Train(NepFigure):
@@ -57,6 +59,7 @@ class Train(NepFigure):
         with opened_loop(p, network, bench, record) as loop:
             if record.resumed is not None:
                 learner.restore(record.resumed)
+            loop.check(learner.V, task.pumps(learner.w), _UNSETTLED)
             start = network, learner.V, learner.w, task.X, targets
             plan, choice = settled(loop, *start, plan, p, record.resumed, task.P)
             if p.noisy and record.resumed is None:

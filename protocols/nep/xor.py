@@ -89,9 +89,9 @@ class Xor(NepFigure):
         if record.resumed is not None:
             learner.restore(record.resumed)
         with opened_loop(p, network, bench, record) as loop:
-            plan, choice = settled(
-                loop, network, learner.V, learner.w, task.X, targets, plan, p, record.resumed, task.P
-            )
+            loop.check(learner.V, task.pumps(learner.w))
+            start = network, learner.V, learner.w, task.X, targets
+            plan, choice = settled(loop, *start, plan, p, record.resumed, task.P)
             for step in record.steps(p.epochs, "learning"):
                 epoch = learner.run_epoch(loop, task.X, targets, plan, record.rng, task.P)
                 step.save(cost=len(targets) * epoch.cost, left_out=epoch.left_out)

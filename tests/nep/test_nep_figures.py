@@ -202,6 +202,8 @@ def test_cosines_of_a_noisy_loop_rise_with_the_nudge_until_it_is_too_strong(tmp_
         ("response", {"X": [0, 1, 1]}, "give 2 for each sample"),
         ("response", {"V": "missing.npy"}, "cannot be read"),
         ("response", {"nonlinearity": "density", "g": 1, "V": -0.4, "w": [3, 3]}, "bistable"),
+        ("gradient", {"nonlinearity": "density", "g": 1, "V": -0.4, "w": [3, 3]}, "bistable.*S-curve turns at 0.0"),
+        ("xor", {"nonlinearity": "density", "g": 1, "V": -0.4, "w": [3, 0.01]}, "2 bistable"),
         ("gradient", {"beta": 0}, "beta=0"),
         ("gradient", {"X": [1, 1], "w": [1, 1]}, "targets: give"),
         ("xor", {"nodes": 8}, "give inputs and output"),
