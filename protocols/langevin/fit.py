@@ -47,6 +47,11 @@ class Fit:
         self._along = self._r_J.copy(), self._r_b.copy()
 
     @property
+    def downhill(self) -> tuple[Single, Single]:
+        """Minus the derivatives of the action by couplings (N, N) and biases (N,), Eqs (10, 11)."""
+        return self._r_J, self._r_b
+
+    @property
     def size(self) -> float:
         """Norm of the gradient."""
         return float(np.sqrt(_inner(self._r_J, self._r_b, self._r_J, self._r_b)))

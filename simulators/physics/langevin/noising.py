@@ -6,13 +6,14 @@ on them is training on infinitely many noising trajectories.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
-from scipy.linalg import solve_banded
 
+from simulators.physics.compiled import kernel
 from simulators.physics.langevin.potential import LangevinError, Units
 
 Array = NDArray[np.float64]
@@ -68,15 +69,12 @@ def noising(J2: float, J4: float, largest_bias: float, duration: float) -> Noisi
     spacing = x[1] - x[0]
     entropy = -(p * np.log(np.maximum(p, 1e-300) / spacing)).sum(axis=1)
     times = np.linspace(0, duration, _STEPS + 1)
-    rows = [p @ x], [p @ (x * x)], [p @ slope]
-    for t in times[1:]:
-        V = own + biases[:, None] * (1 - t / duration) * x
-        p = np.stack([_implicit_step(q, v, spacing, times[1]) for q, v in zip(p, V, strict=True)])
-        for kept, what in zip(rows, (x, x * x, slope), strict=True):
-            kept.append(p @ what)
+    mean, square, slopes = (np.empty((_STEPS + 1, _BIASES)) for _ in range(3))
+    for k, moment in ((x, mean), (x * x, square), (slope, slopes)):
+        moment[0] = p @ k
+    _fade(p, own, x, slope, biases, times, mean, square, slopes)
     rest = np.exp(-(own - own.min()))
     log_rest = -(own - own.min()) - np.log(rest.sum() * spacing)
-    mean, square, slopes = (np.array(kept) for kept in rows)
     return Noising(times, biases, mean, square, slopes, entropy, -(p @ log_rest))
 
 
@@ -91,21 +89,35 @@ def _cells(J2: float, J4: float, force: float) -> Array:
         far *= 1.1
 
 
-def _implicit_step(p: Array, V: Array, spacing: float, dt: float) -> Array:
-    """Probabilities (cells,) a step later in the potential V (cells,)."""
-    difference = np.diff(V)
-    up, down = _bernoulli(difference) / spacing**2, _bernoulli(-difference) / spacing**2
-    bands = np.zeros((3, len(p)))
-    bands[0, 1:] = -dt * down
-    bands[2, :-1] = -dt * up
-    bands[1] = 1.0
-    bands[1, :-1] += dt * up
-    bands[1, 1:] += dt * down
-    return np.asarray(solve_banded((1, 1), bands, p, check_finite=False))
-
-
-def _bernoulli(z: Array) -> Array:
-    """z/(e^z - 1)."""
-    small = np.abs(z) < 1e-6
-    safe = np.where(small, 1.0, z)
-    return np.where(small, 1 - z / 2, safe / np.expm1(safe))
+@kernel
+def _fade(
+    p: Array, own: Array, x: Array, slope: Array, biases: Array, times: Array, mean: Array, square: Array, slopes: Array
+) -> None:
+    """Probabilities p (M, cells) of all biases through all steps, in place, and their moments (T, M)."""
+    cells, spacing, dt = len(x), x[1] - x[0], times[1] - times[0]
+    rate = dt / spacing**2
+    up, down, upper = np.empty(cells), np.empty(cells), np.empty(cells)
+    for m in range(len(biases)):
+        q = p[m]
+        for k in range(1, len(times)):
+            bias = biases[m] * (1 - times[k] / times[-1])
+            for i in range(cells - 1):
+                z = own[i + 1] - own[i] + bias * spacing
+                up[i] = rate * (1 - z / 2 if abs(z) < 1e-6 else z / math.expm1(z))
+                down[i] = up[i] + rate * z
+            # Elimination and substitution: row i is -up[i - 1], 1 + up[i] + down[i - 1], -down[i]
+            pivot = 1 + up[0]
+            upper[0] = -down[0] / pivot
+            q[0] /= pivot
+            for i in range(1, cells):
+                pivot = 1 + down[i - 1] + (up[i] if i < cells - 1 else 0.0) + up[i - 1] * upper[i - 1]
+                upper[i] = -down[i] / pivot if i < cells - 1 else 0.0
+                q[i] = (q[i] + up[i - 1] * q[i - 1]) / pivot
+            for i in range(cells - 2, -1, -1):
+                q[i] -= upper[i] * q[i + 1]
+            first, second, third = 0.0, 0.0, 0.0
+            for i in range(cells):
+                first += q[i] * x[i]
+                second += q[i] * x[i] * x[i]
+                third += q[i] * slope[i]
+            mean[k, m], square[k, m], slopes[k, m] = first, second, third

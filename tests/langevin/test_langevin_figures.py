@@ -1,0 +1,98 @@
+"""Figures of Langevin computers: one step, one unit, digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labctl.client import ConfigurationError
+from labctl.experiments.execute import Outcome, execute
+from protocols.langevin.step_action import EXAMPLE, read_case
+
+
+def figure(out: Path, name: str, **given: object) -> Outcome:
+    return execute("labctl.figures", f"langevin.{name}", assignments=given, out=out)
+
+
+def test_a_step_that_is_worked_out_by_hand_has_the_actions_numbers(tmp_path: Path) -> None:
+    case = {
+        "J2": 1.0,
+        "J4": 0.5,
+        "J": [[0, 2], [2, 0]],
+        "b": [0.5, -1],
+        "x": [0.0, 1.0],
+        "x_next": [0.1, 0.8],
+        "dt": 0.1,
+    }
+    path = tmp_path / "case.json"
+    path.write_text(json.dumps(case))
+    v = figure(tmp_path, "step-action", case=path).values
+    gradient = [2 * 0.1 + 2 * 0.1**3 + 0.5 + 2 * 0.8, 2 * 0.8 + 2 * 0.8**3 - 1 + 2 * 0.1]
+    r = [-0.1 + 0.1 * gradient[0], 0.2 + 0.1 * gradient[1]]
+    assert v["action"] == pytest.approx((r[0] ** 2 + r[1] ** 2) / 0.4, rel=1e-12)
+    np.testing.assert_allclose(v["grad_next"], gradient)
+    np.testing.assert_allclose(v["db"], np.array(r) / 2)
+    assert v["dJ"][0][1] == v["dJ"][1][0] == pytest.approx((r[0] * 0.8 + r[1] * 0.1) / 2, rel=1e-12)
+    assert v["V"] == pytest.approx(1 + 0.5 - 1)
+    assert v["V_next"] == pytest.approx(0.01 + 0.00005 + 0.64 + 0.2048 + 0.05 - 0.8 + 2 * 0.08)
+    assert v["finite_difference"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dt": 0.0}, "dt=0"),
+        ({"J4": -1.0}, "J4=-1"),
+        ({"J": [[0, 1, 2], [1, 0, 3]]}, "shape"),
+        ({"J": [[0, 1, 0], [2, 0, 0], [0, 0, 0]]}, "symmetric"),
+        ({"b": [1, 2]}, "biases b"),
+        ({"x": [0, float("nan"), 0]}, "not finite"),
+        ({"x_next": [0, 0]}, "as many"),
+        ({"x": [[0]]}, "a list of N numbers"),
+        ({"force": 1}, "allowed: an object with"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_case_that_is_wrong_is_told_by_its_key(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = tmp_path / "case.json"
+    path.write_text(json.dumps({**EXAMPLE, **change}))
+    with pytest.raises(ConfigurationError, match=said):
+        figure(tmp_path, "step-action", case=path)
+
+
+def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "case.json"
+    path.write_text("{")
+    with pytest.raises(ConfigurationError, match="JSON"):
+        read_case(path)
+
+
+@pytest.mark.parametrize("given", [{"force": 36}, {"J2": 3, "J4": 0, "force": -5}, {"J2": -8, "force": 0.5}],
+                         ids=["quartic", "linear", "bistable"])  # fmt: skip
+def test_a_unit_under_a_force_has_the_moments_of_quadrature(tmp_path: Path, given: dict[str, Any]) -> None:
+    v = figure(tmp_path, "unit", seed=1, scheme="averaged", **given).values
+    for name in ("mean", "var", "second"):  # false alarm 1e-6 each, and half a per cent of the scheme
+        assert abs(v[name] - v[f"{name}_exact"]) < 4.9 * v[f"{name}_err"] + 5e-3 * abs(v[f"{name}_exact"])
+
+
+def test_eulers_bias_of_the_mean_square_is_below_one_and_a_half_per_cent(tmp_path: Path) -> None:
+    done = figure(tmp_path, "unit", trajectories=400_000, seed=2)
+    # Standard error 0.22 %: false alarm 1e-6 of a bias of 0.98 %.
+    assert -0.002 < done.values["bias"] < 0.015 + 0.006
+
+
+def test_a_step_too_long_for_a_unit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="too long"):
+        figure(tmp_path, "unit", dt=0.1)
+
+
+def test_ten_digits_come_out_of_noise_and_are_recognised(tmp_path: Path) -> None:
+    v = figure(tmp_path, "digits", size=14, hidden=256, trajectories=60, dt=2e-3, data=None).values
+    assert v["recognised"] > 0.8
+    assert len(v["shares"]) == 10
+    assert np.count_nonzero(v["shares"]) >= 5
+    assert Path(v["model"]).exists()
