@@ -40,22 +40,8 @@ class PlayedWorld(TableWorld):
         exposure = self._exposure(number, start_ns, exposure_s)
         return np.asarray(self._electrons((row, column, rows, columns), [exposure])[0])
 
-    def expose(
-        self,
-        device: str,
-        number: int,
-        start_ns: int,
-        exposure_s: float,
-        row: int,
-        column: int,
-        rows: int,
-        columns: int,
-        out: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], int, float]:
-        """See `TableWorld.expose`."""
-        region = (row, column, rows, columns)
-        electrons = self.mean_electrons(start_ns, exposure_s, *region, number)
-        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
+    def _electrons_in(self, number: int, start_ns: int, exposure_s: float, region: Region) -> NDArray[np.float64]:
+        return self.mean_electrons(start_ns, exposure_s, *region, number)
 
     def expose_all(
         self,

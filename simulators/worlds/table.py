@@ -23,7 +23,7 @@ from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Expose
 
 if TYPE_CHECKING:
     from simulators.worlds.prbm.panel import Panel
-    from simulators.worlds.prbm.sensor import CameraSensor
+    from simulators.worlds.prbm.sensor import CameraSensor, Region
 
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
@@ -91,8 +91,12 @@ class TableWorld(ABC):
         The counts are written into ``out`` if it is given: uint16, float64 of an ideal camera.
         """
         region = (row, column, rows, columns)
-        electrons = self.mean_electrons(start_ns, exposure_s, *region)
+        electrons = self._electrons_in(number, start_ns, exposure_s, region)
         return self._sensor.expose(device, number, exposure_s, region, electrons, out)
+
+    def _electrons_in(self, number: int, start_ns: int, exposure_s: float, region: Region) -> NDArray[np.float64]:
+        """`mean_electrons` of an exposure, by whose number a sample on a table may have noise of its own."""
+        return self.mean_electrons(start_ns, exposure_s, *region)
 
     @abstractmethod
     def mean_electrons(
@@ -308,7 +312,7 @@ class TableWorld(ABC):
         numbers: NDArray[np.int64],
         start_ns: NDArray[np.int64],
         exposure_s: float,
-        region: tuple[int, int, int, int],
+        region: Region,
         out: NDArray[Any],
     ) -> NDArray[np.int64]:
         """`expose` many times, into ``out``; how many pixels of each are saturated. Tables may do it all at once."""

@@ -144,24 +144,10 @@ class CondensateWorld(HologramWorld):
 
     # --- exposures ------------------------------------------------------------------------------------------------
 
-    def expose(
-        self,
-        device: str,
-        number: int,
-        start_ns: int,
-        exposure_s: float,
-        row: int,
-        column: int,
-        rows: int,
-        columns: int,
-        out: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[Any], int, float]:
-        """See `TableWorld.expose`."""
-        region = (row, column, rows, columns)
+    def _electrons_in(self, number: int, start_ns: int, exposure_s: float, region: Region) -> Array:
         electrons = self._leak(start_ns, exposure_s, region)
-        numbers, starts = np.array([number]), np.array([start_ns])
-        self._add_emission(numbers, starts, exposure_s, region, electrons[None])
-        return self._sensor.expose(device, number, exposure_s, region, electrons, out)
+        self._add_emission(np.array([number]), np.array([start_ns]), exposure_s, region, electrons[None])
+        return electrons
 
     def expose_all(
         self,
