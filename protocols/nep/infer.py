@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Protocol, Recorder
 from protocols.nep.figure import per_sample
-from protocols.nep.learning import is_right
-from protocols.nep.loop import require_good
+from protocols.nep.learning import judged
 from protocols.nep.network import TaskParameters
 from protocols.nep.numbers import Numbers
 from protocols.nep.phases import LoopParameters, opened_loop
 from protocols.nep.train_parameters import DataParameters, Samples, read_model
-from simulators.physics.sheet.nudge import output_cost, softmax
+from simulators.physics.sheet.nudge import softmax
 
 
 class InferParameters(TaskParameters, LoopParameters, DataParameters):
@@ -32,7 +30,7 @@ class Infer(Protocol):
 
     Values: `outputs`, |psi|^2, a number for each sample (a list of numbers where there are several outputs); `classes`,
     the brightest output of each sample, and `shares` by softmax, where there are several; `cost` mean over samples and
-    `accuracy`, where targets are known.
+    `accuracy`, where targets are known; `good`, whether a sample has a steady state to rely on: others are not right.
     """
 
     Parameters = InferParameters
@@ -66,14 +64,12 @@ class Infer(Protocol):
         with opened_loop(p, task.network, bench, record) as loop:
             fields = loop.measure(task.V, task.pumps())
             report = loop.report()
-        require_good(fields.good)
         outputs = fields.outputs(task.network.outputs, task.network.sheet)
-        values: dict[str, Any] = {"outputs": per_sample(outputs)}
+        values: dict[str, Any] = {"outputs": per_sample(outputs), "good": fields.good.tolist()}
         if outputs.shape[1] > 1:
             values |= {"classes": outputs.argmax(axis=1).tolist(), "shares": softmax(p.gain * outputs).tolist()}
         if task.targets is not None:
-            values["cost"] = float(output_cost(outputs, task.targets, p.cost, p.gain).mean())
-            values["accuracy"] = float(np.mean(is_right(outputs, task.targets, p.cost)))
+            values |= judged(outputs, fields.good, task.targets, p.cost, p.gain)
         return values | report
 
     def conclude(self, results: dict[str, Any], parameters: InferParameters, record: Recorder) -> dict[str, Any]:

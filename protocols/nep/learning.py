@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.nep.loop import Loop, NudgePlan, measured_descent
+from protocols.nep.loop import Loop, NudgePlan, measured_descent, require_good
 from protocols.nep.network import Network
 from simulators.physics.sheet.equation import Array, Complex
 from simulators.physics.sheet.nudge import output_cost
@@ -55,8 +55,8 @@ class Recipe:
 
 
 class Epoch(NamedTuple):
-    """Of the free phases of an epoch: mean cost of a sample, share that was right, and how many samples were no good
-    and left out of updates; largest relative update of V and w that was made."""
+    """Of the free phases of an epoch: mean cost of a good sample, share of all that were right, and how many were no
+    good and left out of updates."""
 
     cost: float
     accuracy: float
@@ -91,11 +91,11 @@ class Learner:
             if P is not None:
                 pumps = pumps + (P if len(P) == 1 else P[which])
             free, nudged = loop.phases(self.V, pumps, targets[which], plan)
-            outputs = free.outputs(plan.outputs, loop.sheet)
-            cost += float(output_cost(outputs, targets[which], plan.cost, plan.gain).sum())
-            right += int(is_right(outputs, targets[which], plan.cost).sum())
             found, good = measured_descent(free, nudged, plan)
             left_out += int((~good).sum())
+            outputs, wanted = free.outputs(plan.outputs, loop.sheet)[good], targets[which][good]
+            cost += float(output_cost(outputs, wanted, plan.cost, plan.gain).sum())
+            right += int(is_right(outputs, wanted, plan.cost).sum())
             if not good.any():
                 raise ConfigurationError(
                     f"epoch {self.epoch + 1}: no sample of an update has a steady state to rely on (pumps above the "
@@ -105,7 +105,7 @@ class Learner:
             share = 1.0 if self.recipe.reduction == "sum" else 1.0 / good.sum()
             self.step(share * found.V.sum(axis=0), share * found.weights(X[which], self.network.spots).sum(axis=0))
         self.epoch += 1
-        return Epoch(cost / len(X), right / len(X), left_out)
+        return Epoch(cost / max(len(X) - left_out, 1), right / len(X), left_out)
 
     def step(self, dV: Complex, dw: Complex) -> None:
         """One update along descents (*shape) and (K,)."""
@@ -161,12 +161,28 @@ class Learner:
         self.moments = moments
 
 
+def judged(
+    outputs: Array, good: NDArray[np.bool_], targets: Array, cost: str, gain: float, suffix: str = ""
+) -> dict[str, Any]:
+    """Results of outputs (samples, n): mean cost of good samples, share of all that are good and right, and how many
+    are no good, if any. Raises ConfigurationError where that is more than half of them."""
+    if not 2 * good.sum() >= len(good):
+        require_good(good)
+    costs = output_cost(outputs[good], targets[good], cost, gain)
+    right = is_right(np.where(good[:, None], outputs, 0.0), targets, cost) & good
+    found: dict[str, Any] = {
+        f"cost{suffix}": float(costs.mean()) if good.any() else float("nan"),
+        f"accuracy{suffix}": float(right.mean()),
+    }
+    return found | ({f"unsettled{suffix}": int((~good).sum())} if not good.all() else {})
+
+
 def is_right(outputs: Array, targets: Array, cost: str) -> NDArray[np.bool_]:
     """Samples (samples,) whose outputs are nearer to their targets than half of the targets' span, or, for "cce", whose
     brightest output is the right one."""
     if cost == "cce":
         return np.asarray(outputs.argmax(axis=1) == targets.argmax(axis=1))
-    span = float(np.ptp(targets)) or 1.0
+    span = (float(np.ptp(targets)) if targets.size else 0.0) or 1.0
     return np.asarray((np.abs(outputs - targets) < span / 2).all(axis=1))
 
 

@@ -67,7 +67,8 @@ def measured_signal(
     for _ in range(2):
         free, nudged = loop.phases(V, pumps, targets, plan)
         found, good = measured_descent(free, nudged, plan)
-        require_good(good)
+        if not good.any():
+            require_good(good)
         weights = found.weights(X, network.spots).sum(axis=0).real
         twice.append(np.concatenate([found.V.sum(axis=0).real.ravel(), weights]))
     one, other = twice

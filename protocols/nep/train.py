@@ -6,18 +6,18 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.client import Bench, Recorder
 from protocols.nep.figure import NepFigure, per_sample, with_picture
-from protocols.nep.learning import Learner, is_right
-from protocols.nep.loop import Loop, require_good
+from protocols.nep.learning import Learner, judged
+from protocols.nep.loop import Loop
 from protocols.nep.network import values_of
 from protocols.nep.phases import opened_loop
 from protocols.nep.signal import settled
 from protocols.nep.train_parameters import Samples, TrainParameters, save_model
 from protocols.nep.training_picture import draw_training
 from simulators.physics.sheet.equation import Array, Complex
-from simulators.physics.sheet.nudge import output_cost
 
 _REDRAW_S = 5.0
 _FEW = 64
@@ -31,7 +31,8 @@ class Train(NepFigure):
     Values: `cost`, mean over samples, and `accuracy` at the end, `cost_test`, `accuracy_test` where a test was given;
     `costs`, `accuracies` of the free phases of each epoch; `w`, `V` ([re, im] where complex), `outputs` of up to 64
     samples; `beta`, `averages` and `snr` of the contrast at the start (null without noise), `nudge`, `sides`;
-    `updates`, `left_out`, samples without a steady state to rely on; `model`, which `nep.infer` reads; `seconds`.
+    `updates`, `left_out`, samples without a steady state to rely on, `unsettled`, those at the end, if any; `model`,
+    which `nep.infer` reads; `seconds`.
     """
 
     Parameters = TrainParameters
@@ -76,14 +77,14 @@ class Train(NepFigure):
                 if record.wants_pictures and time.perf_counter() - drawn_s > _REDRAW_S:
                     draw_training(record.picture("training"), task, learner.V, learner.w, self._curves(record))
                     drawn_s = time.perf_counter()
-            outputs = self._outputs(loop, learner, task.X, task.P)
+            outputs, good = self._outputs(loop, learner, task.X, task.P)
             report, test = loop.report(), None
             if self.samples is not None and self.samples.test is not None:
-                test = self._outputs(loop, learner, self.samples.test[0], None), self.samples.test[1]
+                test = *self._outputs(loop, learner, self.samples.test[0], None), self.samples.test[1]
         self.learner = learner
-        values: dict[str, Any] = {**_judged(outputs, targets, p, "")}
+        values: dict[str, Any] = {**judged(outputs, good, targets, p.cost, p.gain)}
         if test is not None:
-            values |= _judged(*test, p, "_test")
+            values |= judged(*test, p.cost, p.gain, "_test")
         return {
             **values,
             "outputs": per_sample(outputs[:_FEW]),
@@ -96,11 +97,10 @@ class Train(NepFigure):
             **report,
         }
 
-    def _outputs(self, loop: Loop, learner: Learner, X: Complex, P: Complex | None) -> Array:
+    def _outputs(self, loop: Loop, learner: Learner, X: Complex, P: Complex | None) -> tuple[Array, NDArray[np.bool_]]:
         pumps = learner.network.pumps(learner.w, X)
         fields = loop.measure(learner.V, pumps if P is None else pumps + P)
-        require_good(fields.good)
-        return fields.outputs(learner.network.outputs, loop.sheet)
+        return fields.outputs(learner.network.outputs, loop.sheet), fields.good
 
     def _curves(self, record: Recorder) -> dict[str, Array]:
         found = {name: record.series(name) for name in ("cost", "accuracy", "left_out")}
@@ -132,10 +132,3 @@ class Train(NepFigure):
             "updates": learner.updates,
             "model": str(path),
         }
-
-
-def _judged(outputs: Array, targets: Array, p: TrainParameters, suffix: str) -> dict[str, float]:
-    return {
-        f"cost{suffix}": float(output_cost(outputs, targets, p.cost, p.gain).mean()),
-        f"accuracy{suffix}": float(is_right(outputs, targets, p.cost).mean()),
-    }
