@@ -95,7 +95,7 @@ class Learner:
             left_out += int((~good).sum())
             outputs, wanted = free.outputs(plan.outputs, loop.sheet)[good], targets[which][good]
             cost += float(output_cost(outputs, wanted, plan.cost, plan.gain).sum())
-            right += int(is_right(outputs, wanted, plan.cost).sum())
+            right += int(is_right(outputs, wanted, plan.cost, span_of(targets)).sum())
             if not good.any():
                 raise ConfigurationError(
                     f"epoch {self.epoch + 1}: no sample of an update has a steady state to rely on (pumps above the "
@@ -177,13 +177,18 @@ def judged(
     return found | ({f"unsettled{suffix}": int((~good).sum())} if not good.all() else {})
 
 
-def is_right(outputs: Array, targets: Array, cost: str) -> NDArray[np.bool_]:
+def is_right(outputs: Array, targets: Array, cost: str, span: float | None = None) -> NDArray[np.bool_]:
     """Samples (samples,) whose outputs are nearer to their targets than half of the targets' span, or, for "cce", whose
     brightest output is the right one."""
     if cost == "cce":
         return np.asarray(outputs.argmax(axis=1) == targets.argmax(axis=1))
-    span = (float(np.ptp(targets)) if targets.size else 0.0) or 1.0
-    return np.asarray((np.abs(outputs - targets) < span / 2).all(axis=1))
+    reach = (span_of(targets) if span is None else span) / 2
+    return np.asarray((np.abs(outputs - targets) < reach).all(axis=1))
+
+
+def span_of(targets: Array) -> float:
+    """From the least to the largest target; 1 where they are all alike."""
+    return (float(np.ptp(targets)) if targets.size else 0.0) or 1.0
 
 
 def _part(x: Complex, which: Trained) -> Complex:
