@@ -9,8 +9,8 @@ do not draw a start, the time until they are there; `LABCTL_BENCH_CAP_S` where t
 larger; `LABCTL_BENCH_SOLVERS`, names with commas between, leaves others out, and takes in variants of DOMINO that run
 only if they are named. DOMINO goes on drawing starts until three have succeeded or the cap is reached.
 `LABCTL_BENCH_GUROBI_S` stops Gurobi earlier where the exact search has proved the optimum, so that nothing better is
-missed; its TTS is a lower bound there. `LABCTL_BENCH_GRAPHS`, a folder of DIMACS files, measures those instead
-(`domino_graphs.py`).
+missed; its TTS is a lower bound there. `LABCTL_BENCH_WINDOW`, over N, is DOMINO's time between locks, where the default
+is not wanted. `LABCTL_BENCH_GRAPHS`, a folder of DIMACS files, measures those instead (`domino_graphs.py`).
 """
 
 from __future__ import annotations
@@ -211,7 +211,9 @@ def _domino(W: Array, name: str, rng: np.random.Generator) -> Found:
     """A thousand fresh starts of one of its variants."""
     spread, duration, decay = _VARIANTS[name]
     n, count = len(W), _COUNTS["domino"]
-    stages = stages_for(n, largest_eigenvalue(W), 0.5, None, duration, decay=decay)
+    window = os.environ.get("LABCTL_BENCH_WINDOW")
+    tau = float(window) / n if window else None
+    stages = stages_for(n, largest_eigenvalue(W), 0.5, tau, duration, decay=decay)
     x = starts(n, count, rng) if spread == 1 else spread_starts(n, count, spread, rng)
 
     def run() -> peers.Runs:
