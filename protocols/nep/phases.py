@@ -15,7 +15,7 @@ from protocols.nep.network import Network, SheetParameters
 from simulators.physics.sheet.gradients import Rule
 from simulators.physics.sheet.nudge import Cost
 
-IDEAL_BETA, TABLE_BETA = 0.01, 0.03
+IDEAL_BETA, TABLE_BETA = 0.01, 0.1
 
 
 class LoopParameters(SheetParameters):
@@ -41,7 +41,7 @@ class NudgeParameters(LoopParameters):
 
     beta: float | Literal["auto"] | None = Field(
         None, description="strength of the nudge; auto: from the contrast's measured signal and noise; null: 0.01, and "
-        "0.03 on the table"
+        "0.1 on the table"
     )  # fmt: skip
     nudge: Literal["self-consistent", "injected"] | None = Field(
         None, description="an error that follows psi (null), or a fixed pump from the free phase (null: on the table)"

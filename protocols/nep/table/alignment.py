@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from labctl.client import ConfigurationError
+from simulators.physics.sheet.equation import Sheet
 
 PERIOD = 4
 """Pixels in which those of a macro-pixel alternate."""
@@ -83,6 +84,12 @@ class NepAlignment(_Section):
         walls = np.zeros(self.mesa, np.bool_)
         walls[:, self.columns :: self.columns + 1] = True
         return walls
+
+    def sheet(self, gamma: float) -> Sheet:
+        """With this loss: a chain where there is one row."""
+        shape = (self.mesa[1],) if self.rows == 1 else self.mesa
+        walls = self.walls.reshape(shape) if self.cells > 1 else None
+        return Sheet(shape, self.g, gamma, self.nonlinearity, walls)
 
     def check_on(self, devices: Mapping[str, Any]) -> None:
         """Raise ConfigurationError unless all places fit panels and camera, and fringes are resolved."""

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import splu
 
 from labctl.client import CalibrationError
 from protocols.nep.table.alignment import NepAlignment
-from protocols.nep.table.encoding import FULL
+from protocols.nep.table.encoding import FULL, Phases
 from protocols.nep.table.reading import Places, profile
 from protocols.nep.table.rig import Rig
 
@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 _REPEATS = 4
+_FILL = 0.6
 _TURNS = 0.5 * math.pi * np.arange(4)
 _SCALES = np.linspace(-0.02, 0.02, 5)
 _ROTATIONS = np.linspace(-0.0175, 0.0175, 5)
@@ -31,9 +32,14 @@ _LIKE = 0.7
 
 def product(rig: Rig, T: Complex) -> Complex:
     """E R* (rows, columns) of the light of macro-pixels T (down, across), by turning its phase step by step."""
-    patterns = rig.pump.patterns(np.exp(1j * _TURNS)[:, None, None] * T[None])
+    patterns = turned(rig, T)
     frames = np.mean([rig.frames(patterns).astype(np.float64) for _ in range(_REPEATS)], axis=0)
     return np.asarray(np.tensordot(np.exp(-1j * _TURNS), frames, axes=1) / len(_TURNS))
+
+
+def turned(rig: Rig, T: Complex) -> Phases:
+    """Macro-pixels T (down, across) in four phases."""
+    return rig.pump.patterns(np.exp(1j * _TURNS)[:, None, None] * T[None])
 
 
 def lit_windows(plan: NepAlignment) -> NDArray[np.bool_]:
@@ -64,6 +70,7 @@ def find(rig: Rig, first: tuple[int, int]) -> tuple[Places, tuple[float, float]]
     every[:] = 0.45 * FULL * np.exp(2j * math.pi * np.random.default_rng(3).random(plan.places))
     every[0] = 0.9 * FULL
     every[1], every[2:][plan.walls] = 0, 0
+    rig.meter(turned(rig, every), _FILL)
     of_lit, of_all = product(rig, lit), product(rig, every)
     places = find_roughly(of_lit, plan, lit[0].real, first)
     carrier = plan.carrier.row, plan.carrier.column

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import ConfigurationError
+from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.nep.loop import Fields, Loop, NudgePlan
+from protocols.nep.network import Network
+from protocols.nep.phases import LoopParameters
+from protocols.nep.table.rig import Rig
+from protocols.nep.table.setting_up import SetUp, set_up
 from protocols.nep.table.sheet import Table
 from simulators.physics.sheet.equation import Sheet
 from simulators.physics.sheet.gradients import injected_pump
@@ -21,7 +25,7 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 MOST_REPEATS = 64
-WANTED_SNR = 3.0
+WANTED_SNR = 8.0
 """Of the contrast of |psi|^2 between phases, in the mean over nodes and samples."""
 LEAST_SNR = 0.5
 """With so many repeats, below which updates would be noise."""
@@ -41,25 +45,54 @@ class Contrast:
         return self.signal / self.noise if self.noise > 0 else math.inf
 
 
+def opened(bench: Bench, network: Network, p: LoopParameters, record: Recorder) -> TableLoop:
+    """The table of a bench under control, set up. Raises ConfigurationError where it is none for this network, and
+    CalibrationError where it cannot be set up."""
+    rig = Rig(bench)
+    check_sheet(network.sheet, rig)
+    begun_s = bench.time_s()
+    table, found = set_up(rig, np.random.default_rng([record.seed, 2]))
+    record.console.done(told(found, bench.time_s() - begun_s))
+    return TableLoop(table, network.sheet, p.averages if p.averages > 1 else None)
+
+
+def told(found: SetUp, bench_s: float) -> str:
+    """The console's line."""
+    response, lift = found.response, found.lift
+    at = response.edges.open_nodes
+    gamma = -response.D[at].imag
+    return (
+        f"table set up in {bench_s:.0f} s of bench time: fields {found.residual:.1%} off the equation, {found.noise:.1%} "
+        f"noise a frame; gamma = {gamma.mean():.4f}, nodes differ by {np.std(lift.ground[lift.open_nodes].real):.3f}, "
+        f"light lifts by {np.median(lift.strength[lift.open_nodes]):.3f} with a gain of {lift.gain:.2f} and a blur of "
+        f"{lift.blur:.2f} nodes; exposures of {1e3 * found.calm.exposure_s:.0f} ms"
+    )
+
+
+def check_sheet(sheet: Sheet, rig: Rig) -> None:
+    """Raise ConfigurationError unless a network's sheet is the bench's."""
+    plan = rig.plan
+    own = plan.sheet(plan.gamma)
+    name = rig.bench.name
+    walls = [np.zeros(s.shape, np.bool_) if s.blocked is None else s.blocked for s in (sheet, own)]
+    if sheet.shape != own.shape or not np.array_equal(*walls):
+        raise ConfigurationError(
+            f"a sheet of {sheet.shape} with {int(walls[0].sum())} nodes behind walls; that of bench {name} has "
+            f"{own.shape} with {int(walls[1].sum())}: choose nodes and blocked like those, or another bench"
+        )
+    if (sheet.g, sheet.nonlinearity) != (own.g, own.nonlinearity):
+        raise ConfigurationError(
+            f"a sheet of g = {sheet.g:g} ({sheet.nonlinearity}); the sample of bench {name} has g = {own.g:g} "
+            f"({own.nonlinearity}): choose those, or another bench"
+        )
+
+
 class TableLoop(Loop):
     """A table that is set up. repeats: frames of each state; None chooses them by the contrast's signal-to-noise."""
 
     def __init__(self, table: Table, sheet: Sheet, repeats: int | None = None) -> None:
         super().__init__(sheet)
-        plan = table.rig.plan
-        own = table.sheet(plan.gamma)
-        walls = [np.zeros(s.shape, np.bool_) if s.blocked is None else s.blocked for s in (sheet, own)]
-        if sheet.shape != own.shape or not np.array_equal(*walls):
-            raise ConfigurationError(
-                f"a sheet of {sheet.shape} with {int(walls[0].sum())} nodes behind walls; that of bench "
-                f"{table.rig.bench.name} has {own.shape} with {int(walls[1].sum())}: choose nodes and blocked like "
-                "those, or another bench"
-            )
-        if (sheet.g, sheet.nonlinearity) != (own.g, own.nonlinearity):
-            raise ConfigurationError(
-                f"a sheet of g = {sheet.g:g} ({sheet.nonlinearity}); the sample of bench {table.rig.bench.name} has "
-                f"g = {own.g:g} ({own.nonlinearity})"
-            )
+        check_sheet(sheet, table.rig)
         self.table, self._fixed = table, repeats
         self.repeats = repeats or 1
         self.contrast = Contrast()

@@ -28,7 +28,7 @@ Complex = NDArray[np.complex128]
 Index = NDArray[np.int64]
 
 
-_LEAK_SPREAD = 0.02
+_LEAK_SPREAD = 0.003
 """By which leaks of neighbours differ from node to node."""
 _SMOOTH_RAD = 0.05
 """Of the reference's wavefront, that the frequency of fringes leaves, about."""
@@ -84,6 +84,10 @@ class Response:
     def pump(self, T: Complex) -> Complex:
         """P (..., n) of macro-pixels T (..., n)."""
         return np.asarray(self.c * (T + _around(T, self.edges, self.leaks) + self.background))
+
+    def neighbours(self, T: Complex) -> Complex:
+        """What neighbours' T (..., n) let into each place."""
+        return _around(T, self.edges, self.leaks)
 
     def macros(self, P: Complex) -> Complex:
         """Macro-pixels T (..., n) of pumps P (..., n)."""

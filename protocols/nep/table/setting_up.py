@@ -7,17 +7,18 @@ is left in the end is measured with pumps of its own.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import CalibrationError
-from protocols.nep.table.calm import Calm, calm_exposure
+from protocols.nep.table.calm import LONGEST, Calm, calm_exposure
 from protocols.nep.table.encoding import FULL
 from protocols.nep.table.finding import find
 from protocols.nep.table.law import STEADY, Windows, fit_law
 from protocols.nep.table.lifting import Lift, fit_blur, fit_levels
+from protocols.nep.table.polishing import MOST_NODES, polished
 from protocols.nep.table.reading import Places, Reader, make_reader
 from protocols.nep.table.response import Response, edges_of, found_response
 from protocols.nep.table.rig import Rig, set_power
@@ -35,6 +36,7 @@ _SETTINGS, _REPEATS = 96, 6
 _LEVELS, _PATTERNS, _PROBES = 9, 12, 16
 _CHECKED = 16
 _DARK_ROUNDS, _DARK_FRAMES = 2, 16
+_POLISHED = 64
 TOO_FAR = 0.15
 """Of fields from those of the equation with what was found, above which a table is not used."""
 
@@ -68,7 +70,7 @@ def set_up(rig: Rig, rng: np.random.Generator) -> tuple[Table, SetUp]:
         rig.meter(rig.pump.patterns(pumps), FILL)
         places, carrier = find(rig, (roi.row, roi.column))
         reader, places = _reader(rig, places, carrier, (roi.row, roi.column))
-        bench.camera.exposure_s = 3 * first_s
+        bench.camera.exposure_s = LONGEST * first_s
         rig.meter(rig.pump.patterns(pumps), FILL)
         bench.camera.exposure_s = first_s
         calm = calm_exposure(rig, reader, rng)
@@ -78,14 +80,15 @@ def set_up(rig: Rig, rng: np.random.Generator) -> tuple[Table, SetUp]:
         table = Table(rig, reader, windows)
         response = _response(table, rng)
         table.response = response
-        power = float(bench.pump.power_w) * (plan.pump_most * math.sqrt(2) / FULL / weakest(response)) ** 2
+        factor = wanted_factor(response, plan.pump_most)
+        power = float(bench.pump.power_w) * factor**2
         set_power(bench.pump, power, f"for pumps of {plan.pump_most:g}")
-        table.brighter(
-            math.sqrt(float(bench.pump.power_w) / power) * plan.pump_most * math.sqrt(2) / FULL / weakest(response)
-        )
+        table.brighter(factor * math.sqrt(float(bench.pump.power_w) / power))
         lift = _lift(table, rng)
         table.lift = lift
         _darken(table)
+        if not plan.walls.any() and plan.walls.size <= MOST_NODES:
+            _polish(table, rng)
         residual, noise = _checked(table, rng)
     except BaseException:
         bench.camera.exposure_s = first_s
@@ -95,7 +98,7 @@ def set_up(rig: Rig, rng: np.random.Generator) -> tuple[Table, SetUp]:
             f"fields are {residual:.1%} off those of the equation with what was measured ({TOO_FAR:.0%} is the most): "
             "is the sample's nonlinearity that of [alignment.nep], are panels calibrated (slm-phase), do things move?"
         )
-    return table, SetUp(places, carrier, calm, windows, table.response, lift, residual, noise)
+    return table, SetUp(places, carrier, calm, windows, table.response, table.lift, residual, noise)
 
 
 def random_pumps(rig: Rig, count: int, rng: np.random.Generator, most: float = 0.95) -> Complex:
@@ -110,9 +113,12 @@ def random_pumps(rig: Rig, count: int, rng: np.random.Generator, most: float = 0
     return T
 
 
-def weakest(response: Response) -> float:
-    """Smallest |c| of an open node."""
-    return float(np.abs(response.c[response.edges.open_nodes]).min())
+def wanted_factor(response: Response, most: float) -> float:
+    """Of the pump's amplitude, so that |P| up to ``most`` can be written at every node where there is no background.
+
+    Whatever flickers does so in proportion to the pump: it is no brighter than it has to be.
+    """
+    return most * math.sqrt(2) / FULL / float(np.abs(response.c[response.edges.open_nodes]).min())
 
 
 def _reader(
@@ -190,6 +196,24 @@ def _darken(table: Table) -> None:
         patterns = table.patterns(np.zeros((_DARK_FRAMES, *plan.mesa), np.complex128))
         fields = table.fields(patterns).reshape(_DARK_FRAMES, -1).mean(axis=0)
         table.response = table.response.with_light(fields, table.D.ravel())
+
+
+def _polish(table: Table, rng: np.random.Generator) -> None:
+    """At the potential 0."""
+    plan = table.rig.plan
+    table.write_potential(np.zeros(plan.mesa))
+    size = np.linspace(0.15, 1.0, _POLISHED)[rng.permutation(_POLISHED), None, None]
+    P = _even_pumps(table, _POLISHED, 0.6, rng) * size
+    T = table.response.macros(P.reshape(_POLISHED, -1))
+    patterns = table.patterns(P)
+    seen = [table.fields_and_full(patterns) for _ in range(_REPEATS)]
+    ok = ~np.logical_or.reduce([full for _, full in seen])
+    fields = np.mean([f for f, _ in seen], axis=0).reshape(_POLISHED, -1)
+    found = polished(table.response, table.D.ravel(), T[ok], fields[ok], table.sheet(plan.gamma), table.rig.alive)
+    table.response = found.response
+    more = found.D.reshape(plan.mesa) - table.D
+    table.lift = replace(table.lift, ground=table.lift.ground + more)
+    table.light = None
 
 
 def _checked(table: Table, rng: np.random.Generator) -> tuple[float, float]:

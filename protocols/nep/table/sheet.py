@@ -42,10 +42,7 @@ class Table:
 
     def sheet(self, gamma: float) -> Sheet:
         """Of the plan, with this loss."""
-        plan = self.rig.plan
-        shape = (plan.mesa[1],) if plan.rows == 1 else plan.mesa
-        walls = plan.walls.reshape(shape) if plan.cells > 1 else None
-        return Sheet(shape, plan.g, gamma, plan.nonlinearity, walls)
+        return self.rig.plan.sheet(gamma)
 
     def on_sheet(self, values: Complex) -> Complex:
         """(..., rows, columns) as the sheet's shape."""
@@ -95,6 +92,11 @@ class Table:
     def fields(self, patterns: Phases) -> Complex:
         """Of nodes (patterns, rows, columns), as bright and in the phase that windows had at first."""
         return self._even(self.reader.fields(self.rig.frames(patterns)))
+
+    def fields_and_full(self, patterns: Phases) -> tuple[Complex, NDArray[np.bool_]]:
+        """The same, and which frames have a pixel that saturates."""
+        frames, full = self.rig.frames_and_full(patterns)
+        return self._even(self.reader.fields(frames)), full
 
     def measure(self, P: Complex) -> Seen:
         """Steady states of pumps (samples, rows, columns), a frame each."""

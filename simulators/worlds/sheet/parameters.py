@@ -36,6 +36,7 @@ class DriveParameters(PumpParameters):
     """A laser at the polaritons' energy; one arm drives the sheet, the other is the reference."""
 
     wavelength: Metres = Field(855e-9, gt=300e-9, lt=2e-6)
+    highest_power: Watts = Field(4.0, gt=0, le=100, description="of either arm")
     drive_power: Watts = Field(
         0.004, gt=0, le=100, description="at which a full macro-pixel in the beam's middle is P = 1"
     )
@@ -78,7 +79,7 @@ class Imaging(OpticsParameters):
     """Relay from the pump's panel to the sheet, and objective with camera lens."""
 
     focal_length: Metres = Field(0.2, gt=0, description="of the relay's first lens: where the panel's glass is seen")
-    camera_attenuation: Fraction = Field(1.2e-5, gt=0, le=1, description="neutral-density filters before the camera")
+    camera_attenuation: Fraction = Field(2.5e-6, gt=0, le=1, description="neutral-density filters before the camera")
     magnification: float = Field(80.0, gt=0, le=1000, description="from the sheet to the camera")
     pump_blur: Metres = Field(
         0.25e-6, ge=0, le=1e-4, description="of the pump on the sheet: sigma of amplitudes; NA 0.7"
@@ -110,7 +111,7 @@ class SampleParameters(_Section):
     gamma: float = Field(0.1, gt=0, le=10, description="loss")
     nonlinearity: Literal["density", "saturation"] = "saturation"
     detuning: float = Field(0.3, ge=-10, le=10, description="of the drive above the lower polaritons' edge, E0")
-    window: Fraction = Field(0.5, gt=0, le=1, description="|psi| seen in a window at P = 1")
+    window: Fraction = Field(0.4, gt=0, le=1, description="|psi| seen in a window at P = 1")
     collection: Fraction = Field(0.2, gt=0, le=1, description="objective, losses, filters (T)")
 
 
