@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from drivers.contract import (
     ROI,
+    ComputerRun,
+    ComputerStage,
     CorrectedFrame,
     Frame,
     FrameCorrection,
@@ -46,6 +48,8 @@ __all__ = [
     "CalibrationError",
     "Check",
     "Checked",
+    "ComputerRun",
+    "ComputerStage",
     "Condition",
     "ConfigurationError",
     "CorrectedFrame",

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import ConfigurationError
+from labctl.client import Bench, ComputerStage, ConfigurationError
 from simulators.physics.counter_random import noise_key
 from simulators.physics.langevin.kernel import Couplings, evolve
 from simulators.physics.langevin.potential import LangevinError, Units, checked_program
@@ -86,3 +86,57 @@ class IdealComputer:
             readings.append(found[:-1])
         self._runs += 1
         return np.ascontiguousarray(np.concatenate(readings).transpose(1, 0, 2))
+
+
+class BoardComputer:
+    """A device of the bench, with what its converters and its elements make of the program.
+
+    role: of the device. units: how many the program needs, and their J2 and J4, which are set. The range of couplings
+    is set to the largest one that is programmed. `programmed` are the stages of the last run as they were rounded.
+    """
+
+    def __init__(self, bench: Bench, units: Units, role: str = "computer") -> None:
+        self._device = bench[role]
+        there = int(self._device.units)
+        if there != len(units):
+            raise ConfigurationError(
+                f"{role}: {there} units; the program has {len(units)}; choose a bench with so many "
+                f"(world.units={len(units)} where it is simulated)"
+            )
+        if np.ptp(units.J2) or np.ptp(units.J4):
+            raise ConfigurationError(f"{role}: units are programmed alike; these differ in J2 or J4")
+        self.units = there
+        self._device.quadratic, self._device.quartic = float(units.J2[0]), float(units.J4[0])
+        self.programmed: list[Stage] = []
+        self.beyond = 0.0
+        """Share of readings of the last run at the end of the converter."""
+
+    @property
+    def bias_range(self) -> float:
+        """Largest bias, either sign."""
+        return float(self._device.bias_range)
+
+    def run(self, stages: Sequence[Stage], repeats: int) -> Readings:
+        """See `Computer`. Raises LimitError for couplings or biases out of the device's range."""
+        n = self.units
+        largest = max((float(np.abs(s.couplings).max()) for s in stages if s.couplings is not None), default=0.0)
+        if largest > 0:
+            self._device.coupling_range = largest * (1 + 1e-6)
+        told = [
+            ComputerStage(
+                duration=stage.duration,
+                couplings=np.zeros((n, n)) if stage.couplings is None else np.asarray(stage.couplings, np.float64),
+                biases=np.asarray(stage.biases, np.float64),
+                read_at=np.asarray(stage.read_at, np.float64),
+                biases_end=stage.biases_end,
+            )
+            for stage in stages
+        ]
+        kept = self._device.program(told)
+        self.programmed = [
+            Stage(k.duration, k.couplings, np.array(k.biases), s.read_at, k.biases_end)
+            for k, s in zip(kept, stages, strict=True)
+        ]
+        found = self._device.run(repeats)
+        self.beyond = float(found.beyond.sum()) / found.readings.size
+        return np.array(found.readings)

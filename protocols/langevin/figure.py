@@ -13,7 +13,7 @@ from simulators.physics.langevin.potential import LangevinError
 class LangevinFigure(Figure):
     """By arithmetic (loop=ideal) the bench's devices are left alone."""
 
-    bench = "dyad-sim"
+    bench = "langevin-sim"
     takes_control = True  # would be taken by `run` itself, where devices are used
 
 

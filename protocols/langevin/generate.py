@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from labctl.client import Bench, Parameters, Recorder
-from protocols.langevin.computer import IdealComputer
+from labctl.client import Bench, Recorder
 from protocols.langevin.denoising import TRAJECTORIES, denoise, described, judged, seen
 from protocols.langevin.figure import LangevinFigure, with_picture
 from protocols.langevin.generation_picture import draw_generation
+from protocols.langevin.loop import LoopParameters, computer_of
 from protocols.langevin.model import Trained
 
 
-class GenerateParameters(Parameters):
+class GenerateParameters(LoopParameters):
     """Which computer, how often."""
 
     model: Path = Field(description="file that langevin.train wrote")
     trajectories: int = TRAJECTORIES
     readings: int = Field(6, ge=2, le=1000, description="of a trajectory, evenly spaced from its beginning to its end")
-    dt: float = Field(1e-3, gt=0, le=0.1, description="time step, 1/mu")
-    scheme: Literal["euler", "averaged"] = Field("euler", description="Eq. (3), or Leimkuhler and Matthews'")
-    workers: int = Field(1, ge=1, le=256, description="cores that simulate side by side")
 
 
 class Generate(LangevinFigure):
@@ -32,7 +29,8 @@ class Generate(LangevinFigure):
 
     Values: `correlation` with the most similar training image (absolute; mean, `_sd`, `_err`); `like`, the share above
     0.8; `shares` by training image and `smallest_share`; `inverted`, the share of negatives; `heat`, Q of a trajectory
-    (k_BT; mean, `_err`, `heat_sd` with `_err`); `trajectories`. Series x and heat.
+    (k_BT; mean, `_err`, `heat_sd` with `_err`); `trajectories`. Series x and heat. loop=device: `bench_s` that it took;
+    heat is that of the programmed energy at the states that were read.
     """
 
     Parameters = GenerateParameters
@@ -44,12 +42,11 @@ class Generate(LangevinFigure):
     def run(self, bench: Bench, parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
         """Denoise."""
         p = parameters
-        computer = IdealComputer(
-            self.trained.units, p.dt, p.scheme, record.seed, p.workers, first_run=record.steps_saved
-        )
         times = np.linspace(0, self.trained.duration, p.readings)
-        denoise(computer, self.trained, p.trajectories, times.tolist(), record)
-        return {}
+        begun_s = bench.time_s()
+        with computer_of(p, self.trained.units, bench, record) as computer:
+            denoise(computer, self.trained, p.trajectories, times.tolist(), record)
+        return {"bench_s": bench.time_s() - begun_s} if p.loop == "device" else {}
 
     def conclude(self, results: dict[str, Any], parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
         """Judge and draw."""

@@ -48,10 +48,13 @@ class TrainParameters(UnitsParameters):
     method: Literal["least-squares", "ascent"] = Field(
         "least-squares", description="the most probable couplings at once, or the paper's gradient ascent"
     )
-    noising: Literal["averaged", "sampled"] = Field(
-        "averaged", description="all noising trajectories there are, by their moments, or simulated ones"
+    noising: Literal["averaged", "sampled", "measured"] = Field(
+        "averaged",
+        description="all noising trajectories there are, by their moments; simulated ones; or, in situ, those of the "
+        "bench's computer",
     )
     trajectories: int = Field(4, ge=1, le=10_000, description="sampled: of each image in a batch")
+    repeats: int = Field(256, ge=2, le=100_000, description="measured: trajectories of each image")
     batches: int = Field(8, ge=1, le=10**6, description="sampled, least-squares: batches in all")
     iterations: int = Field(40, ge=1, le=10**6, description="of conjugate gradients, or updates of the ascent")
     rate: float | None = Field(None, gt=0, le=1e6, description="ascent: alpha of Eqs (8, 9); null: as fast as is safe")

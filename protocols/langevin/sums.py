@@ -24,7 +24,7 @@ from simulators.physics.langevin.potential import Units
 Array = NDArray[np.float64]
 _CHUNK = 50
 """Steps whose states are kept at a time."""
-_REST = 0.5
+REST = 0.5
 """Time (1/mu) for which units come to equilibrium with the image: they begin at its ⟨x⟩."""
 
 
@@ -89,7 +89,7 @@ def sampled(biases: Array, units: Units, duration: float, dt: float, trajectorie
         for image, b in enumerate(biases):
             purpose = f"noising/{number}/{image}"
             start = np.tile(-np.cbrt(b / (4 * units.J4.mean() + 2 * abs(units.J2).mean())), (trajectories, 1))
-            rest = max(round(_REST / dt), 1)
+            rest = max(round(REST / dt), 1)
             state = evolve(start, units, none, (b, b), rest, dt, noise_key(seed, purpose, "rest"))[0]
             for first in range(0, steps, _CHUNK):
                 count = min(_CHUNK, steps - first)

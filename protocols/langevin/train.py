@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from labctl.client import Bench, Recorder
+from protocols.langevin.computer import BoardComputer
 from protocols.langevin.figure import LangevinFigure, with_picture
 from protocols.langevin.parameters import TrainParameters
 from protocols.langevin.training import SETTLED, Training
@@ -22,7 +24,8 @@ class Train(LangevinFigure):
     Values: `model`, a file of J (N, N), b (N,) and what belongs to them; `action`, of an image's trajectory reversed
     (k_BT), less that of the computer without couplings; `gap`, its gradient relative to that without couplings;
     `iterations`, `images`, `units`, `visible`; `coupling_rms` and `coupling_max` of pairs that may be coupled; `rate`
-    of the ascent; `seconds`. Series: phase (0: noising, 1: fit), action, gap, seconds.
+    of the ascent; `seconds`. Series: phase (0: noising, 1: fit), action, gap, seconds. noising=measured trains in situ:
+    noising runs on the bench's computer.
     """
 
     Parameters = TrainParameters
@@ -35,14 +38,16 @@ class Train(LangevinFigure):
 
     def run(self, bench: Bench, parameters: TrainParameters, record: Recorder) -> dict[str, Any]:
         """Noise and fit; a checkpoint every half a second."""
-        t = self.training
+        t, in_situ = self.training, parameters.noising == "measured"
         begun = time.perf_counter() - (0.0 if record.resumed is None else float(record.resumed["seconds"]))
-        for step in record.steps(t.batches, "noising images"):
-            t.noise()
-            seconds = time.perf_counter() - begun
-            step.save(phase=_BATCH, action=0.0, gap=1.0, seconds=seconds)
-            if record.checkpoint_due or t.batch == t.batches:
-                record.checkpoint(**t.state(), seconds=seconds)
+        with bench.control(record.name, run=record.path.stem) if in_situ else nullcontext():
+            computer = BoardComputer(bench, t.units) if in_situ else None
+            for step in record.steps(t.batches, "noising images"):
+                t.noise(computer)
+                seconds = time.perf_counter() - begun
+                step.save(phase=_BATCH, action=0.0, gap=1.0, seconds=seconds)
+                if in_situ or record.checkpoint_due or t.batch == t.batches:
+                    record.checkpoint(**t.state(), seconds=seconds)
         for step in record.steps(parameters.iterations, "fitting couplings"):
             fit = t.improve()
             seconds = time.perf_counter() - begun

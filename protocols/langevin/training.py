@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
+from labctl.client import ConfigurationError
+from protocols.langevin.computer import Computer
 from protocols.langevin.figure import told_as_configuration
 from protocols.langevin.fit import Fit
+from protocols.langevin.measured import measured
 from protocols.langevin.model import Trained
 from protocols.langevin.parameters import TrainParameters
 from protocols.langevin.sums import Sums, averaged, sampled
@@ -36,17 +39,28 @@ class Training:
     def batches(self) -> int:
         """Pieces of noising before the fit; an ascent on simulated trajectories has new ones in every update."""
         p = self.p
+        if p.noising == "measured":
+            return len(self.images)
         return p.batches if p.noising == "sampled" and p.method == "least-squares" else 1
 
-    def noise(self) -> None:
-        """The next batch."""
+    def noise(self, computer: Computer | None = None) -> None:
+        """The next batch; measured ones, one of each image, on a computer."""
         p = self.p
+        if p.noising == "measured":
+            if computer is None:
+                raise ConfigurationError("noising=measured needs a computer; use langevin.train")
+            self._take(measured(computer, self.drive[self.batch], p.duration, p.repeats))
+            return
         with told_as_configuration():
             if p.noising == "averaged":
                 self.sums = averaged(self.drive, p.J2, p.J4, p.duration)
             else:
-                found = self._sampled()
-                self.sums = found if self.sums is None else self.sums.plus(found, 1 / (self.batch + 1))
+                self._take(self._sampled())
+                return
+        self.batch += 1
+
+    def _take(self, found: Sums) -> None:
+        self.sums = found if self.sums is None else self.sums.plus(found, 1 / (self.batch + 1))
         self.batch += 1
 
     def improve(self) -> Fit:
