@@ -11,8 +11,10 @@ import pytest
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
+from protocols.domino.problem.networks import clique_network
 from protocols.domino.solve.ideal import IdealLoop, best_known, largest_eigenvalue
 from simulators.physics.domino.quadratic import maximum
+from simulators.physics.domino.support_values import worth
 
 
 def solve(out: Path, **given: object) -> dict[str, Any]:
@@ -103,6 +105,14 @@ def test_large_graphs_take_short_steps_and_settle() -> None:
     batch = ideal.run(4, np.random.default_rng(0))
     assert np.isfinite(batch.x).all()
     assert batch.supports[:40].mean() > 0.9
+
+
+def test_large_sparse_networks_end_at_whole_cliques() -> None:
+    """With windows of 5/N the best nodes, too, turn their sign at every lock: supports had 1.5 nodes of 6 to 9."""
+    W = clique_network(200, 0.3, np.random.default_rng([1, 0]))
+    found = IdealLoop.of(W, 0.5).run(20, np.random.default_rng(0))
+    assert found.supports.sum(axis=0).min() >= 4
+    assert worth(W, found.supports).q.mean() > 0.9 * maximum(W).q
 
 
 def test_the_course_of_a_start_ends_where_the_start_ended() -> None:

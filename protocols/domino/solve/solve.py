@@ -33,7 +33,9 @@ class SolveParameters(NetworkParameters):
     )
     starts: int = Field(100, ge=1, le=10**6)
     gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False, description="gain of the total field")
-    tau: float | None = Field(None, gt=0, le=10, description="time between locks; null: 0.1, and 5/N above N = 50")
+    tau: float | None = Field(
+        None, gt=0, le=10, description="time between locks; null: 0.1 up to N = 50, 5/N up to 100, 1.25/N from 200"
+    )
     duration: float = Field(10.0, gt=0, le=1e4, description="of a start, before it is read out")
     eta: float = Field(0.0, ge=0, le=1, description="couplings vary by so much, anew between any two locks")
     spread: float = Field(1.0, gt=0, le=1000, description="starts are U[0, 1]^spread: larger ones end more differently")
@@ -174,9 +176,12 @@ class Solve(Arithmetic):
         if beside:
             record.console.done(told(values))
             with_picture(record, "table", lambda path: draw_table(path, self.table, values))
-        with_picture(record, "solve", lambda path: self._draw(path, first, values))
+        with_picture(record, "solve", lambda path: self._draw(path, first, values, record))
         return values
 
-    def _draw(self, path: Any, first: int, values: dict[str, Any]) -> None:
-        times, course = self.ideal.course(self.begun[:, first])
+    def _draw(self, path: Any, first: int, values: dict[str, Any], record: Recorder) -> None:
+        if values["loop"] == "table":
+            times, course = self.table.course(record, first)
+        else:
+            times, course = self.ideal.course(self.begun[:, first])
         draw_solve(path, self.program, times, course, values)

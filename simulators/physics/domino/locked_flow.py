@@ -45,6 +45,16 @@ def paper_stages(gamma: float, tau: float = 0.1, steps: int = 1500) -> tuple[Sta
     )
 
 
+def window(nodes: int) -> float:
+    """Time between locks: 0.1 for N up to 50, 5/N up to 100, and from there on less, down to 1.25/N from 200.
+
+    The total field draws every node that is not linked with the winners below 0 within a window, and the lock puts it
+    as far above. N such nodes have a total of their own, of about N tau, which must be small beside that of winners:
+    if it is not, some of these turn their sign at every lock, too, and are not read out.
+    """
+    return min(0.1, float(np.interp(nodes, (100, 200), (5.0, 1.25))) / nodes)
+
+
 def stages_for(
     nodes: int,
     largest: float,
@@ -54,13 +64,13 @@ def stages_for(
     read: int = 300,
     decay: float = 0.0,
 ) -> tuple[Stage, Stage]:
-    """A run for any network: time to settle hardly grows with N, but windows shrink as 5/N, and steps with W's largest
-    eigenvalue: h largest <= 1/2, then, locked at every step and read out, a quarter of that.
+    """A run for any network: time to settle hardly grows with N, but windows shrink (`window`), and steps with W's
+    largest eigenvalue: h largest <= 1/2, then, locked at every step and read out, a quarter of that.
 
-    tau: 0.1 for N up to 50, 5/N above. duration: of the first stage. read: steps of the second, of which a third is
+    tau: between locks, `window` if None. duration: of the first stage. read: steps of the second, of which a third is
     read. decay: of each field by itself, at the beginning; it falls to nothing within the first stage.
     """
-    tau = min(0.1, 5 / nodes) if tau is None else tau
+    tau = window(nodes) if tau is None else tau
     fastest = largest + decay
     every = max(1, int(np.ceil(tau / min(0.02, 0.5 / fastest if fastest > 0 else 0.02) - 1e-9)))
     h = tau / every
