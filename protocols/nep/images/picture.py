@@ -94,12 +94,14 @@ def draw_small(path: Path, named: Mapping[str, Curves], values: Mapping[str, Any
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         accuracy, cost = figure.subplots(1, 2)
         for k, (name, seen) in enumerate(named.items()):
-            curve(accuracy, seen, "accuracy", name, f"C{k}")
-            curve(cost, seen, "cost", name, f"C{k}", 1.0)
-        accuracy.axhline(100 * values["linear"], color="0.4", linewidth=0.9, linestyle="--", label="linear network")
+            label = name.replace("literal_", "by the paper's words, ")
+            curve(accuracy, seen, "accuracy", label, f"C{k}")
+            curve(cost, seen, "cost", label, f"C{k}", 1.0)
+        accuracy.axhline(100 * values["linear"], color="0.4", linewidth=0.9, linestyle="--")
+        accuracy.annotate("linear network", (1, 100 * values["linear"] + 1), fontsize=8, color="0.4")
         accuracy.set(xlabel="epoch", ylabel="accuracy on test images (%)", ylim=(0, 100))
         cost.set(xlabel="epoch", ylabel="cross entropy of training images", ylim=(0, None))
-        accuracy.legend(frameon=False, fontsize=8, loc="lower right")
+        cost.legend(frameon=False, fontsize=8, loc="center right")
         figure.suptitle(title, fontsize=10)
         figure.savefig(path, dpi=130)
 
