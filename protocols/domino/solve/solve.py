@@ -176,9 +176,12 @@ class Solve(Arithmetic):
         if beside:
             record.console.done(told(values))
             with_picture(record, "table", lambda path: draw_table(path, self.table, values))
-        with_picture(record, "solve", lambda path: self._draw(path, first, values))
+        with_picture(record, "solve", lambda path: self._draw(path, first, values, record))
         return values
 
-    def _draw(self, path: Any, first: int, values: dict[str, Any]) -> None:
-        times, course = self.ideal.course(self.begun[:, first])
+    def _draw(self, path: Any, first: int, values: dict[str, Any], record: Recorder) -> None:
+        if values["loop"] == "table":
+            times, course = self.table.course(record, first)
+        else:
+            times, course = self.ideal.course(self.begun[:, first])
         draw_solve(path, self.program, times, course, values)

@@ -50,7 +50,7 @@ class Latency(Figure):
     The noise is written: each node's phase is turned at random in each frame, as if oscillators did not keep theirs; so
     it is known on a real table, too. Values, by latency and phase_rad: `success`, `success_err`, `unlocked` (starts
     that were told to be so, and have failed), `phase_rms_rad` as it was measured; `success_ideal` of the equations,
-    `residual` of W psi, `bench_s`.
+    `residual` of W psi, `mode` of the bench, `bench_s`.
     """
 
     Parameters = LatencyParameters

@@ -45,7 +45,7 @@ class Wanted:
 class OnTable:
     """supports (N, starts), of unlocked starts none. From the same starts, begun (N, starts): ideal (N, starts), those
     of the ideal loop, and errorless, those of the table's own steps with light without errors. lost, unlocked,
-    phase_rms, visibility: (starts,), see `Ended`. values: of the result."""
+    phase_rms, visibility: (starts,), see `Ended`. times: (frames,) by which steps have come. values: of the result."""
 
     supports: Bools
     ideal: Bools
@@ -55,7 +55,16 @@ class OnTable:
     unlocked: Bools
     phase_rms: Array
     visibility: Array
+    times: Array
     values: dict[str, Any] = field(default_factory=dict)
+
+    def course(self, record: Recorder, start: int, points: int = 200) -> tuple[Array, Array]:
+        """Times (points,) and amplitudes (points, N) of one start, as light had them."""
+        batch, at = divmod(start, AT_ONCE)
+        shown = np.asarray(record.series("x"))[batch * len(self.times) : (batch + 1) * len(self.times), :, at]
+        keep = np.unique(np.geomspace(1, len(self.times), points).round().astype(int)) - 1
+        keep = keep[self.times[keep] > 0]
+        return self.times[keep], shown[keep].astype(np.float64)
 
 
 def run_on_table(
@@ -116,7 +125,8 @@ def run_on_table(
         "coupling_error": found.coupling_error,
         **found.values,
     }
-    return parts.finished(values)
+    steps = np.repeat([stage.h for stage in stages], [stage.steps for stage in stages])
+    return parts.finished(np.concatenate([np.zeros(p.latency), np.cumsum(steps)]), values)
 
 
 def refuse_on_table(p: Any) -> None:
@@ -213,6 +223,6 @@ class _Parts:
         """For a checkpoint."""
         return {**self._all, "x": self.x}
 
-    def finished(self, values: dict[str, Any]) -> OnTable:
+    def finished(self, times: Array, values: dict[str, Any]) -> OnTable:
         """All of them."""
-        return OnTable(**self._all, values=values)
+        return OnTable(**self._all, times=times, values=values)
