@@ -60,7 +60,7 @@ class Nonlinearity(Trainings):
 
     Values, by `strengths`: `g_rho_over_gamma`, `accuracy` and `accuracy_err` (mean of seeds on all test images, and
     its error by their scatter), `unconverged`. `optimum`: g<rho>/gamma at which a polynomial of third order in it,
-    fitted to all seeds, is highest in the range, `optimum_low` and `optimum_high` that of 68 % of fits to resampled
+    fitted to all seeds less what each is better or worse than the others, is highest in the range, `optimum_low` and `optimum_high` that of 68 % of fits to resampled
     seeds, `optimum_inside` the share of those that have it within the range, `accuracy_optimum`; null with fewer than
     four strengths. `best_measured`: g<rho>/gamma of the strength with the highest mean. `linear`: of a linear network.
     """
@@ -123,8 +123,12 @@ class Nonlinearity(Trainings):
 
 
 def optimum(ratio: Array, accuracy: Array, rng: np.random.Generator) -> Optimum:
-    """Of accuracies at ratios, both (strengths, seeds): by a polynomial of third order; seeds are resampled."""
+    """Of accuracies at ratios, both (strengths, seeds): by a polynomial of third order; seeds are resampled.
+
+    Seeds differ from each other in the same way at all strengths; that is taken away first.
+    """
     seeds = ratio.shape[1]
+    accuracy = accuracy - accuracy.mean(axis=0) + accuracy.mean()
     fit = np.polyfit(ratio.ravel(), accuracy.ravel(), _ORDER)
     low, high = float(ratio.mean(axis=1).min()), float(ratio.mean(axis=1).max())
     x = np.linspace(low, high, 1001)
