@@ -61,11 +61,13 @@ def told(found: SetUp, bench_s: float) -> str:
     response, lift = found.response, found.lift
     at = response.edges.open_nodes
     gamma = -response.D[at].imag
+    differ = float(np.std(lift.ground[lift.open_nodes].real))
+    strength = float(np.median(lift.strength[lift.open_nodes]))
     return (
-        f"table set up in {bench_s:.0f} s of bench time: fields {found.residual:.1%} off the equation, {found.noise:.1%} "
-        f"noise a frame; gamma = {gamma.mean():.4f}, nodes differ by {np.std(lift.ground[lift.open_nodes].real):.3f}, "
-        f"light lifts by {np.median(lift.strength[lift.open_nodes]):.3f} with a gain of {lift.gain:.2f} and a blur of "
-        f"{lift.blur:.2f} nodes; exposures of {1e3 * found.calm.exposure_s:.0f} ms"
+        f"table set up in {bench_s:.0f} s of bench time: fields {found.residual:.1%} off the equation, "
+        f"{found.noise:.1%} noise a frame; gamma = {gamma.mean():.4f}, potentials of nodes differ by {differ:.3f}; "
+        f"light lifts by {strength:.3f}, gain {lift.gain:.2f}, blur {lift.blur:.2f} nodes; exposures of "
+        f"{1e3 * found.calm.exposure_s:.0f} ms"
     )
 
 

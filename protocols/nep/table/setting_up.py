@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from labctl.client import CalibrationError
 from protocols.nep.table.calm import LONGEST, Calm, calm_exposure
-from protocols.nep.table.encoding import FULL
+from protocols.nep.table.encoding import FULL, Phases
 from protocols.nep.table.finding import find
 from protocols.nep.table.law import STEADY, Windows, fit_law
 from protocols.nep.table.lifting import Lift, fit_blur, fit_levels
@@ -33,7 +33,7 @@ FILL = 0.7
 _LIGHT = 0.9
 """Share of full light at which the response is found: well below the band, where nodes answer each for itself."""
 _SETTINGS, _REPEATS = 96, 6
-_LEVELS, _PATTERNS, _PROBES = 9, 12, 16
+_LEVELS, _PATTERNS, _PROBES, _FEWEST = 11, 12, 16, 5
 _CHECKED = 16
 _DARK_ROUNDS, _DARK_FRAMES = 2, 16
 _POLISHED = 64
@@ -114,11 +114,12 @@ def random_pumps(rig: Rig, count: int, rng: np.random.Generator, most: float = 0
 
 
 def wanted_factor(response: Response, most: float) -> float:
-    """Of the pump's amplitude, so that |P| up to ``most`` can be written at every node where there is no background.
+    """Of the pump's amplitude, so that |P| up to ``most`` can be written, but at nodes behind dust, and those where the
+    background is against it.
 
     Whatever flickers does so in proportion to the pump: it is no brighter than it has to be.
     """
-    return most * math.sqrt(2) / FULL / float(np.abs(response.c[response.edges.open_nodes]).min())
+    return most * math.sqrt(2) / FULL / float(np.quantile(np.abs(response.c[response.edges.open_nodes]), 0.03))
 
 
 def _reader(
@@ -164,28 +165,42 @@ def _response(table: Table, rng: np.random.Generator) -> Response:
 
 def _lift(table: Table, rng: np.random.Generator) -> Lift:
     rig, plan = table.rig, table.rig.plan
-    P = _even_pumps(table, _PROBES, 0.3, rng)
+    P = _even_pumps(table, _PROBES, 0.16 * plan.pump_most, rng)
     patterns = table.patterns(P)
     flat = table.response.macros(P.reshape(_PROBES, -1))
 
-    def seen() -> Complex:
-        fields = np.mean([table.fields(patterns) for _ in range(2)], axis=0)
-        return table.response.detuned(flat, fields.reshape(_PROBES, -1)).reshape(plan.mesa)
+    def seen(pattern: Phases) -> Complex | None:
+        """None where the sheet is so near resonance that frames saturate."""
+        rig.show_potential(pattern)
+        looks = [table.fields_and_full(patterns) for _ in range(2)]
+        ok = ~np.logical_or.reduce([full for _, full in looks])
+        if ok.sum() < _PROBES // 2:
+            return None
+        fields = np.mean([f for f, _ in looks], axis=0).reshape(_PROBES, -1)
+        return table.response.detuned(flat[ok], fields[ok]).reshape(plan.mesa)
 
     open_nodes = ~plan.walls
-    written = np.linspace(0.15, math.pi, _LEVELS)
-    D = []
-    for phase in written:
-        rig.show_potential(rig.potential.of_phases(np.where(open_nodes, phase, 0.0)))
-        D.append(seen())
-    law, lift = fit_levels(written, np.array(D), open_nodes)
+    levels = {
+        phase: D
+        for phase in np.linspace(0.15, math.pi, _LEVELS).tolist()
+        if (D := seen(rig.potential.of_phases(np.where(open_nodes, phase, 0.0)))) is not None
+    }
+    if len(levels) < _FEWEST:
+        raise CalibrationError(
+            f"frames saturate at all but {len(levels)} of {_LEVELS} potentials: put a filter before the camera, expose "
+            "for a shorter time, or choose less [alignment.nep] pump_most"
+        )
+    law, lift = fit_levels(np.array(list(levels)), np.array(list(levels.values())), open_nodes)
     rig.potential.law = law
-    light = rng.random((_PATTERNS, *plan.mesa)) * open_nodes
-    D = []
-    for one in light:
-        rig.show_potential(rig.potential.pattern(one))
-        D.append(seen())
-    return fit_blur(lift, light, np.array(D))
+    pairs = []
+    for light in rng.uniform(0.3, 1.0, (_PATTERNS, *plan.mesa)) * open_nodes:
+        D = seen(rig.potential.pattern(light))
+        if D is not None:
+            pairs.append((light, D))
+    if len(pairs) < _FEWEST:
+        raise CalibrationError("frames saturate at nearly all random potentials: put a filter before the camera")
+    light, D = (np.array(part) for part in zip(*pairs, strict=True))
+    return fit_blur(lift, light, D)
 
 
 def _darken(table: Table) -> None:
@@ -203,7 +218,7 @@ def _polish(table: Table, rng: np.random.Generator) -> None:
     plan = table.rig.plan
     table.write_potential(np.zeros(plan.mesa))
     size = np.linspace(0.15, 1.0, _POLISHED)[rng.permutation(_POLISHED), None, None]
-    P = _even_pumps(table, _POLISHED, 0.6, rng) * size
+    P = _even_pumps(table, _POLISHED, 0.4 * plan.pump_most, rng) * size
     T = table.response.macros(P.reshape(_POLISHED, -1))
     patterns = table.patterns(P)
     seen = [table.fields_and_full(patterns) for _ in range(_REPEATS)]
@@ -221,7 +236,7 @@ def _checked(table: Table, rng: np.random.Generator) -> tuple[float, float]:
     plan = table.rig.plan
     V = np.where(plan.walls, 0.0, rng.uniform(-0.1, 0.1, plan.mesa))
     table.write_potential(V)
-    P = _even_pumps(table, _CHECKED, 0.5, rng)
+    P = _even_pumps(table, _CHECKED, 0.3 * plan.pump_most, rng)
     looks = np.array([table.measure(P).psi for _ in range(4)])
     expected = steady_state(table.D + 1j * plan.gamma, table.on_sheet(P), table.sheet(plan.gamma)).psi
     expected = expected.reshape(P.shape)

@@ -75,7 +75,8 @@ class Sample:
         if self._in_cells:
             psi, found = self._cells_at_rest(V, P)
             left = np.flatnonzero(~found)
-            psi[left], found[left] = self._plainly(V[left], P[left])
+            if len(left):
+                psi[left], found[left] = self._plainly(V[left], P[left])
         else:
             psi, found = self._plainly(V, P)
         density = np.abs(psi) ** 2
