@@ -60,9 +60,10 @@ class Nonlinearity(Trainings):
 
     Values, by `strengths`: `g_rho_over_gamma`, `accuracy` and `accuracy_err` (mean of seeds on all test images, and
     its error by their scatter), `unconverged`. `optimum`: g<rho>/gamma at which a polynomial of third order in it,
-    fitted to all seeds less what each is better or worse than the others, is highest in the range, `optimum_low` and `optimum_high` that of 68 % of fits to resampled
-    seeds, `optimum_inside` the share of those that have it within the range, `accuracy_optimum`; null with fewer than
-    four strengths. `best_measured`: g<rho>/gamma of the strength with the highest mean. `linear`: of a linear network.
+    fitted to all seeds less what each is better or worse than the others, is highest in the range; `optimum_low` and
+    `optimum_high` that of 68 % of fits to resampled seeds, `optimum_inside` the share of those that have it within the
+    range, `accuracy_optimum`; null with fewer than four strengths. `best_measured`: g<rho>/gamma of the strength with
+    the highest mean. `linear`: of a linear network.
     """
 
     Parameters = NonlinearityParameters
