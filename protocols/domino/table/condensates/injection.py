@@ -30,6 +30,8 @@ GUARD = 6
 """Columns that stay dark on both sides of a macro-pixel: the strip's image may be beside the condensates by as many."""
 LEAST_FRINGES = 0.7
 """Of a condensate at rest, by amplitude, that it has in every frame while it is locked."""
+PLAYS = 4
+"""In which a response is measured once more: phases of the reference drift between the two frames of long ones."""
 _FARTHEST = 0.95
 _MOST_TURN = 0.9
 
@@ -108,13 +110,17 @@ class InjectionOptics:
     def refine(self, eta: Array) -> None:
         """Measure, by phases eta (N, vectors), what each condensate is pulled by whatever is written, by the others,
         and by its own phase: what the camera takes for phases is not quite right."""
-        images = self._images(eta)
-        if images is None:
+        parts = []
+        for part in np.array_split(eta, PLAYS, axis=1):
+            images = self._images(part)
+            if images is not None:
+                parts.append(pulled(images[0].fields, images[1].fields, part))
+        if not parts:
             return
-        _, phi, pull = pulled(images[0].fields, images[1].fields, eta)
+        _, phi, pull = (np.concatenate(one, axis=1) for one in zip(*parts, strict=True))
         wanted, own = np.cos(phi) * (self._l.N @ np.sin(phi)), _held_back(phi)
         for i in range(len(eta)):
-            terms = np.stack([np.ones(eta.shape[1]), wanted[i], -own[i]], axis=1)
+            terms = np.stack([np.ones(phi.shape[1]), wanted[i], -own[i]], axis=1)
             self._own[:, i, 0] = np.linalg.lstsq(terms, pull[i], rcond=None)[0]
 
     def _images(self, eta: Array) -> tuple[_Image, _Image] | None:

@@ -33,7 +33,8 @@ _REFERENCE = 0.5
 _ASIDE_PX = 100
 _WRITTEN = 0.3
 _FRAMES = 64
-_REFINED = 192
+_REFINED = 48
+"""Random vectors, for each node, by which responses are measured once more."""
 _PARTIAL = 0.7
 _TURNS = np.exp(2j * math.pi * np.arange(3) / 3)
 _LADDER = math.sqrt(2)
@@ -68,7 +69,7 @@ def set_up_injection(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[Inje
     rig.couple(T)
     locking = Locking(locks.rest, wanted, float(wanted.max() / W.max()))
     optics = InjectionOptics(rig, reader, locking, rig.couplings.pattern(T), W, rng)
-    optics.refine(np.arcsin(SWING * rng.random((n, _REFINED)) ** rng.choice([1.0, 4.0], _REFINED)))
+    optics.refine(np.arcsin(SWING * rng.random((n, _REFINED * n)) ** rng.choice([1.0, 4.0], _REFINED * n)))
     found = checked(
         optics,
         rng,

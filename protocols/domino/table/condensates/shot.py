@@ -25,6 +25,9 @@ from protocols.domino.table.shown import Shown
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
+PLAYS = 6
+"""In which a response is measured once more: power and phases drift between the two frames of long ones."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seeding:
@@ -108,12 +111,20 @@ class ShotOptics:
     def refine(self, a: Array) -> None:
         """Measure once more, by amplitudes (N, vectors) of all sizes, what no seed reaches, and how a site's change of
         light depends on what it should be, and on its own seed."""
-        dark, lit = (self._image(k, a) for k in range(2))
-        if dark is None or lit is None:
+        self._gain[:], self._own[:] = 1.0, 0.0
+        pairs: list[tuple[Array, _Image, _Image]] = []
+        for part in np.array_split(a, PLAYS, axis=1):
+            dark, lit = self._image(0, part), self._image(1, part)
+            if dark is not None and lit is not None:
+                pairs.append((part, dark, lit))
+        if not pairs:
             return
-        for k, image in enumerate((dark, lit)):
-            self._background[k] += (image.seeded - self._answers[k] @ a).mean(axis=1)[:, None]
-        found, wanted = self._changes(dark, lit).real, self._s.h * self.exact(a.astype(np.complex128)).real
+        a = np.concatenate([part for part, _, _ in pairs], axis=1)
+        found = np.concatenate([self._changes(dark, lit).real for _, dark, lit in pairs], axis=1)
+        for k in range(2):
+            seeded = np.concatenate([(dark, lit)[k].seeded for _, dark, lit in pairs], axis=1)
+            self._background[k] += (seeded - self._answers[k] @ a).mean(axis=1)[:, None]
+        wanted = self._s.h * self.exact(a.astype(np.complex128)).real
         for i in range(len(a)):
             terms = np.stack([np.ones(a.shape[1]), wanted[i], a[i]], axis=1)
             self._gain[i], self._own[i] = np.linalg.lstsq(terms, found[i], rcond=None)[0][1:]

@@ -37,8 +37,8 @@ ROUNDS = 4
 """In which couplings are mended."""
 _MENDED = 0.9
 _HEADROOM = 0.9
-_REFINED = 192
-"""Random vectors by which light that no seed reaches is measured once more."""
+_REFINED = 64
+"""Random vectors, for each node, by which responses are measured once more."""
 
 
 def set_up_shot(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[ShotOptics, SetUp]:
@@ -89,9 +89,10 @@ def set_up_shot(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[ShotOptic
         rig, reader, law, Seeding(own, level, K, last.G, background, h), rig.couplings.pattern(T), W, rng
     )
     camera = rig.expose_for(exposure_s)
-    some = law.most * rng.random((n, _REFINED)) ** rng.choice([1.0, 4.0], _REFINED)
+    some = law.most * rng.random((n, _REFINED * n)) ** rng.choice([1.0, 4.0], _REFINED * n)
     rig.meter(optics.patterns(some.astype(np.complex128)), camera)
-    optics.refine(some)
+    for _ in range(2):  # how bright a play is follows from what no seed reaches
+        optics.refine(some)
     added = rms(h * optics.exact(some.astype(np.complex128))) / rms(some)
     return optics, checked(optics, rng, places, np.array(errors), law_off, {"window": h, "added_by_couplings": added})
 
