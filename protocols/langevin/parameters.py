@@ -57,7 +57,19 @@ class TrainParameters(UnitsParameters):
     repeats: int = Field(256, ge=2, le=100_000, description="measured: trajectories of each image")
     batches: int = Field(8, ge=1, le=10**6, description="sampled, least-squares: batches in all")
     iterations: int = Field(40, ge=1, le=10**6, description="of conjugate gradients, or updates of the ascent")
+    tolerance: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="gradient, of the first, at which the fit ends; null: 1e-5, or 1e-3 where measured: "
+        "what is left is noise of readings",
+    )
     rate: float | None = Field(None, gt=0, le=1e6, description="ascent: alpha of Eqs (8, 9); null: as fast as is safe")
+
+    @property
+    def settled(self) -> float:
+        """Gradient, of what it was without couplings, at which the fit ends."""
+        return (1e-3 if self.noising == "measured" else 1e-5) if self.tolerance is None else self.tolerance
 
     def images(self) -> Images:
         """Read and checked."""

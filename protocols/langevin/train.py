@@ -12,7 +12,7 @@ from labctl.client import Bench, Recorder
 from protocols.langevin.computer import BoardComputer
 from protocols.langevin.figure import LangevinFigure, with_picture
 from protocols.langevin.parameters import TrainParameters
-from protocols.langevin.training import SETTLED, Training
+from protocols.langevin.training import Training
 from protocols.langevin.training_picture import draw_training
 
 _BATCH, _FIT = 0, 1
@@ -53,7 +53,7 @@ class Train(LangevinFigure):
             seconds = time.perf_counter() - begun
             step.note(f"gradient {fit.gap:.1e} of what it was")
             step.save(phase=_FIT, action=fit.action, gap=fit.gap, seconds=seconds)
-            if fit.gap < SETTLED:
+            if fit.gap < parameters.settled:
                 break
             if record.checkpoint_due:
                 record.checkpoint(**t.state(), seconds=seconds)

@@ -123,10 +123,6 @@ def train_now(p: TrainParameters, seed: int) -> Trained:
     for _ in range(training.batches):
         training.noise()
     for _ in range(p.iterations):
-        if training.improve().gap < SETTLED:
+        if training.improve().gap < p.settled:
             break
     return training.trained
-
-
-SETTLED = 1e-5
-"""Gradient, of what it was without couplings, at which couplings do not change any more."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.langevin.noise import normals
-from simulators.physics.langevin.potential import Units, gradient
+from simulators.physics.langevin.potential import LangevinError, Units, gradient
 
 Array = NDArray[np.float64]
 Scheme = Literal["euler", "averaged"]
@@ -47,3 +47,21 @@ def evolve_plainly(
             noise = 0.5 * (noise + following)
         x += kick * noise - units.mobility * dt * gradient(x, units, J, b)
     return x
+
+
+def evolve_injected(
+    x: Array, units: Units, J: Array, b: Array, noise: Array, dt: float, scheme: Scheme = "euler"
+) -> Array:
+    """States (steps, N) of one trajectory after every step, from x (N,), with numbers (steps + 1, N) given as noise.
+
+    They should be normal, of mean 0 and variance 1; "euler" leaves the last ones unused.
+    """
+    if noise.ndim != 2 or noise.shape[1] != len(units) or len(noise) < 2:
+        raise LangevinError(f"noise: shape {noise.shape}; allowed: (steps + 1, {len(units)}), two rows or more")
+    kick = np.sqrt(2 * units.mobility * units.temperature * dt)
+    used = 0.5 * (noise[:-1] + noise[1:]) if scheme == "averaged" else noise[:-1]
+    x, seen = np.array(x, np.float64), np.empty((len(noise) - 1, len(units)))
+    for k, numbers in enumerate(used):
+        x = x + kick * numbers - units.mobility * dt * gradient(x, units, J, b)
+        seen[k] = x
+    return seen
