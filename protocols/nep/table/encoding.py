@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from labctl.client import LimitError, Sequence
 from protocols.nep.table.alignment import NepAlignment
+from simulators.physics.compiled import kernel
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -27,7 +28,7 @@ FULL = 0.33
 """Of |Re T| + |Im T|: what fringing fields take can be made up for."""
 _LATIN = np.array([[0, 2, 1, 3], [2, 1, 3, 0], [1, 3, 0, 2], [3, 0, 2, 1]])
 """Kinds: a with +alpha, a with -alpha, b with +beta, b with -beta."""
-_ROUNDS = 12
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -70,31 +71,64 @@ class PhaseLaw:
         Between two blocks light has all phases from one to the other; between macro-pixels each has the half of it on
         its own side. Around them all are dark ones.
         """
-        phase = kinds - self.middle
-        own = np.exp(1j * phase).mean(axis=0)
+        phase = np.ascontiguousarray(kinds - self.middle)
         if not self.leak:
-            return np.asarray(own)
-        between = np.zeros(own.shape, np.complex128)
-        for (p, q), count in _INNER.items():
-            between += count / 32 * _line(phase[p], phase[q])
-        wide = np.empty((*phase.shape[:-2], phase.shape[-2] + 2, phase.shape[-1] + 2))
-        wide[:] = (_plain_kinds(np.zeros(1, np.complex128), self) - self.middle).reshape(4, *(1,) * (phase.ndim - 1))
-        wide[..., 1:-1, 1:-1] = phase
-        for k in range(4):
-            for mine, theirs, beside in (
-                (_LATIN[k, 3], _LATIN[k, 0], wide[..., 1:-1, 2:]),
-                (_LATIN[k, 0], _LATIN[k, 3], wide[..., 1:-1, :-2]),
-                (_LATIN[3, k], _LATIN[0, k], wide[..., 2:, 1:-1]),
-                (_LATIN[0, k], _LATIN[3, k], wide[..., :-2, 1:-1]),
-            ):
-                middle = 0.5 * (phase[mine] + beside[theirs])
-                between += 0.5 / 32 * _line(phase[mine], middle)
-        return np.asarray((1 - self.leak) * own + self.leak * between)
+            return np.asarray(np.exp(1j * phase).mean(axis=0))
+        dark = (_plain_kinds(np.zeros(1, np.complex128), self) - self.middle)[:, 0]
+        flat = phase.reshape(4, -1, *phase.shape[-2:])
+        out = np.empty(flat.shape[1:], np.complex128)
+        _amplitudes(flat, dark, self.leak, _LATIN, _PAIRS, _COUNTS, out)
+        return out.reshape(phase.shape[1:])
 
 
-def _line(one: Array, other: Array) -> Complex:
+@kernel
+def _line(one: float, other: float) -> complex:
     """Mean of exp(i phi) from one phase to the other."""
-    return np.asarray(np.exp(0.5j * (one + other)) * np.sinc((other - one) / (2 * math.pi)))
+    half = 0.5 * (other - one)
+    size = 1.0 - half * half / 6.0 if abs(half) < 1e-3 else math.sin(half) / half
+    middle = 0.5 * (one + other)
+    return complex(size * math.cos(middle), size * math.sin(middle))
+
+
+@kernel
+def _amplitudes(
+    phase: Array,
+    dark: Array,
+    leak: float,
+    latin: NDArray[np.int64],
+    pairs: NDArray[np.int64],
+    counts: Array,
+    out: Complex,
+) -> None:
+    """T (patterns, down, across) of phases (4, patterns, down, across) of kinds; see `PhaseLaw.amplitude`."""
+    _, patterns, high, wide = phase.shape
+    mine, beside = np.empty(4), np.empty(4)
+    for n in range(patterns):
+        for i in range(high):
+            for j in range(wide):
+                own, between = 0.0j, 0.0j
+                for k in range(4):
+                    mine[k] = phase[k, n, i, j]
+                    own += 0.25 * complex(math.cos(mine[k]), math.sin(mine[k]))
+                for p in range(len(pairs)):
+                    between += counts[p] / 32.0 * _line(mine[pairs[p, 0]], mine[pairs[p, 1]])
+                for side in range(4):
+                    r = i + (1 if side == 2 else -1 if side == 3 else 0)
+                    c = j + (1 if side == 0 else -1 if side == 1 else 0)
+                    inside = 0 <= r < high and 0 <= c < wide
+                    for k in range(4):
+                        beside[k] = phase[k, n, r, c] if inside else dark[k]
+                    for k in range(4):
+                        if side == 0:
+                            a, b = latin[k, 3], latin[k, 0]
+                        elif side == 1:
+                            a, b = latin[k, 0], latin[k, 3]
+                        elif side == 2:
+                            a, b = latin[3, k], latin[0, k]
+                        else:
+                            a, b = latin[0, k], latin[3, k]
+                        between += 0.5 / 32.0 * _line(mine[a], 0.5 * (mine[a] + beside[b]))
+                out[n, i, j] = (1.0 - leak) * own + leak * between
 
 
 def _inner() -> dict[tuple[int, int], int]:
@@ -107,7 +141,8 @@ def _inner() -> dict[tuple[int, int], int]:
     return found
 
 
-_INNER = _inner()
+_PAIRS = np.array(sorted(_inner()), np.int64)
+_COUNTS = np.array([_inner()[int(p), int(q)] for p, q in _PAIRS], np.float64)
 
 
 def kinds_of(T: Complex, law: PhaseLaw) -> Array:

@@ -19,6 +19,7 @@ from simulators.physics.fourier_plane import gauss_legendre
 from simulators.physics.source_light import tone_moments
 from simulators.worlds.hologram.light import path_factor, power_factor
 from simulators.worlds.hologram.truth import reference_phase
+from simulators.worlds.multiplier.view import BLAS
 from simulators.worlds.prbm.light import DRIFT_STEP_S
 from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
 from simulators.worlds.prbm.sensor import Region
@@ -33,6 +34,7 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 _MOST_VIEWS = 3
+_NEAR = 2e-3
 _REACH = 4.0
 """Of a blur in its sigmas."""
 
@@ -70,7 +72,7 @@ class SheetLight:
         self.pump_image, self.potential_image = PumpImage(p), PotentialImage(p)
         self.sample = Sample(p)
         self._views: OrderedDict[Region, View] = OrderedDict()
-        self._lit: tuple[float, Array] | None = None
+        self._lit: tuple[Array, Array] | None = None
         self.electrons_per_joule = p.camera.quantum_efficiency * p.pump.wavelength / (PLANCK_J_S * LIGHT_M_S)
         projector.listeners.append(self)
 
@@ -131,10 +133,11 @@ class SheetLight:
     def _light_at(self, time_s: float, scale: float) -> Array:
         if self._projector.moving:
             return self.potential_image.light(self._projector.phase_image(time_s), scale)
-        # Of a panel at rest, light follows small changes of the scale by a line.
-        if self._lit is None or self._lit[0] != scale:
-            self._lit = scale, self.potential_image.light(self._projector.phase, scale)
-        return self._lit[1]
+        # Of a panel at rest, light follows the few parts in a thousand of the scale by a line.
+        if self._lit is None:
+            low, high = (self.potential_image.light(self._projector.phase, 1 + h) for h in (-_NEAR, _NEAR))
+            self._lit = (low + high) / 2, (high - low) / (2 * _NEAR)
+        return self._lit[0] + (scale - 1) * self._lit[1]
 
     # --- on the camera --------------------------------------------------------------------------------------------
 
@@ -163,6 +166,10 @@ class SheetLight:
 
     def fields(self, exposures: list[Exposure]) -> tuple[Complex, Array]:
         """Mean amplitude and density at all places (instants of all exposures, rows, columns)."""
+        with BLAS.limit(limits=1, user_api="blas"):
+            return self._fields(exposures)
+
+    def _fields(self, exposures: list[Exposure]) -> tuple[Complex, Array]:
         pump = np.concatenate([e.pump for e in exposures])
         V = np.concatenate([e.potential for e in exposures])
         psi = np.zeros(pump.shape, np.complex128)

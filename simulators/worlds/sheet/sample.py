@@ -26,7 +26,10 @@ Complex64 = NDArray[np.complex64]
 
 TOLERANCE = 1e-9
 _CELL_TOLERANCE = 3e-6
-_REFINEMENTS = 12
+_CELL_ENOUGH = 1e-4
+_ROUGH = 1e-3
+"""Of cells in single precision, before they are refined."""
+_REFINEMENTS = 40
 _MOST_OPERATORS = 32
 _FOLLOWED = 60.0
 """Lifetimes 1 / gamma for which a restless sheet is followed; the last third is looked at."""
@@ -54,7 +57,7 @@ class Sample:
         walls = self.walls.reshape(shape) if s.cells > 1 else None
         self.sheet = Sheet(shape, s.g, truth.gamma, s.nonlinearity, walls)
         self._cell = Sheet((s.rows, s.columns), s.g, truth.gamma, s.nonlinearity)
-        self._operators: OrderedDict[bytes, tuple[CellSolver, Operator, Complex64]] = OrderedDict()
+        self._operators: OrderedDict[bytes, tuple[CellSolver, Operator]] = OrderedDict()
 
     def potential(self, light: Array, reservoir_w: float, time_s: float) -> Complex:
         """V (rows, columns) above the drive's energy, E0, of light as `PotentialImage` has it."""
@@ -102,10 +105,10 @@ class Sample:
         for cell in range(s.cells):
             own = slice(cell * (s.columns + 1), cell * (s.columns + 1) + s.columns)
             each, pump = V[:, :, own], P[:, :, own]
-            solver, operator, inverse = self._operator(each.mean(axis=0))
+            solver, operator = self._operator(each.mean(axis=0))
             settled = solver.free(planar(pump), operator)
             at = complex_of(settled.psi).reshape(pump.shape)
-            psi[:, :, own], rest = self._refined(at, each, pump, inverse)
+            psi[:, :, own], rest = self._refined(at, each, pump, self._shifted(each, at))
             found &= settled.settled & rest
         return psi, found
 
@@ -113,25 +116,39 @@ class Sample:
         """From steady states of the mean potential to those of each one's own."""
         psi = psi.astype(np.complex128)
         size = np.maximum(np.abs(psi).reshape(len(psi), -1).max(axis=1), 1e-9)
+        off, active = np.full(len(psi), np.inf), np.arange(len(psi))
+        psi[~np.isfinite(size)] = 0
         for _ in range(_REFINEMENTS):
-            left = 1j * rate(psi, V, P, self._cell).reshape(len(psi), -1)
+            left = 1j * rate(psi[active], V[active], P[active], self._cell).reshape(len(active), -1)
             step = left.astype(np.complex64) @ inverse
-            psi -= step.reshape(psi.shape)
-            off = np.abs(step).max(axis=1) / size
-            if off.max() < _CELL_TOLERANCE:
+            now = np.abs(step).max(axis=1) / size[active]
+            better = now < off[active]
+            active, step = active[better], step[better]
+            psi[active] -= step.reshape(-1, *psi.shape[1:])
+            off[active] = now[better]
+            active = active[off[active] > _CELL_TOLERANCE]
+            if not len(active):
                 break
-        return psi, off < 10 * _CELL_TOLERANCE
+        return psi, off < _CELL_ENOUGH
 
-    def _operator(self, V: Complex) -> tuple[CellSolver, Operator, Complex64]:
+    def _shifted(self, V: Complex, psi: Complex) -> Complex64:
+        """Inverse of the linear operator at the mean of potentials, shifted by what densities do in the mean."""
+        s = self._cell
+        energy = V.mean(axis=0).ravel() + 2 * s.g * (np.abs(psi) ** 2).mean(axis=0).ravel() - 1j * np.asarray(s.gamma)
+        rows, columns = s.shape
+        line = [np.eye(n) - 0.5 * (np.eye(n, k=1) + np.eye(n, k=-1)) for n in (rows, columns)]
+        hopping = np.kron(line[0], np.eye(columns)) + np.kron(np.eye(rows), line[1])
+        return np.ascontiguousarray(np.linalg.inv((hopping + np.diag(energy)).astype(np.complex64)).T)
+
+    def _operator(self, V: Complex) -> tuple[CellSolver, Operator]:
         key = np.ascontiguousarray(V).tobytes()
         if key not in self._operators:
             sheet = self._cell
             if np.any(V.imag):
                 sheet = sheet._replace(gamma=np.asarray(sheet.gamma) - V.imag)
-            solver = CellSolver(sheet, 0, tolerance=_CELL_TOLERANCE)
+            solver = CellSolver(sheet, 0, tolerance=_ROUGH)
             operator = solver.operator(V.real)
-            inverse = (operator.inverse[0] + 1j * operator.inverse[1]).astype(np.complex64)
-            self._operators[key] = solver, operator, np.ascontiguousarray(inverse.T)
+            self._operators[key] = solver, operator
             if len(self._operators) > _MOST_OPERATORS:
                 self._operators.popitem(last=False)
         self._operators.move_to_end(key)
