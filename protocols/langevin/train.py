@@ -25,7 +25,8 @@ class Train(LangevinFigure):
     (k_BT), less that of the computer without couplings; `gap`, its gradient relative to that without couplings;
     `iterations`, `images`, `units`, `visible`; `coupling_rms` and `coupling_max` of pairs that may be coupled; `rate`
     of the ascent; `seconds`. Series: phase (0: noising, 1: fit), action, gap, seconds. noising=measured trains in situ:
-    noising runs on the bench's computer.
+    noising runs on the bench's computer, and `beyond` is the share of its readings, of the worst image, that lay at the
+    end of the converter, where they say too little: amplitude or bias range is too large if it is not small.
     """
 
     Parameters = TrainParameters
@@ -40,10 +41,12 @@ class Train(LangevinFigure):
         """Noise and fit; a checkpoint every half a second."""
         t, in_situ = self.training, parameters.noising == "measured"
         begun = time.perf_counter() - (0.0 if record.resumed is None else float(record.resumed["seconds"]))
+        beyond = 0.0
         with bench.control(record.name, run=record.path.stem) if in_situ else nullcontext():
             computer = BoardComputer(bench, t.units) if in_situ else None
             for step in record.steps(t.batches, "noising images"):
                 t.noise(computer)
+                beyond = max(beyond, 0.0 if computer is None else computer.beyond)
                 seconds = time.perf_counter() - begun
                 step.save(phase=_BATCH, action=0.0, gap=1.0, seconds=seconds)
                 if in_situ or record.checkpoint_due or t.batch == t.batches:
@@ -57,7 +60,7 @@ class Train(LangevinFigure):
                 break
             if record.checkpoint_due:
                 record.checkpoint(**t.state(), seconds=seconds)
-        return {}
+        return {"beyond": beyond} if in_situ else {}
 
     def conclude(self, results: dict[str, Any], parameters: TrainParameters, record: Recorder) -> dict[str, Any]:
         """Keep the computer, draw."""
@@ -69,6 +72,7 @@ class Train(LangevinFigure):
         coupled = trained.J[t.mask]
         assert t.fit is not None
         values = {
+            **results,
             "model": str(path),
             "action": float(series["action"][-1]),
             "gap": float(series["gap"][-1]),

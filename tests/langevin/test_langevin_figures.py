@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -96,3 +97,25 @@ def test_ten_digits_come_out_of_noise_and_are_recognised(tmp_path: Path) -> None
     assert len(v["shares"]) == 10
     assert np.count_nonzero(v["shares"]) >= 5
     assert Path(v["model"]).exists()
+
+
+def noise_file(path: Path, images: int, spread: float) -> Path:
+    """As a run of dyad.noise leaves it, with 20 dyads."""
+    with h5py.File(path, "w") as file:
+        file.attrs["labctl_run"] = 1
+        file["data/noise"] = spread * np.random.default_rng(0).normal(size=(images, 4, 5))
+    return path
+
+
+def test_noise_that_is_injected_is_the_units_temperature(tmp_path: Path) -> None:
+    # Linear units: <x²> is proportional to the noise's power. 600 independent values: 6 % of 1.44.
+    path = noise_file(tmp_path / "noise.h5", 2000, 1.2)
+    v = figure(tmp_path, "noise", noise=path, J4=0).values
+    assert v["temperature"] == pytest.approx(1.44, abs=4.9 * v["temperature_err"] + 0.02)
+    assert v["second_pseudo"] == pytest.approx(v["second_exact"], abs=5 * v["second_pseudo_err"])
+    assert v["temperature_err"] < 0.08
+
+
+def test_too_little_noise_is_refused_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"30 images; needed: 80"):
+        figure(tmp_path, "noise", noise=noise_file(tmp_path / "noise.h5", 30, 1.0))

@@ -14,7 +14,7 @@ from simulators.physics.langevin.kernel import LANES, Couplings, evolve
 from simulators.physics.langevin.noise import normals
 from simulators.physics.langevin.noising import noising
 from simulators.physics.langevin.potential import LangevinError, Units, checked_program, energy, gradient, moments
-from simulators.physics.langevin.reference import Scheme, evolve_plainly
+from simulators.physics.langevin.reference import Scheme, evolve_injected, evolve_plainly
 
 KEY = noise_key(1, "test")
 
@@ -143,6 +143,16 @@ def test_moments_of_noising_are_those_of_trajectories() -> None:
         spread = math.sqrt((square - mean**2) / (n * count))
         assert abs(float(seen[k].mean()) - mean) < 4.9 * spread + 2e-3  # false alarm 1e-6, and the grid's error
         assert float((seen[k] ** 2).mean()) == pytest.approx(square, rel=0.04)
+
+
+@pytest.mark.parametrize("scheme", ["euler", "averaged"])
+def test_a_trajectory_under_given_noise_is_that_of_the_generator_that_gave_it(scheme: Scheme) -> None:
+    n, steps = 6, 30
+    units, (J, b) = unlike(n), program(n)
+    given = np.concatenate([normals(KEY, k, 0, 1, n) for k in range(steps + 1)])
+    x = np.linspace(-0.3, 0.3, n)
+    plain = evolve_plainly(x[None], units, J, (b, b), steps, 1e-3, KEY, scheme)
+    np.testing.assert_allclose(evolve_injected(x, units, J, b, given, 1e-3, scheme)[-1], plain[0], rtol=1e-12)
 
 
 def test_linear_units_reach_the_covariance_of_their_quadratic_form() -> None:
