@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unuse
 
 from labctl.client import Recorder
 from protocols.nep.figure import with_picture
-from protocols.nep.images.baselines import QUADRATIC, linear, quadratic
+from protocols.nep.images.baselines import LINEAR, QUADRATIC, linear, quadratic
 from protocols.nep.images.parameters import MnistParameters
 from protocols.nep.images.picture import draw_mnist
 from protocols.nep.images.trainer import standard_error
@@ -55,7 +55,11 @@ class Mnist(Trainings):
             return
         found = self.digits(self.all[0], parameters)
         with threadpool_limits(1, user_api="blas"):
-            compared = [linear(found.train, found.test, record.seed), np.nan, np.nan]
+            compared = [
+                linear(found.train, found.test, record.seed, LINEAR[self.all[0].recipe.encoding]),
+                np.nan,
+                np.nan,
+            ]
             if parameters.bounds:
                 fit = QUADRATIC[self.all[0].recipe.encoding]
                 compared[1:] = [quadratic(found.train, found.test, rank, record.seed, fit) for rank in (1, 2)]

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unuse
 
 from labctl.client import Recorder
 from protocols.nep.figure import with_picture
-from protocols.nep.images.baselines import linear
+from protocols.nep.images.baselines import LINEAR, linear
 from protocols.nep.images.parameters import TrainingParameters
 from protocols.nep.images.picture import draw_nonlinearity
 from protocols.nep.images.trainer import standard_error
@@ -85,7 +85,7 @@ class Nonlinearity(Trainings):
         ratio = np.array([s.last("g_rho_over_gamma") for s in seen])  # (strengths, seeds)
         accuracy = np.array([s.last("accuracy") for s in seen])
         with threadpool_limits(1, user_api="blas"):
-            compared = linear(found.train, found.test, record.seed)
+            compared = linear(found.train, found.test, record.seed, LINEAR[self.all[0].recipe.encoding])
         mean_ratio, mean = ratio.mean(axis=1), accuracy.mean(axis=1)
         values: dict[str, Any] = {
             "strengths": list(p.strengths),

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unuse
 
 from labctl.client import Recorder
 from protocols.nep.figure import with_picture
-from protocols.nep.images.baselines import linear
+from protocols.nep.images.baselines import LINEAR, linear
 from protocols.nep.images.mnist import summary
 from protocols.nep.images.network import Train
 from protocols.nep.images.parameters import TrainingParameters
@@ -77,7 +77,7 @@ class MnistSmall(Trainings):
         kept = ("accuracy", "accuracy_err", "unconverged", "g_rho_over_gamma", "epochs")
         values |= {key: first[key] for key in kept}
         with threadpool_limits(1, user_api="blas"):
-            values["linear"] = linear(found.train, found.test, record.seed)
+            values["linear"] = linear(found.train, found.test, record.seed, LINEAR[self.all[0].recipe.encoding])
         values |= {"images": len(found.train), "test_images": len(found.test), "data": found.origin}
         title = f"{record.name}: ten {p.cells}x{p.cells} cells, rule {p.rule}, {p.seeds} seeds"
         with_picture(record, "small", lambda path: draw_small(path, named, values, title))
