@@ -59,15 +59,14 @@ class TrainingParameters(Parameters):
         """Cells that are computed at a time."""
         return self.threads or max(1, min(DIGITS, len(os.sched_getaffinity(0))))
 
-    def told(self, rule: Rule, side: int, train: Train, words: Words | None = None, **departures: Any) -> Recipe:
-        """The recipe, with what was asked for instead, and ``departures`` where nothing was."""
-        base = replace(recipe_for(rule, side, train, words or self.recipe), **departures)
+    def told(self, rule: Rule, side: int, train: Train) -> Recipe:
+        """The recipe, with what was asked for instead."""
         names = (
             "encoding", "gain", "epochs", "optimiser", "rate_V", "rate_w", "decay", "shrink", "averaging", "V_start",
             "V_floor", "w_mean", "w_std", "batch",
         )  # fmt: skip
         changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        told: Recipe = replace(base, **changes)
+        told: Recipe = replace(recipe_for(rule, side, train, self.recipe), **changes)
         return told
 
 

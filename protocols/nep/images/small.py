@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -14,10 +15,11 @@ from protocols.nep.images.mnist import summary
 from protocols.nep.images.network import Train
 from protocols.nep.images.parameters import TrainingParameters
 from protocols.nep.images.picture import draw_small
+from protocols.nep.images.recipe import recipe_for
 from protocols.nep.images.trainings import Training, Trainings, curves
 from simulators.physics.sheet.cells import Rule
 
-_NAMES: dict[Train, str] = {"Vw": "Vw", "V": "V"}
+_TRAINED: tuple[Train, ...] = ("Vw", "V")
 
 
 class SmallParameters(TrainingParameters):
@@ -26,7 +28,10 @@ class SmallParameters(TrainingParameters):
     rule: Rule = Field("nep", description="the paper's nudge, the phase-conjugate one, or the exact gradient")
     cells: int = Field(5, ge=3, le=28, description="nodes a side of each of the ten cells")
     train: Train | None = Field(None, description="potential and weights, or the potential alone; null: both by turns")
-    literal: bool = Field(True, description="whether the paper's own words, plain steps of 0.1, are followed, too")
+    literal: bool = Field(
+        True,
+        description="whether the paper's own words, plain steps of 0.1, are followed, too; they heed epochs and batch",
+    )
 
 
 class MnistSmall(Trainings):
@@ -50,10 +55,12 @@ class MnistSmall(Trainings):
         """By what is trained, then by seed."""
         p = parameters
         found = []
-        for train in _NAMES if p.train is None else (p.train,):
-            kinds = [(_NAMES[train], p.told(p.rule, p.cells, train))]
+        for train in _TRAINED if p.train is None else (p.train,):
+            kinds = [(str(train), p.told(p.rule, p.cells, train))]
             if p.literal and p.recipe != "paper":
-                kinds.append((f"literal_{_NAMES[train]}", p.told(p.rule, p.cells, train, "paper")))
+                paper = recipe_for(p.rule, p.cells, train, "paper")
+                paper = replace(paper, epochs=p.epochs or paper.epochs, batch=p.batch or paper.batch)
+                kinds.append((f"literal_{train}", paper))
             for name, recipe in kinds:
                 patient = name.startswith("literal")
                 found += [
