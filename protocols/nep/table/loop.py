@@ -18,7 +18,7 @@ from protocols.nep.phases import LoopParameters
 from protocols.nep.table.rig import Rig
 from protocols.nep.table.setting_up import SetUp, set_up
 from protocols.nep.table.sheet import Table
-from simulators.physics.sheet.equation import Sheet
+from simulators.physics.sheet.equation import Sheet, rate
 from simulators.physics.sheet.gradients import injected_pump
 
 Array = NDArray[np.float64]
@@ -27,6 +27,9 @@ Complex = NDArray[np.complex128]
 MOST_REPEATS = 64
 WANTED_SNR = 8.0
 """Of the contrast of |psi|^2 between phases, in the mean over nodes and samples."""
+_TRUSTED = 1e-3
+"""Square of nudges that stands for their plan, until they were measured."""
+_LARGEST_OFF = 0.5
 LEAST_SNR = 0.5
 """With so many repeats, below which updates would be noise."""
 
@@ -43,6 +46,28 @@ class Contrast:
     def snr(self) -> float:
         """Signal to noise."""
         return self.signal / self.noise if self.noise > 0 else math.inf
+
+
+@dataclass
+class NudgeGain:
+    """By what nudges differ from those that were written: a small pump beside a background that is cancelled has an
+    amplitude and a phase of its own, and these decide about the sign of an update. It is learnt as phases are measured.
+    """
+
+    product: complex = 0j
+    weight: float = 0.0
+
+    @property
+    def gain(self) -> complex:
+        """Of a nudge, 1 by plan."""
+        found = (self.product + _TRUSTED) / (self.weight + _TRUSTED)
+        return found if abs(found - 1) < _LARGEST_OFF else 1.0
+
+    def learn(self, seen: Complex, written: Complex) -> None:
+        """From changes of the pump (samples, *shape) as the equation tells them, and what was written (the same)."""
+        at = written != 0
+        self.product += complex((seen[at] * written[at].conj()).sum())
+        self.weight += float((np.abs(written[at]) ** 2).sum())
 
 
 def opened(bench: Bench, network: Network, p: LoopParameters, record: Recorder) -> TableLoop:
@@ -98,6 +123,9 @@ class TableLoop(Loop):
         self.table, self._fixed = table, repeats
         self.repeats = repeats or 1
         self.contrast = Contrast()
+        self._gamma = table.rig.plan.gamma
+        self._plain = table.sheet(self._gamma)
+        self._nudge = NudgeGain()
 
     def measure(self, V: Complex, pumps: Complex, near: Complex | None = None) -> Fields:
         """See `Loop`. V is written as near as it can be. Raises ConfigurationError where a pump is too strong."""
@@ -111,7 +139,8 @@ class TableLoop(Loop):
             )
         free = self.measure(V, pumps)
         e = plan.error(free.outputs(plan.outputs, self.sheet), targets)
-        pull = injected_pump(free.psi, plan.outputs, e, np.full(len(e), plan.beta), plan.rule)
+        wanted = injected_pump(free.psi, plan.outputs, e, np.full(len(e), plan.beta), plan.rule)
+        pull = wanted / self._nudge.gain
         sets = [pumps + sign * pull for sign in plan.signs]
         if plan.sides == 1:
             sets.append(pumps)
@@ -130,9 +159,15 @@ class TableLoop(Loop):
                     )
                 break
             self.repeats = min(2 * self.repeats, MOST_REPEATS)
+        self._nudge.learn(self._pump_of(found[0].psi) - self._pump_of(found[1].psi), plan.sides * pull)
         if plan.sides == 1:
             free = Fields(found[1].psi, found[1].density, found[1].good & free.good)
         return free, found[: len(plan.signs)]
+
+    def _pump_of(self, psi: Complex) -> Complex:
+        """By which measured steady states (samples, *shape) must have been driven."""
+        at = -rate(psi, self.table.D_on_sheet + 1j * self._gamma, np.zeros(()), self._plain)
+        return np.asarray(at)
 
     def shown(self, V: Complex) -> Complex:
         """What of V the table can make: light is not negative, nor more than full, and blurred."""
