@@ -43,7 +43,7 @@ _MENDED = 0.9
 
 
 def set_up_injection(rig: Rig, W: Array, rng: np.random.Generator) -> tuple[InjectionOptics, SetUp]:
-    """For W (N, N), not negative, within `Rig.light`.
+    """For W (N, N), symmetric and not negative, within `Rig.light`; exposures are `CALM_S` or the bench's, if longer.
 
     Raises CalibrationError that names the likely cause where a condensate is not locked by all light that there is, or
     the camera saturates.
