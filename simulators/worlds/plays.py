@@ -102,7 +102,8 @@ class PlayedWorld(TableWorld):
 
     def _lost(self, device: str, number: int) -> bool:
         share = self.parameters.lost_frames
-        return share > 0 and uniforms(noise_key(self.parameters.seed, device, "lost"), number, 0, 0, 0)[0] < share
+        key = noise_key(self.parameters.seed, device, "lost")
+        return bool(share > 0 and uniforms(key, number, 0, 0, 0)[0] < share)
 
     def _take_frame(self, port: CameraPort) -> None:
         if self._lost(port.device, port.number):

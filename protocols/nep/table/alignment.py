@@ -123,9 +123,9 @@ class NepAlignment(_Section):
                 )
         camera = devices.get("camera")
         if camera is not None:
-            high, wide = (n * self.camera.pitch for n in (rows, columns))
-            if high > int(camera.rows) or wide > int(camera.columns):
+            down, across = (n * self.camera.pitch for n in (rows, columns))
+            if down > int(camera.rows) or across > int(camera.columns):
                 raise ConfigurationError(
-                    f"camera: {rows} x {columns} places, {self.camera.pitch:g} pixels apart, need {high:.0f} x "
-                    f"{wide:.0f} pixels, the camera has {int(camera.rows)} x {int(camera.columns)}: magnify less"
+                    f"camera: {rows} x {columns} places, {self.camera.pitch:g} pixels apart, need {down:.0f} x "
+                    f"{across:.0f} pixels, the camera has {int(camera.rows)} x {int(camera.columns)}: magnify less"
                 )

@@ -198,7 +198,7 @@ class PumpMacros:
         count, high, wide = written.shape[1:]
         m = len(self._kind)
         image = pick.transpose(0, 1, 3, 2, 4).reshape(count, high * m, wide * m)
-        return np.clip(image, np.float32(0), self._last)
+        return np.asarray(np.clip(image, np.float32(0), self._last), np.float32)
 
     def sequence(self, patterns: Phases) -> Sequence:
         """One pattern after the other, on a panel that is dark elsewhere."""

@@ -66,7 +66,7 @@ class Lift:
 def _kernel(n: int, blur: float, shift: float) -> Array:
     """Share of the light of node j in the mean over node i, (n, n)."""
     sigma = max(blur, 1e-3)
-    away = np.arange(n)[:, None] - np.arange(n)[None, :] - shift
+    away: Array = np.arange(n)[:, None] - np.arange(n)[None, :] - np.float64(shift)
 
     def twice(x: Array) -> Array:
         """Second integral of the Gaussian."""

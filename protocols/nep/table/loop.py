@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,8 +102,8 @@ def check_sheet(sheet: Sheet, rig: Rig) -> None:
     plan = rig.plan
     own = plan.sheet(plan.gamma)
     name = rig.bench.name
-    walls = [np.zeros(s.shape, np.bool_) if s.blocked is None else s.blocked for s in (sheet, own)]
-    if sheet.shape != own.shape or not np.array_equal(*walls):
+    walls = [np.zeros(s.shape, np.bool_) if s.blocked is None else np.asarray(s.blocked) for s in (sheet, own)]
+    if sheet.shape != own.shape or not np.array_equal(walls[0], walls[1]):
         raise ConfigurationError(
             f"a sheet of {sheet.shape} with {int(walls[0].sum())} nodes behind walls; that of bench {name} has "
             f"{own.shape} with {int(walls[1].sum())}: choose nodes and blocked like those, or another bench"
@@ -175,10 +176,8 @@ class TableLoop(Loop):
         real = lift.lifted(lift.light_for(self._on_mesa(V.real))).real
         return np.asarray(self.table.on_sheet(np.where(lift.open_nodes, real, 0.0)) + 0j)
 
-    def _on_mesa(self, values: NDArray[np.generic]) -> Array:
-        return np.asarray(values).reshape(
-            *values.shape[: values.ndim - len(self.sheet.shape)], *self.table.rig.plan.mesa
-        )
+    def _on_mesa(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values.reshape(*values.shape[: values.ndim - len(self.sheet.shape)], *self.table.rig.plan.mesa)
 
     def _by_turns(self, V: Complex, sets: list[Complex], repeats: int) -> list[Fields]:
         """Of each set of pumps, sample after sample, its states one after the other and so on for all repeats."""
@@ -198,7 +197,7 @@ class TableLoop(Loop):
                 spread = psi[:, :, k].var(axis=1, ddof=1)
                 density = density - spread
             good = ~full[:, :, k].any(axis=1) & np.isfinite(mean).reshape(count, -1).all(axis=1)
-            fields.append(Fields(self.table.on_sheet(mean), self.table.on_sheet(density), good))
+            fields.append(Fields(self.table.on_sheet(mean), self.table.on_sheet(density).real, good))
         self._spread = (np.abs(psi) ** 2).std(axis=1, ddof=1) if repeats > 1 else None
         return fields
 

@@ -67,10 +67,11 @@ def polished(
     fit = least_squares(left, np.zeros(5 * n + 6), x_scale=0.01, max_nfev=12, diff_step=1e-6)
     V, gamma, c, dark, h = numbers(fit.x)
     off = float(np.sqrt((fit.fun**2).sum() / len(T) / n))
+    mended_D = np.asarray(V - 1j * gamma, np.complex128)
     k = leaks(fit.x[-4:])
     beside = k[0] * _one_sided(response.leaks, 0) + k[1] * _one_sided(response.leaks, 1)
-    mended = replace(response, c=c, h=h * turn, background=dark / c, leaks=beside, D=V - 1j * gamma)
-    return Polished(mended, V - 1j * gamma, gamma, off)
+    mended = replace(response, c=c, h=h * turn, background=dark / c, leaks=beside, D=mended_D)
+    return Polished(mended, mended_D, gamma, off)
 
 
 def _one_sided(leaks: Complex, side: int) -> Complex:

@@ -111,10 +111,10 @@ def make_reader(
             terms += [fringes.real, -fringes.imag, (image**2).ravel()]
         seen = _pinv(np.stack(terms, axis=1))
         weights[k] = (seen[0] + 1j * seen[1]).reshape(size, size)
-    weights = weights.astype(np.complex64)
+    single: NDArray[np.complex64] = weights.astype(np.complex64)
     alone = np.empty((1, len(corner)), np.complex128)
-    _weighted((reference + offset)[None], corner, weights, alone)
-    return Reader(corner, weights, alone[0], shape)
+    _weighted((reference + offset)[None], corner, single, alone)
+    return Reader(corner, single, alone[0], shape)
 
 
 _AROUND = [(0, 0)] + [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -251,7 +251,7 @@ def _disentangled(fit: _Fit, edges: Edges, g: float, density: bool, h_size: floa
     c, h = c_size * np.exp(1j * c_turn), h_size * np.exp(1j * h_turn)
     D = fit.own * c * h / 1j - edges.axes
 
-    def whole(values: Complex) -> Complex:
+    def whole(values: Any) -> Complex:
         out = np.zeros((places, *values.shape[1:]), np.complex128)
         out[edges.open_nodes] = values
         return out

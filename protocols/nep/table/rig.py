@@ -67,7 +67,8 @@ class Rig:
         last = [min(n, math.ceil(at + h)) for at, h, n in zip((plan.row, plan.column), half, most, strict=True)]
         camera.binning = 1
         camera.roi = ROI(row=first[0], column=first[1], rows=last[0] - first[0], columns=last[1] - first[1])
-        return camera.roi
+        found: ROI = camera.roi
+        return found
 
     def look_in(self, row: int, column: int, rows: int, columns: int) -> None:
         """At a region of the sensor, as far as it is on it."""
@@ -163,8 +164,7 @@ class Rig:
                 f"{_PLAYED_AGAIN + 1} plays of {len(patterns)} pumps each lost a frame: look at the camera's trigger "
                 "and link"
             )
-        frames: NDArray[Any] = result.frames
-        return frames, np.asarray(result.saturated > 0)
+        return np.asarray(result.frames), np.asarray(result.saturated > 0)
 
     def meter(self, patterns: Phases, fill: float) -> None:
         """Set the pump's power such that the brightest pixel of these patterns' frames has so much of full scale.

@@ -156,7 +156,7 @@ class SheetLight:
             other = math.sqrt(e.reference_w * e.duration_s * power)
             path = path_factor(self.truth.light, e.start_s, e.duration_s, self.p.noise)
             for weight in e.weights:
-                _seen(
+                _seen(  # type: ignore[no-untyped-call]
                     (size * fields[first]).astype(np.complex64).ravel(),
                     (size**2 * (densities[first] - np.abs(fields[first]) ** 2)).astype(np.float32).ravel(),
                     view.corner, view.down, view.across, view.reference, other, seen * path, float(weight), into,

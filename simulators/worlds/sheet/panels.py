@@ -64,7 +64,9 @@ class PumpImage:
         """Of a panel's phases (rows, columns), rad, multiplied by ``scale``: (rows, columns) of places."""
         sums = np.zeros((2, len(self.row_weights), phase.shape[1] * SUB_PIXELS), np.float32)
         out = np.empty((len(self.row_weights), len(self.column_weights)), np.complex128)
-        _imaged(phase, self.down, self.across, scale, self.light, *self._bands, _COS, _SIN, sums, out)
+        _imaged(  # type: ignore[no-untyped-call]
+            phase, self.down, self.across, scale, self.light, *self._bands, _COS, _SIN, sums, out
+        )
         return out + self.rest
 
 

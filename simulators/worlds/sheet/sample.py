@@ -107,12 +107,12 @@ class Sample:
             each, pump = V[:, :, own], P[:, :, own]
             solver, operator = self._operator(each.mean(axis=0))
             settled = solver.free(planar(pump), operator)
-            at = complex_of(settled.psi).reshape(pump.shape)
+            at = np.asarray(complex_of(settled.psi).reshape(pump.shape), np.complex128)
             psi[:, :, own], rest = self._refined(at, each, pump, self._shifted(each, at))
             found &= settled.settled & rest
         return psi, found
 
-    def _refined(self, psi: Complex, V: Complex, P: Complex, inverse: Complex) -> tuple[Complex, NDArray[np.bool_]]:
+    def _refined(self, psi: Complex, V: Complex, P: Complex, inverse: Complex64) -> tuple[Complex, NDArray[np.bool_]]:
         """From steady states of the mean potential to those of each one's own."""
         psi = psi.astype(np.complex128)
         size = np.maximum(np.abs(psi).reshape(len(psi), -1).max(axis=1), 1e-9)
