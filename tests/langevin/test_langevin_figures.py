@@ -12,7 +12,7 @@ import pytest
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import Outcome, execute
-from protocols.langevin.step_action import EXAMPLE, read_case
+from protocols.langevin.equation.step_action import EXAMPLE, read_case
 
 
 def figure(out: Path, name: str, **given: object) -> Outcome:

@@ -12,11 +12,11 @@ from labctl.client import ConfigurationError, open_run
 from labctl.experiments import recorder
 from labctl.experiments.execute import Outcome, execute, resume
 from protocols.langevin.computer import IdealComputer, Stage
-from protocols.langevin.fit import Fit
 from protocols.langevin.model import Trained
-from protocols.langevin.parameters import TrainParameters
-from protocols.langevin.sums import Sums, averaged, sampled
-from protocols.langevin.training import Training, train_now
+from protocols.langevin.training.fit import Fit
+from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.sums import Sums, averaged, sampled
+from protocols.langevin.training.training import Training, train_now
 from simulators.physics.langevin.action import action_gradient
 from simulators.physics.langevin.irreversibility import reversal
 from simulators.physics.langevin.potential import Units

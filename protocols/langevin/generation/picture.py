@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.langevin.denoising import judged
+from protocols.langevin.generation.denoising import judged
 from protocols.langevin.model import Trained
-from protocols.langevin.training_picture import show
+from protocols.langevin.training.picture import show
 
 _ROWS = 3
 _SHOWN = 25

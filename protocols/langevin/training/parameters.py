@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import ConfigurationError, Parameters
-from protocols.langevin.images import Images, hidden_images, images_of
+from protocols.langevin.training.images import Images, hidden_images, images_of
 
 
 class UnitsParameters(Parameters):

@@ -9,16 +9,17 @@ from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.langevin.computer import IdealComputer
-from protocols.langevin.denoising import TRAJECTORIES, denoise, described, judged, seen
 from protocols.langevin.figure import LangevinFigure, with_picture
-from protocols.langevin.generate import tell
-from protocols.langevin.generation_picture import draw_generation
-from protocols.langevin.parameters import TrainParameters
-from protocols.langevin.recognition import recognised
-from protocols.langevin.training import train_now
+from protocols.langevin.generation.denoising import TRAJECTORIES, denoise, described, judged, seen
+from protocols.langevin.generation.generate import tell
+from protocols.langevin.generation.picture import draw_generation
+from protocols.langevin.generation.recognition import recognised
+from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.training import train_now
 from protocols.prbm.data.sets import label_of
 
-_PAPER_CLASSES = 3
+_THREE = TrainParameters().classes
+"""Of the paper's size. Digits that share more strokes, such as 4, 7 and 9, need a larger hidden amplitude."""
 
 
 class DigitsParameters(TrainParameters):
@@ -52,7 +53,7 @@ class Digits(LangevinFigure):
         usual = DigitsParameters(**{name: getattr(p, name) for name in varied})
         if p != usual or p.trajectories < 100:
             return None
-        if len(p.classes) == _PAPER_CLASSES and p.hidden_amplitude is None:
+        if p.classes == _THREE and p.hidden_amplitude is None:
             return {"correlation": {"min": 0.94}, "smallest_share": {"min": 0.15}}
         if len(p.classes) == 10 and p.hidden_amplitude == DigitsParameters().hidden_amplitude:
             return {"recognised": {"min": 0.8}}

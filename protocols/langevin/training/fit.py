@@ -1,7 +1,7 @@
 """Couplings and biases that most probably reverse noising trajectories: by the paper's ascent, or at once.
 
-The reversed action is quadratic in both (`protocols.langevin.sums`), so that its minimum is a linear least-squares
-problem; conjugate gradients solve it in some tens of products of matrices.
+The reversed action is quadratic in both (`protocols.langevin.training.sums`), so that its minimum is a linear
+least-squares problem; conjugate gradients solve it in some tens of products of matrices.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.langevin.sums import Sums
+from protocols.langevin.training.sums import Sums
 
 Single = NDArray[np.float32]
 

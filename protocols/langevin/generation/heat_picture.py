@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.langevin.denoising import Judged
+from protocols.langevin.generation.denoising import Judged
 
 
 def draw_heat(path: Path, found: Judged, heat: NDArray[Any], values: Mapping[str, Any]) -> None:

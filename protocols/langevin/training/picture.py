@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.langevin.model import Trained
-from protocols.langevin.training import Training
+from protocols.langevin.training.training import Training
 from simulators.physics.counter_random import noise_key
 from simulators.physics.langevin.kernel import Couplings, evolve
 

@@ -11,9 +11,9 @@ import numpy as np
 from labctl.client import Bench, Recorder
 from protocols.langevin.computer import BoardComputer
 from protocols.langevin.figure import LangevinFigure, with_picture
-from protocols.langevin.parameters import TrainParameters
-from protocols.langevin.training import Training
-from protocols.langevin.training_picture import draw_training
+from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.picture import draw_training
+from protocols.langevin.training.training import Training
 
 _BATCH, _FIT = 0, 1
 

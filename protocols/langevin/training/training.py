@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unuse
 from labctl.client import ConfigurationError
 from protocols.langevin.computer import Computer
 from protocols.langevin.figure import told_as_configuration
-from protocols.langevin.fit import Fit
-from protocols.langevin.measured import measured
 from protocols.langevin.model import Trained
-from protocols.langevin.parameters import TrainParameters
-from protocols.langevin.sums import Sums, averaged, sampled
+from protocols.langevin.training.fit import Fit
+from protocols.langevin.training.measured import measured
+from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.sums import Sums, averaged, sampled
 from simulators.physics.langevin.potential import Units, checked_program
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from labctl.client import Bench, Recorder
-from protocols.langevin.denoising import TRAJECTORIES, denoise, described, judged, seen
 from protocols.langevin.figure import LangevinFigure, with_picture
-from protocols.langevin.generation_picture import draw_generation
+from protocols.langevin.generation.denoising import TRAJECTORIES, denoise, described, judged, seen
+from protocols.langevin.generation.picture import draw_generation
 from protocols.langevin.loop import LoopParameters, computer_of
 from protocols.langevin.model import Trained
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.langevin.computer import BoardComputer, Computer, Stage
-from protocols.langevin.sums import REST, Sums
+from protocols.langevin.training.sums import REST, Sums
 
 Array = NDArray[np.float64]
 _TIMES = 41

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from labctl.client import Bench, Recorder
 from protocols.langevin.computer import IdealComputer
-from protocols.langevin.denoising import denoise, described, judged, seen
 from protocols.langevin.figure import LangevinFigure, told_as_configuration, with_picture
-from protocols.langevin.generate import tell
-from protocols.langevin.heat_picture import draw_heat
-from protocols.langevin.parameters import TrainParameters
-from protocols.langevin.training import Training, train_now
+from protocols.langevin.generation.denoising import denoise, described, judged, seen
+from protocols.langevin.generation.generate import tell
+from protocols.langevin.generation.heat_picture import draw_heat
+from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.training import Training, train_now
 from simulators.physics.langevin.irreversibility import reversal
 
 PAPER = {"heat": 2.9e3, "heat_sd": 3.5e2}

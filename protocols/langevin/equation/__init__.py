@@ -1,0 +1,1 @@
+"""The equations alone: one step, one unit, other noise."""

@@ -1,0 +1,1 @@
+"""Couplings that reverse noising: what training is told of it, and the fit."""
