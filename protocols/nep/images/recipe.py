@@ -48,7 +48,7 @@ PAPER = Recipe("max", 1.0, 20, 0.0, None, 0.0, 0.2, "sgd", 0.1, 0.1, 1.0, 0.0, a
 """Plain steps of 0.1, no floor, no gain; where the paper says nothing: V = 0, small random weights, batches of 100."""
 
 _DETUNED = Recipe("max", 25.0, 15, 0.05, 0.03, 0.0, 0.2, "adam", 0.006, 0.06, 0.85, 0.0)
-_IN_BAND = Recipe("std", 20.0, 9, -1.0, None, 0.0, 0.05, "adam", 0.006, 0.02, 0.78, 0.3)
+_IN_BAND = Recipe("std", 20.0, 13, -1.0, None, 0.0, 0.05, "adam", 0.006, 0.02, 0.85, 0.3)
 _SMALL = Recipe("max", 1.0, 20, 0.1, -0.1, 0.0, 0.3, "adam", 0.01, 0.05, 0.9, 0.0)
 _SMALL_V = Recipe("std", 1.0, 20, 0.1, -0.15, 1.0, 0.0, "adam", 0.02, 0.0, 0.9, 0.0)
 
