@@ -128,9 +128,8 @@ def _from_text(text: str) -> Graph:
         return _from_dimacs(told)
     if not lines:
         raise ConfigurationError("no edges")
-    first = lines[0][1]
-    if len(first) == 2 and all(word.isdigit() for word in first) and int(first[1]) == len(lines) - 1:
-        return _numbered(int(first[0]), lines[1:])
+    if _is_head(lines[0][1], len(lines) - 1):
+        return _numbered(int(lines[0][1][0]), lines[1:])
     names: dict[str, int] = {}
     edges, weights = [], []
     for number, words in lines:
@@ -139,6 +138,14 @@ def _from_text(text: str) -> Graph:
         edges.append([names.setdefault(word, len(names)) for word in words[:2]])
         weights.append(_number(words[2], f"line {number}") if len(words) == 3 else 1.0)
     return Graph(tuple(names), np.array(edges, np.int64), np.array(weights), np.zeros(len(names)))
+
+
+def _is_head(words: list[str], lines: int) -> bool:
+    """Of a G-set file: how many nodes, and edges, which are so many as lines follow, and no more than pairs."""
+    if len(words) != 2 or not all(word.isdigit() for word in words):
+        return False
+    nodes, edges = map(int, words)
+    return edges == lines and edges <= nodes * (nodes - 1) // 2
 
 
 def _from_dimacs(lines: list[tuple[int, list[str]]]) -> Graph:
@@ -197,15 +204,14 @@ def _from_json(text: str) -> Graph:
 
 
 def _from_matrix(data: bytes, ending: str) -> Graph:
+    import csv
     import io
 
     names: tuple[str, ...] | None = None
     try:
         if ending == ".csv":
-            rows = [line.split(",") for line in data.decode("utf-8").splitlines() if line.strip()]
-            if rows and rows[0] and not _is_number(rows[0][-1]):  # a head of names, beside the rows, too
-                names = tuple(word.strip() for word in rows[0] if word.strip())
-                rows = [row[len(row) - len(names) :] for row in rows[1:]]
+            rows = [row for row in csv.reader(data.decode("utf-8-sig").splitlines()) if any(map(str.strip, row))]
+            rows, names = _without_names(rows)
             matrix = np.array(rows, np.float64)
         else:
             loaded = np.load(io.BytesIO(data), allow_pickle=False)
@@ -227,6 +233,19 @@ def _from_matrix(data: bytes, ending: str) -> Graph:
     return Graph(names, edges, matrix[edges[:, 0], edges[:, 1]], np.zeros(len(matrix)))
 
 
+def _without_names(rows: list[list[str]]) -> tuple[list[list[str]], tuple[str, ...] | None]:
+    """Rows of numbers, and the names in a head above them; these may stand beside the rows, too, with anything that is
+    no number in the corner between."""
+    if not rows:
+        return rows, None
+    head = [word.strip() for word in rows[0]]
+    beside = not _is_number(head[0]) and [row[0].strip() for row in rows[1:]] == head[1:]
+    if _is_number(head[-1]) and not beside:
+        return rows, None
+    names = tuple(head[1:] if beside else filter(None, head))
+    return [row[len(row) - len(names) :] for row in rows[1:]], names
+
+
 def _is_number(word: str) -> bool:
     try:
         float(word)
@@ -246,5 +265,6 @@ def _from_networkx(data: bytes, ending: str) -> Graph:
         raise ConfigurationError(f"networkx cannot read it ({error})") from None
     nodes = {node: k for k, node in enumerate(graph)}
     edges = np.array([(nodes[i], nodes[j]) for i, j in graph.edges()], np.int64).reshape(-1, 2)
-    weights = np.array([float(w) for _, _, w in graph.edges(data="weight", default=1.0)], np.float64)
+    told = [str(w) for _, _, w in graph.edges(data="weight", default=1.0)]
+    weights = np.array([_number(w, f"edge {k + 1}") for k, w in enumerate(told)], np.float64)
     return Graph(tuple(map(str, nodes)), edges, weights, np.zeros(len(nodes)))

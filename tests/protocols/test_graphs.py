@@ -60,6 +60,30 @@ def test_matrices_and_networkx_files_are_read(tmp_path: Path) -> None:
         assert as_dict(read_graph(tmp_path / name)) == EDGES
 
 
+@pytest.mark.parametrize("text", ["1 2\n2 3\n1 3\n", "0 1\n1 2\n"])
+def test_edges_whose_first_might_be_a_head_of_numbers_are_edges(tmp_path: Path, text: str) -> None:
+    (tmp_path / "g.edges").write_text(text)
+    assert len(read_graph(tmp_path / "g.edges")) == 3
+    assert len(read_graph(tmp_path / "g.edges").edges) == text.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (",1,2\n1,1,0.5\n2,0.5,1\n", "12"),  # as pandas writes it
+        ("gene,a,b\na,1,0.5\nb,0.5,1\n", "ab"),
+        ("\ufeffa,b\r\n1,0.5\r\n0.5,1\r\n", "ab"),
+        ('"","a","b"\n"a",1,0.5\n"b",0.5,1\n', "ab"),  # as R writes it
+        ("1,0.5\n0.5,1\n", "01"),
+    ],
+)
+def test_matrices_of_spreadsheets_are_read_with_their_names(tmp_path: Path, text: str, names: str) -> None:
+    (tmp_path / "g.csv").write_text(text, encoding="utf-8")
+    graph = read_graph(tmp_path / "g.csv")
+    assert "".join(graph.names) == names
+    assert as_dict(graph) == {(0, 1): 0.5}
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
