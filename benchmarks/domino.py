@@ -232,7 +232,7 @@ def _judged(W: Array, solve: Callable[[], peers.Runs]) -> Found:
     taken = time.process_time() - begun + found.cpu_s
     distinct, which = np.unique(found.supports.T, axis=0, return_inverse=True)
     ends = np.array([climbed(W, np.flatnonzero(s))[1] for s in distinct])
-    return Found(judged.q, ends[which.ravel()], taken, float(judged.searched.mean()))
+    return Found(judged.q, np.maximum(judged.q, ends[which.ravel()]), taken, float(judged.searched.mean()))
 
 
 def _tts(success: float, run_s: float, cap_s: float) -> float:

@@ -60,6 +60,28 @@ def test_a_given_best_decides_success(tmp_path: Path) -> None:
     assert missed["certificate"] == {"by": "given", "proved": False, "limit_s": None}
 
 
+@pytest.mark.parametrize("unit", [128.0, 0.015625])
+def test_weights_in_another_unit_find_the_same(tmp_path: Path, unit: float) -> None:
+    W = clique_network(30, 0.5, np.random.default_rng(5))
+    found = []
+    for name, weights in (("one.npy", W), ("other.npy", unit * W)):
+        np.save(tmp_path / name, weights)
+        found.append(solve(tmp_path, graph=tmp_path / name, starts=50))
+    one, other = found
+    assert other["weight_unit"] == unit
+    np.testing.assert_allclose(other["ratios"], one["ratios"])
+    assert max(one["ratios"]) > 0.9
+    assert other["support"] == one["support"]
+    assert other["q"] == pytest.approx(unit * one["q"])
+    assert other["loss"] == pytest.approx(unit**2 * one["loss"])
+
+
+def test_a_local_search_never_counts_less_than_the_support_itself(tmp_path: Path) -> None:
+    # So early hardly a node has turned its sign: supports are most of the network, of which exact search takes the best.
+    found = solve(tmp_path, nodes=20, duration=0.001, tau=0.001, starts=20)
+    assert found["success_polished"] >= found["success"] > 0.5
+
+
 def test_equal_seeds_find_equal_subnetworks(tmp_path: Path) -> None:
     one, again, other = (
         execute("labctl.figures", "domino.solve", assignments={"starts": 10}, seed=seed, out=tmp_path).values

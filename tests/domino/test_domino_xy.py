@@ -93,6 +93,17 @@ def test_the_figure_tells_energy_phases_pumping_and_densities(tmp_path: Path) ->
     assert len(list(tmp_path.glob("*xy.png"))) == 1
 
 
+@pytest.mark.parametrize("unit", [100.0, 0.01])
+def test_couplings_in_another_unit_come_to_rest_all_the_same(tmp_path: Path, unit: float) -> None:
+    J = np.triu(np.random.default_rng(3).normal(size=(8, 8)), 1)
+    np.save(tmp_path / "J.npy", unit * (J + J.T))
+    v = figure(tmp_path, "xy", graph=tmp_path / "J.npy")
+    assert v["success"] == 1
+    assert v["density_spread"] < 1e-6
+    assert abs(v["balance"]) < 1e-5 * unit
+    assert v["energy"] == pytest.approx(unit * lowest(J + J.T, 50, np.random.default_rng(0))[0])
+
+
 def test_signed_weights_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "g.edges").write_text("a b -1\nb d -1\nd a -1\n")
     assert figure(tmp_path, "xy", graph=tmp_path / "g.edges")["energy"] == pytest.approx(-1.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ Array = NDArray[np.float64]
 
 MOST_SEARCHED = 20
 """Nodes up to which energies are compared with a search from every two-valued state."""
+USUAL = (1.0, 6.0)
+"""Couplings of a node, as the root of their squares' sum (mean over nodes), that flows settle with: weaker ones take
+long, and of stronger ones densities swing for long."""
 SAME = 1e-4
 
 
@@ -30,7 +35,9 @@ class XYParameters(Parameters):
     epsilon: float = Field(2.0, gt=0, le=10, description="rate of the pumping's feedback; slow ones settle more rarely")
     rho_th: float = Field(1.0, gt=0, le=100, description="density that all condensates are brought to")
     amplitude: float = Field(1e-3, gt=0, le=10, description="|psi| to begin with, phases at random")
-    longest: float = Field(1000.0, gt=0, le=1e7, description="time after which a run ends unsettled")
+    longest: float = Field(
+        1000.0, gt=0, le=1e7, description="time after which a run ends unsettled, in 1/coupling_unit"
+    )
 
 
 def couplings(p: XYParameters, rng: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
@@ -47,10 +54,20 @@ def couplings(p: XYParameters, rng: np.random.Generator) -> tuple[Array, tuple[s
     return upper + upper.T, tuple(map(str, range(p.nodes)))
 
 
+def coupling_unit(J: Array) -> float:
+    """What couplings J (N, N), not all 0, are divided by before they run: 1, or the power of two that brings those of
+    a node to 2 to 4 where they are not `USUAL`. The energy's minima do not depend on it."""
+    strength = float(np.linalg.norm(J)) / math.sqrt(len(J))
+    return 1.0 if USUAL[0] <= strength <= USUAL[1] else 2.0 ** math.floor(math.log2(strength / 2))
+
+
 def settled(J: Array, runs: int, p: XYParameters, rng: np.random.Generator) -> Rest:
-    """So many runs from noise."""
+    """So many runs from noise, of J in its unit; gamma is what holds the fields at rest with J as it is."""
+    unit = coupling_unit(J)
     psi = p.amplitude * np.exp(2j * np.pi * rng.random((runs, len(J))))
-    return to_rest(J, psi, p.epsilon, p.rho_th, longest=p.longest)
+    rest = to_rest(J / unit, psi, p.epsilon, p.rho_th, longest=p.longest)
+    density = np.abs(rest.psi) ** 2
+    return rest if unit == 1 else replace(rest, gamma=density + unit * (rest.gamma - density))
 
 
 def summary(J: Array, rest: Rest, p: XYParameters, rng: np.random.Generator) -> dict[str, Any]:
@@ -66,6 +83,7 @@ def summary(J: Array, rest: Rest, p: XYParameters, rng: np.random.Generator) -> 
         "energy": float(found[best]),
         "phases": rest.phases[best],
         "gamma": rest.gamma[best],
+        "coupling_unit": coupling_unit(J),
         "density_spread": float(np.ptp(density[best])),
         "balance": float(total - len(J) * p.rho_th - 2 * found[best]),
         "energies": found,

@@ -19,7 +19,8 @@ class XY(Arithmetic):
 
     Values: `energy` -1/2 sum J_ij cos(theta_i - theta_j) of the best run, `phases` (nodes,) relative to the first node,
     `gamma` (nodes,) pumping at rest, `density_spread` (largest less smallest |psi|^2), `balance` sum gamma - N rho_th -
-    2 E, 0 at rest; `energies` and `settled` (share) of all runs, `time` (median); for up to 20 nodes `energy_searched`,
+    2 E, 0 at rest; `energies` and `settled` (share) of all runs, `time` (median), in 1/`coupling_unit`, by which J
+    is divided where it is weak or strong; for up to 20 nodes `energy_searched`,
     the lowest that a search found from every two-valued and 200 random states, and `success`, the share of runs
     that reach it.
     """

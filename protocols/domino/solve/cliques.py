@@ -14,7 +14,7 @@ from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, with_picture
 from protocols.domino.problem.program import NetworkParameters, Program, program
 from protocols.domino.solve.cliques_picture import draw_cliques
-from protocols.domino.solve.ideal import IdealLoop
+from protocols.domino.solve.ideal import IdealLoop, weight_unit
 from simulators.physics.domino.quadratic import best_on, maximum
 from simulators.physics.domino.support_values import climbed, worth
 
@@ -69,6 +69,7 @@ class Cliques(Arithmetic):
     def run(self, bench: Bench, parameters: CliquesParameters, record: Recorder) -> dict[str, Any]:
         """Search and remove, the most promising network first."""
         p, W = parameters, self.program.W
+        A = W / weight_unit(W)
         found: dict[Nodes, Clique] = {}
         waiting: list[tuple[float, Nodes]] = [(-np.inf, ())]
         seen: set[Nodes] = {()}
@@ -79,7 +80,7 @@ class Cliques(Arithmetic):
                 continue
             _, removed = heapq.heappop(waiting)
             left = np.setdiff1d(np.arange(len(W)), removed)
-            here = strongest(W[np.ix_(left, left)], p, record.rng)
+            here = strongest(A[np.ix_(left, left)], p, record.rng)
             searches += 1
             for nodes in here:
                 clique = measured(W, tuple(int(left[k]) for k in nodes))

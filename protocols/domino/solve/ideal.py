@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -91,6 +92,14 @@ class IdealLoop:
 
         flow(self.W, x[:, None], self.stages, self.eta, np.random.default_rng(0), watch)
         return np.array(times), np.array(course)
+
+
+def weight_unit(W: Array) -> float:
+    """What weights W (N, N), not all 0, are divided by before they run, since windows, steps and gains are made for
+    weights of about 1: the power of two that leaves a largest weight above 1/2, and 1 at most. 1 for weights of 0 to 1;
+    q, an optimum and its support do not depend on it.
+    """
+    return 2.0 ** math.ceil(math.log2(float(np.max(W))))
 
 
 def largest_eigenvalue(W: Array) -> float:

@@ -12,7 +12,7 @@ from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, share_error, with_picture
 from protocols.domino.problem.program import NetworkParameters, program
 from protocols.domino.solve.confined import ConfinedLoop
-from protocols.domino.solve.ideal import AT_ONCE, IdealLoop
+from protocols.domino.solve.ideal import AT_ONCE, IdealLoop, weight_unit
 from protocols.domino.solve.judging import judge_of
 from protocols.domino.solve.solve_picture import draw_solve
 from protocols.domino.table.solving import Wanted, compared, refuse_on_table, run_on_table, told
@@ -32,11 +32,11 @@ class SolveParameters(NetworkParameters):
         0.0, ge=0, le=3, description="loop=table: noise written on every node's phase, another in each frame (rms)"
     )
     starts: int = Field(100, ge=1, le=10**6)
-    gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False, description="gain of the total field")
+    gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False, description="gain of the total field, in weight_unit")
     tau: float | None = Field(
         None, gt=0, le=10, description="time between locks; null: 0.1 up to N = 50, 5/N up to 100, 1.25/N from 200"
     )
-    duration: float = Field(10.0, gt=0, le=1e4, description="of a start, before it is read out")
+    duration: float = Field(10.0, gt=0, le=1e4, description="of a start, before it is read out, in 1/weight_unit")
     eta: float = Field(0.0, ge=0, le=1, description="couplings vary by so much, anew between any two locks")
     spread: float = Field(1.0, gt=0, le=1000, description="starts are U[0, 1]^spread: larger ones end more differently")
     pins: int = Field(
@@ -59,6 +59,9 @@ class Solve(Arithmetic):
     `q_best` the best known, `best_support` if the search found it, and its `certificate` (by whom, proved or not, time
     limit); `ratios`, q / q_best by start; `unfinished`, starts whose support is no clique and took too long to search
     (their q is a lower bound); `runs_per_s` on one core. `program` tells what was solved.
+
+    `weight_unit`, in which gamma (also of the loss) and decay count, and times by its inverse: 1 where the largest
+    weight is above 1/2, and 1 at most, else the power of two that makes it so.
 
     loop=table: the same of starts whose W psi and total field are those of light. Besides, `mode` of the bench,
     `bench_s` that it took, `latency_frames`, `lost_frames`; `unlocked`, starts whose light was not what was written,
@@ -92,7 +95,9 @@ class Solve(Arithmetic):
         def loop(A: NDArray[np.float64]) -> IdealLoop:
             return IdealLoop.of(A, p.gamma, p.tau, p.duration, p.eta, p.spread, p.decay)
 
-        self.ideal = ConfinedLoop(self.judge.A, p.pins, loop) if p.pins else loop(self.judge.A)
+        self.unit = weight_unit(self.judge.A)
+        self.A = self.judge.A / self.unit
+        self.ideal = ConfinedLoop(self.A, p.pins, loop) if p.pins else loop(self.A)
         record.console.done(f"{self.program.origin}: {len(self.program)} nodes, {self.program.edges} links")
 
     def run(self, bench: Bench, parameters: SolveParameters, record: Recorder) -> dict[str, Any]:
@@ -118,7 +123,7 @@ class Solve(Arithmetic):
     def _run_on_table(self, bench: Bench, p: SolveParameters, record: Recorder) -> dict[str, Any]:
         assert isinstance(self.ideal, IdealLoop)
         wanted = Wanted(p.starts, p.spread, p.latency, p.phase_rad)
-        self.table = run_on_table(bench, self.judge.A, self.ideal.stages, wanted, record, "domino.solve")
+        self.table = run_on_table(bench, self.A, self.ideal.stages, wanted, record, "domino.solve")
         self.supports, self.begun = self.table.supports, self.table.begun
         bench_s = self.table.values["bench_s"]
         return {"runs_per_s": p.starts / max(bench_s, 1e-9), "bench_s": bench_s}
@@ -127,7 +132,7 @@ class Solve(Arithmetic):
         """What supports are worth, beside the best known; the picture."""
         p, W, judge = parameters, self.program.W, self.judge
         found = judge.worth(self.supports, p.exact_s / 50)
-        ends = judge.polished(self.supports)
+        ends = np.maximum(found.q, judge.polished(self.supports))
         others = () if p.loop == "ideal" else (self.table.errorless, self.table.ideal)
         beside = [judge.worth(supports, p.exact_s / 50).q for supports in others]
         known = judge.best_known(float(max(q.max() for q in (found.q, ends, *beside))), p.best, p.exact_s)
@@ -135,7 +140,8 @@ class Solve(Arithmetic):
         optimum = judge.best_on(np.flatnonzero(self.supports[:, first]), max(p.exact_s, 1.0))
         support = optimum.support
         inside = W[np.ix_(support, support)]
-        field = np.sqrt(p.gamma + optimum.q) * optimum.x
+        gamma = p.gamma * self.unit
+        field = np.sqrt(gamma + optimum.q) * optimum.x
         hits, after = (int((q >= known.q * (1 - SAME)).sum()) for q in (found.q, ends))
         values: dict[str, Any] = {
             "nodes": len(W),
@@ -146,7 +152,7 @@ class Solve(Arithmetic):
             "shares": optimum.x[support],
             "is_clique": bool(len(support) > 0 and np.all(inside + np.eye(len(support)) > 0)),
             "weight": judge.weight(support),
-            "loss": float(loss(field.astype(np.complex128), judge.A, p.gamma)),
+            "loss": float(loss(field.astype(np.complex128), judge.A, gamma)),
             "success": hits / p.starts,
             "success_err": share_error(hits, p.starts),
             "success_polished": after / p.starts,
@@ -159,6 +165,7 @@ class Solve(Arithmetic):
             **results,
             "starts": p.starts,
             "gamma": p.gamma,
+            "weight_unit": self.unit,
             "tau": self.ideal.tau,
             "pins": p.pins,
             "loop": p.loop,
