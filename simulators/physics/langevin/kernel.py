@@ -11,10 +11,11 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from simulators.physics.compiled import reordering_kernel
 from simulators.physics.langevin.noise import GROUP, fill_normals
@@ -94,7 +95,7 @@ def evolve(
             scheme == "averaged", key, first_trajectory + first, out[:, here],
         )  # fmt: skip
 
-    with threadpool_limits(1, user_api="blas"):
+    with _blas().limit(limits=1, user_api="blas"):
         starts = range(0, len(states), LANES)
         if workers > 1 and len(starts) > 1:
             with ThreadPoolExecutor(workers) as pool:
@@ -105,6 +106,14 @@ def evolve(
     if not np.isfinite(out).all():
         raise LangevinError(f"dt={dt:g}: states grew beyond all bounds; choose a shorter step (1e-3 is usual)")
     return out
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Found once: looking for libraries takes as long as a hundred steps of a small computer."""
+    import scipy.linalg.cython_blas  # noqa: F401 - what the kernel's products are made by
+
+    return ThreadpoolController()
 
 
 def _march(
