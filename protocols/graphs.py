@@ -212,6 +212,9 @@ def _from_matrix(data: bytes, ending: str) -> Graph:
         if ending == ".csv":
             rows = [row for row in csv.reader(data.decode("utf-8-sig").splitlines()) if any(map(str.strip, row))]
             rows, names = _without_names(rows)
+            short = next((k for k, row in enumerate(rows) if len(row) != len(rows[0])), None)
+            if short is not None:
+                raise ConfigurationError(f"row {short + 1} has {len(rows[short])} numbers, the first {len(rows[0])}")
             matrix = np.array(rows, np.float64)
         else:
             loaded = np.load(io.BytesIO(data), allow_pickle=False)
@@ -221,6 +224,8 @@ def _from_matrix(data: bytes, ending: str) -> Graph:
                     raise ConfigurationError(f"arrays {', '.join(loaded.files)}; allowed: one matrix, and names")
                 names = tuple(map(str, loaded["names"])) if "names" in loaded.files else None
                 loaded = loaded[squares[0]]
+            if loaded.dtype.kind not in "biuf":
+                raise ConfigurationError(f"an array of {loaded.dtype}; allowed: real numbers")
             matrix = np.asarray(loaded, np.float64)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ConfigurationError(f"not a matrix ({error})") from None

@@ -77,7 +77,7 @@ def test_weights_in_another_unit_find_the_same(tmp_path: Path, unit: float) -> N
 
 
 def test_a_local_search_never_counts_less_than_the_support_itself(tmp_path: Path) -> None:
-    # So early hardly a node has turned its sign: supports are most of the network, of which exact search takes the best.
+    # So early hardly a node has turned its sign: supports are large, and exact search takes the best of each.
     found = solve(tmp_path, nodes=20, duration=0.001, tau=0.001, starts=20)
     assert found["success_polished"] >= found["success"] > 0.5
 

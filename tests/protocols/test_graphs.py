@@ -84,6 +84,15 @@ def test_matrices_of_spreadsheets_are_read_with_their_names(tmp_path: Path, text
     assert as_dict(graph) == {(0, 1): 0.5}
 
 
+def test_matrices_that_are_none_are_told(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text("0,1,2\n1,0\n2,1,0\n")
+    with pytest.raises(ConfigurationError, match="row 2 has 2 numbers, the first 3"):
+        read_graph(tmp_path / "g.csv")
+    np.save(tmp_path / "g.npy", np.array([[0, 1j], [-1j, 0]]))
+    with pytest.raises(ConfigurationError, match="an array of complex128; allowed: real numbers"):
+        read_graph(tmp_path / "g.npy")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
