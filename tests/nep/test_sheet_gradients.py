@@ -81,6 +81,17 @@ def test_a_contrast_tends_to_the_linear_response(rule: Rule) -> None:
     np.testing.assert_allclose(found.P, limit.P, atol=1e-7)
 
 
+def test_the_phase_conjugate_contrast_is_of_the_free_phase() -> None:
+    """dC/dV = 2 Re(psi dpsi/dbeta), with the psi that is nudged, also where dpsi is of both sides."""
+    sheet = Sheet((9,), 0.2, 0.15, "density")
+    V, P = drawn((9,))
+    psi, e, _ = of_free_phase(V, P, sheet, "conjugate")
+    pull = injected_pump(psi, OUTPUTS, e, np.full(2, 0.1), "conjugate")
+    plus, minus = (steady_state(V, P + s * pull, sheet).psi for s in (1, -1))
+    found = contrast(psi, plus, 0.1, minus, "conjugate")
+    np.testing.assert_allclose(found.V.real, -2 * (psi * (plus - minus) / 0.2).real, atol=1e-12)
+
+
 @pytest.mark.parametrize(("sides", "order"), [(1, 1), (2, 2)])
 def test_the_error_of_a_nudge_falls_by_its_order(sides: int, order: int) -> None:
     sheet = Sheet((9,))

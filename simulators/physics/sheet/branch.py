@@ -31,10 +31,11 @@ class Followed(NamedTuple):
 
 def only_one(psi: Complex, V: Complex, sheet: Sheet) -> NDArray[np.bool_]:
     """Samples (samples,) whose steady state is stable and the only one of its brightness, by the bound above."""
-    density = np.abs(psi) ** 2
-    _, slope = blueshift(density, sheet)
     loss = np.asarray(sheet.gamma) - V.imag
-    spare = loss - np.abs(slope) * density
+    with np.errstate(over="ignore", invalid="ignore"):  # what diverged is not the only one
+        density = np.abs(psi) ** 2
+        _, slope = blueshift(density, sheet)
+        spare = loss - np.abs(slope) * density
     if sheet.blocked is not None:
         spare = np.where(sheet.blocked, np.inf, spare)
     if sheet.nonlinearity == "saturation":  # |slope| density has its maximum, |g|/4, at density 1

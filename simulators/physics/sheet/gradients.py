@@ -57,18 +57,19 @@ def contrast(
 
     beta: a number or (...). nodes: how many axes the sheet has. densities: |psi|^2 of plus and of what it is compared
     with, where they were measured by themselves. With "nep" the potential's real part is (11) as it stands, the
-    difference of densities; with "conjugate" it is -2 Re(psi dpsi/dbeta), which needs the phase.
+    difference of densities; with "conjugate" it is -2 Re(psi dpsi/dbeta) with psi of the free phase, which needs the
+    phase. (The mean of both sides for psi is no better: it doubles the error of order beta^2.)
     """
     width = np.asarray(beta, np.float64) * (1 if minus is None else 2)
     width = width.reshape(*width.shape, *(1,) * nodes)
     other = free if minus is None else minus
     change = (plus - other) / width
-    middle = free if minus is None else (plus + minus) / 2
     if rule == "nep":
+        middle = free if minus is None else (plus + minus) / 2
         seen = densities or (np.abs(plus) ** 2, np.abs(other) ** 2)
         density = (seen[0] - seen[1]) / width
         return Descent(-density - 2j * np.imag(np.conj(middle) * change), 2j * change)
-    return Descent(-2 * np.conj(middle * change), 2j * np.conj(change))
+    return Descent(-2 * np.conj(free * change), 2j * np.conj(change))
 
 
 def linear_response(psi: Complex, V: ArrayLike, sheet: Sheet, source: Complex, adjoint: bool = False) -> Complex:
