@@ -26,11 +26,15 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 MOST_REPEATS = 64
-WANTED_SNR = 8.0
+WANTED_SNR = 5.0
 """Of the contrast of |psi|^2 between phases, in the mean over nodes and samples."""
 _TRUSTED = 1e-3
 """Square of nudges that stands for their plan, until they were measured."""
 _LARGEST_OFF = 0.5
+_FOLLOWED = 0.3
+"""Of what is seen of a drift, that is taken out at once."""
+_BRIGHT = 0.5
+"""Densities of all states together, below which they do not tell it."""
 LEAST_SNR = 0.5
 """With so many repeats, below which updates would be noise."""
 
@@ -79,7 +83,10 @@ def opened(bench: Bench, network: Network, p: LoopParameters, record: Recorder) 
     begun_s = bench.time_s()
     table, found = set_up(rig, np.random.default_rng([record.seed, 2]))
     record.console.done(told(found, bench.time_s() - begun_s))
-    return TableLoop(table, network.sheet, p.averages if p.averages > 1 else None)
+    loop = TableLoop(table, network.sheet, p.averages if p.averages > 1 else None)
+    loop.told = {"residual": found.residual, "frame_noise": found.noise}
+    loop.begun_s = begun_s
+    return loop
 
 
 def told(found: SetUp, bench_s: float) -> str:
@@ -124,9 +131,28 @@ class TableLoop(Loop):
         self.table, self._fixed = table, repeats
         self.repeats = repeats or 1
         self.contrast = Contrast()
+        self._first_off: float | None = None
+        self._drift = 0.0
+        self.begun_s = 0.0
+        self.told: dict[str, float] = {}
         self._gamma = table.rig.plan.gamma
         self._plain = table.sheet(self._gamma)
         self._nudge = NudgeGain()
+
+    def report(self) -> dict[str, Any]:
+        """`bench_s` with set-up, `frames` of phases, `repeats` of each; `residual` and `frame_noise` of set-up.
+
+        `nudge_gain`: by what nudges differ from their plan, as it was learnt, [re, im]. `detuning_followed`: E0.
+        """
+        gain = complex(self._nudge.gain)
+        return {
+            "bench_s": self.table.rig.bench.time_s() - self.begun_s,
+            "frames": self.table.frames,
+            "repeats": self.repeats,
+            "nudge_gain": [gain.real, gain.imag],
+            "detuning_followed": self._drift,
+            **self.told,
+        }
 
     def measure(self, V: Complex, pumps: Complex, near: Complex | None = None) -> Fields:
         """See `Loop`. V is written as near as it can be. Raises ConfigurationError where a pump is too strong."""
@@ -161,9 +187,25 @@ class TableLoop(Loop):
                 break
             self.repeats = min(2 * self.repeats, MOST_REPEATS)
         self._nudge.learn(self._pump_of(found[0].psi) - self._pump_of(found[1].psi), plan.sides * pull)
+        self._follow(found, sets)
         if plan.sides == 1:
             free = Fields(found[1].psi, found[1].density, found[1].good & free.good)
         return free, found[: len(plan.signs)]
+
+    def _follow(self, found: list[Fields], sets: list[Complex]) -> None:
+        """The drive's detuning drifts by some ueV an hour, and phases near resonance with it: it is kept as it was at
+        first, by what the equation tells of all states together."""
+        psi, P = np.concatenate([f.psi for f in found]), np.concatenate(sets)
+        density = float((np.abs(psi) ** 2).sum())
+        if not density > _BRIGHT:
+            return
+        # kappa = 0 of the equation with D off by delta: delta psi = -i (P - pump of psi), in the mean.
+        off = float((-1j * (P - self._pump_of(psi)) * psi.conj()).real.sum()) / density
+        if self._first_off is None:
+            self._first_off = off
+            return
+        self._drift += _FOLLOWED * (off - self._first_off)
+        self.table.detuned_by(_FOLLOWED * (off - self._first_off))
 
     def _pump_of(self, psi: Complex) -> Complex:
         """By which measured steady states (samples, *shape) must have been driven."""

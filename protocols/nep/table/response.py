@@ -249,7 +249,7 @@ def _disentangled(fit: _Fit, edges: Edges, g: float, density: bool, h_size: floa
     turned = product / np.abs(product) * np.exp(-1j * h_turn[at_h])
     c_turn = np.angle(np.bincount(at_c, turned.real, n) + 1j * np.bincount(at_c, turned.imag, n))
     c, h = c_size * np.exp(1j * c_turn), h_size * np.exp(1j * h_turn)
-    D = fit.own * c * h / 1j - edges.axes
+    D = np.asarray(fit.own * c * h / 1j - edges.axes)
 
     def whole(values: Any) -> Complex:
         out = np.zeros((places, *values.shape[1:]), np.complex128)

@@ -62,6 +62,10 @@ class Table:
         self.response = replace(self.response, c=self.response.c * factor)
         self.windows = replace(self.windows, expected=self.windows.expected * factor)
 
+    def detuned_by(self, off: float) -> None:
+        """Potentials without light are found to be so much higher than they were thought to be."""
+        self.lift = replace(self.lift, ground=self.lift.ground + off)
+
     # --- writing ----------------------------------------------------------------------------------------------------
 
     def write_potential(self, V: Array) -> Array:
