@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
 from protocols.domino.problem.program import NetworkParameters, program
 from protocols.domino.solve.cliques import merged
@@ -61,3 +62,14 @@ def test_near_duplicates_become_one_node_with_the_links_of_both(tmp_path: Path) 
     assert found.names == ("a/b", "d", "e")
     np.testing.assert_array_equal(found.J, [[0, 0.5, -0.3], [0.5, 0, 0.2], [-0.3, 0.2, 0]])
     np.testing.assert_array_equal(found.W, np.abs(found.J))
+
+
+def test_merging_everything_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "g.edges").write_text("a b 1\nc d 0.95\n")
+    with pytest.raises(ConfigurationError, match=r"merge=0.9: no links are left .* the largest weight is 1"):
+        cliques(tmp_path, graph=tmp_path / "g.edges", merge=0.9)
+
+
+def test_searches_that_end_without_a_clique_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no clique of two nodes or more: choose gamma=50 smaller"):
+        cliques(tmp_path, nodes=20, gamma=50, polish=False, searches=2, starts=5)

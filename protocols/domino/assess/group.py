@@ -16,7 +16,7 @@ from protocols.domino.assess.group_picture import draw_group
 from protocols.domino.problem.program import NetworkParameters, Program, program
 from protocols.domino.solve.cliques import merged
 from protocols.domino.solve.confined import ConfinedLoop
-from protocols.domino.solve.ideal import IdealLoop
+from protocols.domino.solve.ideal import IdealLoop, weight_unit
 from protocols.domino.solve.solve import SAME
 from simulators.physics.domino.locked_flow import starts
 from simulators.physics.domino.quadratic import best_on, maximum
@@ -113,7 +113,8 @@ def members(of: Program, group: tuple[str, ...]) -> NDArray[np.int64]:
 
 
 def solved(W: Array, p: GroupParameters, rng: np.random.Generator) -> dict[str, Bools]:
-    """Supports (N, starts) by kind of start, and of BFGS."""
+    """Supports (N, starts) by kind of start, and of BFGS; W in its unit."""
+    W = W / weight_unit(W)
     found = {}
     for spread in p.spreads:
         found[f"spread {spread:g}"] = (

@@ -50,6 +50,8 @@ class Clique:
 class Cliques(Arithmetic):
     """Cliques of a network, distinct and ranked.
 
+    gamma and duration are in units of the largest weight (`weight_unit` of domino.solve).
+
     The best of the network is found; then, with each of its nodes removed in turn, the best of what is left, and so on
     with the best that is known next. Values: `cliques`, rows {names, nodes, q, weight}; `searches` that were run;
     `certified`, whether the first is the proved optimum of problem (1) (null where the search ran out of time);
@@ -98,6 +100,11 @@ class Cliques(Arithmetic):
     def conclude(self, results: dict[str, Any], parameters: CliquesParameters, record: Recorder) -> dict[str, Any]:
         """Rank and draw."""
         p = parameters
+        if not self.found:
+            raise ConfigurationError(
+                f"{results['searches']} searches ended with no clique of two nodes or more: choose gamma={p.gamma:g} "
+                f"smaller, duration={p.duration:g} or starts={p.starts} larger"
+            )
         ranked = sorted(self.found.values(), key=lambda c: -getattr(c, p.rank))[: p.count]
         names = [self.program.named(np.array(clique.nodes)) for clique in ranked]
         exact = maximum(self.program.W, at_least=max(c.q for c in ranked) * (1 + 1e-9), most_s=10.0)
@@ -156,7 +163,10 @@ def _weight(W: Array, nodes: Nodes) -> float:
 
 
 def merged(of: Program, above: float) -> tuple[Program, list[list[str]]]:
-    """Nodes joined by more than ``above`` taken for one, whose links are the largest of theirs; and which these are."""
+    """Nodes joined by more than ``above`` taken for one, whose links are the largest of theirs; and which these are.
+
+    Raises ConfigurationError where no links are left between them.
+    """
     from scipy.sparse.csgraph import connected_components
 
     count, group = connected_components(above < of.W, directed=False)
@@ -171,5 +181,9 @@ def merged(of: Program, above: float) -> tuple[Program, list[list[str]]]:
             J[a, b] = J[b, a] = inside[np.abs(inside).argmax()]
     names = tuple("/".join(of.names[k] for k in np.flatnonzero(row)) for row in member)
     W = np.abs(J) if not np.array_equal(np.unique(of.W), [0, 1]) else (J != 0).astype(np.float64)
+    if not W.any():
+        raise ConfigurationError(
+            f"merge={above:g}: no links are left between nodes; choose more, the largest weight is {of.W.max():g}"
+        )
     told = [[of.names[k] for k in np.flatnonzero(row)] for row in member if row.sum() > 1]
     return Program(W, J, names, of.solves, f"{of.origin}, nodes joined by more than {above:g} merged"), told
