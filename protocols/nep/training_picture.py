@@ -18,8 +18,10 @@ def draw_training(path: Path, task: Task, V: Complex, w: Complex, curves: Mappin
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(12, 3.5), layout="constrained")
-        loss, right, potential, weights = figure.subplots(1, 4, width_ratios=(1, 1, 1.3, 1.1))
+        with_gain = V.ndim == 2 and bool(V.imag.any())
+        figure = Figure(figsize=(14 if with_gain else 12, 3.5), layout="constrained")
+        axes = list(figure.subplots(1, 5 if with_gain else 4, width_ratios=(1, 1, 1.3, *(1.3,) * with_gain, 1.1)))
+        loss, right, potential, weights = *axes[:3], axes[-1]
         epochs = 1 + np.arange(len(curves["cost"]))
         loss.plot(epochs, curves["cost"], ".-", markersize=3, linewidth=1)
         if len(epochs) and (curves["cost"] > 0).all():
@@ -28,6 +30,9 @@ def draw_training(path: Path, task: Task, V: Complex, w: Complex, curves: Mappin
         right.plot(epochs, curves["accuracy"], ".-", markersize=3, linewidth=1, color="C2")
         right.set(xlabel="epoch", ylabel="share of samples that are right", ylim=(-0.02, 1.02))
         _potential(potential, figure, task, V)
+        if with_gain:
+            drawn = axes[3].imshow(V.imag, cmap="magma")
+            figure.colorbar(drawn, ax=axes[3], shrink=0.8, label="Im V (gain)")
         k = np.arange(len(w))
         if task.network.sheet.shape.__len__() == 2 and len(w) > 12:
             image = np.full(task.network.sheet.shape, np.nan)

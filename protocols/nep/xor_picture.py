@@ -23,7 +23,11 @@ def draw_xor(path: Path, task: Task, costs: Array, fields: Fields, v: Mapping[st
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(12, 3.5), layout="constrained")
         loss, outputs, along, learnt = figure.subplots(1, 4, width_ratios=(1, 0.8, 1.2, 1.2))
-        loss.semilogy(np.arange(len(costs)), np.maximum(costs, 1e-12), "o-", color="C0", markersize=3)
+        loss.plot(np.arange(len(costs)), np.maximum(costs, 1e-12), "o-", color="C0", markersize=3)
+        if costs.max() > 2 * costs.min():
+            loss.set_yscale("log")
+        else:
+            loss.ticklabel_format(axis="y", useOffset=False)
         loss.set(xlabel="epoch", ylabel="cost")
         wanted = task.wanted()[:, 0]
         k = np.arange(len(wanted))
@@ -46,6 +50,8 @@ def draw_xor(path: Path, task: Task, costs: Array, fields: Fields, v: Mapping[st
             size = weight if isinstance(weight, float) else weight[0]
             learnt.annotate(f"w = {size:.3f}", (place, V.max()), ha="center", va="bottom", color="C1", fontsize=8)
         learnt.margins(y=0.2)
+        for ax in (loss, along, learnt):
+            ax.xaxis.get_major_locator().set_params(integer=True)
         for ax in (along, learnt):
             for node in task.network.inputs:
                 ax.axvline(node, color="C1", linewidth=6, alpha=0.15, zorder=0)
