@@ -12,6 +12,7 @@ import pytest
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
 from protocols.domino.assess.all_cliques import ranked
+from protocols.domino.assess.group import GroupParameters
 from protocols.domino.assess.quasi_newton import living, minima
 from protocols.domino.problem.networks import clique_network
 from simulators.physics.domino.quadratic import maximum
@@ -83,6 +84,10 @@ def test_a_group_that_is_no_clique_is_ranked_by_its_best_part(tmp_path: Path) ->
 def test_names_that_are_not_there_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="group: nobody: no such node"):
         group(tmp_path, graph=network_file(tmp_path), group="b,nobody")
+
+
+def test_names_may_be_numbers() -> None:
+    assert GroupParameters(group=[1, 2, "3a"]).group == ("1", "2", "3a")
 
 
 def test_a_quasi_newton_run_whose_field_died_has_no_support() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, share_error, with_picture
@@ -46,6 +46,12 @@ class GroupParameters(NetworkParameters):
     count: int = Field(10, ge=1, le=1000, description="that are listed after the best")
     exact_s: float = Field(30.0, gt=0, le=1e6, description="time limit of the exact search (s)")
     most: int = Field(100_000, ge=1, le=10**7, description="maximal cliques that are ranked")
+
+    @field_validator("group", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Names may be numbers, as in DIMACS files."""
+        return tuple(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 class Group(Arithmetic):
