@@ -116,7 +116,7 @@ def test_polishing_takes_noise_out_that_the_linear_fit_leaves() -> None:
 def test_light_is_found_that_makes_a_potential_through_a_blur() -> None:
     rng, shape = np.random.default_rng(3), (1, 12)
     ok = np.ones(shape, np.bool_)
-    truth = Lift(np.full(shape, -0.3 - 0.1j), np.full(shape, 0.6), 0.1, 0.7, (0.0, 0.03), ok, 0.0)
+    truth = Lift(np.full(shape, -0.3 - 0.1j), np.full(shape, 1.4), 0.1, 0.7, (0.0, 0.03), ok, 0.0)
     law = LightLaw(PhaseLaw(0.03, (0.1, 0.0), 0.0))
     written = np.linspace(0.15, math.pi, 9)
     levels = np.array([truth.lifted(np.full(shape, law.light(np.array(x)))) for x in written])
@@ -131,7 +131,7 @@ def test_light_is_found_that_makes_a_potential_through_a_blur() -> None:
     assert np.abs(np.polyval(scale, fit) - law.light(x)).max() < 0.02
     V = 0.05 * np.sin(np.arange(12) / 3)[None]
     shown = truth.lifted(found.light_for(V)).real
-    assert np.abs(shown - V).max() < 0.02
+    assert np.abs(shown - V)[0, 2:-2].max() < 0.02  # at the ends, light is missing outside
     assert found.light_for(V - 5).max() == 0  # light is not negative
 
 
