@@ -104,6 +104,12 @@ def test_couplings_in_another_unit_come_to_rest_all_the_same(tmp_path: Path, uni
     assert v["energy"] == pytest.approx(unit * lowest(J + J.T, 50, np.random.default_rng(0))[0])
 
 
+def test_many_strong_couplings_come_to_rest(tmp_path: Path) -> None:
+    v = figure(tmp_path, "xy", nodes=60, runs=5)
+    assert v["settled"] == 1
+    assert v["density_spread"] < 1e-6
+
+
 def test_signed_weights_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "g.edges").write_text("a b -1\nb d -1\nd a -1\n")
     assert figure(tmp_path, "xy", graph=tmp_path / "g.edges")["energy"] == pytest.approx(-1.5)

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 MOST_SEARCHED = 20
 """Nodes up to which energies are compared with a search from every two-valued state."""
-USUAL = (1.0, 6.0)
+USUAL = (1.0, 4.5)
 """Couplings of a node, as the root of their squares' sum (mean over nodes), that flows settle with: weaker ones take
 long, and of stronger ones densities swing for long."""
 SAME = 1e-4
@@ -56,9 +56,9 @@ def couplings(p: XYParameters, rng: np.random.Generator) -> tuple[Array, tuple[s
 
 def coupling_unit(J: Array) -> float:
     """What couplings J (N, N), not all 0, are divided by before they run: 1, or the power of two that brings those of
-    a node to 2 to 4 where they are not `USUAL`. The energy's minima do not depend on it."""
+    a node to 1.6 to 3.2 where they are not `USUAL`. The energy's minima do not depend on it."""
     strength = float(np.linalg.norm(J)) / math.sqrt(len(J))
-    return 1.0 if USUAL[0] <= strength <= USUAL[1] else 2.0 ** math.floor(math.log2(strength / 2))
+    return 1.0 if USUAL[0] <= strength <= USUAL[1] else 2.0 ** math.floor(math.log2(strength / 1.6))
 
 
 def settled(J: Array, runs: int, p: XYParameters, rng: np.random.Generator) -> Rest:
