@@ -7,7 +7,7 @@ is the mean of what it does.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,8 @@ _CELL_ENOUGH = 1e-4
 _ROUGH = 1e-3
 """Of cells in single precision, before they are refined."""
 _REFINEMENTS = 40
-_MOST_OPERATORS = 32
+_NEAR = 0.01
+"""Of potentials, E0, by which an inverse serves others than its own: residuals are taken from the equation itself."""
 _FOLLOWED = 60.0
 """Lifetimes 1 / gamma for which a restless sheet is followed; the last third is looked at."""
 _LOOKS = 20
@@ -42,6 +43,16 @@ class Rest(NamedTuple):
     psi: Complex
     density: Array
     restless: NDArray[np.bool_]
+
+
+@dataclass
+class _Kept:
+    """Of a cell: the potential that inverses are of, and the inverse that steady states are refined by."""
+
+    V: Complex
+    solver: CellSolver
+    operator: Operator
+    inverse: Complex64 | None = None
 
 
 class Sample:
@@ -57,7 +68,7 @@ class Sample:
         walls = self.walls.reshape(shape) if s.cells > 1 else None
         self.sheet = Sheet(shape, s.g, truth.gamma, s.nonlinearity, walls)
         self._cell = Sheet((s.rows, s.columns), s.g, truth.gamma, s.nonlinearity)
-        self._operators: OrderedDict[bytes, tuple[CellSolver, Operator]] = OrderedDict()
+        self._kept: dict[int, _Kept] = {}
 
     def potential(self, light: Array, reservoir_w: float, time_s: float) -> Complex:
         """V (rows, columns) above the drive's energy, E0, of light as `PotentialImage` has it."""
@@ -105,10 +116,18 @@ class Sample:
         for cell in range(s.cells):
             own = slice(cell * (s.columns + 1), cell * (s.columns + 1) + s.columns)
             each, pump = V[:, :, own], P[:, :, own]
-            solver, operator = self._operator(each.mean(axis=0))
-            settled = solver.free(planar(pump), operator)
+            mean = each.mean(axis=0)
+            kept = self._kept.get(cell)
+            if kept is None or np.abs(mean - kept.V).max() > _NEAR:
+                kept = self._kept[cell] = self._inverted(mean)
+            settled = kept.solver.free(planar(pump), Operator(kept.solver.level(mean.real), kept.operator.inverse))
             at = np.asarray(complex_of(settled.psi).reshape(pump.shape), np.complex128)
-            psi[:, :, own], rest = self._refined(at, each, pump, self._shifted(each, at))
+            if kept.inverse is None:
+                kept.inverse = self._shifted(each, at)
+            psi[:, :, own], rest = self._refined(at, each, pump, kept.inverse)
+            if not rest.all():  # of other pumps, densities may have been others
+                kept.inverse = self._shifted(each[~rest], at[~rest])
+                psi[~rest, :, own], rest[~rest] = self._refined(at[~rest], each[~rest], pump[~rest], kept.inverse)
             found &= settled.settled & rest
         return psi, found
 
@@ -140,19 +159,12 @@ class Sample:
         hopping = np.kron(line[0], np.eye(columns)) + np.kron(np.eye(rows), line[1])
         return np.ascontiguousarray(np.linalg.inv((hopping + np.diag(energy)).astype(np.complex64)).T)
 
-    def _operator(self, V: Complex) -> tuple[CellSolver, Operator]:
-        key = np.ascontiguousarray(V).tobytes()
-        if key not in self._operators:
-            sheet = self._cell
-            if np.any(V.imag):
-                sheet = sheet._replace(gamma=np.asarray(sheet.gamma) - V.imag)
-            solver = CellSolver(sheet, 0, tolerance=_ROUGH)
-            operator = solver.operator(V.real)
-            self._operators[key] = solver, operator
-            if len(self._operators) > _MOST_OPERATORS:
-                self._operators.popitem(last=False)
-        self._operators.move_to_end(key)
-        return self._operators[key]
+    def _inverted(self, V: Complex) -> _Kept:
+        sheet = self._cell
+        if np.any(V.imag):
+            sheet = sheet._replace(gamma=np.asarray(sheet.gamma) - V.imag)
+        solver = CellSolver(sheet, 0, tolerance=_ROUGH)
+        return _Kept(V, solver, solver.operator(V.real))
 
     def _followed(self, V: Complex, P: Complex) -> tuple[Complex, Array]:
         """Mean amplitude and density of one sheet that does not come to rest, or that Newton's method lost."""
