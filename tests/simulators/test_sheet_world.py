@@ -119,6 +119,14 @@ def test_beyond_the_turning_point_the_camera_sees_where_time_has_brought_the_she
         assert np.abs(left).max() < 1e-3
 
 
+def test_cells_pumped_beyond_any_steady_state_that_is_found_are_followed_in_time() -> None:
+    sample = SheetWorld(SheetParameters.model_validate(CELLS), VirtualClock())._light.sample
+    rest = sample.at_rest(np.full((1, 3, 7), -2.0 + 0j), np.full((1, 3, 7), 3.0 + 0j))
+    assert np.isfinite(rest.density).all()
+    assert rest.density.max() > 1
+    assert not rest.density[0][sample.walls].any()
+
+
 def test_the_detuning_drifts_by_some_microelectronvolt_an_hour() -> None:
     world = table(hidden={"detuning_drift": 0.0075}, noise=False)
     first, later = (world._light.sample.potential(np.zeros((1, 5)), 0.0, t) for t in (0.0, 3600.0))

@@ -76,7 +76,7 @@ def linearised(psi: Complex, V: Complex, sheet: Sheet) -> tuple[Complex, Complex
 
 def largest(x: Complex) -> Array:
     """|x| of each sample (samples,); not a number where one is in it."""
-    return np.asarray(np.abs(x).reshape(len(x), -1).max(axis=1))
+    return np.asarray(np.abs(x).reshape(len(x), int(np.prod(x.shape[1:]))).max(axis=1))
 
 
 def bound(psi: Complex, tolerance: float) -> Array:
