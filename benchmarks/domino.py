@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.domino_graphs import measured
+from benchmarks import domino_graphs
 from benchmarks.peers import subnetworks as peers
 from protocols.domino.problem.networks import clique_network, uniform_network
 from protocols.domino.solve.ideal import best_known, largest_eigenvalue
@@ -75,7 +75,7 @@ def rows() -> list[dict[str, Any]]:
     cap_s = float(os.environ.get("LABCTL_BENCH_CAP_S", "20"))
     folder = os.environ.get("LABCTL_BENCH_GRAPHS")
     if folder:
-        return [measured(path, cap_s) for path in sorted(Path(folder).glob("*.clq.gz"))]
+        return domino_graphs.rows(Path(folder), cap_s)
     nodes = int(os.environ.get("LABCTL_BENCH_NODES", "50"))
     count = int(os.environ.get("LABCTL_BENCH_NETWORKS", "20"))
     seed = int(os.environ.get("LABCTL_BENCH_SEED", "1"))

@@ -1,96 +1,119 @@
-"""DIMACS graphs: the largest clique that DOMINO's starts find, and the subnetwork of most weight.
+"""DIMACS graphs: DOMINO beside other solvers, the largest clique that each finds, and the clique of most node weight.
 
 Two programs of each graph: `unit`, where the optimum is 1 - 1/omega (Motzkin and Straus), and `node`, the clique of
-most node weight (`n i w`). Starts are drawn by turns of several kinds, fifty of each, until the cap: those of
-`domino.solve` that begin spread, the same with a decay at first, and those confined to common neighbours of one, two
-and three drawn nodes. What is told is what starts reached by themselves, and beside it what a local search made of the
-best start of each turn.
+most node weight (`n i w`). All solvers have the same cap of the processor's time, problem (1) on supports included,
+half of it for the second program; they stop before when what is known to be the most is reached, those that draw starts
+after three of these. What is told is what they reach by themselves, and beside it what a local search makes of the best
+start of each turn. A turn that ends beyond the cap does not count, but for the first.
 
-`LABCTL_BENCH_GRAPHS` is the folder; `optima.csv` in the folder above tells the best that is known.
+`LABCTL_BENCH_GRAPHS` is the folder, `LABCTL_BENCH_SOLVERS` leaves solvers out; `optima.csv` in the folder above tells
+the best that is known.
 """
 
 from __future__ import annotations
 
 import csv
+import math
+import os
 import sys
-import time
-from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from protocols.domino.problem.program import NetworkParameters, program
-from protocols.domino.solve.confined import ConfinedLoop
-from protocols.domino.solve.ideal import IdealLoop
-from protocols.domino.solve.judging import judge_of
+from benchmarks.domino_graph_solvers import Turn, best_gamma, solvers
+from protocols.domino.problem.program import NetworkParameters, Program, program
+from protocols.domino.solve.judging import Judge, judge_of
 
-Array = NDArray[np.float64]
-
-AT_A_TIME = 50
 _MOST_S = 0.1
 """Of the exact search on one support that is no clique."""
+_ENOUGH = 3
+"""Starts that must reach the most before a solver stops drawing more."""
+_TUNING = ("C125.9", "brock200_3", "keller4", "p_hat300-1", "sanr200_0.7")
+"""On these BFGS chooses its gamma, by either program."""
+_WEIGHTS = ("unit", "node")
 
 
-def measured(path: Path, cap_s: float) -> dict[str, Any]:
-    """A row of one graph, both programs, half the cap for the second; processor time."""
-    name = path.name.removesuffix(".clq.gz")
+@dataclass
+class Found:
+    """What a solver found of one program, in sizes or weights, and when; 0 where it found, or could do, nothing."""
+
+    found: int = 0
+    found_polished: int = 0
+    first_s: float = 0.0
+    by: str = ""
+    cpu_s: float = 0.0
+    starts: int = 0
+    hits: int = 0
+    failed: str = ""
+    hits_by: dict[str, int] = field(default_factory=dict)
+
+
+def rows(folder: Path, cap_s: float) -> list[dict[str, Any]]:
+    """A row of each graph and solver."""
+    paths = {path.name.removesuffix(".clq.gz"): path for path in sorted(folder.glob("*.clq.gz"))}
+    only = set(filter(None, os.environ.get("LABCTL_BENCH_SOLVERS", "").split(",")))
+    gamma = dict.fromkeys(_WEIGHTS, 0.5)
+    if not only or "bfgs" in only:
+        tuned = [paths[name] for name in _TUNING if name in paths]
+        gamma = {weights: best_gamma([judge_of(_program(path, weights)) for path in tuned]) for weights in _WEIGHTS}
+        print(f"BFGS: its best gamma is {gamma}", file=sys.stderr)
+    return [row for name, path in paths.items() for row in _of_graph(name, path, gamma, cap_s, only)]
+
+
+def _of_graph(name: str, path: Path, gamma: dict[str, float], cap_s: float, only: set[str]) -> Iterator[dict[str, Any]]:
     known = _known(path).get(name, {})
-    unit = _searched(path, "unit", cap_s, _number(known.get("omega_literature")))
-    node = _searched(path, "node", cap_s / 2, _number(known.get("max_weight_here(w=i mod 200+1)")))
-    row = {
-        "name": name,
-        "median_us": unit["run_us"],
-        "p99_us": unit["run_us"],
-        "ratio": None,
-        "unit": unit,
-        "node": node,
+    done: dict[str, dict[str, Found]] = {}
+    best = {
+        "unit": (_number(known.get("omega_literature")), True),
+        "node": (_number(known.get("max_weight_here(w=i mod 200+1)")), known.get("mwc_status") == "proved"),
     }
-    print(row, file=sys.stderr, flush=True)
-    return row
+    for weights, (most, proved) in best.items():
+        of = _program(path, weights)
+        judge = judge_of(of)
+        enough = most if proved and most else math.inf
+        cap = cap_s if weights == "unit" else cap_s / 2
+        judge.worth(np.eye(len(of), 2, dtype=np.bool_), _MOST_S)  # compiled
+        for solver, turns in solvers(of, judge, gamma[weights], cap, enough).items():
+            if not only or solver in only:
+                done.setdefault(solver, {})[weights] = searched(turns, judge, cap, enough)
+    for solver, by in done.items():
+        run_us = 1e6 * sum(f.cpu_s for f in by.values()) / max(1, sum(f.starts for f in by.values()))
+        row = {"name": f"{name} {solver}", "median_us": run_us, "p99_us": run_us, "ratio": None}
+        row |= {weights: {"best_known": best[weights][0], **vars(found)} for weights, found in by.items()}
+        print(row, file=sys.stderr, flush=True)
+        yield row
 
 
-def _searched(path: Path, weights: str, cap_s: float, best_known: float | None) -> dict[str, Any]:
-    """Until the best known is reached three times, or the cap. Sizes are 1 / (1 - q) in both programs."""
-    of = program(NetworkParameters.model_validate({"graph": path, "weights": weights}), np.random.default_rng(0))
-    judge, rng = judge_of(of), np.random.default_rng(0)
+def searched(turns: Iterator[Turn], judge: Judge, cap_s: float, enough: float) -> Found:
+    """Turn by turn until enough starts have found as much as is ``enough``, or the cap. Sizes are 1 / (1 - q)."""
+    f = Found()
+    for turn in turns:
+        f.failed = turn.failed
+        if turn.failed:
+            break
+        sizes, cpu_s = turn.sizes(judge, _MOST_S)
+        f.cpu_s += cpu_s
+        if f.cpu_s > cap_s and f.starts:
+            break
+        f.starts += len(sizes)
+        if sizes.max() > f.found:
+            f.found, f.first_s, f.by = int(sizes.max()), f.cpu_s, turn.by
+        hits = int((sizes >= enough).sum())
+        f.hits += hits
+        if hits:
+            f.hits_by[turn.by] = f.hits_by.get(turn.by, 0) + hits
+        f.found_polished = max(f.found_polished, f.found, turn.polished(judge, sizes))
+        if f.hits >= (_ENOUGH if turn.drawn else 1) or f.cpu_s > cap_s:
+            break
+    return f
 
-    def loop(A: Array) -> IdealLoop:
-        return IdealLoop.of(A, 0.5, None, 4.0, 0.0, 2.0)
 
-    kinds: dict[str, IdealLoop | ConfinedLoop] = {
-        "spread": IdealLoop.of(judge.A, 0.5, None, 4.0, 0.0, 8.0),
-        "decay": IdealLoop.of(judge.A, 0.5, None, 4.0, 0.0, 8.0, 4.0),
-        **{f"pins-{k}": ConfinedLoop(judge.A, k, loop) for k in (1, 2, 3)},
-    }
-    kinds["spread"].warm_up()
-    best, polished, first_s, by, cpu_s = 0, 0, 0.0, "", 0.0
-    drawn: Counter[str] = Counter()
-    hits: Counter[str] = Counter()
-    while cpu_s < cap_s and sum(hits.values()) < 3:
-        name = min(kinds, key=lambda kind: drawn[kind])
-        batch = kinds[name].run(AT_A_TIME, rng)
-        begun_s = time.process_time()
-        sizes = np.round(1 / (1 - judge.worth(batch.supports, _MOST_S).q)).astype(int)
-        cpu_s += batch.cpu_s + time.process_time() - begun_s
-        drawn[name] += AT_A_TIME
-        if sizes.max() > best:
-            best, first_s, by = int(sizes.max()), cpu_s, name
-        hits[name] += int((sizes >= (best_known or np.inf)).sum())
-        end = judge.polished(batch.supports[:, [int(sizes.argmax())]])[0]
-        polished = max(polished, best, round(1 / (1 - end)))
-    return {
-        "best_known": best_known,
-        "found": best,
-        "found_polished": polished,
-        "first_s": first_s,
-        "by": by,
-        "cpu_s": cpu_s,
-        "starts": dict(drawn),
-        "hits": dict(hits),
-        "run_us": cpu_s / sum(drawn.values()) * 1e6,
-    }
+def _program(path: Path, weights: str) -> Program:
+    parameters = NetworkParameters.model_validate({"graph": path, "weights": weights})
+    return program(parameters, np.random.default_rng(0))
 
 
 def _known(path: Path) -> dict[str, dict[str, str]]:
