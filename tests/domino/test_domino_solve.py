@@ -76,6 +76,16 @@ def test_weights_in_another_unit_find_the_same(tmp_path: Path, unit: float) -> N
     assert other["loss"] == pytest.approx(unit**2 * one["loss"])
 
 
+def test_a_gain_that_rises_finds_the_same_optimum_and_the_loss_is_of_its_end(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", clique_network(30, 0.5, np.random.default_rng(5)))
+    one, other = (
+        solve(tmp_path, graph=tmp_path / "w.npy", duration=4, starts=30, gamma_end=end) for end in (None, 2.0)
+    )
+    assert (one["gamma_end"], other["gamma_end"]) == (0.5, 2.0)
+    assert one["q"] == pytest.approx(other["q"])
+    assert other["loss"] == pytest.approx(-2.0 * other["q"] - other["q"] ** 2 / 2)
+
+
 def test_a_local_search_never_counts_less_than_the_support_itself(tmp_path: Path) -> None:
     # So early hardly a node has turned its sign: supports are large, and exact search takes the best of each.
     found = solve(tmp_path, nodes=20, duration=0.001, tau=0.001, starts=20)

@@ -129,6 +129,16 @@ def test_a_decay_of_each_field_is_a_diagonal_of_the_couplings_and_falls_to_nothi
     assert first.h * (8.0 + 4.0) <= 0.5 + 1e-9
 
 
+def test_a_gain_goes_evenly_to_its_end_and_starts_are_read_out_there() -> None:
+    W = np.ones((5, 5)) - np.eye(5)
+    first, last = stages_for(5, 4.0, 2.0, gamma_end=0.7)
+    assert first.gamma == (2.0, 0.7)
+    assert last.gamma == (0.7, 0.7)
+    end = flow(W, starts(5, 4, np.random.default_rng(14)), (first, last))
+    np.testing.assert_allclose(end.x.sum(axis=0) ** 2, 0.7 + 0.8, rtol=1e-3)  # q = 1 - 1/5
+    assert stages_for(5, 4.0, 2.0) == stages_for(5, 4.0, 2.0, gamma_end=2.0)
+
+
 def test_a_decay_at_first_leads_more_starts_to_the_clique_of_a_dense_graph() -> None:
     # A clique of 12 planted among 60 nodes, 0.7 of all pairs linked: paired starts, a tenth more of 200 at least.
     rng = np.random.default_rng(13)

@@ -53,10 +53,12 @@ class IdealLoop:
         eta: float = 0.0,
         spread: float = 1.0,
         decay: float = 0.0,
+        gamma_end: float | None = None,
     ) -> IdealLoop:
         """As long, and in as short steps, as the network needs. decay: of each field by itself, which falls to nothing
-        before the read-out."""
-        return cls(W, stages_for(len(W), largest_eigenvalue(W), gamma, tau, duration, decay=decay), eta, spread)
+        before the read-out. gamma_end: to which the gain goes from gamma before the read-out; None: it stays."""
+        stages = stages_for(len(W), largest_eigenvalue(W), gamma, tau, duration, decay=decay, gamma_end=gamma_end)
+        return cls(W, stages, eta, spread)
 
     @property
     def tau(self) -> float:

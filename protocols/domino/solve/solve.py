@@ -33,6 +33,13 @@ class SolveParameters(NetworkParameters):
     )
     starts: int = Field(100, ge=1, le=10**6)
     gamma: float = Field(0.5, ge=0, le=100, allow_inf_nan=False, description="gain of the total field, in weight_unit")
+    gamma_end: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="gain at which starts are read out; it goes there evenly from gamma. null: gamma",
+    )
     tau: float | None = Field(
         None, gt=0, le=10, description="time between locks; null: 0.1 up to N = 50, 5/N up to 100, 1.25/N from 200"
     )
@@ -54,8 +61,9 @@ class Solve(Arithmetic):
 
     Values: `nodes`, `edges`; `q`, problem (1) solved exactly on the best support found, `support` (0-based nodes with a
     share), `names` and `shares` of it, `is_clique`, `weight` (of all its links; weights=node: of its nodes), `loss`
-    (Eq. 4 at the optimum); `success`, the share of starts whose support has q within 1e-4 of the best known,
-    `success_err`, and `success_polished` with a local search from each support; `solved`, 1 if any start succeeded;
+    (Eq. 4 at the optimum, with the gain of the end); `success`, the share of starts whose support has q within 1e-4 of
+    the best known, `success_err`, and `success_polished` with a local search from each support; `solved`, 1 if any
+    start succeeded;
     `q_best` the best known, `best_support` if the search found it, and its `certificate` (by whom, proved or not, time
     limit); `ratios`, q / q_best by start; `unfinished`, starts whose support is no clique and took too long to search
     (their q is a lower bound); `runs_per_s` on one core. `program` tells what was solved.
@@ -93,7 +101,7 @@ class Solve(Arithmetic):
         self.judge = judge_of(self.program)
 
         def loop(A: NDArray[np.float64]) -> IdealLoop:
-            return IdealLoop.of(A, p.gamma, p.tau, p.duration, p.eta, p.spread, p.decay)
+            return IdealLoop.of(A, p.gamma, p.tau, p.duration, p.eta, p.spread, p.decay, p.gamma_end)
 
         self.unit = weight_unit(self.judge.A)
         self.A = self.judge.A / self.unit
@@ -140,7 +148,8 @@ class Solve(Arithmetic):
         optimum = judge.best_on(np.flatnonzero(self.supports[:, first]), max(p.exact_s, 1.0))
         support = optimum.support
         inside = W[np.ix_(support, support)]
-        gamma = p.gamma * self.unit
+        gamma_end = p.gamma if p.gamma_end is None else p.gamma_end
+        gamma = gamma_end * self.unit
         field = np.sqrt(gamma + optimum.q) * optimum.x
         hits, after = (int((q >= known.q * (1 - SAME)).sum()) for q in (found.q, ends))
         values: dict[str, Any] = {
@@ -165,6 +174,7 @@ class Solve(Arithmetic):
             **results,
             "starts": p.starts,
             "gamma": p.gamma,
+            "gamma_end": gamma_end,
             "weight_unit": self.unit,
             "tau": self.ideal.tau,
             "pins": p.pins,

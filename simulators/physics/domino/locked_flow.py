@@ -63,22 +63,24 @@ def stages_for(
     duration: float = 10.0,
     read: int = 300,
     decay: float = 0.0,
+    gamma_end: float | None = None,
 ) -> tuple[Stage, Stage]:
     """A run for any network: time to settle hardly grows with N, but windows shrink (`window`), and steps with W's
     largest eigenvalue: h largest <= 1/2, then, locked at every step and read out, a quarter of that.
 
     tau: between locks, `window` if None. duration: of the first stage. read: steps of the second, of which a third is
-    read. decay: of each field by itself, at the beginning; it falls to nothing within the first stage.
+    read. decay: of each field by itself, at the beginning; it falls to nothing within the first stage, in which the
+    gain goes evenly from gamma to gamma_end, if that is told.
     """
+    end = gamma if gamma_end is None else gamma_end
     tau = window(nodes) if tau is None else tau
     fastest = largest + decay
     every = max(1, int(np.ceil(tau / min(0.02, 0.5 / fastest if fastest > 0 else 0.02) - 1e-9)))
     h = tau / every
     windows = max(1, round(duration / tau))
-    gains = (gamma, gamma)
     return (
-        Stage(windows * every, h, every, gains, decay=(decay, 0.0)),
-        Stage(read, min(0.005, tau, 0.125 / largest if largest > 0 else tau), 1, gains, max(1, read // 3)),
+        Stage(windows * every, h, every, (gamma, end), decay=(decay, 0.0)),
+        Stage(read, min(0.005, tau, 0.125 / largest if largest > 0 else tau), 1, (end, end), max(1, read // 3)),
     )
 
 
