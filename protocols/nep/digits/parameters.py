@@ -38,7 +38,7 @@ class DigitsParameters(Parameters):
     V_start: float = Field(0.1, ge=-10, le=10, description="potential of all nodes at the start")
     V_floor: float = Field(-0.1, ge=-100, le=10, description="that V is kept above")
     w_std: float = Field(0.3, gt=0, le=100, description="of the weights at the start")
-    w_most: float = Field(0.55, gt=0, le=100, description="that |w| is kept below: a table's pumps have a limit")
+    w_most: float = Field(1.0, gt=0, le=100, description="that |w| is kept below: a table's pumps have a limit")
 
     @field_validator("digits")
     @classmethod
