@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +21,26 @@ from simulators.worlds.table import TableWorld
 AT_ONCE = 64
 """Exposures of a sequence whose light is worked out together."""
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
+    """Of each item, in their order. ``work`` spends its time in kernels, which let other threads run."""
+    if threads <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
+
 
 class PlayedWorld(TableWorld):
-    """A table that notes what its panels show in each exposure, and works out the light of some exposures at once."""
+    """A table that notes what its panels show in each exposure, and works out the light of some exposures at once.
+
+    threads: among which exposures are divided, as many as there are processors. Results do not depend on it: noise is
+    addressed by exposure and pixel.
+    """
+
+    threads = len(os.sched_getaffinity(0))
 
     @abstractmethod
     def _exposure(self, number: int, start_ns: int, exposure_s: float) -> Any:
@@ -57,11 +77,14 @@ class PlayedWorld(TableWorld):
         return self._read_out(device, region, exposures, out)
 
     def _read_out(self, device: str, region: Region, exposures: list[Any], out: NDArray[Any]) -> NDArray[np.int64]:
-        saturated = np.zeros(len(exposures), np.int64)
-        for k, electrons in enumerate(self._electrons(region, exposures)):
+        electrons = self._electrons(region, exposures)
+
+        def read(k: int) -> int:
             number, duration_s = exposures[k].number, exposures[k].duration_s
-            saturated[k] = self._sensor.expose(device, number, duration_s, region, electrons, out[k])[1]
-        return saturated
+            return self._sensor.expose(device, number, duration_s, region, electrons[k], out[k])[1]
+
+        first = [read(k) for k in range(len(exposures))[:1]]  # after which maps of the sensor are known
+        return np.array(first + side_by_side(read, range(1, len(exposures)), self.threads), np.int64)
 
     # --- sequences ------------------------------------------------------------------------------------------------
 

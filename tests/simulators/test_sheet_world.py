@@ -67,9 +67,9 @@ def test_the_sheet_comes_to_the_rest_that_time_brings_it_to(given: dict[str, Any
     lit(world)
     exposures = [world._exposure(k, world.clock.now_ns(), 0.01) for k in range(3)]
     fields, density = world._light.fields(exposures)
-    sample = world._light.sample
+    sample, pumps = world._light.sample, world._light.pumps(exposures)
     for k, e in enumerate(exposures):
-        plain = plain_rest(world.parameters, sample, e.potential[0], e.pump[0, 2:])
+        plain = plain_rest(world.parameters, sample, e.potential[0], pumps[k, 2:])
         assert np.abs(fields[k, 2:] - plain).max() < 1e-4 * np.abs(plain).max()
         np.testing.assert_allclose(density[k], np.abs(fields[k]) ** 2, rtol=1e-6)
     assert not fields[:, 2:][:, sample.walls].any()
@@ -192,3 +192,20 @@ def test_a_bench_states_its_sample_alike_to_table_and_protocol(name: str) -> Non
 def test_more_nodes_than_a_panel_holds_are_refused_with_what_to_do() -> None:
     with pytest.raises(ValueError, match="take fewer nodes"):
         table(sample={"rows": 1, "columns": 50})
+
+
+@pytest.mark.parametrize("given", [SMALL, CELLS])
+def test_frames_do_not_depend_on_the_number_of_threads(given: dict[str, Any]) -> None:
+    """With all noise, and pixels that blink."""
+    frames = []
+    for threads in (1, 2, 3):
+        world = SheetWorld(SheetParameters.model_validate(given | {"hidden": "typical"}), VirtualClock())
+        world.threads = threads
+        lit(world)
+        numbers = np.arange(20)
+        out = np.empty((20, 70, 160), np.uint16)
+        world.expose_all("camera", numbers, world.clock.now_ns() + numbers * 10**7, 0.01, (1045, 1200, 70, 160), out)
+        frames.append(out)
+    assert frames[0].std() > 20
+    np.testing.assert_array_equal(frames[0], frames[1])
+    np.testing.assert_array_equal(frames[0], frames[2])

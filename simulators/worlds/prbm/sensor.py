@@ -96,12 +96,13 @@ class CameraSensor:
         u = self.uneven(device, region)
         dark_e = u.dark_rate * exposure_s
         blinking = u.blinking if p.noise else u.blinking[:0]
-        blink(u.offsets_e, blinking, u.blink_key, number, 1.0)
+        offsets_e = u.offsets_e.copy()  # other exposures may be read out at the same time
+        blink(offsets_e, blinking, u.blink_key, number, 1.0)
         saturated, peak = digitise_uneven(
             electrons,
             u.response,
             dark_e,
-            u.offsets_e,
+            offsets_e,
             u.nonlinearity,
             u.kink,
             u.kink_e,
@@ -113,7 +114,6 @@ class CameraSensor:
             read,
             *common,
         )
-        blink(u.offsets_e, blinking, u.blink_key, number, -1.0)
         return counts, saturated, float(peak)
 
     def read_noise(self, device: str, region: Region) -> NDArray[np.float64]:

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from simulators.physics.compiled import kernel
 from simulators.physics.fourier_plane import gauss_legendre
 from simulators.physics.source_light import tone_moments
 from simulators.worlds.hologram.light import path_factor, power_factor
 from simulators.worlds.hologram.truth import reference_phase
 from simulators.worlds.multiplier.view import BLAS
+from simulators.worlds.plays import side_by_side
 from simulators.worlds.prbm.light import DRIFT_STEP_S
 from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
 from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.prbm.truth import PanelTruth
+from simulators.worlds.sheet.exposure import Exposure, Shown
+from simulators.worlds.sheet.interference import interfere
 from simulators.worlds.sheet.panels import PotentialImage, PumpImage
 from simulators.worlds.sheet.parameters import SheetParameters
 from simulators.worlds.sheet.sample import Sample
@@ -37,20 +38,6 @@ _MOST_VIEWS = 3
 _NEAR = 2e-3
 _REACH = 4.0
 """Of a blur in its sigmas."""
-
-
-@dataclass(frozen=True, eq=False)
-class Exposure:
-    """What acts on the sheet in one exposure. weights: (instants,); pump: (instants, rows, columns) P at all places;
-    potential: (instants, rows, columns) V of the mesa."""
-
-    number: int
-    start_s: float
-    duration_s: float
-    reference_w: float
-    weights: Array
-    pump: Complex
-    potential: Complex
 
 
 class View(NamedTuple):
@@ -96,21 +83,21 @@ class SheetLight:
         for panel in (self._panel, self._projector):
             panel.rest(start_s)
         times_s, weights = self._instants(start_s, duration_s)
-        within_s = duration_s if len(times_s) == 1 else 0.0
+        # Flicker is fast: each instant has its mean over the part of the exposure that the instant stands for.
+        edges_s = start_s + duration_s * np.concatenate([[0.0], np.cumsum(weights)])
         power = (
             pump_w * p.beam.transmission * (not p.beam.blocked) * power_factor(p, self.truth.light, start_s, duration_s)
         )
         size = math.sqrt(power / (p.beam.transmission * p.pump.drive_power))
-        pump, potential = [], []
-        for t in times_s:
-            from_s = float(t) - within_s / 2
+        shown, potential = [], []
+        for t, from_s, within_s in zip(times_s, edges_s[:-1].tolist(), np.diff(edges_s).tolist(), strict=True):
             scale = self._scale(self.truth.light.panel, from_s, within_s)
             phase = self._panel.phase_image(float(t)) if self._panel.moving else self._panel.phase
-            pump.append(size * self.pump_image.field(phase, scale) if size else np.zeros(p.places, np.complex128))
+            shown.append(Shown(phase.astype(np.float32), scale, size))  # what is kept outlives what is shown
             light = self._light_at(float(t), self._scale(self.truth.projector, from_s, within_s))
             potential.append(self.sample.potential(light, reservoir_w, _step_s(float(t))))
         reference_w *= not p.reference.blocked
-        return Exposure(number, start_s, duration_s, reference_w, weights, np.stack(pump), np.stack(potential))
+        return Exposure(number, start_s, duration_s, reference_w, weights, shown, np.stack(potential))
 
     def _instants(self, start_s: float, duration_s: float) -> tuple[Array, Array]:
         count = 1
@@ -141,43 +128,56 @@ class SheetLight:
 
     # --- on the camera --------------------------------------------------------------------------------------------
 
-    def electrons(self, region: Region, exposures: list[Exposure]) -> Array:
-        """Mean photoelectrons (exposures, rows, columns)."""
+    def electrons(self, region: Region, exposures: list[Exposure], threads: int = 1) -> Array:
+        """Mean photoelectrons (exposures, rows, columns), worked out by so many threads."""
         out = np.zeros((len(exposures), *region[2:]))
         view = self._view(region)
-        fields, densities = self.fields(exposures)
+        fields, densities = self.fields(exposures, threads)
         at_one = self.p.electrons_at_one * self.truth.collection * (self.truth.gamma / self.p.sample.gamma)
         c, carrier = self.p.camera, self.truth.light.reference.carrier
         seen = 1.0 if c.ideal else float(np.sinc(carrier[0]) * np.sinc(carrier[1]))
-        first = 0
-        for e, into in zip(exposures, out, strict=True):
+        firsts = np.cumsum([0] + [len(e.weights) for e in exposures])
+
+        def see(k: int) -> None:
+            e, first = exposures[k], int(firsts[k])
             size = math.sqrt(at_one * e.duration_s)
             power = power_factor(self.p, self.truth.light, e.start_s, e.duration_s)
             other = math.sqrt(e.reference_w * e.duration_s * power)
             path = path_factor(self.truth.light, e.start_s, e.duration_s, self.p.noise)
-            for weight in e.weights:
-                _seen(  # type: ignore[no-untyped-call]
-                    (size * fields[first]).astype(np.complex64).ravel(),
-                    (size**2 * (densities[first] - np.abs(fields[first]) ** 2)).astype(np.float32).ravel(),
-                    view.corner, view.down, view.across, view.reference, other, seen * path, float(weight), into,
+            for at, weight in enumerate(e.weights, first):
+                interfere(  # type: ignore[no-untyped-call]
+                    (size * fields[at]).astype(np.complex64).ravel(),
+                    (size**2 * (densities[at] - np.abs(fields[at]) ** 2)).astype(np.float32).ravel(),
+                    view.corner, view.down, view.across, view.reference, other, seen * path, float(weight), out[k],
                 )  # fmt: skip
-                first += 1
+
+        side_by_side(see, range(len(exposures)), threads)
         return out
 
-    def fields(self, exposures: list[Exposure]) -> tuple[Complex, Array]:
+    def pumps(self, exposures: list[Exposure], threads: int = 1) -> Complex:
+        """P at all places (instants of all exposures, rows, columns)."""
+
+        def pump(shown: Shown) -> Complex:
+            if not shown.size:
+                return np.zeros(self.p.places, np.complex128)
+            return shown.size * self.pump_image.field(shown.phase, shown.scale)
+
+        return np.stack(side_by_side(pump, [s for e in exposures for s in e.shown], threads))
+
+    def fields(self, exposures: list[Exposure], threads: int = 1) -> tuple[Complex, Array]:
         """Mean amplitude and density at all places (instants of all exposures, rows, columns)."""
         with BLAS.limit(limits=1, user_api="blas"):
-            return self._fields(exposures)
+            return self._fields(exposures, threads)
 
-    def _fields(self, exposures: list[Exposure]) -> tuple[Complex, Array]:
-        pump = np.concatenate([e.pump for e in exposures])
+    def _fields(self, exposures: list[Exposure], threads: int) -> tuple[Complex, Array]:
+        pump = self.pumps(exposures, threads)
         V = np.concatenate([e.potential for e in exposures])
         psi = np.zeros(pump.shape, np.complex128)
         lit = np.flatnonzero(np.abs(pump).reshape(len(pump), -1).any(axis=1))
         psi[:, 0] = self.p.sample.window * pump[:, 0]
         density = np.abs(psi) ** 2
         if len(lit):
-            rest = self.sample.at_rest(V[lit], pump[lit, 2:])
+            rest = self.sample.at_rest(V[lit], pump[lit, 2:], threads)
             psi[lit, 2:], density[lit, 2:] = rest.psi, rest.density
         return psi, density
 
@@ -244,44 +244,3 @@ def _step_s(time_s: float) -> float:
     """Bench time, in steps in which what drifts is followed."""
     step = math.floor(time_s / DRIFT_STEP_S)
     return (step + 0.5) * DRIFT_STEP_S if step else 0.0
-
-
-@kernel
-def _seen(  # type: ignore[no-untyped-def]
-    field, noise, corner, down, across, reference, other, path, weight, out
-):
-    """Add to ``out`` (rows, columns) weight (|E|^2 + |R|^2 + 2 Re(E R* path*)) and what of density is not coherent.
-
-    field, noise: (places,) amplitude, and density besides its square. down, across: (places, size) of `View`.
-    """
-    rows, columns = out.shape
-    size = down.shape[1]
-    E = np.zeros((rows, columns), np.complex64)
-    for s in range(len(field)):
-        if field[s] == 0.0 and noise[s] == 0.0:
-            continue
-        for i in range(size):
-            r = corner[s, 0] + i
-            if r < 0 or r >= rows:
-                continue
-            line = field[s] * down[s, i]
-            for j in range(size):
-                c = corner[s, 1] + j
-                if 0 <= c < columns:
-                    E[r, c] += line * across[s, j]
-        if noise[s] > 1e-6 * (field[s].real ** 2 + field[s].imag ** 2):
-            for i in range(size):
-                r = corner[s, 0] + i
-                if 0 <= r < rows:
-                    for j in range(size):
-                        c = corner[s, 1] + j
-                        if 0 <= c < columns:
-                            out[r, c] += weight * noise[s] * (down[s, i] * across[s, j]) ** 2
-    turned = np.complex64(path.conjugate() * 2.0 * other)
-    square = other * other
-    for r in range(rows):
-        for c in range(columns):
-            e, w = E[r, c], reference[r, c]
-            total = e.real * e.real + e.imag * e.imag + square * (w.real * w.real + w.imag * w.imag)
-            total += (e * w.conjugate() * turned).real
-            out[r, c] += weight * total

@@ -7,6 +7,7 @@ the panel's field, blurred by the relay. Macro-pixels are the protocol's affair:
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from scipy.special import ndtr
 
 from simulators.physics.compiled import reordering_kernel
 from simulators.physics.fringing import SUB_PIXELS, neighbour_weights, sub_pixel_centres
-from simulators.physics.vector_matrix import PHASORS
 from simulators.worlds.hologram.truth import panel_wavefront
 from simulators.worlds.multiplier.panels import sub_pixels, unmodulated
 from simulators.worlds.prbm.truth import dust_shade
@@ -24,7 +24,6 @@ from simulators.worlds.sheet.truth import sheet_truth
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_COS, _SIN = (np.ascontiguousarray(part, np.float32) for part in (PHASORS.real, PHASORS.imag))
 _FAINT = 1e-4
 """Of a sub-pixel's light: places that see less of it do not see it."""
 
@@ -49,6 +48,8 @@ class PumpImage:
         )
         self.rest = self._unmodulated(p)
         self._bands = *_bands(self.row_weights), *_bands(self.column_weights)
+        self._down, self._across = self.down.astype(np.float32), self.across.astype(np.float32)
+        self._light = np.ascontiguousarray(self.light.real), np.ascontiguousarray(self.light.imag)
 
     def _unmodulated(self, p: SheetParameters) -> Complex:
         """Field (rows, columns) of places that no gray level reaches."""
@@ -60,12 +61,12 @@ class PumpImage:
         field = light * (still.still + still.glass * tilt) / slm.fill_factor
         return np.asarray(self.row_weights @ field @ self.column_weights.T, np.complex128)
 
-    def field(self, phase: Array, scale: float) -> Complex:
+    def field(self, phase: NDArray[np.floating[Any]], scale: float) -> Complex:
         """Of a panel's phases (rows, columns), rad, multiplied by ``scale``: (rows, columns) of places."""
-        sums = np.zeros((2, len(self.row_weights), phase.shape[1] * SUB_PIXELS), np.float32)
+        sums = np.zeros((2, len(self.row_weights), SUB_PIXELS, phase.shape[1]), np.float32)
         out = np.empty((len(self.row_weights), len(self.column_weights)), np.complex128)
         _imaged(  # type: ignore[no-untyped-call]
-            phase, self.down, self.across, scale, self.light, *self._bands, _COS, _SIN, sums, out
+            phase.astype(np.float32), self._down, self._across, scale, *self._light, *self._bands, sums, out
         )
         return out + self.rest
 
@@ -124,48 +125,62 @@ def _bands(weights: Array) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
 
 @reordering_kernel
 def _imaged(  # type: ignore[no-untyped-def]
-    phase, down, across, scale, light, first_row, row_weights, first_column, column_weights, cosine, sine, sums, out
+    phase, down, across, scale, light_re, light_im, first_row, row_weights, first_column, column_weights, sums, out
 ):
-    """Sums over sub-pixels of light exp(i scale phase) with the weights of rows and of columns.
+    """Sums over sub-pixels of light exp(i scale phase) with the weights of rows and of columns, in single precision.
 
     phase, light: (rows, columns). down, across: (M, 3) `fringing.neighbour_weights`. first_row, row_weights: of
-    `_bands`, by sub-pixel rows, as those of columns. sums: (2, places down, sub-pixel columns), zero. out: (places
-    down, places across).
+    `_bands`, by sub-pixel rows, as those of columns. sums: (2, places down, M, columns), zero. out: (places down,
+    places across).
     """
     rows, columns = phase.shape
-    parts, size = len(down), len(cosine)
-    step = scale * (size / (2.0 * math.pi))
-    mixed = np.empty(columns)
-    re, im = np.empty(columns * parts, np.float32), np.empty(columns * parts, np.float32)
+    parts = len(down)
+    step = np.float32(scale / (2.0 * math.pi))
+    mixed = np.empty(columns + 2, np.float32)
+    left, here, right = mixed[:columns], mixed[1 : columns + 1], mixed[2:]
+    re, im = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    one, two = np.float32(1.0), np.float32(2.0)
     for r in range(rows):
-        above, below = max(r - 1, 0), min(r + 1, rows - 1)
+        above, own, below = phase[max(r - 1, 0)], phase[r], phase[min(r + 1, rows - 1)]
         for m in range(parts):
             y = r * parts + m
             if not row_weights[y].any():
                 continue
+            p, q, s = step * down[m, 0], step * down[m, 1], step * down[m, 2]
             for c in range(columns):
-                mixed[c] = (
-                    down[m, 0] * phase[above, c] + down[m, 1] * phase[r, c] + down[m, 2] * phase[below, c]
-                ) * step
-            for c in range(columns):
-                left, here, right = mixed[max(c - 1, 0)], mixed[c], mixed[min(c + 1, columns - 1)]
-                a, b = light[r, c].real, light[r, c].imag
-                for k in range(parts):
-                    at = across[k, 0] * left + across[k, 1] * here + across[k, 2] * right
-                    turn = math.floor(at + 0.5) & (size - 1)
-                    u, v = cosine[turn], sine[turn]
-                    re[c * parts + k] = a * u - b * v
-                    im[c * parts + k] = a * v + b * u
-            for k in range(row_weights.shape[1]):
-                weight = row_weights[y, k]
-                if weight != 0.0:
-                    into_re, into_im = sums[0, first_row[y] + k], sums[1, first_row[y] + k]
-                    for x in range(columns * parts):
-                        into_re[x] += weight * re[x]
-                        into_im[x] += weight * im[x]
+                here[c] = p * above[c] + q * own[c] + s * below[c]
+            mixed[0], mixed[columns + 1] = here[0], here[columns - 1]
+            for k in range(parts):
+                p, q, s = across[k, 0], across[k, 1], across[k, 2]
+                for c in range(columns):
+                    turns = p * left[c] + q * here[c] + s * right[c]
+                    x = np.float32(math.pi) * (turns - np.rint(turns))  # half of the angle, at most a quarter turn
+                    z = x * x
+                    u = np.float32(-2.5052108e-8) * z + np.float32(2.7557319e-6)
+                    u = u * z - np.float32(1.9841270e-4)
+                    u = u * z + np.float32(8.3333333e-3)
+                    u = u * z - np.float32(1.6666667e-1)
+                    u = x + x * z * u
+                    v = np.float32(2.0876757e-9) * z - np.float32(2.7557319e-7)
+                    v = v * z + np.float32(2.4801587e-5)
+                    v = v * z - np.float32(1.3888889e-3)
+                    v = v * z + np.float32(4.1666667e-2)
+                    v = one + z * (v * z - np.float32(0.5))
+                    cosine, sine = one - two * u * u, two * u * v
+                    a, b = light_re[r, c], light_im[r, c]
+                    re[c] = a * cosine - b * sine
+                    im[c] = a * sine + b * cosine
+                for w in range(row_weights.shape[1]):
+                    weight = row_weights[y, w]
+                    if weight != 0.0:
+                        into_re, into_im = sums[0, first_row[y] + w, k], sums[1, first_row[y] + w, k]
+                        for c in range(columns):
+                            into_re[c] += weight * re[c]
+                            into_im[c] += weight * im[c]
     out[:] = 0.0
     for i in range(out.shape[0]):
         for x in range(columns * parts):
-            value = complex(sums[0, i, x], sums[1, i, x])
-            for k in range(column_weights.shape[1]):
-                out[i, first_column[x] + k] += column_weights[x, k] * value
+            c, k = x // parts, x % parts
+            value = complex(sums[0, i, k, c], sums[1, i, k, c])
+            for w in range(column_weights.shape[1]):
+                out[i, first_column[x] + w] += column_weights[x, w] * value

@@ -17,6 +17,7 @@ from drivers.contract import DeviceError
 from simulators.physics.sheet.cells import CellSolver, Operator, complex_of, planar
 from simulators.physics.sheet.equation import Sheet, evolve, rate
 from simulators.physics.sheet.steady import steady_state
+from simulators.worlds.plays import side_by_side
 from simulators.worlds.sheet.parameters import SheetParameters
 from simulators.worlds.sheet.truth import sheet_truth
 
@@ -83,11 +84,11 @@ class Sample:
             )
         return np.asarray(lifted * (1 + 1j * p.reservoir.gain) + truth.disorder - detuning, np.complex128)
 
-    def at_rest(self, V: Complex, P: Complex) -> Rest:
-        """Of potentials V and pumps P (n, rows, columns)."""
+    def at_rest(self, V: Complex, P: Complex, threads: int = 1) -> Rest:
+        """Of potentials V and pumps P (n, rows, columns). threads: among which cells are divided."""
         P = np.where(self.walls, 0, P)
         if self._in_cells:
-            psi, found = self._cells_at_rest(V, P)
+            psi, found = self._cells_at_rest(V, P, threads)
             left = np.flatnonzero(~found)
             if len(left):
                 psi[left], found[left] = self._plainly(V[left], P[left])
@@ -109,11 +110,12 @@ class Sample:
         )
         return np.array(found.psi).reshape(P.shape), np.array(found.converged)
 
-    def _cells_at_rest(self, V: Complex, P: Complex) -> tuple[Complex, NDArray[np.bool_]]:
+    def _cells_at_rest(self, V: Complex, P: Complex, threads: int) -> tuple[Complex, NDArray[np.bool_]]:
         """Cell by cell, one inverse for all pumps: potentials of a play differ by the panel's flicker alone."""
         s = self._p.sample
-        psi, found = np.zeros(P.shape, np.complex128), np.ones(len(P), np.bool_)
-        for cell in range(s.cells):
+        psi = np.zeros(P.shape, np.complex128)
+
+        def bring(cell: int) -> NDArray[np.bool_]:
             own = slice(cell * (s.columns + 1), cell * (s.columns + 1) + s.columns)
             each, pump = V[:, :, own], P[:, :, own]
             mean = each.mean(axis=0)
@@ -128,8 +130,9 @@ class Sample:
             if not rest.all():  # of other pumps, densities may have been others
                 kept.inverse = self._shifted(each[~rest], at[~rest])
                 psi[~rest, :, own], rest[~rest] = self._refined(at[~rest], each[~rest], pump[~rest], kept.inverse)
-            found &= settled.settled & rest
-        return psi, found
+            return np.asarray(settled.settled & rest)
+
+        return psi, np.logical_and.reduce(side_by_side(bring, range(s.cells), threads))
 
     def _refined(self, psi: Complex, V: Complex, P: Complex, inverse: Complex64) -> tuple[Complex, NDArray[np.bool_]]:
         """From steady states of the mean potential to those of each one's own."""
