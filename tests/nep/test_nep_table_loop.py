@@ -35,7 +35,7 @@ def ready() -> Iterator[Ready]:
         with rig.light():
             table, found = set_up(rig, np.random.default_rng(0))
             task = TaskParameters().task()
-            yield Ready(bench, TableLoop(table, task.network.sheet, 8), found, task)
+            yield Ready(bench, TableLoop(table, task.network.sheet, 16), found, task)
 
 
 def test_the_table_tells_the_loss_and_its_own_error(ready: Ready) -> None:

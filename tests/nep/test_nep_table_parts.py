@@ -143,3 +143,26 @@ def test_a_plan_that_does_not_fit_says_what_does() -> None:
     wide = plan().model_copy(update={"carrier": plan().carrier.model_copy(update={"row": 0.01, "column": 0.02})})
     with pytest.raises(ConfigurationError, match=r"0\.3 fringes to a node"):
         wide.check_on({})
+
+
+def test_patterns_do_not_depend_on_the_number_of_threads() -> None:
+    macros = PumpMacros(plan(), 112, 320, 256)
+    macros.law = PhaseLaw(0.03, (0.1, 0.05), 0.2)
+    T = random_T(np.random.default_rng(0), 40, 3, 9)
+    written = []
+    for threads in (1, 2, 3):
+        macros.threads = threads
+        written.append(macros.patterns(T))
+    np.testing.assert_array_equal(written[0], written[1])
+    np.testing.assert_array_equal(written[0], written[2])
+
+
+def test_pixels_of_a_macro_pixel_show_its_kinds() -> None:
+    macros = PumpMacros(plan(), 112, 320, 0)
+    macros.law = PhaseLaw(0.03, (0.1, 0.05), 0.2)
+    T = random_T(np.random.default_rng(0), 2, 3, 9)
+    kinds = kinds_of(T, macros.law)
+    pattern = macros.law.shown(macros.patterns(T).astype(np.float64)).reshape(2, 3, 32, 9, 32)
+    phases = pattern[:, :, 0][..., ::8]  # (patterns, down, across, blocks of the first row)
+    for block, kind in enumerate((0, 2, 1, 3)):
+        np.testing.assert_allclose(phases[..., block], kinds[kind], atol=1e-4)

@@ -10,14 +10,17 @@ so that what a blurred image lets into neighbours is T as well.
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import LimitError, Sequence
 from protocols.nep.table.alignment import NepAlignment
-from simulators.physics.compiled import kernel
+from protocols.nep.table.macro_kernels import amplitudes, solved, written
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -29,6 +32,10 @@ FULL = 0.33
 _LATIN = np.array([[0, 2, 1, 3], [2, 1, 3, 0], [1, 3, 0, 2], [3, 0, 2, 1]])
 """Kinds: a with +alpha, a with -alpha, b with +beta, b with -beta."""
 _ROUNDS = 5
+_STEPS = 4096
+"""Of the table of phases to be written: linear between them, to 1e-6 rad."""
+_AT_ONCE = 16
+"""Patterns that one thread works out."""
 
 
 @dataclass(frozen=True)
@@ -60,75 +67,25 @@ class PhaseLaw:
         first, last = self.shown(np.array([0.0, 2 * math.pi]))
         return min(float(last - first) / 2, math.pi) - QUARTER
 
-    def to_write(self, wanted: Array) -> Array:
+    def to_write(self, wanted: NDArray[np.floating[Any]]) -> Array:
         """Phases to be written, 0 to 2 pi, so that these are shown."""
         fine = np.linspace(0.0, 2 * math.pi, 1025)
         return np.asarray(np.interp(wanted, self.shown(fine), fine))
 
-    def amplitude(self, kinds: Array) -> Complex:
+    def amplitude(self, kinds: NDArray[np.floating[Any]]) -> Complex:
         """T (..., down, across) of kinds (4, ..., down, across) that show phases.
 
         Between two blocks light has all phases from one to the other; between macro-pixels each has the half of it on
         its own side. Around them all are dark ones.
         """
-        phase = np.ascontiguousarray(kinds - self.middle)
+        phase = np.asarray(kinds, np.float64) - self.middle
         if not self.leak:
             return np.asarray(np.exp(1j * phase).mean(axis=0))
         dark = (_plain_kinds(np.zeros(1, np.complex128), self) - self.middle)[:, 0]
         flat = phase.reshape(4, -1, *phase.shape[-2:])
         out = np.empty(flat.shape[1:], np.complex128)
-        _amplitudes(flat, dark, self.leak, _LATIN, _PAIRS, _COUNTS, out)
+        amplitudes(flat, dark, self.leak, _LATIN, _PAIRS, _COUNTS, out)
         return out.reshape(phase.shape[1:])
-
-
-@kernel
-def _line(one: float, other: float) -> complex:
-    """Mean of exp(i phi) from one phase to the other."""
-    half = 0.5 * (other - one)
-    size = 1.0 - half * half / 6.0 if abs(half) < 1e-3 else math.sin(half) / half
-    middle = 0.5 * (one + other)
-    return complex(size * math.cos(middle), size * math.sin(middle))
-
-
-@kernel
-def _amplitudes(
-    phase: Array,
-    dark: Array,
-    leak: float,
-    latin: NDArray[np.int64],
-    pairs: NDArray[np.int64],
-    counts: Array,
-    out: Complex,
-) -> None:
-    """T (patterns, down, across) of phases (4, patterns, down, across) of kinds; see `PhaseLaw.amplitude`."""
-    _, patterns, high, wide = phase.shape
-    mine, beside = np.empty(4), np.empty(4)
-    for n in range(patterns):
-        for i in range(high):
-            for j in range(wide):
-                own, between = 0.0j, 0.0j
-                for k in range(4):
-                    mine[k] = phase[k, n, i, j]
-                    own += 0.25 * complex(math.cos(mine[k]), math.sin(mine[k]))
-                for p in range(len(pairs)):
-                    between += counts[p] / 32.0 * _line(mine[pairs[p, 0]], mine[pairs[p, 1]])
-                for side in range(4):
-                    r = i + (1 if side == 2 else -1 if side == 3 else 0)
-                    c = j + (1 if side == 0 else -1 if side == 1 else 0)
-                    inside = 0 <= r < high and 0 <= c < wide
-                    for k in range(4):
-                        beside[k] = phase[k, n, r, c] if inside else dark[k]
-                    for k in range(4):
-                        if side == 0:
-                            a, b = latin[k, 3], latin[k, 0]
-                        elif side == 1:
-                            a, b = latin[k, 0], latin[k, 3]
-                        elif side == 2:
-                            a, b = latin[3, k], latin[0, k]
-                        else:
-                            a, b = latin[0, k], latin[3, k]
-                        between += 0.5 / 32.0 * _line(mine[a], 0.5 * (mine[a] + beside[b]))
-                out[n, i, j] = (1.0 - leak) * own + leak * between
 
 
 def _inner() -> dict[tuple[int, int], int]:
@@ -145,12 +102,14 @@ _PAIRS = np.array(sorted(_inner()), np.int64)
 _COUNTS = np.array([_inner()[int(p), int(q)] for p, q in _PAIRS], np.float64)
 
 
-def kinds_of(T: Complex, law: PhaseLaw) -> Array:
+def kinds_of(T: Complex, law: PhaseLaw) -> Phases:
     """Phases (4, ..., down, across) to be shown for amplitudes T (..., down, across), as near as they can be."""
-    aim = np.asarray(T, np.complex128)
-    for _ in range(_ROUNDS if law.leak else 0):
-        aim = aim + (T - law.amplitude(_plain_kinds(aim, law)))
-    return _plain_kinds(aim, law)
+    flat = np.ascontiguousarray(T, np.complex128).reshape(-1, *T.shape[-2:])
+    out = np.empty((4, *flat.shape), np.float32)
+    most = -math.cos(law.steepest)
+    solved(flat, law.leak, most, _ROUNDS if law.leak else 0, _LATIN, _PAIRS, _COUNTS, out)
+    out += np.float32(law.middle)
+    return out.reshape(4, *T.shape)
 
 
 def _plain_kinds(T: Complex, law: PhaseLaw) -> Array:
@@ -162,16 +121,17 @@ def _plain_kinds(T: Complex, law: PhaseLaw) -> Array:
 
 
 class PumpMacros:
-    """Macro-pixels of the pump's panel, one to each place."""
+    """Macro-pixels of the pump's panel, one to each place. threads: that work them out; results do not depend on it."""
 
     def __init__(self, plan: NepAlignment, rows: int, columns: int, levels: int) -> None:
         """rows, columns, levels: of the panel; levels 0 for a continuous one."""
         m, (high, wide) = plan.pump, plan.places
         self.places, self.law = (high, wide), PhaseLaw()
+        self.threads = len(os.sched_getaffinity(0))
         self._corner = m.row, m.column
         self._kind = np.kron(_LATIN, np.ones((m.pixels // 4, m.pixels // 4), np.int64))
         self._spread = _spread(self._kind, levels)
-        self._last = np.float32(2 * math.pi * (1 - 1 / levels) if levels else 2 * math.pi)
+        self._last = 2 * math.pi * (1 - 1 / levels) if levels else 2 * math.pi
         self._base = np.empty((rows, columns), np.float32)
         r, c = np.indices((rows, columns))
         kinds = self.law.to_write(_plain_kinds(np.zeros(1, np.complex128), self.law))[:, 0]
@@ -189,16 +149,25 @@ class PumpMacros:
                 f"a macro-pixel would have |Re T| + |Im T| = {most:.3g}; {FULL:.3g} is the most: more power of the "
                 "pump is needed, or smaller weights"
             )
-        return self.of_kinds(kinds_of(T, self.law))
-
-    def of_kinds(self, shown: Array) -> Phases:
-        """The same of macro-pixels whose kinds are to show phases (4, patterns, down, across)."""
-        written = self.law.to_write(shown).astype(np.float32)
-        pick = np.moveaxis(written, 0, -1)[..., self._kind] + self._spread  # (patterns, down, across, m, m)
-        count, high, wide = written.shape[1:]
         m = len(self._kind)
-        image = pick.transpose(0, 1, 3, 2, 4).reshape(count, high * m, wide * m)
-        return np.asarray(np.clip(image, np.float32(0), self._last), np.float32)
+        out = np.empty((len(T), T.shape[1] * m, T.shape[2] * m), np.float32)
+        firsts = range(0, len(T), _AT_ONCE)
+        with ThreadPoolExecutor(self.threads) as pool:
+            parts = [slice(first, first + _AT_ONCE) for first in firsts]
+            list(pool.map(lambda part: self._write(kinds_of(T[part], self.law), out[part]), parts))
+        return out
+
+    def of_kinds(self, shown: NDArray[Any]) -> Phases:
+        """The same of macro-pixels whose kinds are to show phases (4, patterns, down, across)."""
+        m, (count, high, wide) = len(self._kind), shown.shape[1:]
+        out = np.empty((count, high * m, wide * m), np.float32)
+        self._write(np.ascontiguousarray(shown, np.float32), out)
+        return out
+
+    def _write(self, shown: Phases, out: Phases) -> None:
+        first, last = self.law.shown(np.array([0.0, 2 * math.pi])).tolist()
+        table = self.law.to_write(np.linspace(first, last, _STEPS + 1)).astype(np.float32)
+        written(shown, first, (last - first) / _STEPS, table, self._kind, self._spread, self._last, out)
 
     def sequence(self, patterns: Phases) -> Sequence:
         """One pattern after the other, on a panel that is dark elsewhere."""

@@ -15,11 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
+from scipy.sparse import csc_matrix, identity
+from scipy.sparse.linalg import splu
 
 from labctl.client import CalibrationError
 
@@ -92,11 +95,17 @@ class Response:
     def macros(self, P: Complex) -> Complex:
         """Macro-pixels T (..., n) of pumps P (..., n)."""
         wanted = np.divide(P, self.c, out=np.zeros_like(P), where=self.c != 0) - self.background
-        T = wanted
-        for _ in range(30):
-            T = wanted - _around(T, self.edges, self.leaks)
-        T[..., self.c == 0] = 0
-        return np.asarray(T)
+        T = self._mixing.solve(np.asfortranarray(wanted.reshape(-1, len(self.c)).T, np.complex128)).T
+        T[:, self.c == 0] = 0
+        return np.ascontiguousarray(T).reshape(P.shape)
+
+    @cached_property
+    def _mixing(self) -> Any:
+        """Factors of T and what neighbours' T let into each place, as a matrix."""
+        nodes, around, n = self.edges.open_nodes, self.edges.neighbours, len(self.c)
+        k = np.nonzero(around >= 0)
+        leaks = csc_matrix((self.leaks[nodes[k[0]], k[1]], (nodes[k[0]], around[k])), shape=(n, n))
+        return splu((identity(n, format="csc") + leaks).tocsc(), permc_spec="MMD_AT_PLUS_A")
 
     def with_light(self, fields: Complex, D: Complex) -> Response:
         """The same with the background by which fields (n,) are explained that should be dark, at a known D (n,)."""
