@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from drivers.errors import LimitError
 
+_BLOCK = 1 << 14
+"""Pixels of a sequence that are worked on at a time: what is in between stays in the cache."""
+
 
 def gray_levels(phase: NDArray[np.floating[Any]], levels: int) -> NDArray[Any]:
     """Nearest gray level of each phase (rad, any multiple of 2 pi), 0 to levels - 1.
@@ -20,9 +23,12 @@ def gray_levels(phase: NDArray[np.floating[Any]], levels: int) -> NDArray[Any]:
     if levels == 0:
         wrapped_rad: NDArray[np.float64] = np.mod(np.asarray(phase, dtype=np.float64), 2 * math.pi)
         return wrapped_rad * (256 / (2 * math.pi))
-    steps = np.rint(phase * (levels / (2 * math.pi))).astype(np.int64)
-    wrapped: NDArray[np.int64] = steps & (levels - 1) if levels & (levels - 1) == 0 else steps % levels
-    return wrapped.astype(np.uint8 if levels <= 256 else np.uint16)
+    gray = np.empty(np.shape(phase), np.uint8 if levels <= 256 else np.uint16)
+    flat, into = np.reshape(phase, -1), gray.reshape(-1)
+    for first in range(0, len(flat), _BLOCK):
+        steps = np.rint(flat[first : first + _BLOCK] * (levels / (2 * math.pi))).astype(np.int64)
+        into[first : first + _BLOCK] = steps & (levels - 1) if levels & (levels - 1) == 0 else steps % levels
+    return gray
 
 
 def check_pattern(
