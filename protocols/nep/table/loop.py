@@ -131,7 +131,7 @@ class TableLoop(Loop):
         self.table, self._fixed = table, repeats
         self.repeats = repeats or 1
         self.contrast = Contrast()
-        self._first_off: float | None = None
+        self._first_off: Array | None = None
         self._drift = 0.0
         self.begun_s = 0.0
         self.told: dict[str, float] = {}
@@ -193,19 +193,26 @@ class TableLoop(Loop):
         return free, found[: len(plan.signs)]
 
     def _follow(self, found: list[Fields], sets: list[Complex]) -> None:
-        """The drive's detuning drifts by some ueV an hour, and phases near resonance with it: it is kept as it was at
-        first, by what the equation tells of all states together."""
+        """The drive's detuning drifts by some ueV an hour, and phases of the panel with the room's temperature; near
+        resonance both are seen. They are kept as they were at first, by what the equation tells of all states."""
         psi, P = np.concatenate([f.psi for f in found]), np.concatenate(sets)
         density = float((np.abs(psi) ** 2).sum())
         if not density > _BRIGHT:
             return
-        # kappa = 0 of the equation with D off by delta: delta psi = -i (P - pump of psi), in the mean.
-        off = float((-1j * (P - self._pump_of(psi)) * psi.conj()).real.sum()) / density
+        # kappa = 0 of the equation with D off by delta, and phases of the panel by a share eps:
+        # P - pump of psi = i delta psi - eps dP / deps, of which squares are least.
+        left, terms = P - self._pump_of(psi), [1j * psi]
+        if self.table.gains is not None:
+            terms.append(-self.table.on_sheet(self.table.per_warmth(self._on_mesa(P))))
+        design, known = (np.stack([v.real, v.imag], -1).reshape(len(v), -1) for v in (np.stack(terms), left[None]))
+        off = np.linalg.lstsq(design.T, known[0], rcond=None)[0]
         if self._first_off is None:
             self._first_off = off
             return
-        self._drift += _FOLLOWED * (off - self._first_off)
-        self.table.detuned_by(_FOLLOWED * (off - self._first_off))
+        more = _FOLLOWED * (off - self._first_off)
+        self._drift += float(more[0])
+        self.table.detuned_by(float(more[0]))
+        self.table.warmer += float(more[1:].sum())
 
     def _pump_of(self, psi: Complex) -> Complex:
         """By which measured steady states (samples, *shape) must have been driven."""

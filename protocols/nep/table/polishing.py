@@ -1,13 +1,16 @@
 """Every number of a small sheet once more, where it works: by the equation's own steady states, near resonance.
 
-The linear fit of `response` has noise on both sides. Here fields are fitted as they were read, by the few numbers that
-make them: potentials, one loss, pumps, background, and the unit of density.
+The linear fit of `response` has noise on both sides, and takes leaks of neighbours for alike. Here fields are fitted as
+they were read, by what makes them: potentials, one loss, the unit of density, and of every node its pump, background,
+leaks of either neighbour (light of neighbours has a phase of its own), phase in which it is read, and the gain by which
+its part of the panel differs from the panel's law.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,59 +26,97 @@ Complex = NDArray[np.complex128]
 MOST_NODES = 32
 """Above which the linear fit has to do."""
 _LOST = 10.0
+_LEFT = 0.004
+"""Of fields, relative: what is weighed against the following, by which numbers differ from those of before, about."""
+_LEAK, _GAIN, _TURN_RAD = 0.05, 0.01, 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Polished:
-    """response: mended. D: (n,) of the potential that was written. gamma: loss. off: rms of fields, relative."""
+    """response: mended. D: (n,) of the potential that was written. gains: (n,) of panels' phases at nodes, less the
+    law's. gamma: loss. off: rms of fields, relative."""
 
     response: Response
     D: Complex
+    gains: Array
     gamma: float
     off: float
 
 
+class _Numbers(NamedTuple):
+    V: Array
+    gamma: float
+    c: Complex
+    background: Complex
+    h: Complex
+    leaks: Complex
+    gains: Array
+
+
 def polished(
-    response: Response, D: Complex, T: Complex, fields: Complex, sheet: Sheet, alive: Callable[[], None]
+    response: Response,
+    D: Complex,
+    T: Complex,
+    per_gain: Complex,
+    fields: Complex,
+    sheet: Sheet,
+    alive: Callable[[], None],
 ) -> Polished:
-    """From fields (settings, n) of macro-pixels T (settings, n) at a potential with about D (n,); no node is a wall."""
+    """From fields (settings, n) of macro-pixels T (settings, n) at a potential with about D (n,); no node is a wall.
+
+    per_gain: (settings, n) by how much T changes with the gain of phases (`law.per_gain`).
+    """
     n = len(D)
     size = float(np.sqrt((np.abs(fields) ** 2).mean()))
-    first, second = (replace(response, leaks=_one_sided(response.leaks, side)).neighbours(T) for side in (0, 1))
-    turn = np.exp(1j * np.angle(response.h))
+    to, side = np.nonzero(response.edges.neighbours >= 0)
+    cuts = np.cumsum([n, 1, 2 * n, 2 * n, 1, 2 * len(to), n])
+    tight = np.full(cuts[-1] + n, np.inf)
+    tight[cuts[4] : cuts[5]], tight[cuts[5] : cuts[6]], tight[cuts[6] :] = _LEAK, _GAIN, _TURN_RAD
 
-    def leaks(x: Array) -> Complex:
-        return np.asarray(1 + x[:2] + 1j * x[2:])
+    def numbers(x: Array) -> _Numbers:
+        more, loss, c, dark, h, k, gains, turn = np.split(x, cuts)
+        leaks = response.leaks.copy()
+        leaks[to, side] += _complex(k)
+        return _Numbers(
+            D.real + more,
+            max(float(-D.imag.mean()) * float(np.exp(loss[0])), 1e-3),
+            response.c * (1 + _complex(c)),
+            response.background + _complex(dark),
+            float(np.abs(response.h).max() * np.exp(h[0])) * np.exp(1j * (np.angle(response.h) + turn)),
+            leaks,
+            gains,
+        )
 
-    def numbers(x: Array) -> tuple[Array, float, Complex, Complex, float]:
-        V, rest = D.real + x[:n], x[n:]
-        gamma = float(-D.imag.mean()) * float(np.exp(rest[0]))
-        c = response.c * (1 + rest[1 : n + 1] + 1j * rest[n + 1 : 2 * n + 1])
-        dark = response.c * (response.background + rest[2 * n + 1 : 3 * n + 1] + 1j * rest[3 * n + 1 : 4 * n + 1])
-        return V, gamma, c, dark, float(np.abs(response.h).max() * np.exp(rest[-5]))
+    def mended(a: _Numbers) -> Response:
+        return replace(
+            response,
+            c=a.c,
+            h=a.h,
+            background=a.background,
+            leaks=a.leaks,
+            D=np.asarray(a.V - 1j * a.gamma, np.complex128),
+        )
 
-    def left(x: Array) -> Array:
+    def off(x: Array) -> Complex:
+        a = numbers(x)
+        P = mended(a).pump(T + a.gains * per_gain)
+        found = steady_state(a.V, P, sheet._replace(gamma=a.gamma), follow=False)
+        left = (fields - a.h * found.psi) / size
+        left[~found.converged] = _LOST
+        return np.asarray(left)
+
+    def weighed(x: Array) -> Array:
         alive()
-        V, gamma, c, dark, h = numbers(x)
-        k = leaks(x[-4:])
-        P = c * (T + k[0] * first + k[1] * second) + dark
-        found = steady_state(V, P, sheet._replace(gamma=max(gamma, 1e-3)), follow=False)
-        off = (fields - h * turn * found.psi) / size
-        off[~found.converged] = _LOST
-        return np.concatenate([off.real.ravel(), off.imag.ravel()])
+        left = off(x) / _LEFT
+        return np.concatenate([left.real.ravel(), left.imag.ravel(), x[cuts[4] :] / tight[cuts[4] :]])
 
-    fit = least_squares(left, np.zeros(5 * n + 6), x_scale=0.01, max_nfev=12, diff_step=1e-6)
-    V, gamma, c, dark, h = numbers(fit.x)
-    off = float(np.sqrt((fit.fun**2).sum() / len(T) / n))
-    mended_D = np.asarray(V - 1j * gamma, np.complex128)
-    k = leaks(fit.x[-4:])
-    beside = k[0] * _one_sided(response.leaks, 0) + k[1] * _one_sided(response.leaks, 1)
-    mended = replace(response, c=c, h=h * turn, background=dark / c, leaks=beside, D=mended_D)
-    return Polished(mended, mended_D, gamma, off)
+    fit = least_squares(weighed, np.zeros(len(tight)), x_scale=0.01, max_nfev=25, diff_step=1e-6)
+    best = numbers(fit.x)
+    found = mended(best)
+    return Polished(found, found.D, best.gains, best.gamma, float(np.sqrt((np.abs(off(fit.x)) ** 2).mean())))
 
 
-def _one_sided(leaks: Complex, side: int) -> Complex:
-    """Of neighbours to the right (0) or to the left (1) alone."""
-    out = np.zeros_like(leaks)
-    out[:, side] = leaks[:, side]
-    return out
+def _complex(parts: Array) -> Complex:
+    """First half the real ones."""
+    real, imag = np.split(parts, 2)
+    return np.asarray(real + 1j * imag)
