@@ -6,8 +6,8 @@ half of it for the second program; they stop before when what is known to be the
 after three of these. What is told is what they reach by themselves, and beside it what a local search makes of the best
 start of each turn. A turn that ends beyond the cap does not count, but for the first.
 
-`LABCTL_BENCH_GRAPHS` is the folder, `LABCTL_BENCH_SOLVERS` leaves solvers out; `optima.csv` in the folder above tells
-the best that is known.
+`LABCTL_BENCH_GRAPHS` is the folder, `LABCTL_BENCH_SOLVERS` leaves solvers out, `LABCTL_BENCH_GAMMA` is BFGS's gamma
+where it shall not be looked for; `optima.csv` in the folder above tells the best that is known.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def rows(folder: Path, cap_s: float) -> list[dict[str, Any]]:
     """A row of each graph and solver."""
     paths = {path.name.removesuffix(".clq.gz"): path for path in sorted(folder.glob("*.clq.gz"))}
     only = set(filter(None, os.environ.get("LABCTL_BENCH_SOLVERS", "").split(",")))
-    gamma = dict.fromkeys(_WEIGHTS, 0.5)
-    if not only or "bfgs" in only:
+    told = os.environ.get("LABCTL_BENCH_GAMMA")
+    gamma = dict.fromkeys(_WEIGHTS, float(told or 0.5))
+    if told is None and (not only or "bfgs" in only):
         tuned = [paths[name] for name in _TUNING if name in paths]
         gamma = {weights: best_gamma([judge_of(_program(path, weights)) for path in tuned]) for weights in _WEIGHTS}
         print(f"BFGS: its best gamma is {gamma}", file=sys.stderr)
