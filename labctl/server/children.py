@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from drivers.errors import ERROR_TYPES, ConfigurationError, DeviceError, LabError
-from labctl.server.worker import Task
+from labctl.server.worker import Blow, Task
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ class Child:
     said: bytes = field(default=b"")
     connection: dict[str, Any] = field(default_factory=dict)
     """What leads to the emulated instrument that this process is."""
+    struck: int = 0
+    """Number of the last `Blow` that it has taken."""
 
     @property
     def label(self) -> str:
@@ -65,6 +67,13 @@ class Child:
         if self.process is not None and self.process.stdin is not None:
             with contextlib.suppress(OSError, ValueError):
                 self.process.stdin.write(b"end\n")
+                self.process.stdin.flush()
+
+    def strike(self, blow: Blow) -> None:
+        """Break the emulated instrument that this process is, or mend it."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self.process.stdin.write(msgspec.json.encode(blow) + b"\n")
                 self.process.stdin.flush()
 
     def wait_or_kill(self) -> None:
@@ -157,7 +166,9 @@ class Children:
         with contextlib.suppress(OSError, ValueError), process.stdout:
             for line in process.stdout:
                 child.heard = time.monotonic()
-                if line.strip():
+                if line.startswith(b'{"struck":'):  # at once: nobody may be waiting for what else it says
+                    child.struck = msgspec.json.decode(line)["struck"]
+                elif line.strip():
                     self._said.put((child, process, line))
         self._said.put((child, process, b""))
 

@@ -7,17 +7,18 @@ making light. If the supervisor dies, every process makes its devices safe and e
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 import zmq
 
-from drivers.errors import BusError, ConfigurationError, LabError
+from drivers.errors import BusError, ConfigurationError, DeviceTimeout, LabError
 from labctl.bench.config import BenchConfig
 from labctl.bus import segments
 from labctl.bus.transport import Address
@@ -26,12 +27,15 @@ from labctl.server.children import FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S, LONGEST
 from labctl.server.directory import Heart
 from labctl.server.emergency import stop_everything
 from labctl.server.layout import Layout
+from labctl.server.worker import Blow
 
 log = logging.getLogger(__name__)
 
 _START_PATIENCE_S = 300.0
 _HEALTHY_AFTER_S = 30.0
 _SWEEP_EVERY_S = 1.0
+_STRIKE_PATIENCE_S = 5.0
+_blows = itertools.count(1)
 
 
 class Supervisor:
@@ -77,10 +81,35 @@ class Supervisor:
         """What leads to the emulated instruments, by device: options of their drivers."""
         return {c.task.name: c.connection for c in self._children.of_role("emulator")}
 
-    def watch(self) -> None:
-        """Start again what dies, until interrupted."""
+    def strike(self, device: str, fault: str | None = None, mutation: str | None = None) -> None:
+        """Break an emulated instrument while everything is up: a drill. With neither, it is mended.
+
+        fault, mutation: of `simulators.emulators.base`. Raises ConfigurationError if the device is not emulated or has
+        no such one.
+        """
+        child = next((c for c in self._children.of_role("emulator") if c.task.name == device), None)
+        if child is None:
+            names = ", ".join(c.task.name for c in self._children.of_role("emulator")) or "none are"
+            raise ConfigurationError(f"{device} is not emulated on bench {self._config.name}; emulated: {names}")
+        emulator = self._config.devices[device].emulator
+        for what, named, known in (
+            ("fault", fault, emulator.faults),
+            ("mutation", mutation, emulator.mutations),
+        ):
+            if named is not None and named not in known:
+                raise ConfigurationError(f"{device}: no {what} {named!r}; it has {', '.join(sorted(known))}")
+        blow = Blow(next(_blows), fault, mutation)
+        child.strike(blow)
+        deadline = time.monotonic() + _STRIKE_PATIENCE_S
+        while child.struck < blow.number:
+            if time.monotonic() > deadline:
+                raise DeviceTimeout(f"{device}: its emulated instrument did not answer within {_STRIKE_PATIENCE_S:g} s")
+            time.sleep(0.002)
+
+    def watch(self, ended: Callable[[], bool] = lambda: False) -> None:
+        """Start again what dies, until interrupted, or until ``ended`` says so."""
         swept = time.monotonic()
-        while True:
+        while not ended():
             for child in self._children.changed(0.1):
                 if child.ended:
                     self._died(child)

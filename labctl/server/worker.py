@@ -124,10 +124,16 @@ class _End:
         self.why = ""
         self.orphaned = False
         self.first_act: Callable[[], None] | None = None
+        self.orders: Callable[[bytes], None] | None = None
+        """What does as it is told by any other line of the supervisor's."""
         threading.Thread(target=self._watch_pipe, name="labctl-lifeline", daemon=True).start()
 
     def _watch_pipe(self) -> None:
         word = self._lifeline.readline()  # "end", or nothing from a supervisor that died
+        while word and not word.startswith(b"end"):
+            if self.orders is not None:
+                self.orders(word)
+            word = self._lifeline.readline()
         self.orphaned = not word
         self.now("told to end" if word else "the supervisor is gone")
         threading.Event().wait(_GRACE_S)
@@ -172,7 +178,7 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             stack.callback(home.close)
             home.start()
         elif task.role == "emulator":
-            yield _emulate(task, config, context, stack)
+            yield _emulate(task, config, context, stack, end)
             return
         elif task.role == "directory":
             directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door)
@@ -196,7 +202,18 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
         yield {}
 
 
-def _emulate(task: Task, config: BenchConfig, context: zmq.Context[Any], stack: contextlib.ExitStack) -> dict[str, Any]:
+class Blow(msgspec.Struct, frozen=True):
+    """How an emulated instrument is to be broken from now on: a fault that is noticed, a mutation that is not, or
+    neither. number: is told back when that is done."""
+
+    number: int
+    fault: str | None = None
+    mutation: str | None = None
+
+
+def _emulate(
+    task: Task, config: BenchConfig, context: zmq.Context[Any], stack: contextlib.ExitStack, end: _End
+) -> dict[str, Any]:
     """The instrument of one device, attached to the world; what leads to it."""
     device = config.devices[task.name]
     world_type = registry.load("labctl.worlds", str(config.world_name))
@@ -212,6 +229,18 @@ def _emulate(task: Task, config: BenchConfig, context: zmq.Context[Any], stack: 
     connection: dict[str, Any] = emulator.start()
     emulator.mutate(getattr(device.emulator_options, "mutation", None))
     emulator.inject(getattr(device.emulator_options, "fault", None))
+
+    def strike(line: bytes) -> None:
+        try:
+            blow = msgspec.json.decode(line, type=Blow)
+            emulator.inject(blow.fault)
+            emulator.mutate(blow.mutation)
+        except (LabError, msgspec.MsgspecError) as error:
+            log.error("%s: %s", task.name, error, extra={"device": task.name})
+        else:
+            _tell({"struck": blow.number})
+
+    end.orders = strike
     return connection
 
 
