@@ -54,6 +54,11 @@ def test_a_step_that_is_worked_out_by_hand_has_the_actions_numbers(tmp_path: Pat
         ({"x": [0, float("nan"), 0]}, "not finite"),
         ({"x_next": [0, 0]}, "as many"),
         ({"x": [[0]]}, "a list of N numbers"),
+        ({"J2": "10"}, "J2 is not made of numbers"),
+        ({"b": [True, 0, 0]}, "b is not made of numbers"),
+        ({"b": [10**400, 0, 0]}, "double precision"),
+        ({"J2": [10, 10]}, r"J2 \(2,\)"),
+        ({"x_next": [1e200, 0, 0]}, "largest double"),
         ({"force": 1}, "allowed: an object with"),
     ],
     ids=lambda value: str(value)[:20],
@@ -65,6 +70,20 @@ def test_a_case_that_is_wrong_is_told_by_its_key(tmp_path: Path, change: dict[st
         figure(tmp_path, "step-action", case=path)
 
 
+def test_units_of_a_case_need_not_be_alike_and_rounding_is_no_asymmetry(tmp_path: Path) -> None:
+    alike, unlike = tmp_path / "alike.json", tmp_path / "unlike.json"
+    J = [[0, 1.1, 0], [1.1 * (1 + 3e-16), 0, 2], [0, 2, 0]]
+    alike.write_text(json.dumps({**EXAMPLE, "b": 0.5}))
+    unlike.write_text(json.dumps({**EXAMPLE, "J": J, "J2": [10, 11, 12], "J4": [1, 2, 3], "b": [0.5, 0.5, 0.5]}))
+    one, other = (figure(tmp_path, "step-action", case=path).values for path in (alike, unlike))
+    x = np.array(EXAMPLE["x"])
+    own = [(10 * x**2 + 10 * x**4).sum(), ([10, 11, 12] * x**2 + [1, 2, 3] * x**4).sum()]
+    pairs = [1.5 * x[0] * x[1] - 0.5 * x[0] * x[2] + 2 * x[1] * x[2], 1.1 * x[0] * x[1] + 2 * x[1] * x[2]]
+    for v, V in zip((one, other), np.add(own, pairs) + 0.5 * x.sum(), strict=True):
+        assert v["V"] == pytest.approx(V, rel=1e-12)
+        assert v["finite_difference"] < 1e-6
+
+
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "case.json"
     path.write_text("{")
@@ -72,8 +91,12 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
         read_case(path)
 
 
-@pytest.mark.parametrize("given", [{"force": 36}, {"J2": 3, "J4": 0, "force": -5}, {"J2": -8, "force": 0.5}],
-                         ids=["quartic", "linear", "bistable"])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [{"force": 36}, {"J2": 3, "J4": 0, "force": -5}, {"J2": -8, "force": 0.5}, {"J2": -10, "J4": 2, "force": 2},
+     {"J2": 0.05, "J4": 0, "dt": 2e-2, "trajectories": 5000}],
+    ids=["quartic", "linear", "bistable", "wells that differ", "slow"],
+)  # fmt: skip
 def test_a_unit_under_a_force_has_the_moments_of_quadrature(tmp_path: Path, given: dict[str, Any]) -> None:
     v = figure(tmp_path, "unit", seed=1, scheme="averaged", **given).values
     for name in ("mean", "var", "second"):  # false alarm 1e-6 each, and half a per cent of the scheme

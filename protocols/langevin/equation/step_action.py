@@ -15,8 +15,12 @@ from protocols.langevin.figure import LangevinFigure, told_as_configuration
 from simulators.physics.langevin.action import action_gradient, step_action
 from simulators.physics.langevin.potential import Units, checked_program, energy, gradient
 
-_NUMBERS = ("J2", "J4", "dt")
-_LISTS = ("J", "b", "x", "x_next")
+_KEYS = ("J2", "J4", "J", "b", "x", "x_next", "dt")
+_SHAPES = {"dt": (0,), "J": (2,), "J2": (0, 1), "J4": (0, 1), "b": (0, 1)}
+"""Allowed dimensions of a value; of others 1. One number stands for all units."""
+_SHAPE_NAMES = ("a number", "a list of N numbers", "N lists of N numbers")
+_ROUNDING = 1e-12
+"""Difference of J_ij and J_ji, relative to the largest coupling, that comes of rounding."""
 
 EXAMPLE: dict[str, Any] = {
     "J2": 10.0,
@@ -34,7 +38,9 @@ class StepActionParameters(Parameters):
     """A computer and one step of it."""
 
     case: Path | None = Field(
-        None, description="JSON file with J2, J4, J (N, N) symmetric, b, x, x_next (N,), dt; null: three units"
+        None,
+        description="JSON file with J2, J4, J (N, N) symmetric, b, x, x_next (N,), dt; J2, J4 and b may be one number "
+        "for all units; null: three units",
     )
 
 
@@ -57,20 +63,25 @@ class StepAction(LangevinFigure):
         """Work it out in double precision."""
         c = self.case
         x, x_next, dt = np.asarray(c["x"]), np.asarray(c["x_next"]), float(c["dt"])
-        with told_as_configuration():
+        with told_as_configuration(), np.errstate(over="ignore", invalid="ignore"):
             units = Units.of(len(x), c["J2"], c["J4"])
-            J, b = checked_program(units, c["J"], c["b"])
-            action = step_action(x, x_next, units, J, b, dt)
+            J, b = checked_program(units, c["J"], np.broadcast_to(c["b"], x.shape) if np.ndim(c["b"]) == 0 else c["b"])
             dJ, db = action_gradient(x, x_next, units, J, b, dt)
-        return {
-            "action": float(action),
-            "dJ": dJ.tolist(),
-            "db": db.tolist(),
-            "V": float(energy(x, units, J, b)),
-            "V_next": float(energy(x_next, units, J, b)),
-            "grad_next": gradient(x_next, units, J, b).tolist(),
-            "finite_difference": _apart(x, x_next, units, J, b, dt, dJ, db),
-        }
+            found = {
+                "action": float(step_action(x, x_next, units, J, b, dt)),
+                "dJ": dJ.tolist(),
+                "db": db.tolist(),
+                "V": float(energy(x, units, J, b)),
+                "V_next": float(energy(x_next, units, J, b)),
+                "grad_next": gradient(x_next, units, J, b).tolist(),
+            }
+        too_large = [name for name, value in found.items() if not np.isfinite(value).all()]
+        if too_large:
+            raise ConfigurationError(
+                f"case={parameters.case}: {', '.join(too_large)} beyond the largest double; allowed: smaller states, "
+                "couplings and biases"
+            )
+        return {**found, "finite_difference": _apart(x, x_next, units, J, b, dt, dJ, db)}
 
     def conclude(self, results: dict[str, Any], parameters: StepActionParameters, record: Recorder) -> dict[str, Any]:
         """Tell."""
@@ -87,28 +98,44 @@ def read_case(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"case={path}: cannot be read as JSON ({error})") from None
-    keys = (*_NUMBERS, *_LISTS)
-    if not isinstance(found, dict) or set(found) != set(keys):
+    if not isinstance(found, dict) or set(found) != set(_KEYS):
         told = ", ".join(sorted(found)) if isinstance(found, dict) else type(found).__name__
-        raise ConfigurationError(f"case={path}: holds {told}; allowed: an object with {', '.join(keys)}")
-    case: dict[str, Any] = {}
-    for name in keys:
-        try:
-            value = np.asarray(found[name], np.float64)
-        except (TypeError, ValueError):
-            raise ConfigurationError(f"case={path}: {name} is not made of numbers, or its rows differ") from None
-        wanted = 0 if name in _NUMBERS else 2 if name == "J" else 1
-        if value.ndim != wanted or value.size == 0:
-            shape = ("a number", "a list of N numbers", "N lists of N numbers")[wanted]
-            raise ConfigurationError(f"case={path}: {name} has shape {value.shape}; allowed: {shape}")
-        if not np.isfinite(value).all():
-            raise ConfigurationError(f"case={path}: {name} holds numbers that are not finite")
-        case[name] = float(value) if wanted == 0 else value
+        raise ConfigurationError(f"case={path}: holds {told}; allowed: an object with {', '.join(_KEYS)}")
+    case = {name: _numbers(path, name, found[name]) for name in _KEYS}
     if len(case["x"]) != len(case["x_next"]):
         raise ConfigurationError(
             f"case={path}: x has {len(case['x'])} units, x_next {len(case['x_next'])}; allowed: as many"
         )
+    J = case["J"]
+    if J.shape[0] == J.shape[1] and np.abs(J - J.T).max() <= _ROUNDING * np.abs(J).max():
+        case["J"] = (J + J.T) / 2
     return case
+
+
+def _numbers(path: Path, name: str, given: Any) -> NDArray[np.float64]:
+    """A value of the case, of the shape that it should have."""
+    if not _made_of_numbers(given):
+        raise ConfigurationError(f"case={path}: {name} is not made of numbers, or its rows differ")
+    try:
+        value = np.asarray(given, np.float64)
+    except (OverflowError, ValueError):
+        raise ConfigurationError(
+            f"case={path}: {name} is not made of numbers of double precision, or its rows differ"
+        ) from None
+    allowed = _SHAPES.get(name, (1,))
+    if value.ndim not in allowed or value.size == 0:
+        told = " or ".join(_SHAPE_NAMES[k] for k in allowed)
+        raise ConfigurationError(f"case={path}: {name} has shape {value.shape}; allowed: {told}")
+    if not np.isfinite(value).all():
+        raise ConfigurationError(f"case={path}: {name} holds numbers that are not finite")
+    return value
+
+
+def _made_of_numbers(given: Any) -> bool:
+    """Lists of numbers: numpy would take text and truth values for numbers."""
+    if isinstance(given, list):
+        return all(_made_of_numbers(each) for each in given)
+    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _apart(

@@ -38,8 +38,8 @@ class Unit(LangevinFigure):
     """⟨x⟩ and ⟨x²⟩ of independent trajectories at the end, beside quadrature.
 
     Values: `mean`, `var`, `second` (⟨x²⟩) with `mean_err`, `var_err`, `second_err`; `mean_exact`, `var_exact`,
-    `second_exact`; `bias`, second/second_exact - 1, with `bias_err`. Half of the trajectories begin at each minimum of
-    a bistable unit without force.
+    `second_exact`; `bias`, second/second_exact - 1, with `bias_err`. Trajectories of a bistable unit begin in
+    both wells, in the shares that the Boltzmann distribution has there.
     """
 
     Parameters = UnitParameters
@@ -95,16 +95,29 @@ def _simulated(p: UnitParameters, mean: float, second: float, seed: int) -> Any:
         raise ConfigurationError(
             f"dt={p.dt:g}: too long for a unit of stiffness {stiffness:.3g}; allowed: below {2 / stiffness:.2g}"
         )
-    duration = 12 / max(stiffness, 2 * abs(p.J2), 1.0) * 2 if p.duration is None else p.duration
+    duration = 24 / max(stiffness, 2 * abs(p.J2)) if p.duration is None else p.duration
     steps = math.ceil(duration / p.dt)
     if steps > _MOST_STEPS:
         raise ConfigurationError(f"duration/dt: {steps} steps; allowed: up to {_MOST_STEPS}")
     units = Units.of(width, p.J2, p.J4)
     start = np.full((rows, width), mean)
-    if p.J2 < 0:  # a mixture of both minima, in the shares that ⟨x⟩ says
-        size = math.sqrt(second)
-        rng = np.random.default_rng([seed, 1])
-        start = np.where(rng.random((rows, width)) < (1 + mean / size) / 2, size, -size)
+    if p.J2 < 0:
+        start = _in_either_well(p, (rows, width), seed)
     none, b = np.zeros((width, width)), np.full(width, -p.force)
     x = evolve(start, units, Couplings.of(none), (b, b), steps, p.dt, noise_key(seed, "unit"), scheme=p.scheme)
     return x[0].astype(np.float64).ravel()[: p.trajectories]
+
+
+def _in_either_well(p: UnitParameters, shape: tuple[int, int], seed: int) -> Any:
+    """Where trajectories of a bistable unit begin: at the mean of either side, in the shares of equilibrium, as going
+    from one to the other may take longer than anybody waits."""
+    far = 1.0
+    while p.J2 * far**2 + p.J4 * far**4 - abs(p.force) * far < 60.0:  # k_BT above x = 0, so above the lowest
+        far *= 1.2
+    x = np.linspace(-far, far, 20_000)
+    V = (p.J2 + p.J4 * x * x) * x * x - p.force * x
+    weight = np.exp(V.min() - V)
+    above = x > 0
+    share = weight[above].sum() / weight.sum()
+    ends = [np.average(x[side], weights=np.maximum(weight[side], 1e-300)) for side in (above, ~above)]
+    return np.where(np.random.default_rng([seed, 1]).random(shape) < share, *ends)
