@@ -26,6 +26,7 @@ Group = Literal[
     "labctl.figures",
     "labctl.calibrations",
     "labctl.conformance",
+    "labctl.ledger",
 ]
 
 

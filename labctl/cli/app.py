@@ -270,6 +270,31 @@ def conformance(
 
 
 @app.command()
+def ledger(
+    rows: Annotated[
+        list[str] | None, typer.Argument(metavar="[FAULT]...", help="Rows by their fault.", show_default="all of them")
+    ] = None,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="So many rows, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sample, and of the moments of faults.")] = 0,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Of each row.")] = 1,
+    list_: Annotated[bool, typer.Option("--list", help="List the rows.")] = False,
+    report: Annotated[Path | None, typer.Option("--report", help="Write what was found of all rows here.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring faults about on benches of its own, simulated and emulated, and check what comes of each.
+
+    Prints {"rows": [{"fault", "detected_by", "outcome", "worst_s", "bound_s", "ok"}]}. No bench of yours is touched.
+
+    Exit status: 0 every row is ok, 1 some are not, 2 bad input.
+    """
+    from labctl.cli.ledger import list_rows, run_ledger
+
+    if list_:
+        raise typer.Exit(list_rows(json))
+    raise typer.Exit(run_ledger(rows or [], sample, seed, trials, report, json))
+
+
+@app.command()
 def status(json: JsonOption = False, at: AtOption = None) -> None:
     """Show the benches that are up: every device, server, lease and heartbeat."""
     from labctl.cli.bench import show_status

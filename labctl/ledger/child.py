@@ -1,0 +1,98 @@
+"""A child process that is spoken to by lines: a bench, or an operator."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+_PATIENCE_S = 60.0
+START_S = 300.0
+"""A world that was never run on this machine compiles first."""
+
+
+class Child:
+    """``python -m MODULE ARGUMENTS``. environment: beside this process's own."""
+
+    def __init__(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        self._module = module
+        self._heard: queue.Queue[bytes] = queue.Queue()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what is worth knowing is in the logs
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._heard.put(line)
+        self._heard.put(b"")
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self.process.pid
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def say(self, text: str) -> None:
+        """A line for it."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def heard(self, within_s: float = _PATIENCE_S) -> dict[str, Any]:
+        """Its next line. AssertionError if it says nothing in that time, or has ended."""
+        with contextlib.suppress(queue.Empty):
+            if line := self._heard.get(timeout=within_s):
+                told: dict[str, Any] = json.loads(line)
+                return told
+        raise AssertionError(f"{self._module} {'said nothing' if self.lives else 'ended'} within {within_s:g} s")
+
+    def asked(self, text: str, within_s: float = _PATIENCE_S) -> dict[str, Any]:
+        """Say something and hear the answer."""
+        self.say(text)
+        return self.heard(within_s)
+
+    def signal(self, name: str) -> None:
+        """Send it a signal, by name ("SIGSTOP"); harmless if it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, getattr(signal, name))
+
+    def kill(self) -> None:
+        """End it by force and wait for it."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self._forget()
+
+    def end(self, within_s: float = 30.0) -> None:
+        """End it in order, else by force."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(within_s)
+        self.kill()
+
+    def _forget(self) -> None:
+        self.process.wait()
+        self._listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()

@@ -1,0 +1,254 @@
+"""The stage of most rows: an optical rail whose bench is up in processes of its own, and whom trials happen to.
+
+A pump laser and a supercontinuum, a panel, a camera and a power meter, simulated or emulated. What is broken by a trial
+is set up again before the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from drivers.errors import LabError
+from labctl.bench.client import Bench, open_bench
+from labctl.bench.load import load_bench
+from labctl.bus.transport import Address
+from labctl.ledger.child import START_S, Child
+from labctl.ledger.witness import Witness
+from labctl.server import logs, runtime
+from labctl.server.directory import ask
+
+LEASE_S = 0.5
+LASERS = ("pump", "source")
+_PATIENCE_S = 60.0
+
+_BENCH = """
+[bench]
+name = "{name}"
+world = "rail"
+clock = "real"
+lease = "{lease_s} s"
+
+[world]
+detector.tap_range = "2 W"
+slm = {{ rows = 24, columns = 48 }}
+optics = {{ first_row = 3, bands = 6, dispersion = 3e3 }}
+camera = {{ rows = 40, columns = 64, axis_row = 20, axis_column = 30 }}
+
+{devices}
+[servers.light]
+devices = ["pump", "source"]
+[servers.eyes]
+devices = ["camera", "sequencer", "slm"]
+[servers.meter]
+devices = ["meter"]
+{more}
+"""
+
+SIMULATED = """
+[devices.pump]
+kind = "pump"
+backend = "simulated"
+[devices.source]
+kind = "supercontinuum"
+backend = "simulated"
+power = "40 %"
+[devices.slm]
+kind = "slm"
+backend = "simulated"
+[devices.camera]
+kind = "camera"
+backend = "simulated"
+exposure = "2 ms"
+[devices.meter]
+kind = "photodetector"
+backend = "simulated"
+port = "tap"
+[devices.sequencer]
+kind = "sequencer"
+slm = "slm"
+camera = "camera"
+"""
+
+EMULATED = """
+[devices.pump]
+kind = "pump"
+backend = "emulated"
+driver = "sprout"
+timeout = "0.3 s"
+[devices.source]
+kind = "supercontinuum"
+backend = "emulated"
+driver = "nkt_superk"
+timeout = "0.3 s"
+power = "40 %"
+[devices.slm]
+kind = "slm"
+backend = "emulated"
+driver = "slmsuite_screen"
+timeout = "1 s"
+open_within = "5 s"
+[devices.camera]
+kind = "camera"
+backend = "emulated"
+driver = "andor_sdk3"
+timeout = "1 s"
+exposure = "2 ms"
+[devices.meter]
+kind = "photodetector"
+backend = "emulated"
+driver = "thorlabs_pm100"
+timeout = "0.3 s"
+[devices.sequencer]
+kind = "sequencer"
+slm = "slm"
+camera = "camera"
+"""
+"""Drivers that lasers, cameras and meters of the tables have, on emulated instruments."""
+
+
+class Rail:
+    """A bench that is up. Use `standing`."""
+
+    def __init__(self, folder: Path, name: str, devices: str, more: str = "", lease_s: float = LEASE_S) -> None:
+        self.name = name
+        self.bench_file = folder / f"{name}.toml"
+        text = _BENCH.format(name=name, lease_s=lease_s, devices=devices, more=more)
+        self.bench_file.write_text(text, encoding="utf-8")
+        self.config = load_bench(self.bench_file)
+        self.lease_s = lease_s
+        self._bench: Child | None = None
+        self._witness: Witness | None = None
+        self._operators: list[Child] = []
+
+    # --- up and down ------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        """Everything that is missing is started (again): the bench, and whoever looks at its light."""
+        if self._bench is None or not self._bench.lives:
+            self.take_down()
+            until(lambda: runtime.find(self.name) is None)
+            self._bench = Child("labctl.ledger.served", str(self.bench_file))
+            told = self._bench.heard(START_S)
+            self._witness = Witness(self.config, told["world"])
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        """Whether every server is there, none in the middle of being started again."""
+        try:
+            with open_bench(self.bench_file) as bench:
+                return set(bench.status()) == set(self.config.servers)
+        except LabError:
+            return False
+
+    def take_down(self) -> None:
+        """Everything ended, in order if it can be."""
+        for operator in self._operators:
+            operator.kill()
+        self._operators.clear()
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
+        if self._bench is not None:
+            self._bench.end()
+            self._bench = None
+
+    @property
+    def supervisor(self) -> Child:
+        """Its process."""
+        assert self._bench is not None
+        return self._bench
+
+    def pids(self) -> dict[str, int]:
+        """Processes of the bench by label: servers, ``world``, ``directory``, ``DEVICE (emulated)``."""
+        record = runtime.find(self.name)
+        assert record is not None, f"bench {self.name} is not up"
+        context: zmq.Context[Any] = zmq.Context()
+        try:
+            told = ask(context, Address(record.directory), "status")["processes"]
+        finally:
+            context.destroy(linger=0)
+        return {name: process["pid"] for name, process in told.items() if process["pid"]}
+
+    # --- whoever is there -------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def operator(self, *lasers: str) -> Iterator[Child]:
+        """A control loop in a process of its own, which has turned the lasers on, if any are named."""
+        child = Child("labctl.ledger.operator", str(self.bench_file))
+        self._operators.append(child)
+        try:
+            child.heard()
+            if lasers:
+                told = child.asked("on " + " ".join(lasers))
+                assert "on" in told, f"no light: {told}"
+                until(lambda: bool(self.witness.lit()))
+            yield child
+        finally:
+            child.signal("SIGCONT")
+            child.kill()
+            self._operators.remove(child)
+
+    @contextlib.contextmanager
+    def bench(self) -> Iterator[Bench]:
+        """The bench, as a script has it."""
+        with open_bench(self.bench_file) as bench:
+            yield bench
+
+    # --- faults and light -------------------------------------------------------------------------------------------
+
+    def strike(self, device: str, fault: str | None = None, mutation: str | None = None) -> None:
+        """Break an emulated instrument; with neither, mend it."""
+        told = self.supervisor.asked(json.dumps({"device": device, "fault": fault, "mutation": mutation}))
+        assert told.get("struck"), f"{device} was not struck: {told}"
+
+    @property
+    def witness(self) -> Witness:
+        """Who sees the light itself."""
+        assert self._witness is not None
+        return self._witness
+
+    def dark_after_s(self, begun_ns: int, within_s: float = _PATIENCE_S) -> float:
+        """How long after that moment (monotonic ns) all lasers were dark. AssertionError if they are not in time."""
+        until(lambda: self.witness.dark_since_ns() is not None, within_s, f"light is on: {self.witness.lit()}")
+        since_ns = self.witness.dark_since_ns()
+        assert since_ns is not None, "the light went on again"
+        return max(since_ns - begun_ns, 0) / 1e9
+
+    def logged(self, *words: str) -> bool:
+        """Whether the bench's log has a line with all these words."""
+        file = logs.newest_file(self.name)
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file is not None else []
+        return any(all(word in line for word in words) for line in lines)
+
+
+def until(condition: Callable[[], bool], within_s: float = _PATIENCE_S, otherwise: str = "waited in vain") -> None:
+    """Wait for something. AssertionError, which says ``otherwise``, if it does not happen in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{otherwise} (for {within_s:g} s)"
+        time.sleep(0.002)
+
+
+@contextlib.contextmanager
+def _standing(rail: Rail) -> Iterator[Rail]:
+    try:
+        yield rail
+    finally:
+        rail.take_down()
+
+
+def simulated(folder: Path) -> contextlib.AbstractContextManager[Rail]:
+    """With simulated devices."""
+    return _standing(Rail(folder, "ledger-simulated", SIMULATED))
+
+
+def emulated(folder: Path) -> contextlib.AbstractContextManager[Rail]:
+    """With the drivers of real tables, on emulated instruments."""
+    return _standing(Rail(folder, "ledger-emulated", EMULATED, lease_s=2.0))

@@ -1,0 +1,66 @@
+"""One row of the ledger: a fault, who notices it, what comes of it, and within which time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial has to work with. dice: for moments and victims. folder: an empty one, of this trial alone."""
+
+    dice: random.Random
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault that can be brought about again and again.
+
+    fault, detected_by, outcome: in a few words, for people. bound_s: longest time from the fault (or from its
+    detection, where ``detected_by`` says so) until emission is off, None where no time bound applies. stage: makes
+    what trials happen on, once for all trials of all rows with the same stage; it has ``set_up()``, called before
+    each trial. trial: brings the fault about once on it and
+    makes all well again; returns the time (s) that ``bound_s`` is compared with, None without. It raises an error if the
+    outcome is not as told.
+    """
+
+    fault: str
+    detected_by: str
+    outcome: str
+    bound_s: float | None
+    stage: Callable[[Path], AbstractContextManager[Any]]
+    trial: Callable[[Any, Trial], float | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What trials of a row found. worst_s: None where no time bound applies. wrong: why it is not ok, "" if it is."""
+
+    row: Row
+    trials: int
+    worst_s: float | None
+    wrong: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether every trial ended as told, within the bound."""
+        return not self.wrong
+
+    def told(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "fault": self.row.fault,
+            "detected_by": self.row.detected_by,
+            "outcome": self.row.outcome if self.ok else self.wrong,
+            "worst_s": self.worst_s,
+            "bound_s": self.row.bound_s,
+            "ok": self.ok,
+        }

@@ -1,0 +1,101 @@
+"""A process of the bench fails: a server, the directory, the supervisor, or one that no server can do without."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+
+from labctl.ledger.child import Child
+from labctl.ledger.rail import Rail, emulated, simulated, until
+from labctl.ledger.row import Row, Trial
+
+AT_ONCE_S = 0.1
+"""From detection to darkness, where software is left."""
+WATCHDOG_S = 2.5
+"""Of the laser itself, 2 s from the last word of its driver, where no software is left."""
+_RESTART_S = 2.0
+"""Until another process has taken a dead one's place and made its devices safe."""
+
+
+def _kill(rail: Rail, victim: str) -> int:
+    """When a process of the bench was killed, monotonic ns."""
+    pid = rail.supervisor.pid if victim == "supervisor" else rail.pids()[victim]
+    begun_ns = time.monotonic_ns()
+    os.kill(pid, signal.SIGKILL)
+    return begun_ns
+
+
+def _other_killed(rail: Rail, trial: Trial, victim: str) -> float:
+    """What has no lasers of its own dies: those of the others are dark, and the operator is told who died."""
+    with rail.operator("pump") as operator:
+        time.sleep(trial.dice.uniform(0, 0.1))
+        dark_s = rail.dark_after_s(_kill(rail, victim))
+        if victim != "supervisor":
+            _told_why(operator)
+            rail.set_up()  # it is started again
+    return dark_s
+
+
+def _told_why(operator: Child) -> None:
+    told = operator.heard()
+    assert told.get("error") in ("LeaseError", "BusError"), f"the operator was told {told}"
+    assert any(word in told["message"] for word in ("died", "gone", "started again", "ended")), told["message"]
+
+
+def _lasers_server_killed(rail: Rail, trial: Trial) -> float:
+    """The instrument goes on for as long as its own watchdog, or until another server has opened it."""
+    with rail.operator("source") as operator:
+        time.sleep(trial.dice.uniform(0, 0.1))
+        dark_s = rail.dark_after_s(_kill(rail, "light"))
+        told = operator.heard()
+        assert told.get("error") in ("LeaseError", "BusError"), f"the operator was told {told}"
+        rail.set_up()
+        until(lambda: rail.logged("light died"), otherwise="the log does not tell of it")
+    return dark_s
+
+
+def _stopped(rail: Rail, trial: Trial) -> float:
+    """No software of the server's runs any more, and nothing tells the others before it is silent for 10 s."""
+    with rail.operator("source"):
+        pid = rail.pids()["light"]
+        begun_ns = time.monotonic_ns()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            return rail.dark_after_s(begun_ns)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
+    """A call to a camera does not come back, and its caller with it: the laser's lease lapses all the same."""
+    pid = rail.pids()["camera (emulated)"]
+    with rail.operator("pump") as operator:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            operator.say("call camera trigger")
+            begun_ns = time.monotonic_ns()
+            with rail.bench() as bench:
+                bench.stop("the camera hangs")
+            return rail.dark_after_s(begun_ns)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+ROWS = [
+    Row("server without lasers killed", "supervisor", "emission off everywhere; the operator is told who died; it is "
+        "started again", AT_ONCE_S, simulated, partial(_other_killed, victim="eyes")),
+    Row("directory killed", "supervisor", "emission off; the operator is told; it is started again", AT_ONCE_S,
+        simulated, partial(_other_killed, victim="directory")),
+    Row("supervisor killed", "every server: its lifeline ends", "emission off; the processes end", AT_ONCE_S,
+        simulated, partial(_other_killed, victim="supervisor")),
+    Row("world killed", "supervisor", "emission off; table and servers begin anew", _RESTART_S,
+        simulated, partial(_other_killed, victim="world")),
+    Row("laser's server killed", "supervisor; until another has taken its place the laser's own watchdog",
+        "emission off by whichever is first", WATCHDOG_S, emulated, _lasers_server_killed),
+    Row("laser's server stopped", "the laser's own watchdog", "emission off though no software is left", WATCHDOG_S,
+        emulated, _stopped),
+    Row("server hangs in a vendor's call", "emergency stop, beside the call", "emission off while the call hangs",
+        AT_ONCE_S, emulated, _hangs_in_a_call),
+]  # fmt: skip
