@@ -26,10 +26,9 @@ class Row:
 
     fault, detected_by, outcome: in a few words, for people. bound_s: longest time from the fault (or from its
     detection, where ``detected_by`` says so) until emission is off, None where no time bound applies. stage: makes
-    what trials happen on, once for all trials of all rows with the same stage; it has ``set_up()``, called before
-    each trial. trial: brings the fault about once on it and
-    makes all well again; returns the time (s) that ``bound_s`` is compared with, None without. It raises an error if the
-    outcome is not as told.
+    what trials happen on, once for all trials of all rows with the same stage; its ``set_up()`` is called before each.
+    trial: brings the fault about once on it; returns the time (s) that ``bound_s`` is compared with, None without. It
+    raises an error if the outcome is not as told.
     """
 
     fault: str

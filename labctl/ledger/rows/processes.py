@@ -41,7 +41,7 @@ def _other_killed(rail: Rail, trial: Trial, victim: str) -> float:
 def _told_why(operator: Child) -> None:
     told = operator.heard()
     assert told.get("error") in ("LeaseError", "BusError"), f"the operator was told {told}"
-    assert any(word in told["message"] for word in ("died", "gone", "started again", "ended")), told["message"]
+    assert any(word in told["message"] for word in ("died", "gone", "started again", "no answer")), told["message"]
 
 
 def _lasers_server_killed(rail: Rail, trial: Trial) -> float:
