@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel
-from simulators.physics.counter_random import fill_uniforms, normals_of, poisson_from, standard_normal, uniforms
-
-_BATCH = 256
-"""Pixels worked on at a time."""
+from simulators.physics.counter_random import fill_uniforms, normals_of, standard_normal, uniforms
+from simulators.physics.shot_noise import BATCH, fill_poisson
 
 
 @kernel
@@ -44,6 +42,7 @@ def digitise(
         mean_electrons,
         mean_electrons,
         mean_electrons,
+        mean_electrons,
         False,
         0.0,
         0.0,
@@ -66,6 +65,7 @@ def digitise(
 @kernel
 def _converted(
     mean_electrons: NDArray[np.float64],
+    response: NDArray[np.float64],
     dark_e: NDArray[np.float64],
     offsets_e: NDArray[np.float64],
     uneven: bool,
@@ -85,65 +85,63 @@ def _converted(
     noise: bool,
     counts: NDArray[np.uint16],
 ) -> tuple[int, int]:
-    """`digitise`; where pixels differ, mean_electrons are already times their response, less ``dark_e``."""
+    """`digitise`, or `digitise_uneven` where pixels differ; if they do not, their maps are not looked at."""
     rows, columns = mean_electrons.shape
     pixels = rows * columns
-    at_row, at_column = np.empty(_BATCH, np.int64), np.empty(_BATCH, np.int64)
-    one, other = np.empty(_BATCH), np.empty(_BATCH)
-    short = np.empty((2, _BATCH), np.float32)
-    values = np.empty(_BATCH)
+    at_row, at_column = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    places, work = np.zeros((3, BATCH), np.int64), np.zeros((5, BATCH))
+    one, other = np.zeros(BATCH), np.zeros(BATCH)
+    short = np.empty((2, BATCH), np.float32)
+    values, read, offsets = np.empty(BATCH), np.empty(BATCH), np.zeros(BATCH)
+    counted = np.empty(BATCH, np.uint16)
     saturated, peak = 0, 0
-    for first in range(0, pixels, _BATCH):
-        count = min(_BATCH, pixels - first)
-        r, c = first // columns, first % columns
-        for i in range(count):
-            at_row[i], at_column[i] = first_row + r, first_column + c
-            c += 1
-            if c == columns:
-                r, c = r + 1, 0
+    most = float(max_count)
+    for first in range(0, pixels, BATCH):
+        count = min(BATCH, pixels - first)
+        r, c, done = first // columns, first % columns, 0
+        while done < count:  # what of the batch is in one row
+            run = min(count - done, columns - c)
+            for i in range(run):
+                at_row[done + i], at_column[done + i] = first_row + r, first_column + c + i
+                values[done + i] = mean_electrons[r, c + i]
+                read[done + i] = read_noise_e[r, c + i]
+            if uneven:
+                for i in range(run):
+                    values[done + i] = values[done + i] * response[r, c + i] + dark_e[r, c + i]
+                    offsets[done + i] = offsets_e[r, c + i]
+            r, c, done = r + 1, 0, done + run
         if noise:
             fill_uniforms(shot_key, at_row, at_column, exposure_number, 0, count, one, other)
-        for i in range(count):
-            y, x = at_row[i] - first_row, at_column[i] - first_column
-            electrons = mean_electrons[y, x]
-            if uneven:
-                electrons += dark_e[y, x]
-            if noise:
-                if electrons > 0.0:
-                    electrons = poisson_from(
-                        electrons, one[i], other[i], shot_key, at_row[i], at_column[i], exposure_number
-                    )
-                else:
-                    electrons = 0.0
-            values[i] = electrons
-        if noise:
+            fill_poisson(shot_key, at_row, at_column, exposure_number, count, values, one, other, work, places)
             fill_uniforms(read_key, at_row, at_column, exposure_number, 0, count, one, other)
             normals = normals_of(count, one, other, short)
-        else:
-            normals = short[1]
+            for i in range(count):
+                read[i] *= normals[i]
+        over = 0
         for i in range(count):
-            y, x = at_row[i] - first_row, at_column[i] - first_column
             electrons = values[i]
             full = electrons >= full_well_e
             signal = full_well_e if full else electrons
             if uneven:
                 signal *= 1.0 + nonlinearity * signal / full_well_e
-                if signal > kink_e:
-                    signal += kink * (signal - kink_e)
-                signal += offsets_e[y, x]
+                signal += kink * (signal - kink_e) if signal > kink_e else 0.0
+                signal += offsets[i]
             if noise:
-                signal += read_noise_e[y, x] * normals[i]
+                signal += read[i]
             value = np.rint(offset_counts + signal / electrons_per_count)
-            if value >= max_count:
-                value = float(max_count)
-                full = True
-            if value < 0.0:
-                value = 0.0
-            if full:
-                saturated += 1
-            counted = int(value)
-            counts[y, x] = counted
-            peak = max(peak, counted)
+            over += full | (value >= most)
+            value = most if value >= most else value
+            value = 0.0 if value < 0.0 else value
+            counted[i] = np.uint16(np.int32(value))
+        saturated += over
+        for i in range(count):
+            peak = max(peak, np.int64(counted[i]))
+        r, c, done = first // columns, first % columns, 0
+        while done < count:
+            run = min(count - done, columns - c)
+            for i in range(run):
+                counts[r, c + i] = counted[done + i]
+            r, c, done = r + 1, 0, done + run
     return saturated, peak
 
 
@@ -217,7 +215,8 @@ def digitise_uneven(
     which what exceeds kink_e counts 1 + kink times; offsets and read noise come on top.
     """
     return _converted(
-        mean_electrons * response,
+        mean_electrons,
+        response,
         dark_e,
         offsets_e,
         True,
