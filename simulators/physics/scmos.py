@@ -135,7 +135,7 @@ def _converted(
             counted[i] = np.uint16(np.int32(value))
         saturated += over
         for i in range(count):
-            peak = max(peak, np.int64(counted[i]))
+            peak = max(peak, int(counted[i]))
         r, c, done = first // columns, first % columns, 0
         while done < count:
             run = min(count - done, columns - c)
