@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zmq
 
@@ -123,6 +123,8 @@ class Rail:
         self.bench_file.write_text(text, encoding="utf-8")
         self.config = load_bench(self.bench_file)
         self.lease_s = lease_s
+        self.environment: dict[str, str] = {}
+        """Of its processes and operators, beside this process's own."""
         self._bench: Child | None = None
         self._witness: Witness | None = None
         self._operators: list[Child] = []
@@ -134,7 +136,7 @@ class Rail:
         if self._bench is None or not self._bench.lives:
             self.take_down()
             until(lambda: runtime.find(self.name) is None)
-            self._bench = Child("labctl.ledger.served", str(self.bench_file))
+            self._bench = Child("labctl.ledger.served", str(self.bench_file), environment=self.environment)
             told = self._bench.heard(START_S)
             self._witness = Witness(self.config, told["world"])
         until(self._answers)
@@ -179,9 +181,10 @@ class Rail:
     # --- whoever is there -------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def operator(self, *lasers: str) -> Iterator[Child]:
-        """A control loop in a process of its own, which has turned the lasers on, if any are named."""
-        child = Child("labctl.ledger.operator", str(self.bench_file))
+    def operator(self, *lasers: str, at: str = "") -> Iterator[Child]:
+        """A control loop in a process of its own, which has turned the lasers on, if any are named. at: by network."""
+        arguments = [at] if at else []
+        child = Child("labctl.ledger.operator", str(self.bench_file), *arguments, environment=self.environment)
         self._operators.append(child)
         try:
             child.heard()
@@ -236,8 +239,12 @@ def until(condition: Callable[[], bool], within_s: float = _PATIENCE_S, otherwis
         time.sleep(0.002)
 
 
+R = TypeVar("R", bound=Rail)
+
+
 @contextlib.contextmanager
-def _standing(rail: Rail) -> Iterator[Rail]:
+def standing(rail: R) -> Iterator[R]:
+    """The stage; in the end it is taken down."""
     try:
         yield rail
     finally:
@@ -246,9 +253,9 @@ def _standing(rail: Rail) -> Iterator[Rail]:
 
 def simulated(folder: Path) -> contextlib.AbstractContextManager[Rail]:
     """With simulated devices."""
-    return _standing(Rail(folder, "ledger-simulated", SIMULATED))
+    return standing(Rail(folder, "ledger-simulated", SIMULATED))
 
 
 def emulated(folder: Path) -> contextlib.AbstractContextManager[Rail]:
     """With the drivers of real tables, on emulated instruments."""
-    return _standing(Rail(folder, "ledger-emulated", EMULATED, lease_s=2.0))
+    return standing(Rail(folder, "ledger-emulated", EMULATED, lease_s=2.0))

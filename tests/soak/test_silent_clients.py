@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 from clients import EMITTER, client, end, heard, say, start
-from links import Link, link
 
 from benchmarks.table import Table, table
 from labctl.bus import security
 from labctl.client import open_bench
+from labctl.ledger.link import Link, link
 from labctl.server import runtime
 
 LEASE_S = 0.5

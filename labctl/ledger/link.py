@@ -1,4 +1,4 @@
-"""A link between two addresses of this machine that a test can cut, as if somebody pulled the cable."""
+"""A link between two addresses of this machine that can be cut, as if somebody pulled the cable."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ class Link:
 
 @contextlib.contextmanager
 def link(near: str, far: str, ports: list[int]) -> Iterator[Link]:
+    """One that is closed in the end."""
     made = Link(near, far, ports)
     try:
         yield made
