@@ -18,11 +18,9 @@ def most_power(bench: Bench) -> float:
 
 def limits(bench: Bench, role: str, setting: str) -> tuple[float, float]:
     """Limits of a setting in force, in its unit; 0 and infinity where there are none."""
-    for info in bench[role].description.settings:
-        if info.name == setting:
-            least, most = info.limits.minimum, info.limits.maximum
-            return (0.0 if least is None else float(least), float("inf") if most is None else float(most))
-    raise AttributeError(f"{role} has no setting {setting!r}")
+    found = bench[role].limits(setting)
+    least, most = found.minimum, found.maximum
+    return (0.0 if least is None else float(least), float("inf") if most is None else float(most))
 
 
 @contextmanager

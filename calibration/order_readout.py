@@ -82,7 +82,7 @@ class OrderReadout:
         camera.roi = roi
         self._full = float(camera.full_scale_counts)
         self.electrons_per_count = float(camera.electrons_per_count)
-        limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+        limits = camera.limits("exposure_s")
         self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, FRAME_S)
         camera.exposure_s = self._longest_s
         frames = [camera.trigger().data for _ in range(dark_frames)]

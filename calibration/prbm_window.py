@@ -253,7 +253,7 @@ class _Look:
         self.plan_k = 2 * math.pi / (wavelength_m * 0.2) * (lit / 2 * 8e-6) * 6.5e-6
         camera.binning = 1
         self._full = float(camera.full_scale_counts)
-        limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+        limits = camera.limits("exposure_s")
         self._range_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
         slm.write(dark_stripes(slm.rows, slm.columns))
         slm.settle()

@@ -243,7 +243,7 @@ class _Profile:
 
     def __init__(self, camera: Any, p: SlmCameraParameters) -> None:
         self._camera, self._p = camera, p
-        limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+        limits = camera.limits("exposure_s")
         self._range_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 5.0)
         camera.binning = 1
 

@@ -280,7 +280,7 @@ class FirstOrder:
 
     def _meter(self) -> None:
         camera, full = self._camera, self._camera.full_scale_counts
-        limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+        limits = camera.limits("exposure_s")
 
         def peak(exposure_s: float) -> tuple[float, bool]:
             camera.exposure_s = exposure_s

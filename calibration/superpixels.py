@@ -135,7 +135,7 @@ class Spot:
     def __init__(self, camera: Any, switch: Any) -> None:
         self._camera, self._switch = camera, switch
         self._dark: dict[tuple[Any, float], Array] = {}
-        limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+        limits = camera.limits("exposure_s")
         self.shortest_s, self.longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 0.5)
         camera.binning = 1
 

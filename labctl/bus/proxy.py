@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from drivers.contract import ROI, DeviceDescription, Identity
 from drivers.errors import BusError
+from drivers.settings import Limits
 from labctl.bus.connection import Connection, Pending
 from labctl.bus.ring import Arena
 from labctl.bus.stream import Stream
@@ -53,6 +54,16 @@ class DeviceProxy:
         value: dict[str, Any] = self._connection.request(self.name, "snapshot")
         return value
 
+    def limits(self, setting: str) -> Limits:
+        """Smallest and largest value of a setting: the kind's, narrowed by the instrument and by the bench file.
+
+        As they were when the proxy was made; nothing is asked. Raises AttributeError if there is no such setting.
+        """
+        if setting not in self._settings:
+            raise self._no_setting(setting)
+        limits: Limits = self._settings[setting].limits
+        return limits
+
     def safe(self) -> None:
         """Bring the device to its safe state, without waiting for a call that is being served."""
         self._emergency.request(self.name, "safe", timeout_s=2.0)
@@ -89,8 +100,11 @@ class DeviceProxy:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._settings:
-            raise AttributeError(f"{self.name} has no setting {name!r}; it has {', '.join(self._settings)}")
+            raise self._no_setting(name)
         self._connection.request(self.name, "set", name, value)
+
+    def _no_setting(self, name: str) -> AttributeError:
+        return AttributeError(f"{self.name} has no setting {name!r}; it has {', '.join(self._settings)}")
 
     def submit_get(self, setting: str) -> Pending:
         """Begin to read a setting; `Pending.result` waits for it."""
@@ -99,7 +113,8 @@ class DeviceProxy:
 
     def __dir__(self) -> Iterable[str]:
         operations = (o.name for o in self.description.operations)
-        return [*self._settings, *operations, "identity", "snapshot", "safe", "allocate", "submit_get", "stream"]
+        return [*self._settings, *operations, "identity", "snapshot", "limits", "safe", "allocate", "submit_get",
+                "stream"]  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r} ({self.description.backend}) at {self._connection.endpoint}>"

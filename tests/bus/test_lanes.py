@@ -217,8 +217,16 @@ def test_a_device_that_cannot_be_described_does_not_leave_the_client_hanging(
 def test_a_proxy_lists_settings_and_operations(bench: Bench) -> None:
     assert set(dir(bench.lamp)) == {
         "emission", "power_w", "roi", "hours", "calibration_ids", "echo", "slow", "look", "fail",
-        "identity", "snapshot", "safe", "allocate", "submit_get", "stream",
+        "identity", "snapshot", "limits", "safe", "allocate", "submit_get", "stream",
     }  # fmt: skip
+
+
+def test_a_proxy_tells_the_limits_that_the_bench_file_left(bench: Bench) -> None:
+    limits = bench.lamp.limits("power_w")
+    assert limits == next(s.limits for s in bench.lamp.description.settings if s.name == "power_w")
+    assert limits.minimum == 0
+    with pytest.raises(AttributeError, match=r"colour.*power_w"):
+        bench.lamp.limits("colour")
 
 
 def test_a_proxys_operation_shows_signature_and_text(bench: Bench) -> None:

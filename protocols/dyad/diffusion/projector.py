@@ -109,7 +109,7 @@ def lamp(bench: Bench, power_w: float) -> float:
     LimitError beyond what it may give.
     """
     if power_w:
-        limits = next(s.limits for s in bench.lamp.description.settings if s.name == "power_w")
+        limits = bench.lamp.limits("power_w")
         most = limits.maximum if limits.maximum is not None else math.inf
         if power_w > most:
             raise LimitError(

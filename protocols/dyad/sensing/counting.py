@@ -73,7 +73,7 @@ def the_probe(bench: Bench, p: SenseParameters) -> Any:
             f"{', '.join(bench.devices)}; add [devices.probe], or choose mode=map"
         )
     probe = bench.probe
-    limits = next(s.limits for s in probe.description.settings if s.name == "power_w")
+    limits = probe.limits("power_w")
     if limits.maximum is not None and p.probe_w[-1] > limits.maximum:
         raise ConfigurationError(
             f"probe_w = {p.probe_w[-1]:g} W, and the limit of probe.power_w is {limits.maximum:g} W; choose less"

@@ -310,7 +310,7 @@ class DyadLattice:
         on = bool(pump.emission)
         pump.emission = False
         camera.roi = ROI(row=region.row, column=region.column, rows=8, columns=8)
-        longest_s = next(s.limits for s in camera.description.settings if s.name == "exposure_s").maximum or 1.0
+        longest_s = camera.limits("exposure_s").maximum or 1.0
         until_s = self._bench.time_s() + seconds
         while (left_s := until_s - self._bench.time_s()) > 1e-3:
             camera.exposure_s = min(left_s, longest_s, 1.0)
@@ -357,7 +357,7 @@ class DyadLattice:
         """The pump's power at which the lattice has the planned gamma."""
         pump = self._bench.pump
         self._leak = 0.0
-        limits = next(s.limits for s in pump.description.settings if s.name == "power_w")
+        limits = pump.limits("power_w")
         lowest, most = limits.minimum or 0.0, limits.maximum or math.inf
 
         def light(power_w: float) -> float:

@@ -195,7 +195,7 @@ def _predicted(
     default = ReadoutParameters()
     levels = int(bench.slm.levels) or None
     pitch = default.pixels_per_spin or PIXELS_PER_SPIN
-    limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+    limits = camera.limits("exposure_s")
     shortest_s, longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)  # as the table exposes
     squares, seconds, exposure_s, patterns = [], 0.0, 0.0, 0
     for layer in layers.values():

@@ -179,7 +179,7 @@ class Table:
             self._full_scale = float(camera.full_scale_counts)
             self._electrons_per_count = float(camera.electrons_per_count)
             self._exposure_now_s = float(camera.exposure_s)
-            limits = next(s.limits for s in camera.description.settings if s.name == "exposure_s")
+            limits = camera.limits("exposure_s")
             self._shortest_s, self._longest_s = limits.minimum or 1e-6, min(limits.maximum or 1.0, 1.0)
         bench.slm.write(dark_panel(alignment, bench.slm.rows, bench.slm.columns))
         bench.slm.settle()
