@@ -1,0 +1,65 @@
+"""The system's clock is set while a laser emits: leases, expiry and watchdogs count monotonic time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import labctl.ledger
+from labctl.ledger.rail import LEASE_S, SIMULATED, Rail, standing
+from labctl.ledger.row import Row, Trial
+
+_HOUR_S = 3600.0
+_WRONG_CLOCK = Path(labctl.ledger.__file__).parent / "wrong_clock"
+
+
+class _WithAClock(Rail):
+    """Its processes, and its operators, take the time from a clock that can be set."""
+
+    def set_clock(self, wrong_s: float) -> None:
+        """By how much it is wrong from now on."""
+        aside = self.clock_file.with_suffix(".new")
+        aside.write_text(f"{wrong_s}", encoding="ascii")
+        aside.replace(self.clock_file)
+
+    @property
+    def clock_file(self) -> Path:
+        """What it is wrong by."""
+        return Path(self.environment["LABCTL_LEDGER_CLOCK"])
+
+
+@contextlib.contextmanager
+def _stage(folder: Path) -> Iterator[_WithAClock]:
+    path = os.pathsep.join([str(_WRONG_CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])])
+    rail = _WithAClock(folder, "ledger-clock", SIMULATED)
+    rail.environment = {"PYTHONPATH": path, "LABCTL_LEDGER_CLOCK": str(folder / "clock")}
+    rail.set_clock(0.0)
+    with standing(rail) as stood:
+        yield stood
+
+
+def _jumps(rail: _WithAClock, trial: Trial, by_s: float) -> float:
+    """Nothing happens to whoever is in control; and when that one dies, the light goes off no later than else."""
+    rail.set_clock(0.0)
+    with rail.operator("pump") as operator:
+        rail.set_clock(by_s)
+        time.sleep(1.5 * LEASE_S)
+        assert rail.witness.lit() == ["pump_emission"], "the light went off"
+        begun_ns = time.monotonic_ns()
+        operator.kill()
+        dark_s = rail.dark_after_s(begun_ns)
+    assert rail.logged("lease of", "lapsed"), "the log does not tell of it"
+    return dark_s
+
+
+_OUTCOME = "control and light go on; then the client is killed: emission off by its lease"
+ROWS = [
+    Row("clock jumps an hour forward", f"lease, {LEASE_S:g} s of monotonic time", _OUTCOME, LEASE_S + 0.05, _stage,
+        partial(_jumps, by_s=_HOUR_S)),
+    Row("clock jumps an hour back", f"lease, {LEASE_S:g} s of monotonic time", _OUTCOME, LEASE_S + 0.05, _stage,
+        partial(_jumps, by_s=-_HOUR_S)),
+]  # fmt: skip
