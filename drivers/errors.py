@@ -24,6 +24,13 @@ class DeviceTimeout(DeviceError):
     """An instrument did not answer in time; it has been brought back to a defined state."""
 
 
+class FrameError(DeviceError):
+    """Frames or readings are not those that were asked for: older than their trigger or their pattern, or one twice.
+
+    They were dropped, and the instrument is in a defined state: measuring again is safe.
+    """
+
+
 class LimitError(LabError, ValueError):
     """A value lies outside the limits of the instrument or of the bench file; nothing was changed."""
 
@@ -51,6 +58,7 @@ ERROR_TYPES: dict[str, type[LabError]] = {
         ConfigurationError,
         DeviceError,
         DeviceTimeout,
+        FrameError,
         LimitError,
         LeaseError,
         InterlockError,

@@ -7,7 +7,7 @@ patterns by itself (hardware timing) or be told each one (software timing). What
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from drivers.contract import (
     SequenceResult,
 )
 from drivers.correction import correct, filled
+from drivers.errors import FrameError
 from drivers.site import Site
 
 
@@ -37,15 +38,27 @@ class SoftwareSequencer(Sequencer):
     """Composite of one SLM, one camera and, if the bench has one, a photodetector at the same spot."""
 
     class Options(BaseModel):
-        """Role names of the devices it plays on."""
+        """Role names of the devices it plays on, and what it thinks of two frames that are the same in every pixel.
+
+        identical: "refuse" where a camera's noise makes that as good as impossible: then the camera is frozen.
+        """
 
         model_config = ConfigDict(extra="forbid")
         slm: str
         camera: str
         photodetector: str | None = None
+        identical: Literal["allow", "refuse"] = "allow"
 
-    def __init__(self, name: str, slm: SLM, camera: Camera, photodetector: Photodetector | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        slm: SLM,
+        camera: Camera,
+        photodetector: Photodetector | None = None,
+        identical: Literal["allow", "refuse"] = "allow",
+    ) -> None:
         super().__init__(name)
+        self._identical = identical
         self._slm = slm
         self._camera = camera
         self._photodetector = photodetector
@@ -68,6 +81,7 @@ class SoftwareSequencer(Sequencer):
             site.device(options.slm),
             site.device(options.camera),
             site.device(detector) if detector else None,
+            options.identical,
         )
 
     def open(self) -> None:
@@ -151,6 +165,7 @@ class SoftwareSequencer(Sequencer):
             ids, stable_ns, stack = self._step_camera(sequence)
         self._check_not_stopped(len(sequence), len(sequence))
         self._check_fresh(stack.start_ns, stable_ns)
+        self._check_not_frozen(stack.data)
         data = stack.data if correction is None else filled(correct(stack, correction))
         whole = [ROI(row=0, column=0, rows=rows, columns=columns)]
         sums = [
@@ -269,9 +284,22 @@ class SoftwareSequencer(Sequencer):
         early = np.flatnonzero(start_ns < stable_ns)
         if early.size:
             k = int(early[0])
-            raise DeviceError(
+            raise FrameError(
                 f"{self.name}.play: exposure {k} began {(stable_ns[k] - start_ns[k]) / 1e6:.3f} ms before its pattern "
                 "was stable; the frames were dropped. Check the trigger wiring or raise the SLM's settle time"
+            )
+
+    def _check_not_frozen(self, frames: NDArray[Any]) -> None:
+        if self._identical == "allow" or len(frames) < 2:
+            return
+        pixels = frames.reshape(len(frames), -1)
+        uneven = pixels.max(axis=1) > pixels.min(axis=1)  # saturated ones, or dark ones of few bits, may well be alike
+        same = np.flatnonzero((pixels[1:] == pixels[:-1]).all(axis=1) & uneven[1:])
+        if same.size:
+            raise FrameError(
+                f"{self.name}.play: frames {same[0]} and {same[0] + 1} of {len(frames)} are the same in every one of "
+                f"{pixels.shape[1]} pixels: the camera is frozen; all were dropped. Play again; if it stays, open the "
+                'camera anew. For a camera without noise set identical = "allow"'
             )
 
     def _check_not_stopped(self, k: int, n: int) -> None:

@@ -22,12 +22,16 @@ from drivers.contract import (
     LimitError,
     Limits,
 )
+from drivers.errors import FrameError
 from drivers.site import Site
 from simulators.devices.serial import serial_number
 from simulators.devices.stop_flag import StopFlag
 
 _LEAST_EXPOSURE_ROWS = 3
 """Shortest triggered exposure of a Zyla, in row times."""
+
+_OLD_FRAMES = 3
+"""That may come before the one that was triggered."""
 
 
 class _Burst(NamedTuple):
@@ -37,6 +41,7 @@ class _Burst(NamedTuple):
     exposure_ns: int
     roi: ROI
     binning: int
+    armed_ns: int
 
 
 class SimulatedCamera(Camera):
@@ -93,14 +98,27 @@ class SimulatedCamera(Camera):
         self._burst = None
         self._stop.clear()
         self._world.arm_camera(self.name, frames, self._exposure_ns, self._roi)
-        self._burst = _Burst(frames, self._exposure_ns, self._roi, self._binning)
+        self._burst = _Burst(frames, self._exposure_ns, self._roi, self._binning, self._world.clock.now_ns())
 
     def trigger(self, pattern_id: int = UNKNOWN_PATTERN) -> Frame:
         """Expose once by software trigger; see the contract."""
         roi, exposure_ns, binning = self._roi, self._exposure_ns, self._binning
         data = self.allocate(binned_shape(roi, binning), sum_dtype(self._dtype(), binning))
         pixels = data if binning == 1 else self.allocate((roi.rows, roi.columns), self._dtype())
-        number, start_ns, saturated = self._world.trigger(self.name, exposure_ns, roi, pixels)
+        asked_ns = self._world.clock.now_ns()
+        for _ in range(_OLD_FRAMES + 1):
+            try:
+                number, start_ns, saturated = self._world.trigger(self.name, exposure_ns, roi, pixels)
+            except DeviceTimeout:  # who waited for it waited
+                self._world.clock.sleep_until(self._world.clock.now_ns() + exposure_ns + self._readout_ns())
+                raise
+            if start_ns >= asked_ns:
+                break  # else a frame that came late, or once more, and is nobody's
+        else:
+            raise DeviceTimeout(
+                f"{self.name}.trigger: {_OLD_FRAMES + 1} frames came, and all were older than the trigger; they were "
+                "dropped. Trigger again; if it stays, look at the camera's link"
+            )
         if binning > 1:
             sum_blocks(pixels, binning, data)
             saturated = _saturated_blocks(pixels, saturated, binning)
@@ -134,9 +152,18 @@ class SimulatedCamera(Camera):
         came = len(numbers)
         if came < burst.frames:
             raise self._missing(came, burst.frames - came)
+        self._must_be_new("collect", numbers, start_ns, burst.armed_ns)
         if binning > 1:
             saturated = _summed(pixels, saturated, binning, data)
         return self._stack(burst, data, numbers, start_ns, saturated)
+
+    def _must_be_new(self, what: str, numbers: NDArray[np.int64], start_ns: NDArray[np.int64], since_ns: int) -> None:
+        old = np.flatnonzero((np.diff(numbers, prepend=-1) <= 0) | (start_ns < since_ns))
+        if old.size:
+            raise FrameError(
+                f"{self.name}.{what}: frame {old[0]} of {len(numbers)} is one that came before (number "
+                f"{numbers[old[0]]}); all were dropped. Ask again; if it stays, look at the camera's link"
+            )
 
     def _stack(
         self,
@@ -169,12 +196,14 @@ class SimulatedCamera(Camera):
         data = self.allocate((frames, *binned_shape(roi, binning)), sum_dtype(self._dtype(), binning))
         pixels = data if binning == 1 else self.allocate((frames, roi.rows, roi.columns), self._dtype())
         self._stop.clear()
+        asked_ns = self._world.clock.now_ns()
         numbers, start_ns, saturated = self._world.burst(self.name, exposure_ns, self._readout_ns(), roi, pixels)
         if len(numbers) < frames:
             raise DeviceError(f"{self.name}.burst: stopped by safe() after {len(numbers)} of {frames} frames")
+        self._must_be_new("burst", numbers, start_ns, asked_ns)
         if binning > 1:
             saturated = _summed(pixels, saturated, binning, data)
-        return self._stack(_Burst(frames, exposure_ns, roi, binning), data, numbers, start_ns, saturated)
+        return self._stack(_Burst(frames, exposure_ns, roi, binning, asked_ns), data, numbers, start_ns, saturated)
 
     def _missing(self, came: int, missing: int) -> DeviceTimeout:
         return DeviceTimeout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from drivers.contract import DeviceTimeout, Identity, LimitError, Photodetector, Reading
+from drivers.errors import FrameError
 from drivers.site import Site
 from simulators.devices.serial import serial_number
 from simulators.devices.stop_flag import StopFlag
@@ -74,7 +76,13 @@ class SimulatedPhotodetector(Photodetector):
 
     def measure(self) -> Reading:
         """One reading now."""
+        asked_ns = self._world.clock.now_ns()
         taken = self._world.measure(self.name, self._integration_ns)
+        if taken[1] < asked_ns:
+            raise FrameError(
+                f"{self.name}.measure: a reading that came before came once more; it was dropped. Ask again; if it "
+                "stays, look at the instrument's link"
+            )
         reading = self._reading(taken, self._integration_ns, self._wavelength_m)
         self._world.clock.sleep_until(reading.end_ns)
         return reading
@@ -103,6 +111,11 @@ class SimulatedPhotodetector(Photodetector):
             raise DeviceTimeout(
                 f"{self.name}.collect: {len(taken)} readings came, {missing} more were armed for; they were "
                 "dropped. Check the trigger line and arm again"
+            )
+        if any(later[0] <= earlier[0] for earlier, later in itertools.pairwise(taken)):
+            raise FrameError(
+                f"{self.name}.collect: a reading came twice; all {len(taken)} were dropped. Ask again; if it stays, "
+                "look at the instrument's link"
             )
         return [self._reading(t, burst.integration_ns, burst.wavelength_m) for t in taken]
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import ROI, DeviceError, LabError
+from drivers.contract import ROI, DeviceError, DeviceTimeout, LabError
 from simulators.emulators.base import Emulator
 
 log = logging.getLogger(__name__)
@@ -148,6 +148,8 @@ class Sensor:
         for again in (True, False):
             try:
                 return act()
+            except DeviceTimeout:
+                return None  # a frame that is lost on the table never comes out of the instrument
             except DeviceError as error:  # a new session may have begun on the table
                 if not again:
                     log.warning("%s: the world does not answer: %s", self._emulator.name, error)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import DeviceTimeout
 from simulators.physics.counter_random import noise_key, uniforms
 from simulators.slide_show import Pace
+from simulators.worlds.faults import Kind
 from simulators.worlds.ports import CameraPort, DetectorPort
 from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.table import TableWorld
@@ -93,6 +93,8 @@ class PlayedWorld(TableWorld):
         port = self._lone_camera()
         if port is None or port.armed < len(stable_ns) - 1:
             return 1
+        if self._faults.may_meet(port.device, port.number, port.number + len(stable_ns)):
+            return 1  # a frame that is repeated, or late, is made one by one
         roi = port.roi
         region = (roi.row, roi.column, roi.rows, roi.columns)
         k = 1
@@ -104,7 +106,7 @@ class PlayedWorld(TableWorld):
                 if self._armed(port):
                     port.armed -= 1
                     number, now_ns = port.next_number(), self.clock.now_ns()
-                    if not self._lost(port.device, number):
+                    if self._befalls(port.device, number) != "lost":
                         exposures.append(self._exposure(number, now_ns, port.exposure_ns * 1e-9))
                 self.clock.sleep_until(int(stable_ns[k]) + pace.dwell_ns)
                 k += 1
@@ -123,19 +125,9 @@ class PlayedWorld(TableWorld):
         port.saturated[into] = self._read_out(port.device, region, exposures, port.data[into])
         port.taken += len(exposures)
 
-    def _lost(self, device: str, number: int) -> bool:
+    def _befalls(self, device: str, number: int) -> Kind | None:
         share = self.parameters.lost_frames
         key = noise_key(self.parameters.seed, device, "lost")
-        return bool(share > 0 and uniforms(key, number, 0, 0, 0)[0] < share)
-
-    def _take_frame(self, port: CameraPort) -> None:
-        if self._lost(port.device, port.number):
-            port.next_number()
-            return
-        super()._take_frame(port)
-
-    def _expose_at_once(self, port: CameraPort, exposure_ns: int, roi: Any, out: NDArray[Any]) -> tuple[int, int, int]:
-        if self._lost(port.device, port.number):
-            number = port.next_number()
-            raise DeviceTimeout(f"{port.device}: frame {number} did not come; trigger again")
-        return super()._expose_at_once(port, exposure_ns, roi, out)
+        if share > 0 and uniforms(key, number, 0, 0, 0)[0] < share:
+            return "lost"
+        return super()._befalls(device, number)

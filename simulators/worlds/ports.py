@@ -34,6 +34,15 @@ class Exposed(NamedTuple):
     beyond: bool
 
 
+class LastFrame(NamedTuple):
+    """A frame (rows, columns), its number, beginning (ns) and saturated pixels."""
+
+    data: NDArray[Any]
+    number: int
+    start_ns: int
+    saturated: int
+
+
 @dataclass
 class Port:
     """A device on the table."""
@@ -62,6 +71,8 @@ class PhotodetectorPort(DetectorPort):
     place: str = "tap"
     integration_ns: int = 0
     readings: list[Exposed] = field(default_factory=list)
+    last: Exposed | None = None
+    """Where faults may repeat it."""
 
     def arm(self, readings: int, integration_ns: int) -> None:
         """Make ready, and drop what was not collected."""
@@ -86,10 +97,15 @@ class CameraPort(DetectorPort):
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     start_ns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     saturated: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    last: LastFrame | None = None
+    """Where faults may repeat it."""
+    late: LastFrame | None = None
+    """It came when nobody waited any more, and is what the next one who asks gets."""
 
     def arm(self, frames: int, exposure_ns: int, roi: ROI, dtype: DTypeLike) -> None:
         """Make room for ``frames``, and drop what was not collected."""
         self.armed = 0
+        self.late = None
         try:
             self._make_room(frames, roi, dtype)
         except (MemoryError, ValueError) as error:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import ROI, ConfigurationError, DeviceError
+from drivers.contract import ROI, ConfigurationError, DeviceError, DeviceTimeout
 from simulators.clock import RealClock, VirtualClock, make_clock
 from simulators.physics.counter_random import noise_key, standard_normal
 from simulators.slide_show import Pace, play
+from simulators.worlds.faults import Faults, Kind
 from simulators.worlds.operations import world_operation
-from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, PhotodetectorPort, Port
+from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, LastFrame, PhotodetectorPort, Port
 
 if TYPE_CHECKING:
     from simulators.worlds.prbm.panel import Panel
@@ -73,6 +74,9 @@ class TableWorld(ABC):
         self._written_ns = 0
         self._ports: dict[str, Port] = {}
         self._slides: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
+        self._faults = Faults(getattr(self.parameters, "faults", ()))
+        self._panels: dict[str, str] = {}
+        self._sent: dict[str, int] = {}
 
     def expose(
         self,
@@ -136,6 +140,7 @@ class TableWorld(ABC):
         match what:
             case "slm" | "projector" | "coupling" if hasattr(self.parameters, what):
                 self._ports[device] = Port(device, flag)
+                self._panels[what] = device
             case "camera":
                 self._ports[device] = CameraPort(device, flag)
             case _ if what in self.detector_places:
@@ -182,8 +187,15 @@ class TableWorld(ABC):
             now_ns = min(now_ns, max(at_ns, self._written_ns))
         self._written_ns = now_ns
         self._slides = None
-        self.panel.write(gray, row, column, now_ns)
+        if self._takes("slm"):
+            self.panel.write(gray, row, column, now_ns)
         return now_ns
+
+    def _takes(self, panel: str) -> bool:
+        """Count a pattern that is sent to a panel, and tell whether it is shown."""
+        number = self._sent.get(panel, 0)
+        self._sent[panel] = number + 1
+        return self._faults.of(self._panels.get(panel, panel), number, self.clock.now_ns()) != "stuck"
 
     @world_operation
     def load(
@@ -208,7 +220,8 @@ class TableWorld(ABC):
             raise DeviceError("no sequence is loaded; load one (a write or a new session drops it)")
         offsets, indices = self._slides
         now_ns = self.clock.now_ns()
-        self.panel.step(indices[offsets[pattern] : offsets[pattern + 1]], now_ns)
+        if self._takes("slm"):
+            self.panel.step(indices[offsets[pattern] : offsets[pattern + 1]], now_ns)
         return now_ns
 
     @world_operation
@@ -247,7 +260,8 @@ class TableWorld(ABC):
                 if isinstance(port, CameraPort):
                     self._take_frame(port)
                 elif isinstance(port, PhotodetectorPort):
-                    port.readings.append(self._take_reading(port, port.integration_ns))
+                    taken = self._take_reading(port, port.integration_ns)
+                    port.readings += [] if taken is None else [taken]
 
     # --- camera -----------------------------------------------------------------------------------------------------
 
@@ -259,7 +273,14 @@ class TableWorld(ABC):
         """
         port = self._port(device, CameraPort)
         port.armed = max(port.armed - 1, 0)
-        return self._expose_at_once(port, exposure_ns, roi, out)
+        late, port.late = port.late, None
+        if late is not None and late.data.shape == out.shape:
+            out[...] = late.data
+            return late[1:]
+        found = self._expose_at_once(port, exposure_ns, roi, out)
+        if found is None:
+            raise DeviceTimeout(f"{device}: frame {port.number - 1} did not come; trigger again")
+        return found
 
     @world_operation
     def arm_camera(self, device: str, frames: int, exposure_ns: int, roi: ROI) -> None:
@@ -296,6 +317,15 @@ class TableWorld(ABC):
         taken = 0
         while taken < n and not stop[0]:
             some = slice(taken, min(taken + _EXPOSURES_AT_ONCE, n))
+            if self._faults.may_meet(device, port.number, port.number + some.stop - some.start):
+                for k in range(some.start, some.stop):
+                    found = self._expose_at_once(port, exposure_ns, roi, out[k])
+                    self.clock.sleep_until(self.clock.now_ns() + exposure_ns + dead_ns)
+                    if found is None:
+                        raise DeviceTimeout(f"{device}: frame {port.number - 1} of a burst did not come; ask again")
+                    numbers[k], start_ns[k], saturated[k] = found
+                taken = some.stop
+                continue
             for k in range(some.start, some.stop):
                 numbers[k], start_ns[k] = port.next_number(), self.clock.now_ns()
                 self.clock.sleep_until(int(start_ns[k]) + exposure_ns + dead_ns)
@@ -326,24 +356,54 @@ class TableWorld(ABC):
 
     def _take_frame(self, port: CameraPort) -> None:
         k = port.taken
-        port.numbers[k], port.start_ns[k], port.saturated[k] = self._expose_at_once(
-            port, port.exposure_ns, port.roi, port.data[k]
-        )
-        port.taken += 1
+        found = self._expose_at_once(port, port.exposure_ns, port.roi, port.data[k])
+        if found is not None:
+            port.numbers[k], port.start_ns[k], port.saturated[k] = found
+            port.taken += 1
 
-    def _expose_at_once(self, port: CameraPort, exposure_ns: int, roi: ROI, out: NDArray[Any]) -> tuple[int, int, int]:
+    def _expose_at_once(
+        self, port: CameraPort, exposure_ns: int, roi: ROI, out: NDArray[Any]
+    ) -> tuple[int, int, int] | None:
+        """One exposure into ``out``: number, beginning, saturated pixels; None if nothing comes of it in time."""
         number, start_ns = port.next_number(), self.clock.now_ns()
+        befalls, last = self._befalls(port.device, number), port.last
+        if befalls == "lost":
+            return None
+        if befalls in ("repeated", "frozen"):
+            if last is None or last.data.shape != out.shape:
+                return None
+            out[...] = last.data
+            return last[1:] if befalls == "repeated" else (number, start_ns, last.saturated)
         _, saturated, _ = self.expose(
             port.device, number, start_ns, exposure_ns * 1e-9, roi.row, roi.column, roi.rows, roi.columns, out
         )
+        if befalls == "saturated" and out.dtype == np.uint16:
+            out[...], saturated = self._full_scale(), out.size
+        if befalls == "late":
+            port.late = LastFrame(out.copy(), number, start_ns, saturated)
+            return None
+        if self._faults.watch(port.device):
+            port.last = LastFrame(out.copy(), number, start_ns, saturated)
         return number, start_ns, saturated
+
+    def _befalls(self, device: str, number: int) -> Kind | None:
+        """What goes wrong with an exposure or reading of this number now."""
+        return self._faults.of(device, number, self.clock.now_ns())
+
+    def _full_scale(self) -> int:
+        c = self.parameters.camera
+        return int(min(2**c.bit_depth - 1, c.offset + c.full_well / c.electrons_per_count))
 
     # --- photodetectors ---------------------------------------------------------------------------------------------
 
     @world_operation
     def measure(self, device: str, integration_ns: int) -> Exposed:
         """One reading of a photodetector now: number, beginning (ns), power and its deviation (W), out of range."""
-        return self._take_reading(self._port(device, PhotodetectorPort), integration_ns)
+        port = self._port(device, PhotodetectorPort)
+        taken = self._take_reading(port, integration_ns)
+        if taken is None:
+            raise DeviceTimeout(f"{device}: reading {port.number - 1} did not come; ask again")
+        return taken
 
     @world_operation
     def arm_photodetector(self, device: str, readings: int, integration_ns: int) -> None:
@@ -355,10 +415,19 @@ class TableWorld(ABC):
         """Readings taken since the photodetector was armed, each as from `measure`; it is free again."""
         return self._port(device, PhotodetectorPort).collect()
 
-    def _take_reading(self, port: PhotodetectorPort, integration_ns: int) -> Exposed:
+    def _take_reading(self, port: PhotodetectorPort, integration_ns: int) -> Exposed | None:
+        """None if nothing comes of it."""
         number, start_ns = port.next_number(), self.clock.now_ns()
+        befalls, last = self._befalls(port.device, number), port.last
+        if befalls in ("lost", "late"):
+            return None
+        if befalls in ("repeated", "frozen") and last is not None:
+            return last if befalls == "repeated" else last._replace(number=number, start_ns=start_ns)
         power_w, sigma_w, beyond = self.reading(port.place, port.device, number, start_ns, integration_ns * 1e-9)
-        return Exposed(number, start_ns, float(power_w), float(sigma_w), bool(beyond))
+        taken = Exposed(number, start_ns, float(power_w), float(sigma_w), bool(beyond) or befalls == "saturated")
+        if self._faults.watch(port.device):
+            port.last = taken
+        return taken
 
     def _reading(
         self, device: str, number: int, power_w: float, duration_s: float, nep: float, range_w: float, ideal: bool

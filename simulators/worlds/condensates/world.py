@@ -139,7 +139,8 @@ class CondensateWorld(HologramWorld):
     def project(self, gray: NDArray[Any], row: int, column: int) -> int:
         """Gray levels (rows, columns) for the projector, corner at (row, column); when they arrived, ns."""
         now_ns = self.clock.now_ns()
-        self._projector.write(np.asarray(gray), row, column, now_ns * 1e-9)
+        if self._takes("projector"):
+            self._projector.write(np.asarray(gray), row, column, now_ns * 1e-9)
         return now_ns
 
     # --- exposures ------------------------------------------------------------------------------------------------

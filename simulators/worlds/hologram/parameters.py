@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from drivers.quantity import Fraction, Metres, Seconds, Watts
+from simulators.worlds.faults import FaultList
 from simulators.worlds.prbm.hidden import Angle, CommonHidden, Duration, Length, Number, Share
 from simulators.worlds.prbm.parameters import CameraParameters, SlmParameters
 from simulators.worlds.pumps import PumpHead
@@ -133,6 +134,7 @@ class HologramParameters(_Section):
     hidden: HologramHidden = Field(
         HologramHidden(), description="imperfections that calibration must find: none, typical, or one by one"
     )
+    faults: FaultList = Field((), description="what goes wrong on it, by exposure number or bench time")
     ideal: bool = False
 
     @property

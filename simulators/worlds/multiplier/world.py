@@ -72,7 +72,8 @@ class MultiplierWorld(PlayedWorld):
                 f"{p.rows}x{p.columns} pixels"
             )
         now_ns = self.clock.now_ns()
-        self._couplings.write(np.asarray(gray), row, column, now_ns)
+        if self._takes("coupling"):
+            self._couplings.write(np.asarray(gray), row, column, now_ns)
         return now_ns
 
     # --- light ----------------------------------------------------------------------------------------------------

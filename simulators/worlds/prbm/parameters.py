@@ -21,6 +21,7 @@ from drivers.quantity import (
     WattsPerMetre,
     WattsPerRootHertz,
 )
+from simulators.worlds.faults import FaultList
 from simulators.worlds.prbm.hidden import HiddenParameters
 
 
@@ -158,6 +159,7 @@ class PrbmParameters(_Section):
     hidden: HiddenParameters = Field(
         HiddenParameters(), description="imperfections that calibration must find: none, typical, or one by one"
     )
+    faults: FaultList = Field((), description="what goes wrong on it, by exposure number or bench time")
 
     ideal: bool = False
 

@@ -107,6 +107,11 @@ class PrbmWorld(TableWorld):
         port = self._lone_camera()
         if port is None or self._slides is None or not port.armed == len(stable_ns) - 1 <= len(port.data) - port.taken:
             return 1
+        if self._faults.may_meet(port.device, port.number, port.number + len(stable_ns)):
+            return 1
+        sent = self._sent.get("slm", 0)
+        if self._faults.may_meet(self._panels.get("slm", ""), sent, sent + len(stable_ns)):
+            return 1
         patterns = self.panel.patterns(*self._slides)
         if c.ideal or p.slm.stuck or patterns is None or p.path != "auto":
             return 1
@@ -136,6 +141,7 @@ class PrbmWorld(TableWorld):
         )
         self.clock.sleep_until(now_ns)
         taken = shown - 1
+        self._sent["slm"] = sent + taken
         port.start_ns[port.taken : port.taken + taken] = stable_ns[1:shown]
         port.numbers[port.taken : port.taken + taken] = np.arange(port.number, port.number + taken)
         port.number += taken

@@ -72,7 +72,8 @@ class SheetWorld(PlayedWorld):
                 f"{p.rows}x{p.columns} pixels"
             )
         now_ns = self.clock.now_ns()
-        self._projector.write(np.asarray(gray), row, column, now_ns)
+        if self._takes("projector"):
+            self._projector.write(np.asarray(gray), row, column, now_ns)
         return now_ns
 
     def pump_power_w(self, port: str) -> float:
