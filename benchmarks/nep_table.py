@@ -21,9 +21,10 @@ from protocols.nep.table.encoding import PhaseLaw
 from protocols.nep.table.law import Windows
 from protocols.nep.table.reading import Places, make_reader
 from protocols.nep.table.response import Response, edges_of
-from protocols.nep.table.rig import Rig, emit
+from protocols.nep.table.rig import Rig
 from protocols.nep.table.sheet import Table
 from protocols.prbm.data.sets import load_digits
+from protocols.rig import emit
 
 BENCH = "nep-mnist"
 SAMPLES = 256

@@ -12,7 +12,8 @@ from scipy.ndimage import uniform_filter1d
 
 from labctl.client import CalibrationError
 from protocols.domino.table.reading import BandReader, band_reader
-from protocols.domino.table.rig import Camera, Rig
+from protocols.domino.table.rig import Rig
+from protocols.rig import Camera
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]

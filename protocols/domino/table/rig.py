@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from labctl.client import ROI, Bench, CalibrationError, ConfigurationError, DeviceTimeout, SequenceResult
 from protocols.domino.table.alignment import DominoAlignment
 from protocols.domino.table.encoding import Couplings, Panel, Strip
+from protocols.rig import Camera, alignment_of, emit, in_the_dark, power_limits
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -23,21 +24,10 @@ FILL = 0.75
 """Of the camera's full scale, that the brightest pixel is to have."""
 REFERENCE_FILL = 0.12
 """What the reference has alone: half a photon of noise is left to a field, and most of the scale to fringes."""
-_DARK_FRAMES = 16
 _DARK_COLUMNS = 8
 _METERED = 24
 _PLAYED_AGAIN = 5
 _FEW = 8
-
-
-@dataclass(frozen=True)
-class Camera:
-    """What it gives without light: counts, their rms noise in electrons; electrons per count; the largest count."""
-
-    offset: float
-    read_e: float
-    gain: float
-    full_scale: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +81,7 @@ class Rig:
 
     def dark(self) -> Camera:
         """The camera's own counts where it looks, with the light off."""
-        camera = self.bench.camera
-        frames = camera.burst(_DARK_FRAMES).data.astype(np.float64)
-        gain = float(camera.electrons_per_count)
-        spread = float(np.sqrt(frames.var(axis=0, ddof=1).mean()))
-        return Camera(float(frames.mean()), spread * gain, gain, float(camera.full_scale_counts))
+        return in_the_dark(self.bench.camera)
 
     @contextmanager
     def light(self) -> Iterator[None]:
@@ -120,14 +106,14 @@ class Rig:
         bench.camera.exposure_s = exposure_s
         camera = self.dark()
         self._meter_reference(camera)
-        _emit(bench.pump)
+        emit(bench.pump)
         return camera
 
     def _meter_reference(self, camera: Camera) -> None:
         reference = self.bench.reference
         lowest, most = power_limits(reference)
         reference.power_w = power = math.sqrt(lowest * most)
-        _emit(reference)
+        emit(reference)
         if not math.isfinite(camera.full_scale):
             return
         wanted = REFERENCE_FILL * (camera.full_scale - camera.offset)
@@ -239,23 +225,6 @@ class Rig:
 
 def plan_of(bench: Bench) -> DominoAlignment:
     """Of a bench that is a multiplier; ConfigurationError for others."""
-    missing = [role for role in ROLES if role not in bench.devices]
-    if missing:
-        raise ConfigurationError(
-            f"bench {bench.name} has no {', '.join(missing)}: loop=table needs a vector-matrix multiplier, such as "
-            "benches/domino-sim.toml"
-        )
-    plan: Any = bench.alignment("domino")
-    assert isinstance(plan, DominoAlignment)
-    return plan
-
-
-def _emit(laser: Any) -> None:
-    laser.emission = True
-    if not laser.emission:
-        raise CalibrationError(f"{laser.name} was told to emit and reads back off: check its interlock and its shutter")
-
-
-def power_limits(laser: Any) -> tuple[float, float]:
-    limits = next(s.limits for s in laser.description.settings if s.name == "power_w")
-    return max(limits.minimum or 0.0, 1e-4), limits.maximum or 1.0
+    return alignment_of(
+        bench, "domino", DominoAlignment, ROLES, "a vector-matrix multiplier", "benches/domino-sim.toml"
+    )

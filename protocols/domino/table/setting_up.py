@@ -19,7 +19,8 @@ from protocols.domino.table.law import ALPHA, STEEPEST, Law, fitted
 from protocols.domino.table.multiplier import Answer, Multiplier
 from protocols.domino.table.reading import BandReader
 from protocols.domino.table.response import Response, probe, shown, signs
-from protocols.domino.table.rig import Camera, Rig
+from protocols.domino.table.rig import Rig
+from protocols.rig import Camera
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from labctl.client import ROI, Bench, CalibrationError, ConfigurationError, DeviceTimeout, SequenceResult
 from protocols.nep.table.alignment import NepAlignment
 from protocols.nep.table.encoding import Phases, PotentialMacros, PumpMacros
+from protocols.rig import Camera, alignment_of, emit, in_the_dark, power_limits
 
 Array = NDArray[np.float64]
 
@@ -24,16 +24,6 @@ REFERENCE_FILL = 0.12
 _DARK_FRAMES = 16
 _PLAYED_AGAIN = 5
 _FEW = 8
-
-
-@dataclass(frozen=True)
-class Camera:
-    """What it gives without light: counts, their rms noise in electrons; electrons per count; the largest count."""
-
-    offset: float
-    read_e: float
-    gain: float
-    full_scale: float
 
 
 class Rig:
@@ -80,10 +70,7 @@ class Rig:
         """The camera's own counts where it looks, with the light off."""
         bench = self.bench
         bench.pump.emission = bench.reference.emission = False
-        frames = bench.camera.burst(_DARK_FRAMES).data.astype(np.float64)
-        gain = float(bench.camera.electrons_per_count)
-        spread = float(np.sqrt(frames.var(axis=0, ddof=1).mean()))
-        return Camera(float(frames.mean()), spread * gain, gain, float(bench.camera.full_scale_counts))
+        return in_the_dark(bench.camera)
 
     def meter_reference(self, camera: Camera) -> Array:
         """Set the reference's power to `REFERENCE_FILL`; counts (rows, columns) that it gives alone, offset taken off.
@@ -91,7 +78,7 @@ class Rig:
         Raises CalibrationError where that is not to be had.
         """
         reference = self.bench.reference
-        lowest, most = _power_limits(reference)
+        lowest, most = power_limits(reference)
         reference.power_w = power = math.sqrt(lowest * most)
         emit(reference)
         full = camera.full_scale if math.isfinite(camera.full_scale) else 65535.0
@@ -172,7 +159,7 @@ class Rig:
         Raises CalibrationError where no power does.
         """
         pump = self.bench.pump
-        lowest, most = _power_limits(pump)
+        lowest, most = power_limits(pump)
         scale = float(self.bench.camera.full_scale_counts)
         power = min(float(pump.power_w) or math.sqrt(lowest * most), most)
         emit(pump)
@@ -197,33 +184,13 @@ class Rig:
 
 def plan_of(bench: Bench) -> NepAlignment:
     """Of a bench that has a sheet; ConfigurationError for others."""
-    missing = [role for role in ROLES if role not in bench.devices]
-    if missing:
-        raise ConfigurationError(
-            f"bench {bench.name} has no {', '.join(missing)}: loop=table needs a polariton sheet, such as "
-            "benches/nep-sim.toml"
-        )
-    plan: Any = bench.alignment("nep")
-    assert isinstance(plan, NepAlignment)
-    return plan
-
-
-def emit(laser: Any) -> None:
-    """Raises CalibrationError if it does not."""
-    laser.emission = True
-    if not laser.emission:
-        raise CalibrationError(f"{laser.name} was told to emit and reads back off: check its interlock and its shutter")
+    return alignment_of(bench, "nep", NepAlignment, ROLES, "a polariton sheet", "benches/nep-sim.toml")
 
 
 def set_power(laser: Any, power_w: float, why: str) -> None:
     """And emit. Raises ConfigurationError where the laser cannot."""
-    lowest, most = _power_limits(laser)
+    lowest, most = power_limits(laser)
     if not power_w <= most:
         raise ConfigurationError(f"{laser.name}: {power_w:.3g} W are needed {why}, and {most:.3g} W are allowed")
     laser.power_w = max(power_w, lowest)
     emit(laser)
-
-
-def _power_limits(laser: Any) -> tuple[float, float]:
-    limits = next(s.limits for s in laser.description.settings if s.name == "power_w")
-    return max(limits.minimum or 0.0, 1e-4), limits.maximum or 1.0

@@ -17,8 +17,9 @@ from protocols.domino.table.condensates.injection import GUARD, LEAST_FRINGES, S
 from protocols.domino.table.condensates.sites import checked, find_sites, largest_couplings
 from protocols.domino.table.reading import BandReader
 from protocols.domino.table.response import signs
-from protocols.domino.table.rig import Rig, power_limits
+from protocols.domino.table.rig import Rig
 from protocols.domino.table.setting_up import CALM_S, SetUp, rms, within
+from protocols.rig import power_limits
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]

@@ -11,8 +11,9 @@ from labctl.client import CalibrationError
 from protocols.domino.table.finding import Places, found_where, reader_of, turned_alone
 from protocols.domino.table.measured import Measured, looked_at
 from protocols.domino.table.reading import BandReader
-from protocols.domino.table.rig import Camera, Rig
+from protocols.domino.table.rig import Rig
 from protocols.domino.table.setting_up import SetUp, rms
+from protocols.rig import Camera
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
