@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from condensates_small import FOUR
+from condensates_small import FOUR, WEIGHTS, OnBench, fields, set_up_on
 from numpy.typing import NDArray
 
-from labctl.client import Bench, CalibrationError, open_bench
+from labctl.client import CalibrationError, open_bench
 from labctl.experiments.execute import execute
 from protocols.domino.table.condensates.injection import pulled
 from protocols.domino.table.loop import run_through
-from protocols.domino.table.modes import TableOptics, rig_for, set_up_light
-from protocols.domino.table.setting_up import SetUp
+from protocols.domino.table.modes import rig_for, set_up_light
 from simulators.physics.domino.injection import Course, mean_of_run
 from simulators.physics.domino.locked_flow import Stage
 
 BENCH = "benches/domino-injection.toml"
-WEIGHTS = np.array([[0, 0.9, 0.7, 0], [0.9, 0, 0.5, 0.4], [0.7, 0.5, 0, 0], [0, 0.4, 0, 0]])
-
-
-@dataclass(frozen=True)
-class OnBench:
-    """A table that is set up for `WEIGHTS`, its light on."""
-
-    bench: Bench
-    table: TableOptics
-    found: SetUp
 
 
 @pytest.fixture(scope="module")
 def lit() -> Iterator[OnBench]:
-    with open_bench(BENCH, FOUR) as bench, bench.control("test"):
-        rig = rig_for(bench, WEIGHTS)
-        with rig.light():
-            yield OnBench(bench, *set_up_light(rig, WEIGHTS, np.random.default_rng(0)))
-
-
-def fields(count: int, seed: int) -> NDArray[np.complex128]:
-    return np.random.default_rng(seed).random((4, count)).astype(np.complex128)
+    with set_up_on(BENCH) as found:
+        yield found
 
 
 def condensates(eta: NDArray[np.float64], J: NDArray[np.float64], drive: float) -> NDArray[np.complex128]:

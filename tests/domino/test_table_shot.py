@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from condensates_small import FOUR
-from numpy.typing import NDArray
+from condensates_small import FOUR, WEIGHTS, OnBench, fields, set_up_on
 from scipy.linalg import expm
 
-from labctl.client import Bench, CalibrationError, ConfigurationError, open_bench
+from labctl.client import CalibrationError, ConfigurationError
 from labctl.experiments.execute import execute
 from protocols.domino.problem.networks import clique_network
 from protocols.domino.table.condensates.shot import beside
 from protocols.domino.table.condensates.shot_setup import grown
 from protocols.domino.table.condensates.sites import largest_couplings
 from protocols.domino.table.loop import run_through
-from protocols.domino.table.modes import TableOptics, rig_for, set_up_light, stages_on, windows_of
+from protocols.domino.table.modes import stages_on, windows_of
 from protocols.domino.table.response import Response
-from protocols.domino.table.setting_up import SetUp
 from simulators.physics.domino.locked_flow import Stage
 
 BENCH = "benches/domino-shot.toml"
-WEIGHTS = np.array([[0, 0.9, 0.7, 0], [0.9, 0, 0.5, 0.4], [0.7, 0.5, 0, 0], [0, 0.4, 0, 0]])
-
-
-@dataclass(frozen=True)
-class OnBench:
-    """A table that is set up for `WEIGHTS`, its light on."""
-
-    bench: Bench
-    table: TableOptics
-    found: SetUp
 
 
 @pytest.fixture(scope="module")
 def lit() -> Iterator[OnBench]:
-    with open_bench(BENCH, FOUR) as bench, bench.control("test"):
-        rig = rig_for(bench, WEIGHTS)
-        with rig.light():
-            yield OnBench(bench, *set_up_light(rig, WEIGHTS, np.random.default_rng(0)))
-
-
-def fields(count: int, seed: int) -> NDArray[np.complex128]:
-    return np.random.default_rng(seed).random((4, count)).astype(np.complex128)
+    with set_up_on(BENCH) as found:
+        yield found
 
 
 def test_a_solve_by_shots_tells_its_mode_its_bench_time_and_why_it_falls_short(tmp_path: Path) -> None:
