@@ -63,6 +63,8 @@ class PumpOnALine(PumpLaser, Generic[L]):
         self._step_w = step_w
         self._identity: Identity | None = None
         self._last_stop = object()  # another one each time that it is told to go dark
+        self._stopping: list[None] = []
+        """One for each conversation, under way or waiting for its turn, that is to end the light."""
         self._probes = 0
         self._link: Link[L] = Link(
             name,
@@ -104,6 +106,9 @@ class PumpOnALine(PumpLaser, Generic[L]):
         """
         if self._identity is None:
             raise TimeoutError("not known yet")
+        if self._stopping:  # first of all, whatever the line is like; the answer is dropped with the others
+            for command in self.off:
+                self._say(laser, command)
         self._probes += 1
         question, answer = self._marks(self._identity)[self._probes % 2]
         until = time.monotonic() + _PROBE_S
@@ -163,12 +168,13 @@ class PumpOnALine(PumpLaser, Generic[L]):
         self._last_stop = object()
         if self._link.closed:
             return
-        with self._unless_lit(), self._talk("safe", self._deadline_s()) as laser:  # waiting for its turn counts
+        with self._ending_light(), self._talk("safe", self._deadline_s()) as laser:  # waiting for its turn counts
             self._make_dark(laser)
 
     @contextlib.contextmanager
-    def _unless_lit(self) -> Iterator[None]:
+    def _ending_light(self) -> Iterator[None]:
         """Whoever wants it dark is told if it may not be."""
+        self._stopping.append(None)
         try:
             yield
         except LabError as error:
@@ -176,6 +182,8 @@ class PumpOnALine(PumpLaser, Generic[L]):
                 f"{error}. Emission may still be on, and the laser has no watchdog; it is turned off once the line "
                 "is back. Until then turn its key, or open its interlock"
             ) from error
+        finally:
+            self._stopping.pop()
 
     def _make_dark(self, laser: L) -> None:
         try:
@@ -200,7 +208,7 @@ class PumpOnALine(PumpLaser, Generic[L]):
     def _write_emission(self, value: bool) -> None:
         if not value:
             self._last_stop = object()
-            with self._unless_lit(), self._talk("emission") as laser:
+            with self._ending_light(), self._talk("emission") as laser:
                 self._make_dark(laser)
             return
         stop = self._last_stop

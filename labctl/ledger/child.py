@@ -59,11 +59,14 @@ class Child:
 
     def heard(self, within_s: float = _PATIENCE_S) -> dict[str, Any]:
         """Its next line. AssertionError if it says nothing in that time, or has ended."""
-        with contextlib.suppress(queue.Empty):
-            if line := self._heard.get(timeout=within_s):
-                told: dict[str, Any] = json.loads(line)
-                return told
-        raise AssertionError(f"{self._module} {'said nothing' if self.lives else 'ended'} within {within_s:g} s")
+        try:
+            line = self._heard.get(timeout=within_s)
+        except queue.Empty:
+            raise AssertionError(f"{self._module} said nothing within {within_s:g} s") from None
+        if not line:
+            raise AssertionError(f"{self._module} has ended")
+        told: dict[str, Any] = json.loads(line)
+        return told
 
     def asked(self, text: str, within_s: float = _PATIENCE_S) -> dict[str, Any]:
         """Say something and hear the answer."""

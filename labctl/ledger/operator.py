@@ -5,8 +5,10 @@
 on DEVICE … : takes control, turns emission of the lasers on and keeps the lease, until the next line
 busy SECONDS: computes for so long, without a call to the bench
 call DEVICE OPERATION: makes a call, which may take long
+loop LASER DEVICE: turns the laser on and uses the device again and again, until that is an error or the next line
 off         : gives control back
-Any error ends control and is answered as ``{"error": TYPE, "message": TEXT}``; the process lives on.
+Any error ends control and is answered as ``{"error": TYPE, "message": TEXT}``, of a loop with ``detected_ns``, when it
+was raised (monotonic) and control not yet given back; the process lives on.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from drivers.errors import LabError
 from labctl.bench.client import Bench, open_bench
+from labctl.bus.proxy import DeviceProxy
 
 _RENEW_EVERY_S = 0.01
 
@@ -46,6 +52,8 @@ def _listen(orders: queue.Queue[str]) -> None:
 
 
 def _obey(bench: Bench, words: list[str], orders: queue.Queue[str]) -> None:
+    if words[0] == "loop":
+        return _loop(bench, words[1], words[2], orders)
     if words[0] != "on":
         return _say({"done": words[0]})
     with bench.control("operator of the ledger"):
@@ -69,6 +77,41 @@ def _obey(bench: Bench, words: list[str], orders: queue.Queue[str]) -> None:
             time.sleep(_RENEW_EVERY_S)
     _say({"off": True})
     return None
+
+
+def _loop(bench: Bench, laser: str, device: str, orders: queue.Queue[str]) -> None:
+    use = _USES[bench[device].description.kind]
+    rounds = 0
+    with bench.control("measuring loop of the ledger"):
+        bench[laser].emission = True
+        try:
+            while orders.empty():
+                use(bench[device], rounds)
+                rounds += 1
+                if rounds == 1:
+                    _say({"on": [laser]})
+                bench.renew()
+        except LabError as error:
+            detected_ns = time.monotonic_ns()
+            told = {"error": type(error).__name__, "message": str(error), "detected_ns": detected_ns, "rounds": rounds}
+    if orders.empty():
+        return _say(told)
+    orders.get()
+    return _say({"off": True, "rounds": rounds})
+
+
+def _write(slm: DeviceProxy, number: int) -> None:
+    slm.write_gray(np.full((slm.rows, slm.columns), number % 2, np.uint8))
+
+
+_USES: dict[str, Callable[[DeviceProxy, int], object]] = {
+    "slm": _write,
+    "camera": lambda camera, number: camera.trigger(),
+    "photodetector": lambda meter, number: meter.measure(),
+    "pump": lambda laser, number: laser.power_w,
+    "supercontinuum": lambda laser, number: laser.power_fraction,
+}
+"""What is done with a device of a kind, again and again."""
 
 
 def _say(what: dict[str, Any]) -> None:

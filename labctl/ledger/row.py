@@ -39,6 +39,15 @@ class Row:
     trial: Callable[[Any, Trial], float | None]
 
 
+def refused(kind: type[Exception], act: Callable[[], Any]) -> str:
+    """What the error says that an act must raise. AssertionError if it raises none."""
+    try:
+        act()
+    except kind as error:
+        return str(error)
+    raise AssertionError(f"no {kind.__name__} was raised")
+
+
 @dataclass(frozen=True)
 class Result:
     """What trials of a row found. worst_s: None where no time bound applies. wrong: why it is not ok, "" if it is."""

@@ -53,6 +53,7 @@ def _jumps(rail: _WithAClock, trial: Trial, by_s: float) -> float:
         operator.kill()
         dark_s = rail.dark_after_s(begun_ns)
     assert rail.logged("lease of", "lapsed"), "the log does not tell of it"
+    assert rail.logged(time.strftime("%Y-%m-%dT%H:", time.gmtime(time.time() + by_s))), "the clock was not set"
     return dark_s
 
 

@@ -1,0 +1,70 @@
+"""An instrument fails while a loop measures with it: what it does, on the drivers of real tables, and what is told."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from labctl.ledger.child import Child
+from labctl.ledger.rail import Rail, emulated, until
+from labctl.ledger.row import Row, Trial
+
+AT_ONCE_S = 0.1
+WATCHDOG_S = 2.5
+_DETECTED_WITHIN_S = 10.0
+
+
+def _struck(rail: Rail, trial: Trial, device: str, fault: str) -> float:
+    """The loop gets an error that names the device, and ends; the light with it, at once. Mended, all goes on."""
+    laser = device if device in ("pump", "source") else "pump"
+    with rail.operator() as operator:
+        assert "on" in operator.asked(f"loop {laser} {device}")
+        time.sleep(trial.dice.uniform(0, 0.1))
+        rail.strike(device, fault)
+        try:
+            told = _error_of(operator)
+            assert device in told["message"], f"it does not say which device: {told['message']}"
+            dark_s = rail.dark_after_s(int(told["detected_ns"]))
+        finally:
+            rail.strike(device)
+        _works_again(operator, laser, device)
+    return dark_s
+
+
+def _error_of(operator: Child) -> dict[str, Any]:
+    told = operator.heard(_DETECTED_WITHIN_S)
+    assert "error" in told, f"no error: {told}"
+    return told
+
+
+def _works_again(operator: Child, laser: str, device: str) -> None:
+    """A few calls may fail after a fault."""
+
+    def works() -> bool:
+        if "on" not in operator.asked(f"loop {laser} {device}"):
+            return False
+        return "off" in operator.asked("off")
+
+    until(works, 20.0, f"{device} does not work again")
+
+
+_TOLD = "error that names the device; emission off; works again when mended"
+
+ROWS = [
+    Row(fault, detected_by, _TOLD, bound_s, emulated, partial(_struck, device=device, fault=struck))
+    for fault, detected_by, bound_s, device, struck in (
+        ("port unplugged and plugged in again (laser)", "driver; then the laser's own watchdog", WATCHDOG_S, "source",
+         "port-loss"),
+        ("laser answers no more", "driver: time-out", AT_ONCE_S, "pump", "mute"),
+        ("laser's answers are garbled", "driver: check sum, echo", AT_ONCE_S, "source", "corrupt-crc"),
+        ("photodetector unplugged", "driver", AT_ONCE_S, "meter", "port-loss"),
+        ("photodetector dead", "driver: time-out", AT_ONCE_S, "meter", "mute"),
+        ("camera unplugged", "driver", AT_ONCE_S, "camera", "port-loss"),
+        ("camera dead", "driver: time-out", AT_ONCE_S, "camera", "mute"),
+        ("SLM window covered", "driver: the screen is read back", AT_ONCE_S, "slm", "window"),
+        ("SLM display unplugged", "driver", AT_ONCE_S, "slm", "port-loss"),
+        ("SLM shows another gamma", "driver: the ramp is read back", AT_ONCE_S, "slm", "gamma"),
+        ("SLM display hangs", "driver: time-out", AT_ONCE_S, "slm", "frozen"),
+    )
+]  # fmt: skip
