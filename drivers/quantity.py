@@ -103,6 +103,8 @@ _EXAMPLES = {
     "1": "40 %",
     "W/Hz**0.5": "10 fW/Hz**0.5",
     "1/s": "0.02 / s",
+    "J": "50 mJ",
+    "W/s": "10 mW/s",
 }
 
 
@@ -126,6 +128,7 @@ if TYPE_CHECKING:
     Kelvin = float
     Fraction = float
     WattsPerRootHertz = float
+    Joules = float
 else:
     Metres = _quantity("m")
     Seconds = _quantity("s")
@@ -138,3 +141,4 @@ else:
     Kelvin = _quantity("K")
     Fraction = _quantity("1")
     WattsPerRootHertz = _quantity("W/Hz**0.5")
+    Joules = _quantity("J")

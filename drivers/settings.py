@@ -135,9 +135,13 @@ class setting(Generic[T]):
     def __set__(self, device: Configurable, value: T) -> None:
         if self.read_only:
             raise LimitError(f"{device.name}.{self.name} is read-only")
+        getattr(device, f"_write_{self.name}")(self.check(device, value))
+
+    def check(self, device: Configurable, value: Any) -> Any:
+        """The value as it would be written. Raises LimitError if it cannot be; nothing is changed."""
         checked = self._typed(device, value)
         self._within(device, checked)
-        getattr(device, f"_write_{self.name}")(checked)
+        return checked
 
     def _typed(self, device: Configurable, value: Any) -> Any:
         wanted = self.value_type

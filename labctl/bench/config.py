@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from drivers.settings import Configurable, Limits
 from labctl.bench.lines import key_lines, line_of
 from labctl.bench.schema import CalibrationsTable, NetworkTable
+from labctl.safety.rules import Interlock
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class BenchConfig:
     text and overlay_text: the files as read (the overlay is "" if there is none). world_name and
     world_parameters are None on a bench without a world. lease_s: how long a lease lives unless renewed.
     servers: device names by server. network: how other machines reach it, None if they cannot. calibrations: where
-    they are kept, and what is accepted of them. overrides: what was set on top of the files, by dotted key.
+    they are kept, and what is accepted of them. overrides: what was set on top of the files, by dotted key. interlocks:
+    rules that light must keep to, by name.
     """
 
     name: str
@@ -73,6 +75,7 @@ class BenchConfig:
     calibrations: CalibrationsTable = field(default_factory=CalibrationsTable)
     overrides: dict[str, object] = field(default_factory=dict)
     overlay_text: str = ""
+    interlocks: dict[str, Interlock] = field(default_factory=dict)
 
     def where(self, *path: str) -> str:
         """File and line of a key, for messages: ``benches/x.toml:12: devices.camera.exposure``."""
@@ -126,6 +129,8 @@ class BenchConfig:
             "alignment": self.alignment,
             "calibrations": self.calibrations,
         }
+        if self.interlocks:
+            effective["interlocks"] = {n: [sorted(i.guards), i.rule] for n, i in self.interlocks.items()}
         return hashlib.sha256(json.dumps(_plain(effective), sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
 from labctl.bench.devices import device_config
+from labctl.bench.interlocks import interlocks_of
 from labctl.bench.problems import BenchFileError, Finding, Problem, show, unknown_key
 from labctl.bench.schema import (
     DEVICE_NAME,
@@ -56,6 +57,7 @@ def load_bench(
     alignment = _alignment(tables["alignment"], findings)
     network = validated(NetworkTable, tables["network"], ("network",), findings) if "network" in sources.data else None
     calibrations = validated(CalibrationsTable, tables["calibrations"], ("calibrations",), findings)
+    interlocks = interlocks_of(tables["interlocks"], devices, list(tables["devices"]), findings)
     problems = sources.in_order([*sources.problems, *(sources.located(finding) for finding in findings)])
     if problems or bench is None or calibrations is None:
         raise BenchFileError(problems)
@@ -74,6 +76,7 @@ def load_bench(
         network=network,
         calibrations=calibrations,
         overrides=dict(overrides),
+        interlocks=interlocks,
     )
 
 

@@ -19,7 +19,7 @@ from labctl.bench.problems import Finding, KeyPath, show, unknown_key
 
 M = TypeVar("M", bound=BaseModel)
 
-SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network", "calibrations")
+SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network", "calibrations", "interlocks")
 
 BACKENDS = ("simulated", "emulated", "real")
 """Backends that can be made; the file's language also has "replay"."""

@@ -18,10 +18,12 @@ from drivers.errors import BusError, ConfigurationError, LabError, LimitError
 from drivers.settings import Limits
 from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bus.connection import Connection
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
 from labctl.bus.records import LANES, BenchRecord, ServerRecord
 from labctl.bus.ring import Arena
+from labctl.safety.interlocks import Interlocks
 from labctl.server.feeding import Feeder
 from labctl.server.lane import end_context
 from labctl.server.server import DeviceServer, Place
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _numbers = itertools.count(1)
 _DESCRIBE_PATIENCE_S = 60.0
+_CONTROL_PATIENCE_S = 0.2
 
 
 def local_places(config: BenchConfig) -> dict[str, Place]:
@@ -88,6 +91,9 @@ class Host:
             )
             for name, place in places.items()
         }
+        if config.interlocks:
+            for server in self.servers.values():
+                server.interlocks = Interlocks(server, config, self._control_of, self.time_ns, self._pause)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -212,6 +218,13 @@ class Host:
         """Bench time."""
         return int(self._world.clock.now_ns()) if self._world is not None else time.monotonic_ns()
 
+    def _pause(self, seconds: float) -> None:
+        """Wait in bench time."""
+        if self._world is not None and self._world.clock.virtual:
+            self._world.clock.sleep_until(self.time_ns() + round(seconds * 1e9))
+        else:
+            time.sleep(seconds)
+
     def world(self) -> Any:
         """The world devices are simulated on."""
         if self._world is None:
@@ -251,6 +264,14 @@ class Host:
                 if time.monotonic() > deadline or near is not None:
                     raise
                 time.sleep(0.05)
+
+    def _control_of(self, server: str) -> Connection:
+        """A connection to the control lane of another server of the bench, for interlocks."""
+        near = self.servers.get(server)
+        endpoint = (near.record().local if near is not None else self._elsewhere[server])["control"]
+        connection = Connection(self._context, endpoint, patience_s=_CONTROL_PATIENCE_S)
+        connection.set_send_patience(_CONTROL_PATIENCE_S)
+        return connection
 
     def _watch(self, reach: Reach, session: str, number: int) -> str | None:
         self._must_be_open()

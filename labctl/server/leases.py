@@ -106,6 +106,17 @@ class LeaseBook:
         lease = self._leases.get(token)
         return lease if lease is not None and lease.live else None
 
+    def leases_on(self, devices: Iterable[str]) -> list[Lease]:
+        """Live leases on any of these devices."""
+        with self._lock:
+            found = {lease.token: lease for d in devices if (lease := self._of_device.get(d)) is not None}
+        return [lease for lease in found.values() if lease.live]
+
+    def devices_of(self, token: str) -> frozenset[str]:
+        """Devices that a token's lease is on; none if it is not live."""
+        lease = self.holder(token)
+        return lease.devices if lease is not None else frozenset()
+
     def require(self, token: str, device: str, what: str) -> None:
         """Raise LeaseError unless the caller holds a lease on the device; ``what`` it wants to do needs one."""
         if not token:

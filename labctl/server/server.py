@@ -20,6 +20,7 @@ from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
 from labctl.bus.server_side import ServerSide, Sessions, reclaim
+from labctl.safety.interlocks import VERBS, Interlocks
 from labctl.server.arguments import check_arguments
 from labctl.server.feeding import Feeder
 from labctl.server.lane import ANONYMOUS, Lane, start_all
@@ -74,6 +75,8 @@ class DeviceServer:
         """Connections by which a composite reaches devices elsewhere; they carry the lease of its caller."""
         self.parts: dict[str, set[str]] = {}
         """What a composite is made of: who may not use a part may not use the composite."""
+        self.interlocks: Interlocks | None = None
+        """Of a bench that has some; it is told of every call, and may forbid it."""
         self._context = context
         self._place = place
         self._pid = pid
@@ -112,10 +115,14 @@ class DeviceServer:
         start_all([*self._lanes.values(), *self._remote_lanes.values()])
         self.publisher.start()
         self.watchdog.start()
+        if self.interlocks is not None:
+            self.interlocks.start()
 
     def stop(self) -> None:
         """Finish the call in hand and stop serving."""
         self.watchdog.stop()
+        if self.interlocks is not None:
+            self.interlocks.stop()
         for lane in [*self._lanes.values(), *self._remote_lanes.values()]:
             lane.stop()
         self.publisher.stop()
@@ -155,8 +162,12 @@ class DeviceServer:
     def _make_safe(self, device: Device) -> None:
         try:
             self._emission_known.pop(device.name, None)
+            if self.interlocks is not None:
+                self.interlocks.darkening(device.name)
             device.safe()
             self._emission_known[device.name] = False
+            if self.interlocks is not None:
+                self.interlocks.dark(device.name)
         except Exception:  # safety first: report and go on
             log.exception("%s could not be made safe", device.name, extra={"device": device.name})
 
@@ -175,6 +186,8 @@ class DeviceServer:
                 return None
             case "stop":
                 self.emergency(f"emergency stop by {request.arguments!s:.200}: every device was made safe")
+                if self.interlocks is not None:  # a person had a reason: a person arms again
+                    self.interlocks.disarm({"by": f"{request.arguments!s:.200}, by an emergency stop"}, caller)
                 return None
             case "revoke":
                 return self.emergency(str(request.arguments)[:500])
@@ -208,11 +221,15 @@ class DeviceServer:
                 released = self.book.release(request.lease)
                 if released is not None:
                     self.make_safe(released.devices)
+                    if self.interlocks is not None:
+                        self.interlocks.end(list(released.devices))
                 return None
             case "time":
                 return self._time_ns()
             case "status":
                 return self.status()
+        if request.verb in VERBS:
+            return self.interlocks.handle(request, caller) if self.interlocks is not None else None
         raise BusError(f"unknown verb {request.verb!r} on the control lane")
 
     def _acquire(self, arguments: Any, caller: Caller) -> None:
@@ -236,6 +253,8 @@ class DeviceServer:
         try:
             whole, calibrating = bool(arguments.get("whole")), bool(arguments.get("calibrating"))
             self._begin(self, devices, token if whole else "", calibrating)
+            if self.interlocks is not None:
+                self.interlocks.begin(devices)
             self.book.start(token, float(ttl_s))
         except BaseException:
             self.book.release(token)
@@ -273,6 +292,7 @@ class DeviceServer:
             "without_shared_memory": self.arena.refused,
             "refused_streams": self.publisher.refused,
             "busy": self.lock.locked(),
+            "interlocks": self.interlocks.status() if self.interlocks is not None else [],
             "counts": counts,
             "devices": {
                 name: {
@@ -307,6 +327,8 @@ class DeviceServer:
         self._renew(request)
         with self.lock:
             try:
+                if self.interlocks is not None:
+                    return self._serve_interlocked(self.interlocks, device, request, caller)
                 return self._serve(device, request, caller)
             except (LimitError, LeaseError):
                 raise  # the caller's doing, and the caller is told
@@ -317,6 +339,16 @@ class DeviceServer:
                     exc_info=not known, extra=self._origin(request),
                 )  # fmt: skip
                 raise
+
+    def _serve_interlocked(self, interlocks: Interlocks, device: Device, request: Request, caller: Caller) -> Any:
+        interlocks.before(request)
+        try:
+            value = self._serve(device, request, caller)
+        except Exception as error:
+            interlocks.failed(request, error)
+            raise
+        interlocks.after(request, value)
+        return value
 
     def _handle_call_of_server(self, request: Request, caller: Caller) -> Any:
         match request.device, request.verb:
@@ -366,7 +398,10 @@ class DeviceServer:
         else:
             caller.must_be(Role.OPERATOR, what)
             self.book.allow(request.lease, device.name, what)
-        setattr(device, name, value)
+        if self.interlocks is None:
+            setattr(device, name, value)
+        else:
+            self.interlocks.write(device, name, value, request.lease, makes_light)
         if makes_light:
             log.info("%s = %r", what, value, extra=self._origin(request))
             try:

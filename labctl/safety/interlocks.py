@@ -1,0 +1,441 @@
+"""What a device server has of a bench's interlocks: it tells of every call before and after, and of light that comes
+and goes; and it answers arming, acknowledging and the other servers.
+
+A bench without interlocks has none of this, and no server of it does more than look whether there is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from drivers.contract import Device, SequenceResult
+from drivers.errors import BusError, ConfigurationError, InterlockError, LabError
+from labctl.bus.connection import Connection
+from labctl.bus.messages import DELEGATED, Request
+from labctl.bus.roles import LOCAL_USER, Caller, Role
+from labctl.safety import ramp
+from labctl.safety.guard import Guard
+from labctl.safety.laser_rules import Dose, Ramp, set_point
+from labctl.safety.observer import Observer
+from labctl.safety.record import Record, Trip
+from labctl.safety.rules import Interlock
+from labctl.safety.sources import Local, Remote, Source
+from labctl.safety.watches import Passed, watch_of
+
+if TYPE_CHECKING:
+    from labctl.bench.config import BenchConfig
+    from labctl.server.leases import LeaseBook
+
+log = logging.getLogger(__name__)
+
+_TELL_WITHIN_S = 1.0
+_LOOK_WITHIN_S = 30.0
+VERBS = ("interlocks", "arm", "disarm", "acknowledge", "observed", "tripped", "look")
+
+
+class Server(Protocol):
+    """What of a device server is needed here."""
+
+    name: str
+    devices: dict[str, Device]
+    parts: dict[str, set[str]]
+    lock: threading.Lock
+    book: LeaseBook
+
+    def make_safe(self, names: Iterable[str] | None = None) -> None:
+        """`safe` on devices."""
+
+
+class Interlocks:
+    """Of one server.
+
+    connect: a connection to the control lane of another server, by name. now_ns, pause: bench time, and waiting.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        config: BenchConfig,
+        connect: Callable[[str], Connection],
+        now_ns: Callable[[], int],
+        pause: Callable[[float], None],
+    ) -> None:
+        self._server = server
+        self._config = config
+        self._now_ns = now_ns
+        self._pause = pause
+        self._virtual = config.clock == "virtual"
+        mine = set(config.servers[server.name])
+        self._set_points = {name: set_point(config.devices[name]) for name in mine}
+        self._told_powers: dict[str, float | None] = {}
+        self._ramps: dict[str, Ramp] = {}
+        self._notices: dict[str, str] = {}
+        self._wanted = False
+        self.observer = Observer(
+            server.name, self._watches(mine), server.devices, server.parts, server.lock, now_ns, virtual=self._virtual
+        )
+        self._connect = connect
+        self._remotes: dict[str, Remote] = {}
+        self._others = [name for name in config.servers if name != server.name]
+        self._talks: dict[str, Connection] = {}
+        self._talking = threading.Lock()
+        guarded = {
+            name: Interlock(name, interlock.rule, tuple(g for g in interlock.guards if g in mine))
+            for name, interlock in config.interlocks.items()
+            if mine & set(interlock.guards)
+        }
+        self.record = Record(None) if self._virtual or not guarded else Record.of(config.name, server.name)
+        self.guard: Guard | None = None
+        if guarded:
+            self._ramps = {g: i.rule for i in guarded.values() if isinstance(i.rule, Ramp) for g in i.guards}
+            self.guard = Guard(
+                config.name, guarded, self._sources(guarded, mine), self.record, now_ns, virtual=self._virtual,
+                power_w=self._power_w, act=self._act, run_of=self._run_of,
+            )  # fmt: skip
+        # Servers whose light depends on what is seen here.
+        self._guards_elsewhere = sorted(
+            {
+                self._home(guard)
+                for name, _ in self.observer.watches
+                for guard in config.interlocks[name].guards
+                if guard not in mine
+            }
+        )
+
+    def _watches(self, mine: set[str]) -> dict[tuple[str, str], Any]:
+        found = {}
+        for name, interlock in self._config.interlocks.items():
+            for device in interlock.rule.watched(interlock.guards):
+                if device in mine:
+                    watch = watch_of(interlock.rule, device, self._set_points[device])
+                    if watch is not None:
+                        found[name, device] = watch
+        return found
+
+    def _sources(self, guarded: Mapping[str, Interlock], mine: set[str]) -> dict[tuple[str, str], Source]:
+        found: dict[tuple[str, str], Source] = {}
+        local = Local(self.observer)
+        for name, interlock in guarded.items():
+            for device in interlock.rule.watched(interlock.guards):
+                if device in mine:
+                    found[name, device] = local
+                    continue
+                home = self._home(device)
+                if home not in self._remotes:
+                    self._remotes[home] = Remote(home, self._connect(home), virtual=self._virtual)
+                found[name, device] = self._remotes[home]
+        return found
+
+    def _home(self, device: str) -> str:
+        return next(name for name, devices in self._config.servers.items() if device in devices)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.record.start()
+        self.observer.start()
+        for remote in self._remotes.values():
+            remote.start()
+        if self.guard is not None:
+            self.guard.start()
+
+    def stop(self) -> None:
+        """End all threads."""
+        if self.guard is not None:
+            self.guard.stop()
+        for remote in self._remotes.values():
+            remote.stop()
+        self.observer.stop()
+        self.record.stop()
+        for connection in self._talks.values():
+            connection.close()
+
+    # --- calls, under the server's lock -----------------------------------------------------------------------------
+
+    def before(self, request: Request) -> None:
+        """Raise InterlockError if the caller does not know yet that an interlock turned its light off."""
+        if self._notices and not (request.verb == "set" and not request.arguments):
+            self._notify(request.lease)
+
+    def after(self, request: Request, value: Any) -> None:
+        """Look at what a call brought. Raises InterlockError if an interlock turned the light off meanwhile."""
+        readout = ""
+        if isinstance(value, SequenceResult):
+            positional, named = request.arguments
+            readout = str(named.get("readout", positional[2] if len(positional) > 2 else "camera"))
+        said = self.observer.passed(Passed(request.device, request.verb, request.name, value, readout))
+        if self._virtual:
+            if not request.flags & DELEGATED:
+                self._look_in_virtual_time()
+        elif said and self.guard is not None and self.guard.lit():
+            self.guard.look()
+        if self._notices:
+            self._notify(request.lease)
+
+    def failed(self, request: Request, error: BaseException) -> None:
+        """A call failed. Raises InterlockError in its place if an interlock turned the light off meanwhile."""
+        if isinstance(error, InterlockError):
+            return
+        self.observer.failed(request.device, error)
+        text = self._notices.pop(request.lease, None)
+        if text is not None:
+            raise InterlockError(text) from error
+
+    def _notify(self, token: str) -> None:
+        text = self._notices.pop(token, None) if token else None
+        if text is not None:
+            raise InterlockError(text)
+
+    def _look_in_virtual_time(self) -> None:
+        lit = self.guard is not None and self.guard.lit()
+        if lit or self._wanted:
+            self.observer.ask_due()
+        if self.guard is not None:
+            self.guard.look()
+        if self._wanted:
+            # Synchronously, so that what the guards find does not depend on the machine's time.
+            lit_there = [self._ask(name, "look", timeout_s=_LOOK_WITHIN_S) for name in self._guards_elsewhere]
+            self._wanted = any(lit_there)
+
+    # --- what is told to emitters -----------------------------------------------------------------------------------
+
+    def write(self, device: Device, name: str, value: Any, lease: str, makes_light: bool) -> None:
+        """Write a setting, under the server's lock. Raises InterlockError if light is refused, or comes to nothing."""
+        guard = self.guard
+        power = self._set_points.get(device.name, "")
+        if (
+            guard is None
+            or device.name not in guard.emitters
+            or (name != power and not makes_light and name != "emission")
+        ):
+            setattr(device, name, value)
+        elif makes_light:
+            self._light(guard, device, name, value, power, lease)
+        elif name == power:
+            guard.look()
+            climbs = guard.lit(device.name) and device.name in self._ramps
+            if not climbs or value <= float(getattr(device, power)):
+                self._told(device.name, name, value)
+                setattr(device, name, value)
+            else:
+                device.declared_settings()[name].check(device, value)
+                self._climb(guard, device, power, float(value), lease)
+        else:
+            self.darkening(device.name)
+            setattr(device, name, value)
+            guard.gone(device.name)
+
+    def _light(self, guard: Guard, device: Device, name: str, value: Any, power: str, lease: str) -> None:
+        begun = guard.ready(device.name)
+        rises = power and device.name in self._ramps
+        target = float(getattr(device, power)) if power else 0.0
+        if rises:
+            self._told(device.name, power, ramp.lowest(device, power))
+            setattr(device, power, ramp.lowest(device, power))
+        elif power and self._told_powers.get(device.name) is None:
+            self._told_powers[device.name] = target
+        guard.coming(device.name)
+        try:
+            setattr(device, name, value)
+            self.observer.told(device.name, name, True)
+            guard.came(device.name)
+            guard.still(device.name, begun)
+            if rises:
+                self._climb(guard, device, power, target, lease)
+        except BaseException:
+            self._server.make_safe([device.name])
+            if rises:
+                self._told(device.name, power, target)
+                setattr(device, power, target)
+            raise
+
+    def _climb(self, guard: Guard, device: Device, power: str, target: float, lease: str) -> None:
+        rule = self._ramps[device.name]
+        server, what = self._server, f"{device.name}.{power}"
+
+        def pause(seconds: float) -> None:
+            if self._virtual:
+                return self._pause(seconds)
+            server.lock.release()  # so that devices of this server can be asked meanwhile
+            try:
+                self._pause(seconds)
+            finally:
+                server.lock.acquire()
+
+        def still() -> None:
+            server.book.require(lease, device.name, what)
+            if not guard.lit(device.name):
+                self._notify(lease)
+                raise InterlockError(f"{what}: the light was turned off while the power rose; it rises no further")
+            guard.look()
+
+        ramp.climb(
+            device, power, target, rule.rate, rule.step, lambda at: self._told(device.name, power, at), pause, still
+        )
+
+    def _told(self, device: str, name: str, value: float) -> None:
+        self._told_powers[device] = value
+        self.observer.told(device, name, value)
+
+    def darkening(self, device: str) -> None:
+        """An emitter is about to be told to be dark; from any thread."""
+        self.observer.told(device, "emission", False)
+
+    def dark(self, device: str) -> None:
+        """It was told, and says that it is; from any thread."""
+        if self.guard is not None:
+            self.guard.gone(device)
+
+    # --- sessions ---------------------------------------------------------------------------------------------------
+
+    def begin(self, devices: Sequence[str]) -> None:
+        """A session begins on devices, which have the settings of the bench file."""
+        settings = {name: self._config.devices[name].settings for name in devices}
+        self.observer.begin(settings)
+        for name in devices:
+            self._told_powers[name] = settings[name].get(self._set_points.get(name, ""))
+        if self.guard is not None:
+            self.guard.begin(devices)
+
+    def end(self, devices: Sequence[str]) -> None:
+        """Control of them was given back in order."""
+        if self.guard is not None:
+            self.guard.end(devices)
+
+    def _power_w(self, rule: Dose, device: str) -> float:
+        return rule.power_w(self._config.devices[device], self._told_powers.get(device))
+
+    def _run_of(self, devices: Sequence[str]) -> str:
+        return next((lease.run for lease in self._server.book.leases_on(devices) if lease.run), "")
+
+    # --- acting -----------------------------------------------------------------------------------------------------
+
+    def _act(self, trip: Trip, text: str) -> None:
+        """Light out; then everybody is told: who is in control at the next call, the other servers at once."""
+        tokens = [lease.token for lease in self._server.book.leases_on(trip.guards)]
+        self._notices.update(dict.fromkeys(tokens, text))
+        for name in self._others:
+            threading.Thread(
+                target=self._ask, args=(name, "tripped", [msgspec.to_builtins(trip), tokens, text]), daemon=True
+            ).start()
+        begun = time.monotonic()
+        self._server.make_safe(trip.guards)
+        took_ms = 1e3 * (time.monotonic() - begun)
+        log.error("%s (dark after %.1f ms)", text, took_ms, extra={"run": trip.run, "device": trip.device})
+        self._stop_playing(tokens)
+
+    def _tripped(self, arguments: Any) -> None:
+        """Another server's interlock acted."""
+        told, tokens, text = arguments
+        trip = msgspec.convert(told, Trip)
+        self._notices.update(dict.fromkeys([str(token) for token in tokens], str(text)))
+        if self.guard is not None and trip.rule != "armed":
+            mine = self.guard.guards_of(trip.interlock)
+            if mine and not self.guard.is_tripped(trip.interlock):
+                self.guard.take(msgspec.structs.replace(trip, guards=list(mine)))
+                self._server.make_safe(mine)
+        self._stop_playing(tokens)
+
+    def _stop_playing(self, tokens: Iterable[str]) -> None:
+        """A sequence that is being played in the dark ends now; what it measured is not returned."""
+        held = {name for token in tokens for name in self._server.book.devices_of(token)}
+        playing = [d.name for d in list(self._server.devices.values()) if d.composite and d.name in held]
+        if playing and self._server.lock.locked():
+            self._server.make_safe(playing)
+
+    def _ask(self, server: str, verb: str, arguments: Any = None, timeout_s: float = _TELL_WITHIN_S) -> Any:
+        with self._talking:
+            if server not in self._talks:
+                self._talks[server] = self._connect(server)
+            connection = self._talks[server]
+        try:
+            return connection.request("", verb, arguments=arguments, timeout_s=timeout_s)
+        except LabError as error:
+            log.error("server %s was not told (%s): %s", server, verb, error)
+            return None
+
+    # --- the control lane -------------------------------------------------------------------------------------------
+
+    def handle(self, request: Request, caller: Caller) -> Any:
+        """Answer one of `VERBS`."""
+        match request.verb:
+            case "interlocks":
+                return {"states": self.status(), "events": self.guard.events if self.guard is not None else []}
+            case "arm":
+                return self.arm(request.arguments, caller)
+            case "disarm":
+                return self.disarm(request.arguments, caller)
+            case "acknowledge":
+                return self.acknowledge(request.arguments, caller)
+        if caller is not LOCAL_USER:
+            raise BusError(f"{request.verb} is between servers of the bench")
+        match request.verb:
+            case "observed":
+                return self._observed(request.name, request.arguments)
+            case "tripped":
+                return self._tripped(request.arguments)
+            case "look":
+                return self.guard is not None and self.guard.look() and self.guard.lit()
+        raise BusError(f"unknown verb {request.verb!r}")
+
+    def _observed(self, how: str, interlocks: Any) -> list[Any]:
+        if how == "forget":
+            self.observer.forget([str(name) for name in interlocks])
+        else:
+            self._wanted = True
+            self.observer.want()
+        if how == "fresh":
+            self.observer.ask_between_calls()
+        return [[name, device, msgspec.to_builtins(seen)] for name, device, seen in self.observer.report()]
+
+    def arm(self, arguments: Any, caller: Caller) -> dict[str, Any]:
+        """Arm emitters of this server; how they are now, by name."""
+        caller.must_be(Role.LASER_OPERATOR, "arming")
+        devices, for_s = _names(arguments, "devices"), arguments.get("for_s")
+        if for_s is not None and not (isinstance(for_s, (int, float)) and 0 < for_s <= 7 * 86400):
+            raise ConfigurationError(f"armed for {for_s!r} s; more than 0 s and at most 7 days can be")
+        if self.guard is None or not self.guard.is_tripped():
+            self._notices.clear()
+        return self.guard.arm(devices, for_s, _who(arguments, caller)) if self.guard is not None else {}
+
+    def disarm(self, arguments: Any, caller: Caller) -> list[str]:
+        """Disarm emitters of this server; which were armed."""
+        if self.guard is None:
+            return []
+        return self.guard.disarm(_names(arguments, "devices"), f"it was disarmed by {_who(arguments, caller)}")
+
+    def acknowledge(self, arguments: Any, caller: Caller) -> list[str]:
+        """Acknowledge trips of this server; which interlocks were tripped."""
+        caller.must_be(Role.LASER_OPERATOR, "acknowledging an interlock")
+        names = _names(arguments, "interlocks")
+        name, reason = names[0] if names else "", str(arguments.get("reason", ""))[:500]
+        done = []
+        if self.guard is not None:
+            new_sample = bool(arguments.get("new_sample"))
+            done = self.guard.acknowledge(name, _who(arguments, caller), reason, new_sample=new_sample)
+        if self.guard is None or not self.guard.is_tripped():
+            self._notices.clear()
+        return done
+
+    def status(self) -> list[dict[str, Any]]:
+        """Every interlock that guards something here."""
+        return self.guard.status() if self.guard is not None else []
+
+
+def _names(arguments: Any, key: str) -> list[str]:
+    found = arguments.get(key) if isinstance(arguments, dict) else None
+    if not isinstance(arguments, dict) or not (found is None or isinstance(found, list)):
+        raise BusError(f"malformed arguments; a table with the list `{key}` is needed")
+    return [str(name) for name in found or []]
+
+
+def _who(arguments: Mapping[str, Any], caller: Caller) -> str:
+    said = str(arguments.get("by", ""))[:200]
+    return said if caller is LOCAL_USER and said else f"{said} [{caller.name}]".strip()

@@ -1,0 +1,160 @@
+"""What a restart must not forget, in a file of one device server: which interlocks are tripped, and doses.
+
+It is written by a thread of its own, so that a slow disk keeps no light on and nobody waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import threading
+from pathlib import Path
+
+import msgspec
+
+from drivers.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+
+class Trip(msgspec.Struct, frozen=True):
+    """An interlock that acted. value, limit: what was found, and what is allowed, in words. utc: s. run: the run that
+    had control, if any. guards: devices whose light went out."""
+
+    interlock: str
+    rule: str
+    device: str
+    value: str
+    limit: str
+    utc: float
+    guards: list[str]
+    run: str = ""
+
+
+class DoseKept(msgspec.Struct, frozen=True):
+    """Joules given, when that was (UTC, s), and whether the session they were given in has ended in order."""
+
+    joules: float
+    utc: float
+    ended: bool = True
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What the file holds."""
+
+    tripped: dict[str, Trip] = {}
+    doses: dict[str, DoseKept] = {}
+
+
+def folder() -> Path:
+    """``LABCTL_INTERLOCKS``, or the user's folder for state; made if it is missing, closed to others."""
+    named, state = os.environ.get("LABCTL_INTERLOCKS"), os.environ.get("XDG_STATE_HOME")
+    base = (Path(state) if state else Path.home() / ".local" / "state") / "labctl" / "interlocks"
+    path = Path(named) if named else base
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder of interlocks {path} cannot be made: {error}; set LABCTL_INTERLOCKS to one that can"
+        ) from None
+    return path
+
+
+class Record:
+    """The file of one server of a bench; path None keeps nothing, as for a table in virtual time.
+
+    trouble: why the file cannot be written, lost: why what it held is not known; "" if all is well.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.trouble = ""
+        self.lost = ""
+        self.kept = Kept()
+        self._to_write: Kept | None = None
+        self._changed = threading.Condition()
+        self._writing = False
+        self._stop = False
+        self._thread = threading.Thread(target=self._write_on, name="labctl-interlock-record", daemon=True)
+        if path is not None:
+            self._read(path)
+
+    @classmethod
+    def of(cls, bench: str, server: str) -> Record:
+        """The record of a server of a bench."""
+        safe = re.sub(r"[^A-Za-z0-9_.-]", lambda m: f"%{ord(m[0]):x}", bench)
+        return cls(folder() / f"{safe}.{server}.json")
+
+    def start(self) -> None:
+        """Begin to write, first of all what was read: a file that cannot be written is told before there is light."""
+        if self.path is not None:
+            self._thread.start()
+            self.keep(self.kept)
+
+    def stop(self) -> None:
+        """Write what is left to be written."""
+        with self._changed:
+            self._stop = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+
+    def keep(self, kept: Kept) -> None:
+        """Have this written, soon and in the place of what was to be written before."""
+        with self._changed:
+            self.kept = kept
+            self._to_write = kept
+            self._changed.notify_all()
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until everything is written; whether it is."""
+        if self.path is None:
+            return True
+        with self._changed:
+            return self._changed.wait_for(lambda: self._to_write is None and not self._writing, timeout_s)
+
+    def _read(self, path: Path) -> None:
+        try:
+            self.kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.MsgspecError) as error:
+            self.lost = f"{path} cannot be read ({error})"
+            with contextlib.suppress(OSError):
+                os.replace(path, path.with_suffix(".damaged"))
+            log.error("%s: what was tripped, and what doses were given, is not known", self.lost)
+
+    def _write_on(self) -> None:
+        assert self.path is not None
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._to_write is not None or self._stop)
+                if self._to_write is None:
+                    return
+                kept, self._to_write, self._writing = self._to_write, None, True
+            try:
+                _write(self.path, msgspec.json.encode(kept))
+                self.trouble = ""
+            except OSError as error:
+                if not self.trouble:
+                    log.error("%s cannot be written: %s; a restart would forget what is tripped", self.path, error)
+                self.trouble = f"{self.path} cannot be written ({error})"
+            finally:
+                with self._changed:
+                    self._writing = False
+                    self._changed.notify_all()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """The file appears whole or not at all, readable by its owner only."""
+    fresh = path.with_name(f".{path.name}.new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.fchmod(handle, 0o600)
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(fresh, path)
