@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence as Many
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import least_squares
 
+from calibration.illumination_parameters import IlluminationParameters
 from calibration.lighting import must_emit
 from calibration.order_fit import SmoothMap, fit_map
 from calibration.order_readout import CodedFlips, OrderReadout, Slit, flipped_sequence
 from calibration.prbm_strip import HEADROOM, BlazedStrip, blaze_of, reach_of, rest_of, stripes
 from labctl.client import Bench, CalibrationError, Step
-
-if TYPE_CHECKING:
-    from calibration.illumination import IlluminationParameters
 
 _GUESS = 0.17, 0.17
 """Fringing fields before they are measured; a typical panel's (SLM pixels)."""

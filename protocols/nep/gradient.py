@@ -12,7 +12,8 @@ from protocols.nep.figure import NepFigure, per_sample, with_picture
 from protocols.nep.gradient_picture import draw_gradient
 from protocols.nep.loop import IdealLoop, Loop, measured_descent, require_good
 from protocols.nep.network import Task, TaskParameters
-from protocols.nep.phases import NudgeParameters, opened_loop
+from protocols.nep.opening import opened_loop
+from protocols.nep.phases import NudgeParameters
 from protocols.nep.signal import settled
 from simulators.physics.sheet.equation import Array, Complex
 from simulators.physics.sheet.gradients import Descent, cosine, descent

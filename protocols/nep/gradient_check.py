@@ -12,7 +12,8 @@ from protocols.nep.figure import NepFigure, with_picture
 from protocols.nep.gradient_check_picture import draw_check, draw_measured
 from protocols.nep.loop import IdealLoop, Loop, NudgePlan
 from protocols.nep.network import XOR_INPUTS, XOR_TARGETS, Network
-from protocols.nep.phases import LoopParameters, opened_loop
+from protocols.nep.opening import opened_loop
+from protocols.nep.phases import LoopParameters
 from protocols.nep.random_networks import Drawn
 from protocols.nep.signal import measured_signal
 from simulators.physics.sheet.equation import Complex

@@ -12,7 +12,8 @@ from protocols.nep.figure import per_sample
 from protocols.nep.learning import judged
 from protocols.nep.network import TaskParameters
 from protocols.nep.numbers import Numbers
-from protocols.nep.phases import LoopParameters, opened_loop
+from protocols.nep.opening import opened_loop
+from protocols.nep.phases import LoopParameters
 from protocols.nep.train_parameters import DataParameters, Samples, read_model
 from simulators.physics.sheet.nudge import softmax
 

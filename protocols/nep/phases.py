@@ -1,16 +1,13 @@
-"""What phases are measured by, and how hard outputs are pulled: parameters, and the loop that they ask for."""
+"""What phases are measured by, and how hard outputs are pulled."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 from pydantic import Field
 
-from labctl.client import Bench, ConfigurationError, Recorder
-from protocols.nep.loop import IdealLoop, Loop, NudgePlan
+from labctl.client import ConfigurationError
+from protocols.nep.loop import NudgePlan
 from protocols.nep.network import Network, SheetParameters
 from simulators.physics.sheet.gradients import Rule
 from simulators.physics.sheet.nudge import Cost
@@ -61,22 +58,3 @@ class NudgeParameters(LoopParameters):
             raise ConfigurationError("nudge=self-consistent: a table can only inject a fixed pump; nudge=injected")
         sides = self.sides or (2 if table else 1)
         return NudgePlan(network.outputs, float(beta), kind, sides, rule, cost, gain)
-
-
-@contextmanager
-def opened_loop(p: LoopParameters, network: Network, bench: Bench, record: Recorder) -> Iterator[Loop]:
-    """The loop that parameters ask for; one of light has control of the bench meanwhile.
-
-    `protocols.nep.table.loop.opened` (bench, network, parameters, record) makes that one; it is loaded when wanted.
-    """
-    if p.loop == "ideal":
-        noise = (p.density_noise, p.psi_noise) if p.noisy else (0.0, 0.0)
-        yield IdealLoop(network.sheet, p.hidden_potential(record.seed), *noise, record.rng, p.averages)
-        return
-    if p.density_noise or p.psi_noise or p.disorder:
-        raise ConfigurationError(
-            "density_noise, psi_noise and disorder are of loop=ideal; a table has its own (world.* of the bench file)"
-        )
-    table = importlib.import_module("protocols.nep.table.loop")
-    with bench.control(record.name, run=record.path.stem):
-        yield table.opened(bench, network, p, record)

@@ -10,7 +10,8 @@ from labctl.client import Bench, Recorder
 from protocols.nep.figure import NepFigure, per_sample, sample_names, with_picture
 from protocols.nep.loop import IdealLoop, require_good
 from protocols.nep.network import TaskParameters
-from protocols.nep.phases import LoopParameters, opened_loop
+from protocols.nep.opening import opened_loop
+from protocols.nep.phases import LoopParameters
 from protocols.nep.response_picture import draw_response
 from simulators.physics.sheet.nudge import output_cost
 from simulators.physics.sheet.steady import steady_state

@@ -13,7 +13,7 @@ from protocols.nep.figure import NepFigure, per_sample, with_picture
 from protocols.nep.learning import Learner, judged
 from protocols.nep.loop import Loop
 from protocols.nep.network import values_of
-from protocols.nep.phases import opened_loop
+from protocols.nep.opening import opened_loop
 from protocols.nep.signal import settled
 from protocols.nep.train_parameters import Samples, TrainParameters, save_model
 from protocols.nep.training_picture import draw_training

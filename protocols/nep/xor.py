@@ -13,7 +13,8 @@ from protocols.nep.learning import Learner, Recipe
 from protocols.nep.loop import require_good
 from protocols.nep.network import XOR_TARGETS, TaskParameters, values_of
 from protocols.nep.numbers import Numbers
-from protocols.nep.phases import NudgeParameters, opened_loop
+from protocols.nep.opening import opened_loop
+from protocols.nep.phases import NudgeParameters
 from protocols.nep.signal import settled
 from protocols.nep.xor_picture import draw_xor
 from simulators.physics.sheet.nudge import output_cost

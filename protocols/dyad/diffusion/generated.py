@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from labctl.client import Recorder
 from protocols.dyad.diffusion.model import ScoreModel, Training
+from protocols.dyad.diffusion.parameters import DiffuseParameters
 from protocols.dyad.diffusion.schedule import Schedule, noise_in
 from protocols.prbm.images.frechet import COMPONENTS, Estimate, PixelFrechet
-
-if TYPE_CHECKING:
-    from protocols.dyad.diffusion.diffuse import DiffuseParameters
 
 FloatArray = npt.NDArray[np.float64]
 
