@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,9 +58,9 @@ class Trainings(NepFigure):
     ``V_NAME_SEED`` and ``w_NAME_SEED`` (cells, nodes).
     """
 
+    @abstractmethod
     def trainings(self, parameters: Any, seed: int) -> list[Training]:
         """What is trained, in this order."""
-        raise NotImplementedError
 
     def prepare(self, parameters: TrainingParameters, record: Recorder) -> None:
         """Read the images that are needed, so that whatever is wrong with them is told before anything is trained."""
