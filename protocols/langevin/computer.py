@@ -22,6 +22,9 @@ from simulators.physics.langevin.reference import Scheme
 Array = NDArray[np.float64]
 Readings = NDArray[np.float32]
 
+_SHORTEST = 1e-3
+"""Of a run (1/mu) that nobody reads."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stage:
@@ -93,9 +96,10 @@ class BoardComputer:
 
     role: of the device. units: how many the program needs, and their J2 and J4, which are set. The range of couplings
     is set to the largest one that is programmed. `programmed` are the stages of the last run as they were rounded.
+    first_run: how many runs were done before, by a run of the experiment that this one goes on with.
     """
 
-    def __init__(self, bench: Bench, units: Units, role: str = "computer") -> None:
+    def __init__(self, bench: Bench, units: Units, role: str = "computer", first_run: int = 0) -> None:
         self._device = bench[role]
         there = int(self._device.units)
         if there != len(units):
@@ -107,6 +111,7 @@ class BoardComputer:
             raise ConfigurationError(f"{role}: units are programmed alike; these differ in J2 or J4")
         self.units = there
         self._device.quadratic, self._device.quartic = float(units.J2[0]), float(units.J4[0])
+        self._before = first_run
         self.programmed: list[Stage] = []
         self.beyond = 0.0
         """Share of readings of the last run at the end of the converter."""
@@ -119,6 +124,7 @@ class BoardComputer:
     def run(self, stages: Sequence[Stage], repeats: int) -> Readings:
         """See `Computer`. Raises LimitError for couplings or biases out of the device's range."""
         n = self.units
+        self._pass_over()
         largest = max((float(np.abs(s.couplings).max()) for s in stages if s.couplings is not None), default=0.0)
         if largest > 0:
             self._device.coupling_range = largest * (1 + 1e-6)
@@ -140,3 +146,14 @@ class BoardComputer:
         found = self._device.run(repeats)
         self.beyond = float(found.beyond.sum()) / found.readings.size
         return np.array(found.readings)
+
+    def _pass_over(self) -> None:
+        """A simulated board begins anew with every session, and numbers its runs, which their noise depends on: what a
+        resumed experiment adds must not be what it has. Any board does this within microseconds."""
+        if not self._before:
+            return
+        n, nothing = self.units, np.zeros(0)
+        self._device.program([ComputerStage(_SHORTEST, np.zeros((n, n)), np.zeros(n), nothing)])
+        for _ in range(self._before):
+            self._device.run(1)
+        self._before = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,11 @@ class Trained:
     def units(self) -> Units:
         """All of them, alike."""
         return Units.of(len(self.b), self.J2, self.J4)
+
+    def programmed(self, couplings: NDArray[np.floating] | None, biases: NDArray[np.float64]) -> Trained:
+        """As a board's registers have it."""
+        J = self.J * 0 if couplings is None else np.asarray(couplings, np.float32)
+        return replace(self, J=J, b=np.asarray(biases, np.float64))
 
     def save(self, path: Path) -> None:
         """As .npz."""

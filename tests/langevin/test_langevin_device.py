@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labctl.client import ConfigurationError, LimitError, open_bench
-from labctl.experiments.execute import execute
+from labctl.client import ConfigurationError, LimitError, open_bench, open_run
+from labctl.experiments.execute import execute, resume
 from protocols.langevin.computer import BoardComputer, Stage
+from protocols.langevin.model import Trained
 from simulators.physics.langevin.potential import Units
 
 SIDE, HIDDEN = 6, 24
@@ -46,6 +47,57 @@ def test_couplings_that_were_trained_on_the_board_make_its_images(tmp_path: Path
     made = values(tmp_path, "generate", model=model, trajectories=100, readings=2, loop="device")
     assert made["correlation"] > 0.85
     assert made["smallest_share"] > 0.2
+
+
+def test_heat_on_a_board_is_that_of_the_equations_and_noise_of_readings_is_left_out(tmp_path: Path, bars: str) -> None:
+    # Steps of 1e-3 and continuous converters, as the equations have them; false alarm 1e-6.
+    plain = {"data": bars, "trajectories": 256, **SMALL, "dt": 1e-3}
+    as_planned = {"world.hidden": "none", "world.converters.coupling_bits": 0, "world.converters.reading_noise": 0.1}
+    ideal, board = (
+        execute("labctl.figures", "langevin.heat", None, {**BOARD, **as_planned, **plain, "loop": loop}, seed=4,
+                out=tmp_path).values
+        for loop in ("ideal", "device")
+    )  # fmt: skip
+    assert board["read_noise"] == pytest.approx(0.1, rel=0.02)
+    err = float(np.hypot(ideal["heat_err"], board["heat_err"]))
+    assert abs(board["heat"] - ideal["heat"]) < 4.9 * err
+    assert board["heat_of_noise"] < -5 * err  # it would be seen if it were left in
+    assert board["beyond"] == 0
+    assert board["bench_s"] > 0
+
+
+def test_a_run_in_situ_that_is_resumed_keeps_its_couplings_and_has_other_noise(
+    tmp_path: Path, bars: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**BOARD, "data": bars, "noising": "measured", "repeats": 20, "loop": "device", "trajectories": 600}
+    run, calls = BoardComputer.run, [0]
+
+    def stop(self: BoardComputer, *args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 6:  # two of training, three of denoising
+            raise KeyboardInterrupt
+        return run(self, *args)
+
+    with monkeypatch.context() as here:
+        here.setattr(BoardComputer, "run", stop)
+        with pytest.raises(KeyboardInterrupt):
+            execute("labctl.figures", "langevin.heat", None, {**given, **SMALL}, seed=4, out=tmp_path)  # type: ignore[arg-type]
+    (model,), (path,) = tmp_path.glob("*-model.npz"), tmp_path.glob("*.h5")
+    before = Trained.load(model).J
+    resume(path)
+    np.testing.assert_array_equal(Trained.load(model).J, before)
+    with open_run(path) as file:
+        x = np.asarray(file["steps/x"])
+    assert len(x) == 5
+    flat = x.reshape(len(x), -1)
+    # 128 trajectories of 36 units, read twice, about their mean: chance correlation 0.01.
+    alike = np.corrcoef(flat - flat.reshape(-1, 72).mean(axis=0)[None].repeat(128, 0).ravel())
+    assert np.abs(alike - np.eye(5)).max() < 0.3
+
+
+def test_training_in_situ_needs_the_bench(tmp_path: Path, bars: str) -> None:
+    with pytest.raises(ConfigurationError, match="loop=device"):
+        execute("labctl.figures", "langevin.heat", None, {"data": bars, "noising": "measured", **SMALL}, out=tmp_path)
 
 
 def test_a_board_of_another_size_is_refused_with_the_cure(tmp_path: Path, bars: str) -> None:

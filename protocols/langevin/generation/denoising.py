@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Recorder
-from protocols.langevin.computer import Computer, Stage
+from protocols.langevin.computer import BoardComputer, Computer, Stage
 from protocols.langevin.model import Trained
 from simulators.physics.langevin.potential import energy
 
@@ -24,17 +24,29 @@ TOGETHER = 128
 """Trajectories of a step of the run."""
 
 
-def stages_of(trained: Trained, times: Sequence[float]) -> list[Stage]:
-    """Rest, then the trained computer, read at ``times`` of its trajectory; 0 is the end of the rest."""
+def stages_of(trained: Trained, times: Sequence[float], held: bool = False) -> list[Stage]:
+    """Rest, then the trained computer, read at ``times`` of its trajectory; 0 is the end of the rest. held: a reading
+    before, while units are still held at 0."""
     none = np.zeros(len(trained.b))
-    return [Stage(REST, None, none), Stage(trained.duration, trained.J, trained.b, tuple(times))]
+    return [
+        Stage(REST, None, none, (0.0,) if held else ()),
+        Stage(trained.duration, trained.J, trained.b, tuple(times)),
+    ]
 
 
 def heat_of(trained: Trained, x: Readings) -> Array:
-    """Q = V(x(0)) - V(x(t_f)) (trajectories,) of readings (trajectories, times, N), k_BT: no work is done meanwhile."""
+    """Q = V(x(0)) - V(x(t_f)) (trajectories,) of states x (trajectories, times, N), k_BT: no work is done meanwhile."""
     units, J = trained.units, trained.J.astype(np.float64)
     first, last = (energy(x[:, k].astype(np.float64), units, J, trained.b) for k in (0, -1))
     return np.asarray(first - last)
+
+
+def heat_of_noise(trained: Trained, x: Readings, noise: Array) -> Array:
+    """By how much `heat_of` readings x is too large on average (trajectories,), k_BT, where these have noise of
+    variance ``noise`` (N,) independent of x: <(x + n)^4> = x^4 + 6 x² <n²> + <n^4>, and all else is the same at both
+    ends."""
+    first, last = (x[:, k].astype(np.float64) ** 2 for k in (0, -1))
+    return np.asarray(6 * trained.J4 * (first - last) @ noise)
 
 
 def correlations(shown: NDArray[Any], images: Array) -> Array:
@@ -94,13 +106,34 @@ def _sd_err(values: Array) -> float:
 def denoise(computer: Computer, trained: Trained, count: int, times: Sequence[float], record: Recorder) -> None:
     """Run ``count`` trajectories, some in each step; series ``x`` (steps, TOGETHER, times, visible units) and
     ``heat`` (steps, TOGETHER). The run resumes with the step after the last one; the last may have more than are
-    asked for."""
-    stages = stages_of(trained, times)
+    asked for.
+
+    On a board heat is that of the program as it was rounded, less what noise of readings makes of it: they are read
+    once while units are held. Series then have also ``read_noise``, rms, ``heat_of_noise`` (k_BT) and ``beyond``.
+    """
+    board = computer if isinstance(computer, BoardComputer) else None
+    stages = stages_of(trained, times, held=board is not None)
     together = min(TOGETHER, count)
     for step in record.steps(-(-count // together), "denoising"):
         x = computer.run(stages, together)
-        step.save(x=x[:, :, : trained.visible], heat=heat_of(trained, x))
+        if board is None:
+            step.save(x=x[:, :, : trained.visible], heat=heat_of(trained, x))
+        else:
+            noise, x = x[:, 0].var(axis=0, dtype=np.float64, ddof=1), x[:, 1:]
+            program = trained.programmed(board.programmed[-1].couplings, board.programmed[-1].biases)
+            of_noise = heat_of_noise(trained, x, noise)
+            step.save(
+                x=x[:, :, : trained.visible], heat=heat_of(program, x) - of_noise, read_noise=noise.mean() ** 0.5,
+                heat_of_noise=of_noise.mean(), beyond=board.beyond,
+            )  # fmt: skip
         record.checkpoint()
+
+
+def on_board(record: Recorder) -> dict[str, float]:
+    """What `denoise` found of a board: `read_noise`, rms of x; `heat_of_noise`, which is left out of heat, k_BT;
+    `beyond`, the share of readings at the converter's end."""
+    found = {name: record.series(name) for name in ("read_noise", "heat_of_noise", "beyond")}
+    return {name: float(np.mean(series)) for name, series in found.items() if series is not None}
 
 
 def seen(record: Recorder, count: int) -> tuple[Readings, Array]:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Recorder
-from protocols.langevin.computer import IdealComputer
-from protocols.langevin.figure import LangevinFigure, with_picture
-from protocols.langevin.generation.denoising import TRAJECTORIES, denoise, described, judged, seen
+from protocols.langevin.figure import with_picture
+from protocols.langevin.generation.denoising import TRAJECTORIES, described, judged, seen
 from protocols.langevin.generation.generate import tell
+from protocols.langevin.generation.making import MakeParameters, MakingFigure
 from protocols.langevin.generation.picture import draw_generation
 from protocols.langevin.generation.recognition import recognised
 from protocols.langevin.training.parameters import TrainParameters
-from protocols.langevin.training.training import train_now
 from protocols.prbm.data.sets import label_of
 
 _THREE = TrainParameters().classes
 """Of the paper's size. Digits that share more strokes, such as 4, 7 and 9, need a larger hidden amplitude."""
 
 
-class DigitsParameters(TrainParameters):
+class DigitsParameters(MakeParameters):
     """As for langevin.train, and how often the computer is let go. Size 14 or 28, so that digits can be recognised."""
 
     classes: tuple[int | str, ...] = Field(tuple(range(10)), description="digits 0 to 9")
@@ -33,15 +32,14 @@ class DigitsParameters(TrainParameters):
         description="as amplitude, of hidden units; null: as pixels. Ten digits need more than three",
     )
     trajectories: int = TRAJECTORIES
-    scheme: Literal["euler", "averaged"] = Field("euler", description="of denoising: Eq. (3), or of second order")
 
 
-class Digits(LangevinFigure):
+class Digits(MakingFigure):
     """Images of noise: how like the training digits they are, and whether a classifier of real digits knows them.
 
     Values: as of langevin.generate; `recognised`, the share of outcomes that the classifier takes for a digit of the
     training set (negatives are turned first), with `_err`; `recognised_shares` by digit; `training_recognised`, how
-    many of the training images themselves it knows.
+    many of the training images themselves it knows; `model`, a file as of langevin.train.
     """
 
     Parameters = DigitsParameters
@@ -49,11 +47,11 @@ class Digits(LangevinFigure):
     def targets(self, parameters: DigitsParameters) -> dict[str, dict[str, float]] | None:
         """Promised for ten digits, and for three at the paper's size."""
         p = parameters
-        varied = {"data", "trajectories", "workers", "scheme", "classes", "hidden_amplitude"}
+        varied = {"data", "trajectories", "workers", "scheme", "classes", "hidden_amplitude", "loop"}
         usual = DigitsParameters(**{name: getattr(p, name) for name in varied})
         if p != usual or p.trajectories < 100:
             return None
-        if p.classes == _THREE and p.hidden_amplitude is None:
+        if p.classes == _THREE and p.loop == "ideal" and p.hidden_amplitude is None:
             return {"correlation": {"min": 0.94}, "smallest_share": {"min": 0.15}}
         if len(p.classes) == 10 and p.hidden_amplitude == DigitsParameters().hidden_amplitude:
             return {"recognised": {"min": 0.8}}
@@ -68,27 +66,24 @@ class Digits(LangevinFigure):
             raise ConfigurationError(f"classes={list(p.classes)}: allowed: digits 0 to 9")
         if p.size not in (14, 28):
             raise ConfigurationError(f"size={p.size}: digits are recognised at 14 or 28 pixels a side")
-        self.trained = train_now(p, record.seed)
+        super().prepare(p, record)
 
     def run(self, bench: Bench, parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
         """Denoise."""
-        p, trained = parameters, self.trained
-        computer = IdealComputer(trained.units, p.dt, p.scheme, record.seed, p.workers, first_run=record.steps_saved)
-        denoise(computer, trained, p.trajectories, np.linspace(0, trained.duration, 6).tolist(), record)
-        return {}
+        times = np.linspace(0, parameters.duration, 6).tolist()
+        return self.make(bench, parameters, record, parameters.trajectories, times)
 
     def conclude(self, results: dict[str, Any], parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
         """Judge, keep the computer, draw."""
         p, trained = parameters, self.trained
+        assert trained is not None
         x, heat = seen(record, p.trajectories)
         values = {
             **results,
             **described(judged(x[:, -1], trained.images), heat, len(trained.images)),
             **recognised(trained, x[:, -1], p.data),
         }
-        path = record.path.with_name(f"{record.path.stem}-model.npz")
-        trained.save(path)
-        values["model"] = str(path)
+        values["model"] = str(self.model)
         tell(record, values)
         record.console.done(
             f"recognised {values['recognised']:.1%} ± {values['recognised_err']:.1%} (training images "

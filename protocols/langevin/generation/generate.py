@@ -10,7 +10,7 @@ from pydantic import Field
 
 from labctl.client import Bench, Recorder
 from protocols.langevin.figure import LangevinFigure, with_picture
-from protocols.langevin.generation.denoising import TRAJECTORIES, denoise, described, judged, seen
+from protocols.langevin.generation.denoising import TRAJECTORIES, denoise, described, judged, on_board, seen
 from protocols.langevin.generation.picture import draw_generation
 from protocols.langevin.loop import LoopParameters, computer_of
 from protocols.langevin.model import Trained
@@ -29,8 +29,8 @@ class Generate(LangevinFigure):
 
     Values: `correlation` with the most similar training image (absolute; mean, `_sd`, `_err`); `like`, the share above
     0.8; `shares` by training image and `smallest_share`; `inverted`, the share of negatives; `heat`, Q of a trajectory
-    (k_BT; mean, `_err`, `heat_sd` with `_err`); `trajectories`. Series x and heat. loop=device: `bench_s` that it took;
-    heat is that of the programmed energy at the states that were read.
+    (k_BT; mean, `_err`, `heat_sd` with `_err`); `trajectories`. Series x and heat. loop=device: heat is that of the
+    programmed energy at the states that were read, less `heat_of_noise`; `read_noise`, `beyond`, `bench_s` it took.
     """
 
     Parameters = GenerateParameters
@@ -46,7 +46,7 @@ class Generate(LangevinFigure):
         begun_s = bench.time_s()
         with computer_of(p, self.trained.units, bench, record) as computer:
             denoise(computer, self.trained, p.trajectories, times.tolist(), record)
-        return {"bench_s": bench.time_s() - begun_s} if p.loop == "device" else {}
+        return {"bench_s": bench.time_s() - begun_s, **on_board(record)} if p.loop == "device" else {}
 
     def conclude(self, results: dict[str, Any], parameters: GenerateParameters, record: Recorder) -> dict[str, Any]:
         """Judge and draw."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from labctl.client import Bench, Recorder
-from protocols.langevin.computer import IdealComputer
-from protocols.langevin.figure import LangevinFigure, told_as_configuration, with_picture
-from protocols.langevin.generation.denoising import denoise, described, judged, seen
+from protocols.langevin.figure import told_as_configuration, with_picture
+from protocols.langevin.generation.denoising import described, judged, seen
 from protocols.langevin.generation.generate import tell
 from protocols.langevin.generation.heat_picture import draw_heat
-from protocols.langevin.training.parameters import TrainParameters
-from protocols.langevin.training.training import Training, train_now
+from protocols.langevin.generation.making import MakeParameters, MakingFigure
+from protocols.langevin.training.training import Training
 from simulators.physics.langevin.irreversibility import reversal
 
 PAPER = {"heat": 2.9e3, "heat_sd": 3.5e2}
@@ -31,21 +30,20 @@ _ROOM_K = 300.0
 _NOISING_SEED = 1
 
 
-class HeatParameters(TrainParameters):
+class HeatParameters(MakeParameters):
     """As for langevin.train, and how often the computer is let go."""
 
     trajectories: int = Field(1000, ge=2, le=10**6, description="of denoising")
     reversed: int = Field(
         4, ge=1, le=10_000, description="noising trajectories of each image whose reversal is weighed"
     )
-    scheme: Literal["euler", "averaged"] = Field("euler", description="of denoising: Eq. (3), or of second order")
     noise_temperature_k: float = Field(
         _ROOM_K, gt=0, le=1e15, description="that k_BT of the injected noise stands for; amplifiers come on top"
     )
 
 
-class Heat(LangevinFigure):
-    """Q = V(x(0)) - V(x(t_f)) over trajectories of denoising, by the equations; no work is done meanwhile.
+class Heat(MakingFigure):
+    """Q = V(x(0)) - V(x(t_f)) over trajectories of denoising; no work is done meanwhile.
 
     Values: `heat` and `heat_err`, `heat_sd` and `heat_sd_err` (k_BT), `heat_paper`, `heat_sd_paper`; `amplitude`,
     `hidden_amplitude`, `J2`, `J4`, `duration`, `dt` that give it; `correlation`, `shares` as of langevin.generate.
@@ -55,6 +53,9 @@ class Heat(LangevinFigure):
     `identity_error`, largest difference of ln_ratio and the sum of both, relative. `irreversibility`, ln_ratio and the
     entropies of both ends together, cannot be negative on average; training lowers it from `irreversibility_untrained`.
 
+    loop=device: heat is that of the programmed energy at the states that were read, less `heat_of_noise`; `read_noise`,
+    `beyond`, `bench_s`. Noising trajectories are those of the equations, with the couplings that were trained.
+
     `energy_j` of an image at ``noise_temperature_k``, `digital_j` of a perceptron used ten times, `advantage`, their
     ratio.
     """
@@ -63,7 +64,7 @@ class Heat(LangevinFigure):
 
     def targets(self, parameters: HeatParameters) -> dict[str, dict[str, float]] | None:
         """The paper's mean, within its own spread."""
-        varied = {name: getattr(parameters, name) for name in ("data", "workers", "reversed", "scheme")}
+        varied = {name: getattr(parameters, name) for name in ("data", "workers", "reversed", "scheme", "loop")}
         if parameters != HeatParameters(**varied):
             return None
         return {
@@ -72,19 +73,14 @@ class Heat(LangevinFigure):
             "identity_error": {"max": 1e-9},
         }
 
-    def prepare(self, parameters: HeatParameters, record: Recorder) -> None:
-        """Train."""
-        self.trained = train_now(parameters, record.seed)
-
     def run(self, bench: Bench, parameters: HeatParameters, record: Recorder) -> dict[str, Any]:
         """Denoise, then weigh noising trajectories."""
-        p, trained = parameters, self.trained
-        computer = IdealComputer(trained.units, p.dt, p.scheme, record.seed, p.workers, first_run=record.steps_saved)
-        denoise(computer, trained, p.trajectories, [0.0, trained.duration], record)
-        return self._reversed(p, record.seed)
+        p = parameters
+        return self.make(bench, p, record, p.trajectories, [0.0, p.duration]) | self._reversed(p, record.seed)
 
     def _reversed(self, p: HeatParameters, seed: int) -> dict[str, float]:
         t, trained = Training(p, seed), self.trained
+        assert trained is not None
         J, none = trained.J.astype(np.float64), np.zeros_like(trained.J, np.float64)
         with told_as_configuration():
             found = reversal(t.drive, t.units, J, trained.b, p.duration, p.dt, p.reversed, seed + _NOISING_SEED)
@@ -104,6 +100,7 @@ class Heat(LangevinFigure):
     def conclude(self, results: dict[str, Any], parameters: HeatParameters, record: Recorder) -> dict[str, Any]:
         """Compare and draw."""
         p, trained = parameters, self.trained
+        assert trained is not None
         x, heat = seen(record, p.trajectories)
         found = described(judged(x[:, -1], trained.images), heat, len(trained.images))
         digital = DENOISER_MACS * DENOISER_CALLS * MAC_J
@@ -123,6 +120,7 @@ class Heat(LangevinFigure):
             "energy_j": energy,
             "digital_j": digital,
             "advantage": digital / energy,
+            "model": str(self.model),
         }
         tell(record, values)
         record.console.done(

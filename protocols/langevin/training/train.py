@@ -43,7 +43,7 @@ class Train(LangevinFigure):
         begun = time.perf_counter() - (0.0 if record.resumed is None else float(record.resumed["seconds"]))
         beyond = 0.0
         with bench.control(record.name, run=record.path.stem) if in_situ else nullcontext():
-            computer = BoardComputer(bench, t.units) if in_situ else None
+            computer = BoardComputer(bench, t.units, first_run=t.batch) if in_situ else None
             for step in record.steps(t.batches, "noising images"):
                 t.noise(computer)
                 beyond = max(beyond, 0.0 if computer is None else computer.beyond)

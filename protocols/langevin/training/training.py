@@ -48,7 +48,7 @@ class Training:
         p = self.p
         if p.noising == "measured":
             if computer is None:
-                raise ConfigurationError("noising=measured needs a computer; use langevin.train")
+                raise ConfigurationError("noising=measured needs a computer; choose loop=device")
             self._take(measured(computer, self.drive[self.batch], p.duration, p.repeats))
             return
         with told_as_configuration():
@@ -117,11 +117,11 @@ class Training:
             self._fit().restore(state)
 
 
-def train_now(p: TrainParameters, seed: int) -> Trained:
-    """All of it at once."""
+def train_now(p: TrainParameters, seed: int, computer: Computer | None = None) -> Trained:
+    """All of it at once; on a computer where noising is measured."""
     training = Training(p, seed)
     for _ in range(training.batches):
-        training.noise()
+        training.noise(computer)
     for _ in range(p.iterations):
         if training.improve().gap < p.settled:
             break
