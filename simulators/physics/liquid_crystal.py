@@ -144,19 +144,37 @@ def drop_settled(
     motions: NDArray[np.float64],
     count: int,
 ) -> int:
-    """Remove pixels that are within ``tolerance_rad`` of their target at ``time_s``; return how many still move."""
+    """Remove pixels that are within ``tolerance_rad`` of their target at ``time_s``; return how many still move.
+
+    Those that stay keep their order until one is removed; the last one then takes its place.
+    """
+    # Pixels of a row start together: what is left of a motion is the same share for all that rise, or fall.
+    begun, on, off = np.inf, 0.0, 0.0
+    settled = np.zeros(count, np.bool_)
+    still = 0
+    for slot in range(count):
+        if time_s >= motions[slot, TIME]:
+            if motions[slot, TIME] != begun:
+                begun = motions[slot, TIME]
+                on = math.exp(-(time_s - begun) / tau_on_s) if tau_on_s > 0.0 else 0.0
+                off = math.exp(-(time_s - begun) / tau_off_s) if tau_off_s > 0.0 else 0.0
+            start, target = motions[slot, START], motions[slot, TARGET]
+            phase = target + (start - target) * (on if target > start else off)
+            settled[slot] = abs(phase - target) < tolerance_rad
+        still += not settled[slot]
+    if still == 0:
+        for slot in range(count):
+            slots[places[slot, 0], places[slot, 1]] = -1
+        return 0
     slot = 0
     while slot < count:
-        moving = time_s < motions[slot, TIME]
-        if not moving:
-            phase = phase_in(motions, slot, time_s, tau_on_s, tau_off_s)
-            moving = abs(phase - motions[slot, TARGET]) >= tolerance_rad
-        if moving:
+        if not settled[slot]:
             slot += 1
             continue
         slots[places[slot, 0], places[slot, 1]] = -1
         count -= 1
         if slot < count:
+            settled[slot] = settled[count]
             for k in range(6):
                 motions[slot, k] = motions[count, k]
             places[slot, 0] = places[count, 0]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.physics.compiled import kernel
 from simulators.physics.gray_phase import bent_phase
 from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.truth import TILES, HasPanel, PanelTruth, gray_phases, tile_of
@@ -50,6 +51,10 @@ class TiledGrayTable(GrayTable):
 
     def patch_phases(self, gray: NDArray[Any], origins: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """Phase of patches (n, rows, columns) at origins (n, 2), rad."""
+        if self._table is not None:
+            out = np.empty(gray.shape)
+            _looked_up(self._table, self._tile_rows, self._tile_columns, gray, np.asarray(origins, np.int64), out)
+            return out
         _, rows, columns = gray.shape
         down = self._tile_rows[origins[:, 0, None] + np.arange(rows)][:, :, None]
         across = self._tile_columns[origins[:, 1, None] + np.arange(columns)][:, None, :]
@@ -60,3 +65,21 @@ class TiledGrayTable(GrayTable):
             return np.asarray(self._table[down, across, gray])
         gain = self._truth.lut_gain + self._truth.tile_gain[down, across]
         return bent_phase(np.asarray(gray, np.float64) * self._per_level, gain, self._truth.lut_bend)
+
+
+@kernel
+def _looked_up(
+    table: NDArray[np.float64],
+    tile_rows: NDArray[np.int64],
+    tile_columns: NDArray[np.int64],
+    gray: NDArray[np.integer[Any]],
+    origins: NDArray[np.int64],
+    out: NDArray[np.float64],
+) -> None:
+    """Phases of patches (n, rows, columns) at origins (n, 2), of a table (tiles down, tiles across, levels)."""
+    n, rows, columns = gray.shape
+    for k in range(n):
+        for r in range(rows):
+            of_row = table[tile_rows[origins[k, 0] + r]]
+            for c in range(columns):
+                out[k, r, c] = of_row[tile_columns[origins[k, 1] + c], gray[k, r, c]]

@@ -113,6 +113,18 @@ def gather(
 
 
 @kernel
+def uncovered(origins: NDArray[np.int32], undrawn: NDArray[np.int64], drawn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of patches that are undrawn, those in whose place none is drawn."""
+    keep = np.ones(len(undrawn), np.bool_)
+    for i in range(len(undrawn)):
+        row, column = origins[undrawn[i], 0], origins[undrawn[i], 1]
+        for k in drawn:
+            if origins[k, 0] == row and origins[k, 1] == column:
+                keep[i] = False
+    return undrawn[keep]
+
+
+@kernel
 def _any_overlap(origins: NDArray[np.int32], height: int, width: int) -> bool:
     """Whether two patches share a pixel."""
     if len(origins) == 0:
@@ -212,7 +224,8 @@ class Panel:
                 s.under[k] = self.phase[r : r + height, c : c + width]
         undrawn, drawn = patch_changes(s.active, wanted)
         if s.overlap:
-            # What was drawn must be gone before something else is drawn in its place.
+            # What was drawn must be gone before something else is drawn in its place, but where it is all covered.
+            undrawn = uncovered(s.origins, undrawn, drawn)
             self._change_patches(*gather(s.origins, s.under, undrawn, s.patches, drawn[:0]), time_ns)
             self._change_patches(*gather(s.origins, s.under, undrawn[:0], s.patches, drawn), time_ns)
         else:
