@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Messages and progress. Results go to standard output and never pass here."""
+    """Messages and progress. Results go to standard output and never pass here.
+
+    A message is a line, however long, and is shown as it is: square brackets are no mark-up.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -28,13 +31,17 @@ class Console:
         """A finished piece of work and the time since the one before."""
         now = time.monotonic()
         if not self._quiet:
-            self._console.print(f"[green] ✓[/green] {text}", f"[dim]{now - self._mark:6.1f} s[/dim]")
+            from rich.markup import escape
+
+            self._console.print(
+                f"[green] ✓[/green] {escape(text)}", f"[dim]{now - self._mark:6.1f} s[/dim]", soft_wrap=True
+            )
         self._mark = now
 
     def say(self, text: str) -> None:
         """A line of text."""
         if not self._quiet:
-            self._console.print("   " + text)
+            self._console.print("   " + text, markup=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A few words beside the bar."""
