@@ -1,0 +1,1 @@
+"""What is done on any bench, whatever experiment it is for."""
