@@ -72,4 +72,6 @@ def _checks(kinds: list[str]) -> list[str]:
 
 
 def _line(name: str, doc: str) -> str:
-    return f"- {name.replace('_', ' ')}: {doc[:1].lower()}{doc[1:]}"
+    words = name.replace("_s_", "'s ").replace("_", " ")
+    begun = doc[:1] if doc[1:2].isupper() else doc[:1].lower()  # UTC stays UTC
+    return f"- {words}: {begun}{doc[1:]}"
