@@ -9,6 +9,7 @@ from labctl.client import CalibrationError
 
 TARGET_FILL = 0.75
 """Fraction of full scale at which patterns are exposed: near the best signal to noise, with room for the brightest."""
+_TRIES = 24
 
 
 class TooBright(Exception):
@@ -61,7 +62,7 @@ def exposure_or_too_bright(
     exposure_s = start_s
     if math.isinf(full_scale):
         return exposure_s
-    for _ in range(24):
+    for _ in range(_TRIES):
         peak, saturated = peak_at(exposure_s)
         if saturated:
             if exposure_s <= shortest_s:
@@ -81,4 +82,8 @@ def exposure_or_too_bright(
         if 0.8 < wanted_s / exposure_s < 1.25 or wanted_s in (shortest_s, longest_s):
             return wanted_s
         exposure_s = wanted_s
-    raise CalibrationError("the light varies too much to find an exposure: check the source and the trigger wiring")
+    raise CalibrationError(
+        f"the light {where} varies too much to find an exposure: {_TRIES} of them, the last {exposure_s:.3g} s, and none "
+        f"gave about {target_fill:.0%} of full scale. Check the source and the trigger wiring; where a table is not "
+        "calibrated, `labctl calibrate --all` finds the place to look at"
+    )
