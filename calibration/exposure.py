@@ -83,7 +83,7 @@ def exposure_or_too_bright(
             return wanted_s
         exposure_s = wanted_s
     raise CalibrationError(
-        f"the light {where} varies too much to find an exposure: {_TRIES} of them, the last {exposure_s:.3g} s, and none "
-        f"gave about {target_fill:.0%} of full scale. Check the source and the trigger wiring; where a table is not "
-        "calibrated, `labctl calibrate --all` finds the place to look at"
+        f"the light {where} varies too much to find an exposure: {_TRIES} were tried, the last {exposure_s:.3g} s, and "
+        f"none gave about {target_fill:.0%} of full scale. Check the source and the trigger wiring; where a table is "
+        "not calibrated, `labctl calibrate --all` finds the place to look at"
     )
