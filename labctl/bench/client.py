@@ -24,13 +24,14 @@ from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bench.shelf import Shelf, fetch, must_hold, shelf_of
 from labctl.bus import security
-from labctl.bus.connection import Pending
+from labctl.bus.connection import Connection, Pending
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
 from labctl.bus.records import BenchRecord
 from labctl.bus.ring import Arena
 from labctl.bus.stream import Stream, reduction_of
 from labctl.bus.together import this_user, together
+from labctl.safety import desk
 from labctl.server.apart import served_apart
 from labctl.server.directory import find_remote, find_up
 from labctl.server.emergency import within_script
@@ -39,6 +40,7 @@ from labctl.store.calibration import Calibration
 
 _RENEWALS_PER_LEASE = 4
 _CONTROL_TIMEOUT_S = 2.0
+_LOOK_AGAIN_S = 0.1
 _DESCRIBE_TIMEOUT_S = 10.0
 
 
@@ -357,6 +359,54 @@ class Bench:
     def stop(self, reason: str = "") -> None:
         """Emergency stop: every device safe, now, and nobody in control any more, as `labctl stop` does."""
         self._emergency_lanes("stop", this_user(reason))
+
+    # --- interlocks; see `labctl.safety.desk` -----------------------------------------------------------------------
+
+    def interlocks(self) -> list[dict[str, Any]]:
+        """Every interlock: name, rule, guards, state ("tripped", "not armed", "watching", "ready"), reason."""
+        return desk.states(self._controls)
+
+    def interlock_events(self, run: str = "") -> list[dict[str, Any]]:
+        """What interlocks did, in order: utc (s), what, interlock, text, run. run: only of this one."""
+        return desk.events(self._controls, run)
+
+    def arm(self, *devices: str, for_s: float | None = None) -> dict[str, dict[str, Any]]:
+        """Arm emitters that an interlock wants armed, all unless named, as `labctl arm` does."""
+        return desk.arm(self._controls, devices, for_s, this_user())
+
+    def disarm(self, *devices: str) -> list[str]:
+        """Disarm them, which turns their light off; which were armed."""
+        return desk.disarm(self._controls, devices, this_user())
+
+    def acknowledge(self, interlock: str = "", reason: str = "", *, new_sample: bool = False) -> list[str]:
+        """Let there be light again after a trip, of one interlock or of all, as `labctl ack` does; which were tripped.
+
+        Raises InterlockError if the cause persists.
+        """
+        return desk.acknowledge(self._controls, interlock, reason, this_user(), new_sample=new_sample)
+
+    def wait_acknowledged(self, timeout_s: float | None = None) -> list[str]:
+        """Wait, keeping control, until no interlock is tripped and what must be armed is; names of those waited for.
+
+        After an InterlockError a control loop waits here and then begins its measurement again: its light is off.
+        Raises InterlockError, with the reasons, if it is not so within ``timeout_s`` (None: however long it takes).
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        waited_for: dict[str, None] = {}
+        while True:
+            told = self.interlocks()
+            refusal = desk.refusal(told)
+            if refusal is None:
+                return list(waited_for)
+            waited_for |= {state["name"]: None for state in told if state["state"] in ("tripped", "not armed")}
+            if deadline is not None and time.monotonic() > deadline:
+                raise refusal
+            self.renew()
+            time.sleep(_LOOK_AGAIN_S)
+
+    @property
+    def _controls(self) -> dict[str, Connection]:
+        return {name: server.control for name, server in self._servers.items()}
 
     def _emergency_lanes(self, verb: str, arguments: Any) -> None:
         def ask(server: Reach) -> None:

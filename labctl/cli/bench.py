@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from drivers.errors import ConfigurationError, LabError
+from labctl.bench.interlocks import notes
 from labctl.bench.load import load_bench
 from labctl.bench.overrides import parse_assignments
 from labctl.server import runtime
@@ -22,6 +23,8 @@ def check_bench(file: str, assignments: list[str]) -> int:
 
     config = load_bench(file, parse_assignments(assignments))
     rehearse(config)
+    for note in notes(config):
+        print(f"note: {note}")  # noqa: T201
     print(f"{config.path}: bench {config.name}, {len(config.devices)} devices, {config.clock} time: no problems")  # noqa: T201
     return 0
 
@@ -84,7 +87,7 @@ def _states(at: str | None) -> list[dict[str, Any]]:
     context: zmq.Context[Any] = zmq.Context()
     try:
         if at is not None:
-            return [ask(context, trusted_address(at), "status", security.own_keys())]
+            return [_with_interlocks(ask(context, trusted_address(at), "status", security.own_keys()))]
         found: list[dict[str, Any]] = []
         for record in runtime.all_hosts():
             known = {"bench": record.bench, "pid": record.pid, "kind": record.kind, "bench_file": record.bench_file}
@@ -99,10 +102,18 @@ def _states(at: str | None) -> list[dict[str, Any]]:
                         connection.close()
             except LabError as error:
                 state = {"error": str(error)}
-            found.append({**known, "ready": record.ready, "log_file": record.log_file, **state})
+            found.append(_with_interlocks({**known, "ready": record.ready, "log_file": record.log_file, **state}))
         return found
     finally:
         context.destroy(linger=0)
+
+
+def _with_interlocks(state: dict[str, Any]) -> dict[str, Any]:
+    """With every interlock of the bench once, whatever the servers are that tell of it."""
+    from labctl.safety.desk import merged
+
+    told = [one for server in state.get("servers", {}).values() for one in server.get("interlocks", ())]
+    return {**state, "interlocks": merged(told)}
 
 
 def _print_state(state: dict[str, Any]) -> None:
@@ -132,6 +143,8 @@ def _print_state(state: dict[str, Any]) -> None:
             holder = next((lease["holder"] for lease in server["leases"] if device in lease["devices"]), "")
             devices.add_row(device, told["kind"], told["backend"], name, emission, holder)
     console.print(devices)
+    if state["interlocks"]:
+        console.print(_interlock_table(state["interlocks"]))
     processes = Table("process", "pid", "heartbeat", "deaths", "lapsed leases", "emergency stops", "handled", "refused")
     for name, child in state.get("processes", {}).items():
         told = servers.get(name, {})
@@ -146,6 +159,22 @@ def _print_state(state: dict[str, Any]) -> None:
         )  # fmt: skip
     if processes.rows:
         console.print(processes)
+
+
+def _interlock_table(told: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table("interlock", "rule", "guards", "state", "why")
+    for one in told:
+        why = one["reason"]
+        if "armed" in one:
+            armed = [f"{device} by {a['by']}" for device, a in one["armed"].items() if a["armed"]]
+            why = why or ", ".join(armed)
+        if "dose_j" in one:
+            why = why or f"{one['dose_j']:.4g} J of {one['limit_j']:.4g} J"
+        state = "TRIPPED" if one["tripped"] else str(one["state"])
+        table.add_row(one["name"], one["rule"], ", ".join(one["guards"]), state, why)
+    return table
 
 
 # --- emergency stop -----------------------------------------------------------------------------------------------

@@ -320,11 +320,11 @@ _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 
 
 def shown(value: float, unit: str) -> str:
-    """A quantity with four digits and a fitting prefix."""
+    """A quantity with six digits at most and a fitting prefix."""
     for factor, prefix in _PREFIXES:
         if abs(value) >= factor:
-            return f"{value / factor:.4g} {prefix}{unit}".rstrip()
-    return f"{value:.4g} {unit}".rstrip()
+            return f"{value / factor:.6g} {prefix}{unit}".rstrip()
+    return f"{value:.6g} {unit}".rstrip()
 
 
 def bounds(low: float | None, high: float | None, unit: str) -> str:

@@ -48,6 +48,8 @@ class ScriptLane(Lane):
                 for server in self._host.servers.values():
                     server.refresh_emission()
                 return {name: server.status() for name, server in self._host.servers.items()}
+            case "interlocks" | "arm" | "disarm" | "acknowledge":  # of the server that the request names
+                return self._host.servers[request.name].handle_interlocks(request, caller)
         raise BusError(f"unknown verb {request.verb!r} on the emergency lane; it knows stop, safe and status")
 
 
