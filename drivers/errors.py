@@ -47,6 +47,10 @@ class CalibrationError(LabError):
     """A calibration is missing, stale or contradicted by the light; the message names the likely cause."""
 
 
+class StorageError(LabError):
+    """Data cannot be written: the disk is full, read-only or broken. What was written before is sound."""
+
+
 class BusError(LabError):
     """A message could not be delivered, understood or answered in time."""
 
@@ -63,6 +67,7 @@ ERROR_TYPES: dict[str, type[LabError]] = {
         LeaseError,
         InterlockError,
         CalibrationError,
+        StorageError,
         BusError,
     )
 }

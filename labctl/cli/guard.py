@@ -32,8 +32,9 @@ def guarded(command: Callable[[], object]) -> int:
     if shadow is not None:
         print(f"labctl: {shadow}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT
-    from drivers.errors import LabError
+    from drivers.errors import LabError, StorageError
     from labctl.experiments import interruption
+    from labctl.experiments.storing import spoilt
 
     interruption.forget()
     signal.signal(signal.SIGTERM, terminate)
@@ -64,5 +65,9 @@ def guarded(command: Callable[[], object]) -> int:
         print(f"labctl: {error}", file=sys.stderr)  # noqa: T201
         if error.remote_traceback and os.environ.get("LABCTL_DEBUG"):
             print(error.remote_traceback, file=sys.stderr)  # noqa: T201
+        if isinstance(error, StorageError) and spoilt():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(FAILED)  # in order HDF5 would crash over what it cannot write
         return status_of(error)
     return 0
