@@ -37,7 +37,7 @@ class SLM(Device):
     _level_finder: LevelFinder | None = None
 
     def _check_phase_table(self, table: PhaseTable) -> None:
-        check_phase_table(self, table)
+        check_phase_table(f"{self.name}.phase_table", table, self.rows, self.columns, self.levels)
 
     def _changed_phase_table(self, table: PhaseTable | None) -> None:
         self._level_finder = None if table is None else LevelFinder(table)
