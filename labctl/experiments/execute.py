@@ -23,12 +23,13 @@ from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.experiments.console import Console
 from labctl.experiments.experiment import Figure, Protocol, meets
+from labctl.experiments.interlocked import noting_interlocks
 from labctl.experiments.plain import plain
 from labctl.experiments.recorder import Recorder
 from labctl.experiments.runfile import RunLock
 from labctl.experiments.unfinished import Unfinished, read_unfinished
 
-BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.")
+BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.", "interlocks.")
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,8 @@ def _perform(
             stands_on = tuple(dict.fromkeys(table.calibration(need).id for need in experiment.needs()))
             experiment.prepare(parameters, record)
             control = table.control(name, run=record.path.stem, calibrating=experiment.calibrating)
-            with nullcontext() if experiment.takes_control else control:
+            noting = noting_interlocks(table, record.path.stem, record, config)
+            with noting, nullcontext() if experiment.takes_control else control:
                 devices = {role: device.identity() for role, device in table.devices.items()}
                 shelf = table.calibrations()
                 record.setup(

@@ -134,6 +134,7 @@ class Recorder:
         self._series: dict[str, h5py.Dataset] = {}
         self._late: dict[str, Any] = {}
         self._pictures: list[str] = []
+        self._interlocks: list[dict[str, Any]] = []
         self._steps = 0
         self._loops = 0
         self._next = 0
@@ -319,7 +320,23 @@ class Recorder:
             else:
                 group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
         file.attrs["pictures"] = json.dumps(self._pictures)
+        if self._interlocks:
+            self._end_interlocks(file)
         end_part(file, status, time.time())
+
+    def note_interlocks(self, events: list[dict[str, Any]]) -> None:
+        """Keep what interlocks of the bench did, with those of earlier parts of the run: every event in the dataset
+        ``interlocks``, and in the attribute of that name how often each of them tripped."""
+        self._interlocks = events
+
+    def _end_interlocks(self, file: h5py.File) -> None:
+        before = json.loads(file["interlocks"].asstr()[()]) if "interlocks" in file else []
+        events = [*before, *(event for event in self._interlocks if event not in before)]
+        if "interlocks" in file:
+            del file["interlocks"]
+        file.create_dataset("interlocks", data=json.dumps(events), dtype=h5py.string_dtype())
+        trips = [event["interlock"] for event in events if event["what"] == "tripped"]
+        file.attrs["interlocks"] = json.dumps({name: trips.count(name) for name in sorted(set(trips))})
 
     def __enter__(self) -> Recorder:
         return self
