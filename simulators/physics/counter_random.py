@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.physics.compiled import kernel
+from simulators.physics.compiled import inline, kernel
 
 _LOW = np.uint64(0xFFFFFFFF)
 _M0 = np.uint64(0xD2511F53)
@@ -32,9 +32,9 @@ def noise_key(seed: int, device: str, purpose: str = "") -> np.uint64:
     return np.uint64(int.from_bytes(digest, "little"))
 
 
-@kernel
-def philox(key: np.uint64, a: int, b: int, c: int, d: int) -> tuple[np.uint64, np.uint64]:
-    """128 random bits, as two 64-bit words, for the counter (a, b, c, d), each taken modulo 2^32."""
+@inline
+def absorbed_philox(key: np.uint64, a: int, b: int, c: int, d: int) -> tuple[np.uint64, np.uint64]:
+    """`philox` for loops in which many are to run side by side."""
     c0 = np.uint64(a) & _LOW
     c1 = np.uint64(b) & _LOW
     c2 = np.uint64(c) & _LOW
@@ -48,6 +48,12 @@ def philox(key: np.uint64, a: int, b: int, c: int, d: int) -> tuple[np.uint64, n
         k0 = (k0 + _W0) & _LOW
         k1 = (k1 + _W1) & _LOW
     return c0 | (c1 << _S32), c2 | (c3 << _S32)
+
+
+@kernel
+def philox(key: np.uint64, a: int, b: int, c: int, d: int) -> tuple[np.uint64, np.uint64]:
+    """128 random bits, as two 64-bit words, for the counter (a, b, c, d), each taken modulo 2^32."""
+    return absorbed_philox(key, a, b, c, d)
 
 
 @kernel
@@ -76,19 +82,10 @@ def fill_uniforms(
     other: NDArray[np.float64],
 ) -> None:
     """`uniforms` of the first counters (a, b, c, d), a and b arrays; written so that many run side by side."""
-    third, fourth = np.uint64(c) & _LOW, np.uint64(d) & _LOW
-    low, high = key & _LOW, key >> _S32
     for i in range(count):
-        c0, c1, c2, c3 = np.uint64(a[i]) & _LOW, np.uint64(b[i]) & _LOW, third, fourth
-        k0, k1 = low, high
-        for _ in range(10):
-            p0 = _M0 * c0
-            p1 = _M1 * c2
-            c0, c1, c2, c3 = (p1 >> _S32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _S32) ^ c3 ^ k1, p0 & _LOW
-            k0 = (k0 + _W0) & _LOW
-            k1 = (k1 + _W1) & _LOW
-        one[i] = (float((c0 | (c1 << _S32)) >> _S11) + 0.5) * _TO_UNIT
-        other[i] = (float((c2 | (c3 << _S32)) >> _S11) + 0.5) * _TO_UNIT
+        x, y = absorbed_philox(key, a[i], b[i], c, d)
+        one[i] = (float(x >> _S11) + 0.5) * _TO_UNIT
+        other[i] = (float(y >> _S11) + 0.5) * _TO_UNIT
 
 
 @kernel

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
-from simulators.physics.compiled import reordering_kernel
+from simulators.physics.compiled import kernel
 from simulators.physics.langevin.noise import GROUP, fill_normals
 from simulators.physics.langevin.patterns import patterns
 from simulators.physics.langevin.potential import LangevinError, Units
@@ -155,7 +155,7 @@ def _march(
         out[reading] = x.T
 
 
-@reordering_kernel
+@kernel
 def _steps(
     x: Single, x_lower: Single, field: Single, field_upper: Single, field_lower: Single, upper: Single, lower: Single,
     left: Single, right: Single, inner: Single, rows: Single, noise: Single, averaged: bool, key: np.uint64, first: int,

@@ -1,7 +1,7 @@
 """Standard normal numbers addressed by (seed, trajectory, step, unit): a trajectory does not depend on its batch.
 
-Philox 4x32-10 as in `simulators.physics.counter_random`; its 128 bits make four numbers, by Box and Muller in single
-precision, for four units in a row. The largest is 6.8.
+The 128 bits of `simulators.physics.counter_random.philox` make four numbers, by Box and Muller in single precision, for
+four units in a row. The largest is 6.8.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel
+from simulators.physics.counter_random import absorbed_philox
 
 GROUP = 4
 """Units whose numbers are drawn together."""
 
 _LOW = np.uint64(0xFFFFFFFF)
-_M0 = np.uint64(0xD2511F53)
-_M1 = np.uint64(0xCD9E8D57)
-_W0 = np.uint64(0x9E3779B9)
-_W1 = np.uint64(0xBB67AE85)
 _S32 = np.uint64(32)
 _TO_UNIT = np.float32(2.0**-32)
 _HALF_STEP = np.float32(2.0**-33)
+_EIGHTH = np.uint32(1 << 29)
+_ONE, _TWO = np.uint32(1), np.uint32(2)
 _TO_RADIANS = np.float32(0.5 * np.pi * 2.0**-30)
 
 
@@ -39,24 +38,14 @@ def fill_normals(key: np.uint64, group: int, step: int, first_trajectory: int, o
     count = out.shape[1]
     bits = out.view(np.uint32)
     signed = out.view(np.int32)
-    low, high = key & _LOW, key >> _S32
-    a, b = np.uint64(group) & _LOW, np.uint64(step) & _LOW
-    first = np.uint64(first_trajectory)
     for i in range(count):
-        c0, c1, c2, c3 = a, b, (first + np.uint64(i)) & _LOW, np.uint64(0)
-        k0, k1 = low, high
-        for _ in range(10):
-            p0 = _M0 * c0
-            p1 = _M1 * c2
-            c0, c1, c2, c3 = (p1 >> _S32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _S32) ^ c3 ^ k1, p0 & _LOW
-            k0 = (k0 + _W0) & _LOW
-            k1 = (k1 + _W1) & _LOW
-        bits[0, i], bits[1, i], bits[2, i], bits[3, i] = c0, c1, c2, c3
+        u, v = absorbed_philox(key, group, step, first_trajectory + i, 0)
+        bits[0, i], bits[1, i], bits[2, i], bits[3, i] = u & _LOW, u >> _S32, v & _LOW, v >> _S32
     for pair in range(0, GROUP, 2):
         for i in range(count):  # radius of the pair, from the logarithm of a uniform number m 2^e, m about 1
             out[pair, i] = np.float32(bits[pair, i]) * _TO_UNIT + _HALF_STEP
         for i in range(count):
-            shifted = signed[pair, i] - np.int32(0x3F3504F3)
+            shifted = np.int32(signed[pair, i] - np.int32(0x3F3504F3))
             e = np.float32(np.int32(shifted >> np.int32(23)))
             signed[pair, i] = (shifted & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)
             x = out[pair, i] - np.float32(1.0)
@@ -72,16 +61,17 @@ def fill_normals(key: np.uint64, group: int, step: int, first_trajectory: int, o
             y = y * x * z - np.float32(0.5) * z - np.float32(2.12194440e-4) * e
             square = np.float32(-2.0) * (x + y + np.float32(0.693359375) * e)
             radius = np.sqrt(square if square > np.float32(0.0) else np.float32(0.0))
-            # angle: the nearest quarter turn, and what is left of it
-            turn = np.int32((np.int64(bits[pair + 1, i]) + np.int64(1 << 29)) >> np.int64(30))
-            rest = np.int32(np.int64(bits[pair + 1, i]) - (np.int64(turn) << np.int64(30)))
+            # angle: the nearest quarter turn, and what is left of it, both modulo a whole one
+            angle = bits[pair + 1, i]
+            turn = np.uint32(np.uint32(angle + _EIGHTH) >> np.uint32(30))
+            rest = np.int32(np.uint32(angle - np.uint32(turn << np.uint32(30))))
             x = np.float32(rest) * _TO_RADIANS
             z = x * x
             s = np.float32(-1.9515295891e-4) * z + np.float32(8.3321608736e-3)
             s = x + x * z * (s * z - np.float32(1.6666654611e-1))
             c = np.float32(2.443315711809948e-5) * z - np.float32(1.388731625493765e-3)
             c = np.float32(1.0) - np.float32(0.5) * z + z * z * (c * z + np.float32(4.166664568298827e-2))
-            cosine = s if turn & 1 else c
-            sine = c if turn & 1 else s
-            out[pair, i] = radius * (-cosine if (turn + 1) & 2 else cosine)
-            out[pair + 1, i] = radius * (-sine if turn & 2 else sine)
+            cosine = s if turn & _ONE else c
+            sine = c if turn & _ONE else s
+            out[pair, i] = radius * (-cosine if (turn + _ONE) & _TWO else cosine)
+            out[pair + 1, i] = radius * (-sine if turn & _TWO else sine)
