@@ -1,9 +1,10 @@
 """Seconds a trajectory of the paper's thermodynamic computer (784 + 512 units, t_f = 2.5, dt = 1e-3), and by numpy.
 
-All are timed by turns in the same process, on the same couplings, 256 trajectories together. numpy is timed twice: Eqs
-(1) and (12) as one writes them down for all trajectories at once in double precision, and its best, in place and with
-x·x·x. Both have the same BLAS as the kernel; it is told which processor this is where it would take it for an older one
-(see `benchmarks.__main__`).
+All are timed by turns in the same process, 256 trajectories together, on a computer trained on three digits as
+`langevin.train` does by default; "random" is one whose couplings are no few patterns, so that the kernel multiplies by
+all of them. numpy does not look at the numbers it multiplies by and is timed in `benchmarks.peers.numpy_langevin`'s
+ways, from Eqs (1) and (12) as written down to one that is given the patterns the kernel finds by itself. Both have the
+same BLAS; it is told which processor this is where it would take it for an older one (see `benchmarks.__main__`).
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped,unused-ignore]
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
+from benchmarks.peers.numpy_langevin import as_written, in_place
+from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.training import train_now
 from simulators.physics.counter_random import noise_key
 from simulators.physics.langevin.kernel import Couplings, evolve
 from simulators.physics.langevin.potential import Units, moments
 from simulators.physics.langevin.reference import Scheme, evolve_plainly
 
-_VISIBLE, _HIDDEN, _TRAJECTORIES = 784, 512, 256
+_VISIBLE, _TRAJECTORIES = 784, 256
 _DT, _DURATION = 1e-3, 2.5
 _STEPS = 20
 """That are timed; times are told for all of a trajectory's."""
@@ -29,92 +33,108 @@ _TURNS = 9
 _J2 = _J4 = 10.0
 _LONGER_DT = 2.5e-3
 
+Array = NDArray[Any]
+Way = Callable[[], object]
+
 
 def rows() -> list[dict[str, Any]]:
-    """median_us and p99_us of one trajectory; ratio = numpy's processor time (as written) / this one's.
+    """median_us and p99_us of one trajectory; ratio = time of numpy in place / this one's, median of turns.
 
-    Processor time does not count what others do on the machine meanwhile; with two workers it cannot tell, and the
-    ratio is that of the clock.
-
-    Also ``seconds_per_trajectory``, ``ratio_best_numpy``, ``bias`` of ⟨x²⟩ of a single unit and its error, ``blas`` and
-    ``largest_difference`` of the kernel to plain steps in double precision with the same noise.
+    Also ``ratio_as_written``, ``ratio_blocks`` and ``ratio_patterns`` to the other ways of numpy. Time is the
+    processor's, which does not count what others do on the machine meanwhile; with two threads it cannot tell, and the
+    ratio is that of the clock, to numpy in place whose products have two threads as well. ``patterns``: how many the
+    couplings have, 0 where the kernel uses all of them. ``bias`` of ⟨x²⟩ of a single unit and its error,
+    ``largest_difference`` of the kernel to plain steps in double precision with the same noise, after 1 step and after
+    50, ``blas``.
     """
-    n = _VISIBLE + _HIDDEN
-    rng = np.random.default_rng(0)
-    J = np.triu(rng.normal(size=(n, n)) * 0.1, 1)
-    J[:_VISIBLE, :_VISIBLE] = 0
-    J += J.T
-    units, b, couplings = Units.of(n, _J2, _J4), np.zeros(n), Couplings.of(J)
-    x = rng.normal(size=(_TRAJECTORIES, n)) * 0.2
-    key = noise_key(0, "benchmark")
+    J, mixed = _trained(), _random()
+    n = len(J)
+    units, b, key = Units.of(n, _J2, _J4), np.zeros(n), noise_key(0, "benchmark")
+    digits, random = Couplings.of(J), Couplings.of(mixed)
+    x = np.random.default_rng(0).normal(size=(_TRAJECTORIES, n)) * 0.2
 
-    def kernel(scheme: Scheme, dt: float, workers: int = 1) -> Callable[[], NDArray[Any]]:
+    def kernel(couplings: Couplings, scheme: Scheme, dt: float, workers: int = 1) -> Way:
         return lambda: evolve(x, units, couplings, (b, b), _STEPS, dt, key, scheme=scheme, workers=workers)
 
-    apart = np.abs(
-        evolve(x[:8], units, couplings, (b, b), 50, _DT, key)[0] - evolve_plainly(x[:8], units, J, (b, b), 50, _DT, key)
-    ).max()
-    if apart > 1e-4:
-        raise RuntimeError(f"the compiled kernel and plain steps do not agree: {apart:g}")
-    ways = {
-        "euler": kernel("euler", _DT),
-        "euler-2-workers": kernel("euler", _DT, 2),
-        f"averaged-dt-{_LONGER_DT:g}": kernel("averaged", _LONGER_DT),
-        "numpy": lambda: _as_written(x, J, b, rng),
-        "numpy-in-place": lambda: _in_place(x, J, b, rng),
+    def numpy_(field: str, threads: int = 1) -> Way:
+        def way() -> None:
+            with threadpool_limits(threads, user_api="blas"):
+                products(x)
+
+        products = in_place(J, b, _J2, _J4, _DT, _STEPS, field, _VISIBLE, digits.left, digits.right)
+        return way
+
+    longer = f"averaged-dt-{_LONGER_DT:g}"
+    ways: dict[str, Way] = {
+        "euler": kernel(digits, "euler", _DT),
+        "euler-2-workers": kernel(digits, "euler", _DT, 2),
+        longer: kernel(digits, "averaged", _LONGER_DT),
+        "random-euler": kernel(random, "euler", _DT),
+        f"random-{longer}": kernel(random, "averaged", _LONGER_DT),
+        "numpy-as-written": lambda: as_written(x, J, b, _J2, _J4, _DT, _STEPS),
+        "numpy-in-place": numpy_("all"),
+        "numpy-in-place-2-threads": numpy_("all", 2),
+        "numpy-blocks": numpy_("blocks"),
+        "numpy-patterns": numpy_("patterns"),
     }
-    steps = {name: _DURATION / (_LONGER_DT if "averaged" in name else _DT) for name in ways}
-    times, spent = _timed(list(ways.values()))
-    share = {name: steps[name] / _STEPS / _TRAJECTORIES for name in ways}
-    found = {name: row * share[name] for name, row in zip(ways, times, strict=True)}
-    used = {name: row * share[name] for name, row in zip(ways, spent, strict=True)}
+    share = {w: _DURATION / (_LONGER_DT if longer in w else _DT) / _STEPS / _TRAJECTORIES for w in ways}
+    clock, processor = _timed(ways)
 
-    def ratio(name: str, to: str) -> float:
-        clock = found if "workers" in name else used
-        return float(np.median(clock[to] / clock[name]))
+    def ratio(way: str, to: str) -> float:
+        two = "-2-" in way
+        times = clock if two else processor
+        other = f"{to}-2-threads" if two and to == "numpy-in-place" else to
+        return float(np.median(times[other] * share[other] / (times[way] * share[way])))
 
-    blas = ", ".join(sorted({str(i.get("architecture")) for i in threadpool_info() if i["user_api"] == "blas"}))
+    apart = {True: _apart(units, mixed, random, x, key), False: _apart(units, J, digits, x, key)}
     bias = {"euler": _bias("euler", _DT), "averaged": _bias("averaged", _LONGER_DT)}
+    blas = ", ".join(sorted({str(i.get("architecture")) for i in threadpool_info() if i["user_api"] == "blas"}))
     return [
         {
-            "name": f"langevin-{_VISIBLE}+{_HIDDEN}-{name}",
-            "median_us": float(np.median(us)),
-            "p99_us": float(np.percentile(us, 99)),
-            "ratio": ratio(name, "numpy"),
-            "ratio_best_numpy": ratio(name, "numpy-in-place"),
-            "seconds_per_trajectory": float(np.median(us)) * 1e-6,
-            "bias": bias["averaged" if "averaged" in name else "euler"],
-            "largest_difference": float(apart),
+            "name": f"langevin-{_VISIBLE}+{n - _VISIBLE}-{way}",
+            "median_us": float(np.median(clock[way])) * share[way],
+            "p99_us": float(np.percentile(clock[way], 99)) * share[way],
+            "ratio": ratio(way, "numpy-in-place"),
+            "ratio_as_written": ratio(way, "numpy-as-written"),
+            "ratio_blocks": ratio(way, "numpy-blocks"),
+            "ratio_patterns": ratio(way, "numpy-patterns"),
+            "seconds_per_trajectory": float(np.median(clock[way])) * share[way] * 1e-6,
+            "processor_seconds_per_trajectory": float(np.median(processor[way])) * share[way] * 1e-6,
+            "patterns": random.left.shape[1] if "random" in way else digits.left.shape[1],
+            "bias": bias["averaged" if "averaged" in way else "euler"],
+            "largest_difference": None if "numpy" in way else apart["random" in way],
             "blas": blas,
         }
-        for name, us in found.items()
+        for way in ways
     ]
 
 
-def _as_written(x: NDArray[Any], J: NDArray[Any], b: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    for _ in range(_STEPS):
-        gradient = 2 * _J2 * x + 4 * _J4 * x**3 + b + x @ J
-        x = x - gradient * _DT + np.sqrt(2 * _DT) * rng.standard_normal(x.shape)
-    return x
+def _trained() -> Array:
+    return np.asarray(train_now(TrainParameters(classes=(0, 7, 9)), 0).J, np.float64)
 
 
-def _in_place(x: NDArray[Any], J: NDArray[Any], b: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    x = x.copy()
-    push, field, noise = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    for _ in range(_STEPS):
-        np.matmul(x, J, out=field)
-        np.multiply(x, x, out=push)
-        push *= 4 * _J4
-        push += 2 * _J2
-        push *= x
-        push += field
-        push += b
-        push *= _DT
-        rng.standard_normal(out=noise)
-        noise *= np.sqrt(2 * _DT)
-        x -= push
-        x += noise
-    return x
+def _random() -> Array:
+    n = _VISIBLE + TrainParameters().hidden
+    J = np.triu(np.random.default_rng(0).normal(size=(n, n)) * 0.1, 1)
+    J[:_VISIBLE, :_VISIBLE] = 0
+    return np.asarray(J + J.T)
+
+
+def _apart(units: Units, J: Array, couplings: Couplings, x: Array, key: np.uint64) -> list[float]:
+    """Of the kernel and plain steps, after 1 step and after 50; an error where these are not the same steps."""
+    b = np.zeros(len(J))
+    found = [
+        float(
+            np.abs(
+                evolve(x[:8], units, couplings, (b, b), steps, _DT, key)[0]
+                - evolve_plainly(x[:8], units, J, (b, b), steps, _DT, key)
+            ).max()
+        )
+        for steps in (1, 50)
+    ]
+    if found[0] > 1e-6 or found[1] > 5e-5:
+        raise RuntimeError(f"the compiled kernel and plain steps do not agree: {found} after 1 and 50 steps")
+    return found
 
 
 def _bias(scheme: Scheme, dt: float) -> list[float]:
@@ -127,15 +147,15 @@ def _bias(scheme: Scheme, dt: float) -> list[float]:
     return [float(seen.mean()) / exact - 1, float(seen.std()) / seen.size**0.5 / exact]
 
 
-def _timed(ways: list[Callable[[], NDArray[Any]]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By the clock and of the processor, in microseconds (ways, turns), by turns."""
-    for way in ways:
+def _timed(ways: dict[str, Way]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """By the clock and of the processor, in microseconds (turns,) of each way, by turns."""
+    for way in ways.values():
         way()  # compiles, and fills caches
-    times_us, spent_us = np.empty((len(ways), _TURNS)), np.empty((len(ways), _TURNS))
+    times_us, spent_us = ({name: np.empty(_TURNS) for name in ways} for _ in range(2))
     for turn in range(_TURNS):
-        for k, way in enumerate(ways):
+        for name, way in ways.items():
             begun, used = time.perf_counter(), time.process_time()
             way()
-            times_us[k, turn] = (time.perf_counter() - begun) * 1e6
-            spent_us[k, turn] = (time.process_time() - used) * 1e6
+            times_us[name][turn] = (time.perf_counter() - begun) * 1e6
+            spent_us[name][turn] = (time.process_time() - used) * 1e6
     return times_us, spent_us
