@@ -46,6 +46,10 @@ class Witness:
         """Since when there is no light at all (monotonic); None while there is."""
         return None if self._lit else self._changed_ns
 
+    def monotonic_ns(self, bench_s: float) -> int:
+        """When that was by the machine's clock: a time of the bench, in real time."""
+        return time.monotonic_ns() - int(self._world.clock.now_ns()) + round(bench_s * 1e9)
+
     def _look(self) -> None:
         while not self._ended.is_set():
             lit = self.lit()

@@ -90,6 +90,20 @@ def _cut(rail: _FarRail, trial: Trial) -> float:
     return dark_s
 
 
+def _partition(rail: _FarRail, trial: Trial) -> float:
+    """Nothing passes for longer than any time-out; when it does again, the same operator goes on."""
+    with rail.operator("pump", at="far") as operator:
+        time.sleep(trial.dice.uniform(0, 0.1))
+        begun_ns = time.monotonic_ns()
+        rail.cable.up = False
+        dark_s = rail.dark_after_s(begun_ns)
+        assert "error" in operator.heard(), "the operator was told nothing"
+        time.sleep(trial.dice.uniform(0, 2.0))
+        rail.cable.up = True
+        until(lambda: "on" in operator.asked("on pump"), otherwise="the operator cannot go on")
+    return dark_s
+
+
 def _revoked(rail: _FarRail, trial: Trial) -> float:
     with rail.operator("pump", at="far") as operator:
         begun_ns = time.monotonic_ns()
@@ -121,6 +135,8 @@ def _flooded(rail: _FarRail, trial: Trial) -> float:
 ROWS = [
     Row("client disconnected", _LEASE, "emission off; the client is told that nobody answers", LEASE_S + 0.05, _stage,
         _cut),
+    Row("network partition between hosts", _LEASE, "emission off; the operator goes on when it is over", LEASE_S + 0.05,
+        _stage, _partition),
     Row("key revoked while in control", _LEASE, "requests are refused; emission off", LEASE_S + 0.05, _stage, _revoked),
     Row("flood of requests from an observer", "no fault: then an emergency stop", "the control loop goes on; an "
         "emergency stop acts at once", AT_ONCE_S, _stage, _flooded),

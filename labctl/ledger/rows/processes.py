@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from functools import partial
+from pathlib import Path
 
 from labctl.ledger.child import Child
-from labctl.ledger.rail import Rail, emulated, simulated, until
+from labctl.ledger.rail import LEASE_S, Rail, emulated, simulated, until
 from labctl.ledger.row import Row, Trial
 
 AT_ONCE_S = 0.1
@@ -68,6 +70,22 @@ def _stopped(rail: Rail, trial: Trial) -> float:
             os.kill(pid, signal.SIGCONT)
 
 
+def _out_of_memory(rail: Rail, trial: Trial) -> float:
+    """The laser's server gets not a byte more, not even for a thread: its watchdog works all the same."""
+    with rail.operator("pump") as operator:
+        pid = rail.pids()["light"]
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+        room = trial.dice.randrange(4) << 20
+        resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + room,) * 2)
+        try:
+            begun_ns = time.monotonic_ns()
+            operator.kill()
+            return rail.dark_after_s(begun_ns)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: rail.pids().get("light", pid) != pid)
+
+
 def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
     """A call to a camera does not come back, and its caller with it: the laser's lease lapses all the same."""
     pid = rail.pids()["camera (emulated)"]
@@ -96,6 +114,7 @@ ROWS = [
         "emission off by whichever is first", WATCHDOG_S, emulated, _lasers_server_killed),
     Row("laser's server stopped", "the laser's own watchdog", "emission off though no software is left", WATCHDOG_S,
         emulated, _stopped),
+    Row("server out of memory", f"lease, {LEASE_S:g} s", "emission off", LEASE_S + 0.05, simulated, _out_of_memory),
     Row("server hangs in a vendor's call", "emergency stop, beside the call", "emission off while the call hangs",
         AT_ONCE_S, emulated, _hangs_in_a_call),
 ]  # fmt: skip

@@ -1,0 +1,163 @@
+"""Files are spoilt: a run file, the catalogue, a calibration. What is damaged is said; nothing else is harmed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from drivers.errors import CalibrationError, ConfigurationError
+from labctl.bench.client import open_bench
+from labctl.experiments.runfile import open_run
+from labctl.ledger.command import done, run_file, values
+from labctl.ledger.rail import SIMULATED
+from labctl.ledger.row import Row, Trial, refused
+from labctl.runs.catalogue import Catalogue
+from labctl.store import Calibration, Measured, Store
+
+_BENCH = f"""
+[bench]
+name = "ledger-files"
+world = "rail"
+
+[world]
+detector.tap_range = "2 W"
+slm = {{ rows = 24, columns = 48 }}
+optics = {{ first_row = 3, bands = 6, dispersion = 3e3 }}
+camera = {{ rows = 40, columns = 64, axis_row = 20, axis_column = 30 }}
+
+{SIMULATED}
+"""
+
+
+class _Desk:
+    """A bench within scripts, a folder of runs, and one run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bench_file = folder / "files.toml"
+        self.bench_file.write_text(_BENCH, encoding="utf-8")
+        self._first = folder / "first"
+
+    def set_up(self) -> None:
+        """With a run."""
+        if not self._first.is_dir():
+            self.measure(self._first)
+
+    def measure(self, out: Path) -> None:
+        """A run."""
+        values("run", "bench.series", "--bench", str(self.bench_file), "--out", str(out), "camera=camera", "count=20")
+
+    def runs(self, folder: Path) -> Path:
+        """A copy of the folder of runs, to be spoilt."""
+        copy = folder / "runs"
+        shutil.copytree(self._first, copy)
+        return copy
+
+
+@contextlib.contextmanager
+def _desk(folder: Path) -> Iterator[_Desk]:
+    yield _Desk(folder)
+
+
+def _listed(out: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(done("runs", "list", "--out", str(out), "--json"))["runs"]
+    return found
+
+
+def _truncated(desk: _Desk, trial: Trial) -> None:
+    runs = desk.runs(trial.folder)
+    whole = run_file(runs)
+    cut = whole.with_name(f"cut-{whole.name}")
+    data = whole.read_bytes()
+    cut.write_bytes(data[: trial.dice.randrange(len(data))])
+    try:
+        with open_run(cut) as file:
+            list(file)
+    except ConfigurationError as error:
+        told = str(error)
+        if cut.name not in told:
+            raise AssertionError(f"it does not name the file: {told}") from error
+    names = {str(run["file"]): run for run in _listed(runs)}
+    assert whole.name in names, f"the whole one is not listed: {names}"
+    assert names[whole.name]["status"] == "complete", names[whole.name]
+    assert cut.name in names, f"the cut one is not listed: {names}"
+    assert cut.read_bytes() == data[: cut.stat().st_size], "it was changed"
+
+
+def _catalogue(runs: Path) -> Path:
+    found = [path for path in runs.iterdir() if path.suffix == ".sqlite"]
+    assert len(found) == 1, f"catalogues: {found}"
+    return found[0]
+
+
+def _locked(desk: _Desk, trial: Trial) -> None:
+    runs = desk.runs(trial.folder)
+    with contextlib.closing(sqlite3.connect(_catalogue(runs), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        desk.measure(runs)
+        assert len(_listed(runs)) == 2
+        other.execute("ROLLBACK")
+    assert len(_listed(runs)) == 2
+
+
+def _corrupted(desk: _Desk, trial: Trial) -> None:
+    runs = desk.runs(trial.folder)
+    place = _catalogue(runs)
+    data = bytearray(place.read_bytes())
+    for _ in range(64):
+        data[trial.dice.randrange(len(data))] ^= 1 << trial.dice.randrange(8)
+    place.write_bytes(data)
+    desk.measure(runs)
+    assert [run["status"] for run in _listed(runs)] == ["complete", "complete"]
+    for file in runs.glob("catalogue*"):
+        file.unlink()
+    assert len(_listed(runs)) == 2, "not rebuilt from the run files"
+    assert Catalogue(runs).runs()
+
+
+def _calibration(desk: _Desk, trial: Trial) -> None:
+    store = Store(trial.folder / "store")
+    with open_bench(desk.bench_file) as bench:
+        camera = bench.camera.identity()
+    kept = store.add(
+        Calibration(
+            kind="dark", routine="camera.dark", bench="ledger-files", role="camera", devices={"camera": camera},
+            values={
+                "offset_counts": Measured(np.full((40, 64), 100.0), "counts", np.full((40, 64), 0.5)),
+                "rate_counts_per_s": Measured(np.zeros((1, 1)), "counts/s"),
+                "gain": Measured(0.45, "e", 0.004),
+            },
+            made=datetime.now(UTC),
+        )
+    )  # fmt: skip
+    store.use(kept)
+    file = next(store.path.rglob(f"{kept}.h5"))
+    data = bytearray(file.read_bytes())
+    data[trial.dice.randrange(len(data))] ^= 1 << trial.dice.randrange(8)
+    file.chmod(0o600)
+    file.write_bytes(data)
+    bench_file = trial.folder / "files.toml"
+    bench_file.write_text(_BENCH + f'[calibrations]\nfolder = "{store.path}"\n', encoding="utf-8")
+
+    def control() -> None:
+        with open_bench(bench_file) as bench, bench.control("ledger"):
+            pass
+
+    told = refused(CalibrationError, control)
+    assert kept[:12] in told or file.name in told, told
+
+
+ROWS = [
+    Row("run file truncated", "its reader", "opened as far as it is whole, or an error that names it; other runs are "
+        "listed", None, _desk, _truncated),
+    Row("catalogue of runs locked", "a time-out of its own", "runs go on, and are listed", None, _desk, _locked),
+    Row("catalogue of runs corrupted", "its check sums", "made anew from the run files", None, _desk, _corrupted),
+    Row("calibration file corrupted", "its hash", "refused before there is light; the error names it", None, _desk,
+        _calibration),
+]  # fmt: skip
