@@ -26,7 +26,8 @@ from simulators.physics.langevin.reference import Scheme
 Single = NDArray[np.float32]
 
 LANES = 128
-"""Trajectories of a batch: enough for products of matrices at full speed, few enough for the cache."""
+"""Trajectories of a batch: enough for products of matrices at full speed, few enough for the cache. Half as many where
+couplings are few patterns: what counts there is that states stay in the cache between steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +105,17 @@ def evolve(
         np.asarray(biases[0]), (np.asarray(biases[1]) - np.asarray(biases[0])) / max(steps, 1),
     ])  # fmt: skip
 
+    lanes = LANES // 2 if couplings.left.size else LANES
+
     def batch(first: int) -> None:
-        here = slice(first, first + LANES)
+        here = slice(first, first + lanes)
         _march(
             np.array(states[here].T, order="C"), rows.astype(np.float32), couplings, wanted, steps,
             scheme == "averaged", key, first_trajectory + first, out[:, here],
         )  # fmt: skip
 
     with _blas().limit(limits=1, user_api="blas"):
-        starts = range(0, len(states), LANES)
+        starts = range(0, len(states), lanes)
         if workers > 1 and len(starts) > 1:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(batch, starts))

@@ -39,7 +39,7 @@ def patterns(J: Array, most: int) -> Patterns | None:
     inside each half follows by going on from the diagonal that the last guess has. The outcome is checked row by row.
     """
     n, size = len(J), float(np.linalg.norm(J))
-    if most < 1 or size == 0:
+    if most < 1 or not 0 < size < np.inf:
         return None
     rng = np.random.default_rng(0)
     order = rng.permutation(n)
