@@ -98,6 +98,14 @@ class SoftwareSequencer(Sequencer):
         if isinstance(self._slm, SLM):
             self._slm.safe()  # it may be stepping by itself; one behind the bus is made safe by its own server
 
+    def frozen(self) -> dict[str, Any]:
+        """See the contract."""
+        return {"timing": self._timing}
+
+    def thaw(self, kept: Any) -> None:
+        """See the contract."""
+        self.timing = str(kept["timing"])
+
     def _read_timing(self) -> str:
         return self._timing
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from drivers.contract.values import Identity
 from drivers.correction import Correction, calibration
+from drivers.errors import ConfigurationError
 from drivers.settings import Configurable, setting
 from drivers.site import Site
 
@@ -54,6 +55,17 @@ class Device(Configurable):
     @abstractmethod
     def safe(self) -> None:
         """Emission off, shutters closed, acquisition stopped. Idempotent, from any thread, at any moment."""
+
+    # --- frozen state; see `drivers.frozen` ---
+
+    def frozen(self) -> dict[str, Any] | None:
+        """All that a simulated device knows besides what its world does, as plain values; None for an instrument, which
+        cannot be put back to where it was."""
+        return None
+
+    def thaw(self, kept: Any) -> None:
+        """Go on from what `frozen` gave. Raises ConfigurationError, ValueError or TypeError if it does not fit."""
+        raise ConfigurationError(f"{self.name}: an instrument cannot be put back to where it was")
 
     # --- calibrations, which the device server sets; see `drivers.correction` ---
 

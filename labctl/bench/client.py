@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zmq
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from drivers.contract import ROI, Identity
 from drivers.errors import BusError, ConfigurationError, LabError, LeaseError
+from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bench.shelf import Shelf, fetch, must_hold, shelf_of
@@ -74,6 +76,7 @@ class Bench:
         self.patience_s = record.lease_s / _RENEWALS_PER_LEASE
         self.arena = Arena()
         self._lease = ""
+        self._whole = False
         self._held: dict[str, list[str]] = {}
         self._fetched: dict[str, Calibration] = {}
         self._renew_due_ns = 0
@@ -272,12 +275,14 @@ class Bench:
                 self._release()
             raise
         self._renew_due_ns = 0
+        self._whole = whole
         if len(self._servers) > 1:  # what goes to one server does not renew the lease at the others
             for server in self._servers.values():
                 server.calls.before_request = self._renew_if_due
 
     def _release(self) -> None:
         """Makes the devices safe. The control lane acts at once, even while a long sequence is being played."""
+        self._whole = False
         held, self._held, self._lease = list(self._held), {}, ""  # first: from now on nothing renews, come what may
         for server in self._servers.values():
             server.calls.before_request = None
@@ -292,6 +297,45 @@ class Bench:
         results = together({name: functools.partial(release, self._servers[name]) for name in held})
         self._set_patience(self._record.lease_s / _RENEWALS_PER_LEASE)
         _raise_first(results)
+
+    # --- frozen state -----------------------------------------------------------------------------------------------
+
+    def freeze(self) -> NDArray[np.uint8] | None:
+        """All that a simulated table is now, its time and noise included, for who has control of the whole bench.
+
+        None where there is no such thing: in real time, with real instruments, without control.
+        """
+        if not self._whole or self._config is None or self._config.clock != "virtual":
+            return None
+        kept: dict[str, Any] = {"fingerprint": self._record.fingerprint, "servers": {}, "world": None}
+        for name, server in self._servers.items():
+            found = server.calls.request("", "freeze", arguments=kept["world"] is None)
+            if found is None:
+                return None
+            kept["servers"][name] = np.array(found[0], np.uint8)
+            kept["world"] = np.array(found[1], np.uint8) if kept["world"] is None else kept["world"]
+        return freeze(kept)
+
+    def thaw(self, frozen: NDArray[np.uint8]) -> None:
+        """Go on from what `freeze` gave, bit for bit; lasers that emitted are told to emit, as by anybody.
+
+        Raises ConfigurationError, after which the bench must be let go of, if it is spoilt or of another bench;
+        LeaseError without control of the whole bench.
+        """
+        if not self._whole:
+            raise LeaseError("a table goes on from a frozen one under control of the whole bench")
+        with spoilt_told():
+            kept = thaw(frozen)
+            if kept["fingerprint"] != self._record.fingerprint or set(kept["servers"]) != set(self._servers):
+                raise unlike(f"that of a bench of fingerprint {kept['fingerprint']!r:.40} is of another one")
+            self.safe()
+            lit: list[str] = []
+            world = kept["world"]
+            for name, server in self._servers.items():
+                lit += server.calls.request("", "thaw", arguments=[kept["servers"][name], world])
+                world = None
+        for role in lit:
+            self._devices[role].emission = True
 
     def _set_patience(self, patience_s: float) -> None:
         self.patience_s = patience_s

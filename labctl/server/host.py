@@ -179,6 +179,8 @@ class Host:
             )  # fmt: skip
         else:
             self._world = world_type(parameters, world_type.clock_of_kind(config.clock))
+        for server in self.servers.values():
+            server.world = self._world
 
     def _build(self, device: DeviceConfig) -> None:
         if not issubclass(device.factory, Device):

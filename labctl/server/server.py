@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
 import zmq
 
 from drivers.contract import Device, DeviceDescription
-from drivers.errors import BusError, LabError, LeaseError, LimitError
+from drivers.errors import BusError, ConfigurationError, LabError, LeaseError, LimitError
 from labctl.bus.messages import DELEGATED, Request, revive
 from labctl.bus.records import ServerRecord
 from labctl.bus.ring import Arena
@@ -23,6 +24,7 @@ from labctl.bus.server_side import ServerSide, Sessions, reclaim
 from labctl.safety.interlocks import VERBS, Interlocks
 from labctl.server.arguments import check_arguments
 from labctl.server.feeding import Feeder
+from labctl.server.freezing import freezable, freeze_devices, freeze_world, thaw_devices
 from labctl.server.lane import ANONYMOUS, Lane, start_all
 from labctl.server.leases import LONGEST_LEASE_S, LeaseBook, Watchdog
 from labctl.server.publisher import Publisher
@@ -77,6 +79,8 @@ class DeviceServer:
         """What a composite is made of: who may not use a part may not use the composite."""
         self.interlocks: Interlocks | None = None
         """Of a bench that has some; it is told of every call, and may forbid it."""
+        self.world: Any = None
+        """What simulated devices are on, if any are."""
         self._context = context
         self._place = place
         self._pid = pid
@@ -364,9 +368,43 @@ class DeviceServer:
                 return self._feeder.told()
             case "", "calibration":
                 return self._feeder.file(str(request.arguments))
+            case "", "freeze":
+                with self.lock:
+                    return self._freeze(request, caller)
+            case "", "thaw":
+                with self.lock:
+                    return self._thaw(request, caller)
             case "", "bye":
                 return None  # what it gave back came with the message
         return self._device(request.device)
+
+    def _must_have_all(self, request: Request, caller: Caller) -> None:
+        caller.must_be(Role.OPERATOR, request.verb)
+        self._renew(request)
+        for name in self.devices:
+            self.book.require(request.lease, name, request.verb)
+
+    def _freeze(self, request: Request, caller: Caller) -> Any:
+        """Devices and, if asked for, the world, for who has control of all; None where they cannot be frozen."""
+        self._must_have_all(request, caller)
+        if not freezable(self.world):
+            return None
+        devices = freeze_devices(self.devices)
+        world = freeze_world(self.world) if devices is not None and request.arguments else None
+        return None if devices is None else [devices, world]
+
+    def _thaw(self, request: Request, caller: Caller) -> Any:
+        """Devices and, if given, the world; the names of those that emitted, which are dark now."""
+        self._must_have_all(request, caller)
+        if not freezable(self.world):
+            raise ConfigurationError(f"server {self.name}: its devices cannot be put back to where they were")
+        if not isinstance(request.arguments, list) or len(request.arguments) != 2:
+            raise BusError("thaw: malformed arguments")
+        devices, world = request.arguments
+        if world is not None:
+            self.world.thaw(np.array(world, np.uint8))
+        self._emission_known = dict.fromkeys(self._emission_known, False)
+        return thaw_devices(self.devices, np.array(devices, np.uint8))
 
     def _serve(self, device: Device, request: Request, caller: Caller) -> Any:
         verb, name = request.verb, request.name

@@ -87,6 +87,27 @@ class SimulatedCamera(Camera):
         """The instrument that is imitated, named as a simulation."""
         return Identity(model="simulated Zyla 5.5", serial=serial_number("camera", self._world), firmware="labctl")
 
+    def frozen(self) -> dict[str, Any]:
+        """See the contract."""
+        burst = self._burst
+        return {
+            "exposure_ns": self._exposure_ns,
+            "roi": _listed(self._roi),
+            "binning": self._binning,
+            "burst": burst and [burst.frames, burst.exposure_ns, _listed(burst.roi), burst.binning, burst.armed_ns],
+        }
+
+    def thaw(self, kept: Any) -> None:
+        """See the contract."""
+        self._burst = None
+        self.binning = 1
+        self.roi = ROI(*kept["roi"])
+        self.binning = int(kept["binning"])
+        self.exposure_s = int(kept["exposure_ns"]) / 1e9
+        if kept["burst"] is not None:
+            frames, exposure_ns, roi, binning, armed_ns = kept["burst"]
+            self._burst = _Burst(int(frames), int(exposure_ns), ROI(*roi), int(binning), int(armed_ns))
+
     def safe(self) -> None:
         """Acquisition stopped."""
         self._stop.set()
@@ -280,6 +301,10 @@ class SimulatedCamera(Camera):
 
     def _read_external_trigger(self) -> bool:
         return True
+
+
+def _listed(roi: ROI) -> list[int]:
+    return [roi.row, roi.column, roi.rows, roi.columns]
 
 
 def _summed(pixels: NDArray[Any], saturated: NDArray[np.int64], binning: int, out: NDArray[Any]) -> NDArray[np.int64]:

@@ -70,6 +70,15 @@ class SimulatedPhotodetector(Photodetector):
         serial = serial_number(self._port, self._world)
         return Identity(model=f"simulated photodiode ({self._port})", serial=serial, firmware="labctl")
 
+    def frozen(self) -> dict[str, Any]:
+        """See the contract."""
+        return {"integration_ns": self._integration_ns, "wavelength_m": self._wavelength_m, "burst": self._burst}
+
+    def thaw(self, kept: Any) -> None:
+        """See the contract."""
+        self._integration_ns, self._wavelength_m = int(kept["integration_ns"]), float(kept["wavelength_m"])
+        self._burst = kept["burst"] and _Burst(*kept["burst"])
+
     def safe(self) -> None:
         """A detector harms nothing; pending triggers are dropped."""
         self._stop.set()

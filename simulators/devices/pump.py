@@ -56,6 +56,14 @@ class SimulatedPump(PumpLaser):
         """The instrument that is imitated, named as a simulation."""
         return Identity(model="simulated pump", serial=serial_number(self._port, self._world), firmware="labctl")
 
+    def frozen(self) -> dict[str, Any]:
+        """See the contract; the rest lies in the world's shared state."""
+        return {"power_w": self._power_w}
+
+    def thaw(self, kept: Any) -> None:
+        """See the contract."""
+        self._power_w = min(max(float(kept["power_w"]), 0.0), self._head.highest_w)
+
     def safe(self) -> None:
         """Emission off. A store into shared memory: it never waits for what the world is doing."""
         self._world.state[f"{self._port}_emission"][0] = False

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from drivers.contract import SLM, DeviceError, Identity, LimitError, Sequence, SequenceTimes
+from drivers.frozen import fill
 from drivers.phase import check_pattern, gray_levels
 from drivers.site import Site
 from simulators.devices.serial import serial_number
@@ -78,6 +79,27 @@ class SimulatedSLM(SLM):
         """The instrument that is imitated, named as a simulation."""
         serial = serial_number(self.port, self._world)
         return Identity(model="simulated PLUTO-NIR-011", serial=serial, firmware="labctl")
+
+    def frozen(self) -> dict[str, Any]:
+        """See the contract."""
+        return {
+            "settle_s": self._settle_s,
+            "base_settle_s": self._base_settle_s,
+            "sent": self._sent,
+            "pattern_id": self._pattern_id,
+            "stable_ns": self._stable_ns,
+            "loaded": self._loaded,
+        }
+
+    def thaw(self, kept: Any) -> None:
+        """See the contract."""
+        self.settle_s, self.base_settle_s = float(kept["settle_s"]), float(kept["base_settle_s"])
+        fill(self._sent, kept["sent"])
+        self._pattern_id, self._stable_ns = int(kept["pattern_id"]), int(kept["stable_ns"])
+        self._loaded = None
+        if kept["loaded"] is not None:
+            base, (row, column), patches, origins, offsets, indices = kept["loaded"]
+            self._loaded = _Slides(base, (row, column), patches, origins, offsets, indices)
 
     def safe(self) -> None:
         """A phase pattern harms nothing; a running sequence is stopped."""

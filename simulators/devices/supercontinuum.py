@@ -36,6 +36,13 @@ class SimulatedSupercontinuum(SupercontinuumLaser):
             model="simulated supercontinuum", serial=serial_number("source", self._world), firmware="labctl"
         )
 
+    def frozen(self) -> dict[str, Any]:
+        """See the contract; all of it lies in the world's shared state."""
+        return {}
+
+    def thaw(self, kept: Any) -> None:
+        """See the contract."""
+
     def safe(self) -> None:
         """Emission off. A store into shared memory: it never waits for what the world is doing."""
         self._set("emission", False)

@@ -68,6 +68,24 @@ class SimulatedThermodynamicComputer(ThermodynamicComputer):
             model="simulated thermodynamic computer", serial=serial_number("computer", self._world), firmware="labctl"
         )
 
+    def frozen(self) -> dict[str, Any]:
+        """See the contract."""
+        return {
+            "quadratic": self._quadratic,
+            "quartic": self._quartic,
+            "coupling_range": self._coupling_range,
+            "stages": [[s.duration, s.couplings, s.biases, s.read_at, s.biases_end] for s in self._stages],
+        }
+
+    def thaw(self, kept: Any) -> None:
+        """See the contract."""
+        self.coupling_range = float(kept["coupling_range"])
+        self.quadratic, self.quartic = float(kept["quadratic"]), float(kept["quartic"])
+        stages = [ComputerStage(*stage) for stage in kept["stages"]]
+        for stage in stages:
+            stage.validate(self._p.units)
+        self._stages = stages
+
     def safe(self) -> None:
         """Units held, noise off."""
         self._stop.set()

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import ROI, ConfigurationError, DeviceError, DeviceTimeout
+from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from simulators.clock import RealClock, VirtualClock, make_clock
 from simulators.physics.counter_random import noise_key, standard_normal
 from simulators.slide_show import Pace, play
 from simulators.worlds.faults import Faults, Kind
 from simulators.worlds.operations import world_operation
 from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, LastFrame, PhotodetectorPort, Port
+from simulators.worlds.prbm.panel_state import checked_slides, frozen_panel, thaw_panel
+from simulators.worlds.state import frozen_clock, frozen_ports, thaw_clock, thaw_ports
 
 if TYPE_CHECKING:
     from simulators.worlds.prbm.panel import Panel
@@ -126,6 +129,49 @@ class TableWorld(ABC):
             self.clock.reset()
             self.clock.sleep_until(round(getattr(self.parameters, "elapsed", 0.0) * 1e9))
         self.rewind()
+
+    @world_operation
+    def freeze(self) -> NDArray[np.uint8] | None:
+        """All that the table is now, from which `thaw` goes on bit for bit; None in real time, which goes on by itself.
+
+        Light is part of it, but for whether lasers emit.
+        """
+        return freeze(self._frozen()) if isinstance(self.clock, VirtualClock) else None
+
+    @world_operation
+    def thaw(self, data: NDArray[np.uint8]) -> None:
+        """Be what a table of the same parameters, with the same devices on it, was; all lasers are dark.
+
+        Raises ConfigurationError if the bytes are spoilt or of another table; then the table is to be set up anew.
+        """
+        with spoilt_told():
+            self._thaw(thaw(data))
+
+    def _frozen(self) -> dict[str, Any]:
+        """Plain values; a table adds its light's."""
+        assert isinstance(self.clock, VirtualClock)
+        return {
+            "table": type(self).__name__,
+            "clock": frozen_clock(self.clock, self.state),
+            "written_ns": self._written_ns,
+            "sent": self._sent,
+            "ports": frozen_ports(self._ports),
+            "slides": self._slides,
+            "panel": frozen_panel(self.panel),
+        }
+
+    def _thaw(self, kept: Any) -> None:
+        if kept["table"] != type(self).__name__:
+            raise unlike(f"a {kept['table']!r:.40} in place of a {type(self).__name__}")
+        if not isinstance(self.clock, VirtualClock):
+            raise unlike("a table in virtual time in place of one in real time")
+        self._slides = None
+        patches = thaw_panel(self.panel, kept["panel"])
+        self._slides = checked_slides(kept["slides"], patches)
+        thaw_ports(self._ports, kept["ports"])
+        self._written_ns = int(kept["written_ns"])
+        self._sent = {str(panel): int(number) for panel, number in kept["sent"].items()}
+        thaw_clock(self.clock, self.state, kept["clock"])
 
     @world_operation
     def attach(self, device: str, what: str) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from drivers.contract import DeviceError
+from drivers.frozen import fill
 from simulators.worlds.condensates.parameters import CondensateParameters
 from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.prbm.truth import Draws
@@ -47,6 +49,17 @@ class Projector:
         self._target[row : row + rows, column : column + columns] = gray * (2 * math.pi / turn)
         self._since_s = time_s
         self._known = None
+
+    def frozen(self) -> dict[str, Any]:
+        """Its state as plain values."""
+        return {"target": self._target, "before": self._before, "since_s": self._since_s}
+
+    def thaw(self, kept: Any) -> None:
+        """Go on from `frozen`. Raises ConfigurationError if it does not fit."""
+        self._target, self._before = np.zeros_like(self._target), np.zeros_like(self._target)
+        fill(self._target, kept["target"])
+        fill(self._before, kept["before"])
+        self._since_s, self._known = float(kept["since_s"]), None
 
     def _phase(self, time_s: float) -> Array:
         """Liquid crystals go to their targets exponentially, upwards faster."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frozen import owned, unlike
 from simulators.physics.condensates.pulse import Pulse
 from simulators.worlds.condensates.emission import Events, Spots, draw, emitted
 from simulators.worlds.condensates.parameters import CondensateParameters
@@ -70,6 +71,23 @@ class CondensateWorld(HologramWorld):
         events = Events(zeros, zeros, zeros, np.ones(1), np.ones((1, 1)))
         spots = emitted(self.parameters, some, 0.0, Pulse(0.0, 0.1, 0.0, 0.1), events, 1)
         draw(self.parameters, spots, (0, 0, 4, 4), np.ones(4), np.zeros((1, 4, 4)))
+
+    def _frozen(self) -> dict[str, Any]:
+        spots = self._pump_spots and [self._pump_spots.places, self._pump_spots.pumping]
+        steps = [self._spots_step, self._sites_step]
+        return super()._frozen() | {"spots": spots, "steps": steps, "projector": self._projector.frozen()}
+
+    def _thaw(self, kept: Any) -> None:
+        super()._thaw(kept)
+        self._projector.thaw(kept["projector"])
+        self._sites = None  # of these spots and this step
+        self._spots_step, self._sites_step = (int(step) for step in kept["steps"])
+        self._pump_spots = None
+        if kept["spots"] is not None:
+            places, pumping = (owned(part, np.float64, 2) for part in kept["spots"])
+            if places.shape != (pumping.shape[1], 2):
+                raise unlike(f"{len(places)} places of {pumping.shape[1]} spots")
+            self._pump_spots = PumpSpots(places, pumping)
 
     # --- following the panel --------------------------------------------------------------------------------------
 

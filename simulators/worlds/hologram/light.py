@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frozen import unlike
 from simulators.physics.source_light import mean_of_tones, tone_moments, warm
 from simulators.worlds.hologram.parameters import HologramParameters
 from simulators.worlds.hologram.truth import HiddenTable, hidden_table, panel_wavefront
@@ -128,14 +130,39 @@ class HologramLight:
             self._step = step
             self._views.clear()
         if region not in self._views:
-            kelvin = self._truth.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
-            down, across = (kelvin * drift for drift in self._truth.geometry.pointing_m_per_kelvin)
-            scale = 1 - self._truth.phase_per_kelvin * kelvin
-            self._views[region] = View(self._p, self._truth, self._pupil, region, (down, across), scale, self._states)
+            self._make_view(region)
             if len(self._views) > _MOST_VIEWS:
                 self._views.popitem(last=False)
         self._views.move_to_end(region)
         return self._views[region]
+
+    def _make_view(self, region: Region) -> View:
+        step = self._step
+        kelvin = self._truth.kelvin((step + 0.5) * DRIFT_STEP_S if step else 0.0)
+        down, across = (kelvin * drift for drift in self._truth.geometry.pointing_m_per_kelvin)
+        scale = 1 - self._truth.phase_per_kelvin * kelvin
+        self._views[region] = View(self._p, self._truth, self._pupil, region, (down, across), scale, self._states)
+        return self._views[region]
+
+    # --- frozen state ---------------------------------------------------------------------------------------------
+
+    def frozen(self) -> dict[str, Any]:
+        """What regions of the camera know of the panel, as plain values."""
+        return {"step": self._step, "views": [[list(region), view.frozen()] for region, view in self._views.items()]}
+
+    def thaw(self, kept: Any) -> None:
+        """Go on from `frozen`, on a panel that was thawed before. Raises ConfigurationError if it does not fit."""
+        self._step = int(kept["step"])
+        self._views.clear()
+        for (row, column, rows, columns), state in kept["views"][:_MOST_VIEWS]:
+            c = self._p.camera
+            if (
+                min(row, column) < -c.rows - c.columns
+                or min(rows, columns) < 1
+                or max(rows, columns) > c.rows + c.columns
+            ):
+                raise unlike(f"a region of {rows}x{columns} at {row}, {column}")
+            self._make_view((row, column, rows, columns)).thaw(state)
 
 
 def pupil(p: HologramParameters) -> NDArray[np.complex64]:

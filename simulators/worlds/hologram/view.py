@@ -9,11 +9,13 @@ from __future__ import annotations
 import cmath
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
+from drivers.frozen import fill
 from simulators.physics.focal_field import (
     PHASORS,
     axis_transform,
@@ -143,6 +145,22 @@ class View:
             tilt = kappa * (t.front_tilt_m[0] * rows_m[:, None] + t.front_tilt_m[1] * columns_m[None, :])
             out = out + front * area * whole * (by_row.T @ (self._pupil * np.exp(1j * tilt)) @ by_column)
         return np.asarray(out, np.complex128)
+
+    # --- frozen state ---------------------------------------------------------------------------------------------
+
+    def frozen(self) -> dict[str, Any]:
+        """What it knows of the panel's rows, which were worked out a few at a time, and whether it knows means."""
+        means = self._means and ("both" if self._means.product is not None else "one")
+        return {"stale": self.stale, "lines": self._lines, "means": means}
+
+    def thaw(self, kept: Any) -> None:
+        """Go on from `frozen`. Raises ConfigurationError if it does not fit."""
+        fill(self.stale, kept["stale"])
+        fill(self._lines, kept["lines"])
+        self._means = None
+        if kept["means"] is not None:
+            with _BLAS.limit(limits=1, user_api="blas"):
+                self._means = self._from_lines(self._lines, kept["means"] == "both")
 
     # --- fields ---------------------------------------------------------------------------------------------------
 

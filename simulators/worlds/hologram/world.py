@@ -56,6 +56,13 @@ class HologramWorld(TableWorld):
                 self.expose("", 0, self.clock.now_ns(), 1e-3, 0, 0, rows, columns, counts)
         self.rewind()
 
+    def _frozen(self) -> dict[str, Any]:
+        return super()._frozen() | {"light": self._light.frozen()}
+
+    def _thaw(self, kept: Any) -> None:
+        super()._thaw(kept)
+        self._light.thaw(kept["light"])
+
     def pump_power_w(self, port: str) -> float:
         """Power that an arm's laser emits now."""
         return float(self.state[f"{port}_power_w"][0]) if self.state[f"{port}_emission"][0] else 0.0

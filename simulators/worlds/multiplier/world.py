@@ -21,6 +21,7 @@ from simulators.worlds.plays import PlayedWorld
 from simulators.worlds.ports import FLAGS
 from simulators.worlds.prbm.gray_table import GrayTable, TiledGrayTable
 from simulators.worlds.prbm.panel import Panel
+from simulators.worlds.prbm.panel_state import frozen_panel, thaw_panel
 from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.sensor import CameraSensor, Region
 from simulators.worlds.prbm.truth import PanelTruth
@@ -61,6 +62,14 @@ class MultiplierWorld(PlayedWorld):
             self._couplings.write(np.full((2, 2), gray, np.uint8), 0, 0, self.clock.now_ns())
             self.expose("", 0, self.clock.now_ns(), 1e-3, 0, 0, rows, columns, counts)
         self.rewind()
+
+    def _frozen(self) -> dict[str, Any]:
+        return super()._frozen() | {"couplings": frozen_panel(self._couplings)}
+
+    def _thaw(self, kept: Any) -> None:
+        super()._thaw(kept)
+        thaw_panel(self._couplings, kept["couplings"])
+        self._light.region_changes()
 
     @world_operation
     def couple(self, gray: NDArray[Any], row: int, column: int) -> int:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frozen import fill, unlike
 from simulators.physics.far_field import intensity, row_fields
 from simulators.physics.fourier_plane import NODES_PER_PIXEL, gauss_legendre
 from simulators.physics.fringing import blurred
@@ -47,6 +48,9 @@ _DARK = 1e-9
 
 _NEARLY_AT_REST_RAD = 0.2
 """What moves less far than this in an exposure is averaged over it by two instants, to 1e-5 of the light."""
+
+_SUMS = ("sums", "features", "fields", "lines", "shown", "first", "last", "stale")
+"""Of what is kept, all but what is worked out from these or written before it is read."""
 
 
 class Flicker(NamedTuple):
@@ -118,6 +122,39 @@ class LabProbe:
         if self._rows[1]:
             mark_patches(self._fast.plan, self._kept, origins, *values.shape[1:])
 
+    # --- frozen state ---------------------------------------------------------------------------------------------
+
+    def frozen(self, shares: NDArray[np.float64]) -> dict[str, Any]:
+        """Sums, which keep the rounding of all changes; shares: of now."""
+        kept = {name: getattr(self._kept, name) for name in _SUMS} if self.narrow and self._rows[1] else None
+        return {
+            "rows": list(self._rows),
+            "lit": self._shares is shares,
+            "knows_nothing": self._knows_nothing,
+            "sums": kept,
+        }
+
+    def thaw(self, kept: Any, shares: NDArray[np.float64]) -> None:
+        """Go on from `frozen`, on a panel that was thawed before. Raises ConfigurationError if it does not fit."""
+        first, end = (int(n) for n in kept["rows"])
+        if not 0 <= first <= end <= self._optics.rows:
+            raise unlike(f"rows {first} to {end} of {self._optics.rows}")
+        self._knows_nothing = bool(kept["knows_nothing"])
+        if kept["lit"]:
+            self._shares = shares
+        if not end:
+            return
+        self._look_at(first, end)
+        if kept["lit"]:
+            self._coupling = self._optics.coupling(shares)[first:end]
+            if self.narrow:
+                self._coupled = coupled_rows(self._lit, self._coupling, self._fast)
+        if self.narrow:
+            for name in _SUMS:
+                fill(getattr(self._kept, name), kept["sums"][name])
+            self._kept.wanted[:] = self._kept.shown
+            self._knows_nothing = bool(kept["knows_nothing"])
+
     # --- light ----------------------------------------------------------------------------------------------------
 
     def power(
@@ -155,19 +192,23 @@ class LabProbe:
             self._rows = 0, 0
             return
         if not (self._rows[0] <= first and end <= self._rows[1]) or known > 2 * reached:
-            self._rows = first, end
-            self._lit = self._optics.part(first, end)
-            if not self.narrow:
-                self._wide = WideView(self._lit, self._window, len(self._panel.phase))
-            else:
-                states = flicker_states(self._truth)
-                self._fast = plan_window(self._lit, self._window, states, len(self._panel.phase))
-                self._kept = nothing_kept(self._fast.plan)
-                self._knows_nothing = True
+            self._look_at(first, end)
         self._coupling = coupling[self._rows[0] : self._rows[1]]
         if self.narrow:
             self._coupled = coupled_rows(self._lit, self._coupling, self._fast)
             light_rows(self._kept, self._coupled)
+
+    def _look_at(self, first: int, end: int) -> None:
+        """Rows ``first`` to ``end`` - 1 of the optics from now on."""
+        self._rows = first, end
+        self._lit = self._optics.part(first, end)
+        if not self.narrow:
+            self._wide = WideView(self._lit, self._window, len(self._panel.phase))
+        else:
+            states = flicker_states(self._truth)
+            self._fast = plan_window(self._lit, self._window, states, len(self._panel.phase))
+            self._kept = nothing_kept(self._fast.plan)
+            self._knows_nothing = True
 
     def _images(self, start_s: float, duration_s: float) -> Iterator[tuple[NDArray[np.float64], float, float]]:
         """Panel images of an exposure, states of the flicker and weights."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frozen import unlike
 from simulators.worlds.prbm.lab_probe import LabProbe
 from simulators.worlds.prbm.optics import OpticsInTime, Window, aperture_window, camera_window
 from simulators.worlds.prbm.panel import Panel
@@ -55,6 +56,14 @@ class Light(Protocol):
         """The same on each camera pixel's worth of the slit detector."""
         ...
 
+    def frozen(self, shares: NDArray[np.float64]) -> dict[str, Any]:
+        """What those who look at the panel keep of it, as plain values; shares: of now."""
+        ...
+
+    def thaw(self, kept: Any, shares: NDArray[np.float64]) -> None:
+        """Go on from `frozen`, on a panel that was thawed before. Raises ConfigurationError if it does not fit."""
+        ...
+
 
 class PlainLight:
     """Bands of one wavelength each on a perfect panel; `simulators.worlds.prbm.probe`."""
@@ -91,6 +100,20 @@ class PlainLight:
     def camera(self, region: Region) -> Probe:
         """What looks at a region of the camera."""
         return self._probe(("camera", *region), lambda: camera_aperture(self._p, region))
+
+    def frozen(self, shares: NDArray[np.float64]) -> dict[str, Any]:
+        """See `Light`."""
+        return {"probes": [[list(key), probe.frozen(shares)] for key, probe in self._probes.items()]}
+
+    def thaw(self, kept: Any, shares: NDArray[np.float64]) -> None:
+        """See `Light`."""
+        for probe in self._probes.values():
+            probe.close()
+        self._probes.clear()
+        for key, state in kept["probes"][:_MOST_PROBES]:
+            region = _region_of(self._p, key)
+            probe = self.camera(region) if region else self._probe(("slit",), lambda: slit_aperture(self._p))
+            probe.thaw(state, shares)
 
     def _probe(self, key: Any, aperture: Callable[[], Aperture]) -> Probe:
         if key in self._probes:
@@ -134,7 +157,7 @@ class LabLight:
         self.follow(start_s)
         return self._power(
             ("camera", *region),
-            lambda: camera_window(self._p, self._optics.pointing_m, region),
+            self._window_of(region),
             start_s,
             duration_s,
             shares,
@@ -148,7 +171,7 @@ class LabLight:
         self.follow(start_s)
         return self._power(
             ("slit",),
-            lambda: aperture_window(slit_aperture(self._p), self._optics.pointing_m),
+            self._window_of(None),
             start_s,
             duration_s,
             shares,
@@ -173,11 +196,31 @@ class LabLight:
         """Take the optics of this time; those who looked at the old ones are dropped."""
         step = math.floor(time_s / DRIFT_STEP_S)
         if step != self._step:
-            self._step = step
-            self._optics = self._in_time.at((step + 0.5) * DRIFT_STEP_S if step else 0.0)
-            for probe in self._probes.values():
-                probe.close()
-            self._probes.clear()
+            self._take_optics(step)
+
+    def _take_optics(self, step: int) -> None:
+        self._step = step
+        self._optics = self._in_time.at((step + 0.5) * DRIFT_STEP_S if step else 0.0)
+        for probe in self._probes.values():
+            probe.close()
+        self._probes.clear()
+
+    def frozen(self, shares: NDArray[np.float64]) -> dict[str, Any]:
+        """See `Light`."""
+        probes = [[list(key), probe.frozen(shares)] for key, probe in self._probes.items()]
+        return {"step": self._step, "probes": probes}
+
+    def thaw(self, kept: Any, shares: NDArray[np.float64]) -> None:
+        """See `Light`."""
+        self._take_optics(int(kept["step"]))
+        for key, state in kept["probes"][:_MOST_PROBES]:
+            self._probe(tuple(key), self._window_of(_region_of(self._p, key))).thaw(state, shares)
+
+    def _window_of(self, region: Region | None) -> Callable[[], Window]:
+        pointing_m = self._optics.pointing_m
+        if region is None:
+            return lambda: aperture_window(slit_aperture(self._p), pointing_m)
+        return lambda: camera_window(self._p, pointing_m, region)
 
     def _probe(self, key: Any, window: Callable[[], Window]) -> LabProbe:
         if key in self._probes:
@@ -187,6 +230,18 @@ class LabLight:
         if len(self._probes) > _MOST_PROBES:
             self._probes.popitem(last=False)[1].close()
         return self._probes[key]
+
+
+def _region_of(p: PrbmParameters, key: Any) -> Region | None:
+    """Of a probe's key; None for that of the slit. Raises ConfigurationError."""
+    if list(key) == ["slit"]:
+        return None
+    what, row, column, rows, columns = key
+    if what != "camera" or min(row, column) < 0 or min(rows, columns) < 1:
+        raise unlike(f"a probe of {key!r:.80}")
+    if row + rows > p.camera.rows or column + columns > p.camera.columns:
+        raise unlike(f"a region {key!r:.80} of a camera of {p.camera.rows}x{p.camera.columns} pixels")
+    return (row, column, rows, columns)
 
 
 def camera_aperture(p: PrbmParameters, region: Region) -> Aperture:

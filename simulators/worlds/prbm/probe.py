@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frozen import fill
 from simulators.physics.fourier_plane import (
     NODES_PER_PIXEL,
     add_patches,
@@ -203,6 +204,33 @@ class Probe:
             self._panel.phasors,
             self._changed,
         )
+
+    # --- frozen state ---------------------------------------------------------------------------------------------
+
+    def frozen(self, shares: NDArray[np.float64]) -> dict[str, Any] | None:
+        """Sums, which keep the rounding of all changes; None of a wide probe, which has none. shares: of now."""
+        if not self.fast:
+            return None
+        return {
+            "sums": self._sums,
+            "changed": self._changed,
+            "terms": self._settled_terms,
+            "line": self._settled_line,
+            "lit": self._shares is shares,
+        }
+
+    def thaw(self, kept: Any, shares: NDArray[np.float64]) -> None:
+        """Go on from `frozen`, on a panel that was thawed before."""
+        if not self.fast:
+            return
+        self._light_with(shares if kept["lit"] else np.zeros_like(shares))
+        for into, name in (
+            (self._sums, "sums"),
+            (self._changed, "changed"),
+            (self._settled_terms, "terms"),
+            (self._settled_line, "line"),
+        ):
+            fill(into, kept[name])
 
     # --- light ----------------------------------------------------------------------------------------------------
 

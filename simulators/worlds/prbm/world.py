@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import ROI
+from drivers.frozen import fill
 from simulators.clock import RealClock, VirtualClock
 from simulators.physics.counter_random import noise_key
 from simulators.slide_show import Pace
@@ -77,6 +78,17 @@ class PrbmWorld(TableWorld):
                 self.slit_power("", 0, self.clock.now_ns(), 1e-3)
                 self.tap_power("", 0, self.clock.now_ns(), 1e-3)
         self.rewind()
+
+    def _frozen(self) -> dict[str, Any]:
+        shares = {"shares_for": list(self._shares_for), "shares": self._shares}
+        return super()._frozen() | shares | {"light": self._light.frozen(self._shares)}
+
+    def _thaw(self, kept: Any) -> None:
+        super()._thaw(kept)
+        self._shares_for = tuple(kept["shares_for"])
+        self._shares = np.zeros(len(self._light.samples_m))
+        fill(self._shares, kept["shares"])
+        self._light.thaw(kept["light"], self._shares)
 
     # --- light on the detectors -------------------------------------------------------------------------------------
 

@@ -7,13 +7,15 @@ is the mean of what it does.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import DeviceError
+from drivers.frozen import owned, unlike
 from simulators.physics.sheet.cells import CellSolver, Operator, complex_of, planar
 from simulators.physics.sheet.equation import Sheet, evolve, rate
 from simulators.physics.sheet.steady import steady_state
@@ -99,6 +101,26 @@ class Sample:
             psi[k], density[k] = self._followed(V[k], P[k])
         return Rest(psi, density, ~found)
 
+    def frozen(self) -> list[Any]:
+        """Inverses, which depend on the exposures that they were made in, as plain values."""
+        return [
+            [cell, kept.V, kept.operator.level, kept.operator.inverse, kept.inverse]
+            for cell, kept in sorted(self._kept.items())
+        ]
+
+    def thaw(self, kept: Any) -> None:
+        """Go on from `frozen`. Raises ConfigurationError if it does not fit."""
+        self._kept = {}
+        shape, nodes = self._cell.shape, math.prod(self._cell.shape)
+        for cell, V, level, inverse, refining in kept:
+            if not 0 <= cell < self._p.sample.cells or V.shape != shape or level.shape != (nodes,):
+                raise unlike(f"cell {cell!r:.20} of {V.shape} nodes")
+            if inverse.shape != (3, nodes, nodes) or (refining is not None and refining.shape != (nodes, nodes)):
+                raise unlike(f"an inverse of {inverse.shape} of a cell of {nodes} nodes")
+            made = self._with(owned(V, np.complex128, 2), Operator(level.copy(), inverse.copy()))
+            made.inverse = None if refining is None else owned(refining, np.complex64, 2)
+            self._kept[cell] = made
+
     @property
     def _in_cells(self) -> bool:
         s = self._p.sample
@@ -163,11 +185,14 @@ class Sample:
         return np.ascontiguousarray(np.linalg.inv((hopping + np.diag(energy)).astype(np.complex64)).T)
 
     def _inverted(self, V: Complex) -> _Kept:
+        return self._with(V)
+
+    def _with(self, V: Complex, operator: Operator | None = None) -> _Kept:
         sheet = self._cell
         if np.any(V.imag):
             sheet = sheet._replace(gamma=np.asarray(sheet.gamma) - V.imag)
         solver = CellSolver(sheet, 0, tolerance=_ROUGH)
-        return _Kept(V, solver, solver.operator(V.real))
+        return _Kept(V, solver, operator or solver.operator(V.real))
 
     def _followed(self, V: Complex, P: Complex) -> tuple[Complex, Array]:
         """Mean amplitude and density of one sheet that does not come to rest, or that Newton's method lost."""

@@ -17,6 +17,7 @@ from simulators.worlds.plays import PlayedWorld
 from simulators.worlds.ports import FLAGS
 from simulators.worlds.prbm.gray_table import GrayTable, TiledGrayTable
 from simulators.worlds.prbm.panel import Panel
+from simulators.worlds.prbm.panel_state import frozen_panel, thaw_panel
 from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.sensor import CameraSensor, Region
 from simulators.worlds.prbm.truth import PanelTruth
@@ -61,6 +62,15 @@ class SheetWorld(PlayedWorld):
             self._projector.write(np.full((2, 2), gray, np.uint8), 0, 0, self.clock.now_ns())
             self.expose("", 0, self.clock.now_ns(), 1e-3, 0, 0, rows, columns, counts)
         self.rewind()
+
+    def _frozen(self) -> dict[str, Any]:
+        return super()._frozen() | {"projector": frozen_panel(self._projector), "sample": self._light.sample.frozen()}
+
+    def _thaw(self, kept: Any) -> None:
+        super()._thaw(kept)
+        thaw_panel(self._projector, kept["projector"])
+        self._light.region_changes()
+        self._light.sample.thaw(kept["sample"])
 
     @world_operation
     def project(self, gray: NDArray[Any], row: int, column: int) -> int:

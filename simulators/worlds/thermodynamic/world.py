@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import DeviceError
+from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from simulators.clock import RealClock, VirtualClock, make_clock
 from simulators.physics.counter_random import noise_key
 from simulators.physics.langevin.kernel import LANES, Couplings, evolve
 from simulators.physics.langevin.potential import LangevinError, Units
 from simulators.worlds.operations import world_operation
 from simulators.worlds.ports import FLAGS, DetectorPort
+from simulators.worlds.state import frozen_clock, frozen_ports, thaw_clock, thaw_ports
 from simulators.worlds.thermodynamic.parameters import ThermodynamicParameters
 from simulators.worlds.thermodynamic.truth import board_truth, couplings_on_board, crossed
 
@@ -57,6 +59,25 @@ class ThermodynamicWorld:
         """Compile what a run needs."""
         J = np.array([[0.0, 0.1], [0.1, 0.0]])
         evolve(np.zeros((1, 2)), Units.of(2), Couplings.of(J), (np.zeros(2), np.zeros(2)), 1, 1e-3, np.uint64(0))
+
+    # --- frozen state -----------------------------------------------------------------------------------------------
+
+    @world_operation
+    def freeze(self) -> NDArray[np.uint8] | None:
+        """See `simulators.worlds.table.TableWorld.freeze`."""
+        if not isinstance(self.clock, VirtualClock):
+            return None
+        return freeze({"clock": frozen_clock(self.clock, self.state), "ports": frozen_ports(dict(self._ports))})
+
+    @world_operation
+    def thaw(self, data: NDArray[np.uint8]) -> None:
+        """See `simulators.worlds.table.TableWorld.thaw`."""
+        with spoilt_told():
+            kept = thaw(data)
+            if not isinstance(self.clock, VirtualClock):
+                raise unlike("a board in virtual time in place of one in real time")
+            thaw_ports(dict(self._ports), kept["ports"])
+            thaw_clock(self.clock, self.state, kept["clock"])
 
     # --- devices ----------------------------------------------------------------------------------------------------
 
