@@ -56,3 +56,38 @@ def _scalar(text: str) -> object:
     if _FLOAT.fullmatch(text):
         return float(text)
     return text
+
+
+def spelt(key: str, value: object) -> str | None:
+    """The assignment that `parse_assignments` reads as ``{key: value}``; None for what no assignment can say."""
+    text = _spelt_list(value) if isinstance(value, (list, tuple)) else _spelt_scalar(value)
+    if text is None:
+        return None
+    assignment = f"{key}={text}"
+    wanted = list(value) if isinstance(value, tuple) else value
+    try:
+        # By what is read, not by rules a second time; repr tells 1 from 1.0 and true, and nan is itself.
+        return assignment if repr(parse_assignments([assignment])) == repr({key: wanted}) else None
+    except ConfigurationError:
+        return None
+
+
+def _spelt_list(values: list[object] | tuple[object, ...]) -> str | None:
+    items = [_spelt_scalar(value, within=True) for value in values]
+    if None in items:
+        return None
+    text = ",".join(item for item in items if item is not None)
+    return f"[{text}]" if len(items) < 2 else text
+
+
+def _spelt_scalar(value: object, *, within: bool = False) -> str | None:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if not isinstance(value, str):
+        return None
+    plain = _scalar(value) == value and value == value.strip() and not (within and not value)
+    return value if plain and not (value[:1] == "[" or "," in value) else f'"{value}"'

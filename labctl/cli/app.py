@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import calibrations, keys, twin
+from labctl.cli import calibrations, keys, runs, twin
 
 app = typer.Typer(
     name="labctl",
@@ -394,6 +394,7 @@ def logs(
 
 app.add_typer(calibrations.app, name="calibrations")
 app.add_typer(keys.app, name="keys")
+app.add_typer(runs.app, name="runs")
 app.add_typer(twin.app, name="twin")
 
 

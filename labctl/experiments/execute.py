@@ -236,6 +236,7 @@ def _perform(
             given=json.dumps(dict(job.given), default=plain),
             folder=str(Path.cwd()),
             at=job.at or os.environ.get("LABCTL_AT") or "",
+            bench=config.name,
             bench_file=config.text,
             bench_overlay=config.overlay_text,
             bench_path=str(config.path),

@@ -26,6 +26,7 @@ from labctl.experiments.console import Console
 from labctl.experiments.parts import begin_part, clock, cut_part, end_part
 from labctl.experiments.plain import plain
 from labctl.experiments.runfile import RunLock, open_run
+from labctl.runs.catalogue import Catalogue
 
 _SYNCHRONISE_EVERY_S = 1.0
 _CHECKPOINT_DUE_AFTER_S = 0.5
@@ -84,6 +85,7 @@ class Recorder:
         except OSError as error:
             lock.release()
             raise ConfigurationError(f"cannot write a run file in {directory}: {error}; choose another --out") from None
+        self._enter_catalogue()
 
     @classmethod
     def resume(cls, path: Path, lock: RunLock, console: Console | None = None, *, anew: bool = False) -> Recorder:
@@ -115,6 +117,7 @@ class Recorder:
             cut_part(file, self._steps, seen_s)
             self._part = begin_part(file, self._started, self._steps)
             self._pictures = json.loads(file.attrs.get("pictures", "[]"))
+        self._enter_catalogue()
         return self
 
     def _begin(self, path: Path, lock: RunLock | None, name: str, seed: int, console: Console | None) -> None:
@@ -144,6 +147,12 @@ class Recorder:
         self._synchronised = time.monotonic()
         self._checkpoint_at: float | None = None
         self._started = time.time()
+
+    def _enter_catalogue(self) -> None:
+        catalogue = Catalogue(self.directory)
+        catalogue.enter(self.path)
+        for message in catalogue.messages:
+            self.console.say(message)
 
     def _change(self, durable: bool = False) -> AbstractContextManager[h5py.File]:
         return runfile.changing(self.path, durable=durable)
@@ -307,6 +316,7 @@ class Recorder:
         finally:
             if self._lock is not None:
                 self._lock.release()
+        self._enter_catalogue()
 
     def _end(self, file: h5py.File, results: Mapping[str, Any], status: str) -> None:
         for name, value in self._late.items():

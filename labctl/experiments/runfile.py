@@ -9,7 +9,9 @@ readable file. Beside ``NAME.h5`` lie ``NAME.lock`` while a process writes it, `
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -17,12 +19,15 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from drivers.errors import ConfigurationError
 
 _BLOCK_BYTES = 32 << 20
+_READ_ATTEMPTS = 26
+"""0.07 s together, far more than any block takes to be written."""
 
 
 class RunLock:
@@ -108,6 +113,7 @@ def cutting(path: Path, steps: int) -> Iterator[h5py.File]:
         for name in old:
             if name not in ("steps", "results"):
                 old.copy(name, new)
+        must_be_whole(old, path)
         _copy_steps(old["steps"], new.create_group("steps"), steps)
         yield new
 
@@ -173,14 +179,65 @@ def open_marked(path: str | Path, mark: str, what: str) -> h5py.File:
     try:
         try:
             file = h5py.File(path, "r", locking=False)
-        except OSError:
-            file = h5py.File(path, "r", libver="latest", swmr=True, locking=False)
-        if mark not in file.attrs:
+        except OSError as error:
+            if "truncated file" in str(error):  # never of one that only grows
+                raise
+            file = _open_growing(path)
+        try:
+            marked = mark in file.attrs
+        except BaseException:
+            file.close()
+            raise
+        if not marked:
             file.close()
             raise ConfigurationError(f"{path} is an HDF5 file, but not a labctl {what}")
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read as a {what} file: {error}") from None
     return file
+
+
+def _open_growing(path: str | Path) -> h5py.File:
+    """A file that is, or was to the end, open for appending."""
+    fapl = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    fapl.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
+    fapl.set_file_locking(False, True)
+    limit = _set_attempts()
+    if limit is not None:
+        limit(fapl.id, _READ_ATTEMPTS)
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, fapl))
+
+
+@functools.cache
+def _set_attempts() -> Any:
+    """HDF5's own function, which h5py does not have; None where it is not found.
+
+    A wrong checksum may be that of a block which is just being written, so HDF5 reads it again, after 1 ns, 2 ns, 4 ns,
+    … by default 100 times, which is for ever in a file that is spoilt.
+    """
+    try:
+        found = ctypes.CDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts  # of the library that is loaded with it
+    except (OSError, AttributeError):
+        return None
+    found.argtypes, found.restype = [ctypes.c_int64, ctypes.c_uint], ctypes.c_int
+    return found
+
+
+def must_be_whole(file: h5py.File, path: Path) -> None:
+    """ConfigurationError if series of a file that nobody writes go on after its end: HDF5 would read zeros there."""
+    ends = 0
+    for series in file["steps"].values():
+
+        def note(chunk: Any) -> None:
+            nonlocal ends
+            ends = max(ends, chunk.byte_offset + chunk.size)
+
+        if series.chunks is not None:
+            series.id.chunk_iter(note)
+    size = os.path.getsize(path)
+    if ends > size:
+        raise ConfigurationError(
+            f"{path} is cut off: its steps go on to byte {ends}, and it ends at {size}; bring back the whole file"
+        )
 
 
 def find_run(given: str, directory: Path) -> Path:

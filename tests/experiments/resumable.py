@@ -137,7 +137,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 def assert_tidy(run: Path) -> None:
     """Nothing but the run file is left, and nobody holds it."""
-    assert sorted(p.name for p in run.parent.iterdir() if not p.name.endswith(".png")) == [run.name]
+    assert sorted(p.name for p in run.parent.iterdir() if not p.name.endswith((".png", ".sqlite"))) == [run.name]
     RunLock.take(run).release()
 
 
