@@ -1,7 +1,8 @@
 """The state from which a run goes on: one file beside the run file, replaced whole with every checkpoint.
 
 It is an ``.npz`` archive, which numpy reads and whose checksums tell a spoilt one: ``labctl`` is a JSON text,
-``state_NAME`` and ``late_NAME`` are the arrays. A process that is killed while it writes leaves the checkpoint before.
+``state_NAME`` and ``late_NAME`` are the arrays, ``table`` the bytes of a frozen table. A process that is killed while
+it writes leaves the checkpoint before.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import numpy as np
 
 from drivers.errors import ConfigurationError
 
-_LAYOUT = 1
+_LAYOUT = 2
+_READ = (1, 2)
 _GENERATORS = {
     kind.__name__: kind
     for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
@@ -32,7 +34,8 @@ class Checkpoint:
 
     steps: saved so far. loop, index: which of the run's loops of steps it was in, counted from 0 (-1: in none yet), and
     the step to do next there (None: none). rng: state of the recorder's bit generator. state: what the protocol gave.
-    late: arrays of the whole run that are not in the run file yet.
+    late: arrays of the whole run that are not in the run file yet. table: bytes of a frozen simulated table, if the run
+    was on one.
     """
 
     steps: int
@@ -41,6 +44,7 @@ class Checkpoint:
     rng: Mapping[str, Any]
     state: Mapping[str, Any]
     late: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    table: np.ndarray[Any, Any] | None = None
 
 
 def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
@@ -72,7 +76,10 @@ def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
         "rng": _listed(checkpoint.rng),
         "state": plain,
         "late": list(checkpoint.late),
+        "table": checkpoint.table is not None,
     }
+    if checkpoint.table is not None:
+        arrays["table"] = checkpoint.table
     text = np.frombuffer(json.dumps(head).encode(), np.uint8)
     aside = path.with_suffix(f"{path.suffix}-new")
     with aside.open("wb") as file:
@@ -89,14 +96,15 @@ def read(path: Path) -> Checkpoint | None:
         # From memory: numpy leaves a file that it cannot read open.
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             head = json.loads(file["labctl"].tobytes())
-            if head["layout"] != _LAYOUT:
+            if head["layout"] not in _READ:
                 raise ConfigurationError(
-                    f"{path} has layout {head['layout']}, this version of labctl reads {_LAYOUT}; resume with the "
+                    f"{path} has layout {head['layout']}, this version of labctl reads {_READ}; resume with the "
                     "version that wrote it"
                 )
             state = {name: _value(kept, name, file) for name, kept in head["state"].items()}
             late = {name: file[f"late_{name}"] for name in head["late"]}
-        return Checkpoint(head["steps"], head["loop"], head["index"], head["rng"], state, late)
+            table = file["table"] if head.get("table") else None
+        return Checkpoint(head["steps"], head["loop"], head["index"], head["rng"], state, late, table)
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, EOFError) as error:

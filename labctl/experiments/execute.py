@@ -36,9 +36,10 @@ BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibra
 class Outcome:
     """Results of a finished run and where its file is.
 
-    bench_seconds: of a resumed run, since it was resumed; where the experiment took control by itself, the ``bench_s``
-    of its results, or nan if it has none. devices: who was there, by role. stands_on: ids of the calibrations that it
-    needed. calibrations_folder: where the bench keeps its calibrations, on the machine it runs on.
+    bench_seconds: of a resumed run whose table began anew, since it was resumed; where the experiment took control by
+    itself, the ``bench_s`` of its results, or nan if it has none. devices: who was there, by role. stands_on: ids of
+    the calibrations that it needed. calibrations_folder: where the bench keeps its calibrations, on the machine it
+    runs on.
     """
 
     name: str
@@ -107,8 +108,9 @@ def resume(
     still lead to the same things. Without a checkpoint, or with ``anew``, it begins anew. bench: go on on this bench,
     which need not be as it was. at: as for `execute`, else as it was.
 
-    Random numbers of the experiment go on as if nothing had happened. A simulated table in virtual time does not: it
-    begins anew, time and noise included, with every session.
+    Random numbers of the experiment go on as if nothing had happened, and so does a simulated table in virtual time
+    that the checkpoint has: what is measured is the same bit for bit. On another bench, or without control at the
+    checkpoint, it begins anew, time and noise included, as with every session.
 
     Raises ConfigurationError if the run is complete, still being written, or of a bench whose file has changed.
     """
@@ -139,7 +141,11 @@ def resume_job(
         console.say(f"{path}: no checkpoint to go on from; the run begins anew, in the same file")
     else:
         console.say(f"{path}: goes on after {record.steps_saved} steps")
-    if job.config.clock == "virtual":
+    if record.resumes_table and job.config.fingerprint != told.fingerprint:
+        record.leave_table()
+    if record.resumes_table:
+        console.say("the simulated table goes on where it was, its time and its noise")
+    elif job.config.clock == "virtual":
         console.say("the simulated table begins anew, its time and its noise")
     return job, _perform(job, open_bench(job.config, at=job.at), record, console, begun)
 
@@ -246,6 +252,7 @@ def _perform(
             parameters=parameters,
         )
         with opening as table:
+            record.bench = table
             # What the bench lacks is told before anything is trained.
             for role in experiment.roles:
                 table[role]
@@ -265,7 +272,7 @@ def _perform(
                 )
                 begun_s = table.time_s()
                 results = experiment.run(table, parameters, record)
-                # A table in virtual time begins anew with every session.
+                # A table in virtual time begins anew with every session, unless a frozen one was thawed.
                 own = experiment.takes_control
                 bench_seconds = float(results.get("bench_s", math.nan)) if own else table.time_s() - begun_s
         values = experiment.conclude(results, parameters, record)

@@ -13,8 +13,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
+from typing import Protocol as TypingProtocol
 import h5py
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,21 @@ _SYNCHRONISE_EVERY_S = 1.0
 _CHECKPOINT_DUE_AFTER_S = 0.5
 
 
+_TABLE_SHARE = 0.03
+"""Of a run's time, for checkpoints with a frozen table, which may take a tenth of a second each."""
+_TABLE_CREDIT_S = 0.5
+
+
+class Freezable(TypingProtocol):
+    """A bench: what of it a checkpoint keeps."""
+
+    def freeze(self) -> NDArray[np.uint8] | None:
+        """A simulated table's state; None where there is none to keep."""
+        ...
+
+    def thaw(self, frozen: NDArray[np.uint8]) -> None:
+        """Go on from there."""
+        ...
 class Step:
     """One step of a run, saved by `save` exactly once."""
 
@@ -55,7 +72,8 @@ class Recorder:
     """Writes one run. Use as a context manager; leaving it closes the file with the run's status.
 
     rng: the experiment's random numbers, from the seed. resumed: None, or the state of the last checkpoint where the
-    run goes on from one; see `checkpoint`.
+    run goes on from one; see `checkpoint`. bench: set by who runs the experiment; its table, if it can be frozen, is
+    kept with checkpoints.
     """
 
     wants_pictures = True
@@ -131,6 +149,8 @@ class Recorder:
         self._lock = lock
         self._from: Checkpoint | None = None
         self._part = 0
+        self.bench: Freezable | None = None
+        self._frozen_s = self._freezing_s = 0.0
         # Open from the first step on; before and after, changes are made on a copy (see `labctl.experiments.runfile`).
         self._file: h5py.File | None = None
         self._finished = False
@@ -144,7 +164,7 @@ class Recorder:
         self._in_loop = False
         self._marked = False
         self._restored = False
-        self._synchronised = time.monotonic()
+        self._synchronised = self._begun_s = time.monotonic()
         self._checkpoint_at: float | None = None
         self._started = time.time()
 
@@ -243,9 +263,17 @@ class Recorder:
         durable = now - self._synchronised >= _SYNCHRONISE_EVERY_S
         if durable:
             self._synchronised = now
+
+        A simulated table in virtual time is kept with it, so that what is measured goes on bit for bit. Since that
+        takes longer, a checkpoint is left out where checkpoints would take more than 3 % of the time: then the run goes
+        on from the one before, and measures the same again.
             runfile.synchronise(self.path)  # first: a checkpoint must not know of more steps than the disk
+        if not self._affordable:
+            return
         index = self._next if self._in_loop else None
-        kept = Checkpoint(self._steps, self._loops - 1, index, self.rng.bit_generator.state, state, self._late)
+        table = None if self.bench is None else self.bench.freeze()
+        rng = self.rng.bit_generator.state
+        kept = Checkpoint(self._steps, self._loops - 1, index, rng, state, self._late, table)
         checkpoint.write(self._checkpoint_path, kept, durable=durable)
         self._checkpoint_at = now
         if not self._marked:  # that there is one, should it be lost
@@ -253,11 +281,24 @@ class Recorder:
             with self._change() if self._file is None else nullcontext(self._file) as file:
                 file["checkpoint"][0] = self._steps
                 file.flush()
+        if table is not None:
+            self._freezing_s = time.monotonic() - now
+            self._frozen_s += self._freezing_s
 
     @property
     def checkpoint_due(self) -> bool:
-        """Whether the last checkpoint is more than half a second old, or none is made yet: for loops of short steps."""
-        return self._checkpoint_at is None or time.monotonic() - self._checkpoint_at > _CHECKPOINT_DUE_AFTER_S
+        """Whether the last checkpoint is more than half a second old, or none is made yet: for loops of short steps.
+
+        With a simulated table it may be older, see `checkpoint`.
+        """
+        due = self._checkpoint_at is None or time.monotonic() - self._checkpoint_at > _CHECKPOINT_DUE_AFTER_S
+        return due and self._affordable
+
+    @property
+    def _affordable(self) -> bool:
+        """Whether one more checkpoint like the last keeps within the time that frozen tables may take."""
+        credit_s = _TABLE_CREDIT_S + _TABLE_SHARE * (time.monotonic() - self._begun_s)
+        return self._freezing_s == 0 or self._frozen_s + self._freezing_s <= credit_s
 
     @property
     def resumed(self) -> Mapping[str, Any] | None:
@@ -270,7 +311,8 @@ class Recorder:
         return self._steps
 
     def restore_rng(self) -> None:
-        """Random numbers as they were at the checkpoint, once; `steps` does it, a loop of another kind must."""
+        """Random numbers, and a simulated table, as they were at the checkpoint, once; `steps` does it, a loop of
+        another kind must."""
         if self._from is not None and not self._restored:
             self._restored = True
             self.rng.bit_generator.state = self._from.rng
@@ -279,6 +321,18 @@ class Recorder:
         arrays = {name: np.asarray(value) for name, value in values.items()}
         if self._file is None:
             if self._steps == 0:
+            if self._from.table is not None and self.bench is not None:
+                self.bench.thaw(self._from.table)
+
+    @property
+    def resumes_table(self) -> bool:
+        """Whether the checkpoint from which the run goes on has a simulated table."""
+        return self._from is not None and self._from.table is not None
+
+    def leave_table(self) -> None:
+        """Go on without the checkpoint's table: on another bench, there is no such table."""
+        if self._from is not None:
+            self._from = replace(self._from, table=None)
                 with self._change() as file:
                     for name, array in arrays.items():
                         file["steps"].create_dataset(

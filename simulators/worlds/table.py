@@ -77,6 +77,7 @@ class TableWorld(ABC):
         self._written_ns = 0
         self._ports: dict[str, Port] = {}
         self._slides: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
+        self._played = False
         self._faults = Faults(getattr(self.parameters, "faults", ()))
         self._panels: dict[str, str] = {}
         self._sent: dict[str, int] = {}
@@ -156,8 +157,8 @@ class TableWorld(ABC):
             "written_ns": self._written_ns,
             "sent": self._sent,
             "ports": frozen_ports(self._ports),
-            "slides": self._slides,
-            "panel": frozen_panel(self.panel),
+            "slides": None if self._played else self._slides,
+            "panel": frozen_panel(self.panel, self._played),
         }
 
     def _thaw(self, kept: Any) -> None:
@@ -165,7 +166,7 @@ class TableWorld(ABC):
             raise unlike(f"a {kept['table']!r:.40} in place of a {type(self).__name__}")
         if not isinstance(self.clock, VirtualClock):
             raise unlike("a table in virtual time in place of one in real time")
-        self._slides = None
+        self._slides, self._played = None, False
         patches = thaw_panel(self.panel, kept["panel"])
         self._slides = checked_slides(kept["slides"], patches)
         thaw_ports(self._ports, kept["ports"])
@@ -256,6 +257,7 @@ class TableWorld(ABC):
         """Keep a sequence of gray levels; the arguments are those of `drivers.contract.Sequence`."""
         row, column = base_origin
         self.panel.load(base, (row, column), patches, patch_origins)
+        self._played = False
         # Copies also because kernels would be compiled once more for the read-only arrays of another process.
         self._slides = np.array(offsets, np.int32), np.array(indices, np.int32)
 
@@ -291,7 +293,9 @@ class TableWorld(ABC):
         shown = play_plainly(0, 1)
         if shown:
             shown = self._play_burst(stop, pace, stable_ns)
-        return stable_ns[: play_plainly(shown, n) if shown else 0]
+            shown = play_plainly(shown, n)
+        self._played = shown == n
+        return stable_ns[:shown]
 
     def _play_burst(self, stop: NDArray[np.uint8], pace: Pace, stable_ns: NDArray[np.int64]) -> int:
         """Play patterns 1 and following faster than one by one, where a table can; the pattern that comes next."""

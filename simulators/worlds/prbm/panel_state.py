@@ -14,9 +14,9 @@ from drivers.frozen import fill, owned, unlike, within
 from simulators.worlds.prbm.panel import Panel, _LoadedSequence
 
 
-def frozen_panel(panel: Panel) -> dict[str, Any]:
-    """For `thaw_panel`."""
-    s = panel._sequence
+def frozen_panel(panel: Panel, sequence_over: bool = False) -> dict[str, Any]:
+    """For `thaw_panel`. sequence_over: the sequence was played, and will be loaded anew before it is again."""
+    s = None if sequence_over else panel._sequence
     sequence = s and {
         "base": s.base,
         "base_origin": [int(n) for n in s.base_origin],
