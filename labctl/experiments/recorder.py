@@ -12,11 +12,11 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
 from typing import Protocol as TypingProtocol
+
 import h5py
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,6 @@ from labctl.runs.catalogue import Catalogue
 
 _SYNCHRONISE_EVERY_S = 1.0
 _CHECKPOINT_DUE_AFTER_S = 0.5
-
-
 _TABLE_SHARE = 0.03
 """Of a run's time, for checkpoints with a frozen table, which may take a tenth of a second each."""
 _TABLE_CREDIT_S = 0.5
@@ -49,6 +47,8 @@ class Freezable(TypingProtocol):
     def thaw(self, frozen: NDArray[np.uint8]) -> None:
         """Go on from there."""
         ...
+
+
 class Step:
     """One step of a run, saved by `save` exactly once."""
 
@@ -147,10 +147,10 @@ class Recorder:
         self.directory = path.parent
         self._checkpoint_path = path.with_suffix(".checkpoint")
         self._lock = lock
-        self._from: Checkpoint | None = None
-        self._part = 0
         self.bench: Freezable | None = None
         self._frozen_s = self._freezing_s = 0.0
+        self._from: Checkpoint | None = None
+        self._part = 0
         # Open from the first step on; before and after, changes are made on a copy (see `labctl.experiments.runfile`).
         self._file: h5py.File | None = None
         self._finished = False
@@ -258,32 +258,32 @@ class Recorder:
         state: arrays, numbers, text and random generators, as much as the experiment needs besides what `saved` and
         `series` give back; in the resumed run `resumed` has it. The state of `rng` is kept with it. It costs about
         1 ms, and 2 ms per MB; whatever kills the process, the last one, or the one before, is whole.
-        """
-        now = time.monotonic()
-        durable = now - self._synchronised >= _SYNCHRONISE_EVERY_S
-        if durable:
-            self._synchronised = now
 
         A simulated table in virtual time is kept with it, so that what is measured goes on bit for bit. Since that
         takes longer, a checkpoint is left out where checkpoints would take more than 3 % of the time: then the run goes
         on from the one before, and measures the same again.
-            runfile.synchronise(self.path)  # first: a checkpoint must not know of more steps than the disk
+        """
         if not self._affordable:
             return
-        index = self._next if self._in_loop else None
+        now = time.monotonic()
         table = None if self.bench is None else self.bench.freeze()
+        durable = now - self._synchronised >= _SYNCHRONISE_EVERY_S
+        if durable:
+            self._synchronised = now
+            runfile.synchronise(self.path)  # first: a checkpoint must not know of more steps than the disk
+        index = self._next if self._in_loop else None
         rng = self.rng.bit_generator.state
         kept = Checkpoint(self._steps, self._loops - 1, index, rng, state, self._late, table)
         checkpoint.write(self._checkpoint_path, kept, durable=durable)
         self._checkpoint_at = now
+        if table is not None:
+            self._freezing_s = time.monotonic() - now
+            self._frozen_s += self._freezing_s
         if not self._marked:  # that there is one, should it be lost
             self._marked = True
             with self._change() if self._file is None else nullcontext(self._file) as file:
                 file["checkpoint"][0] = self._steps
                 file.flush()
-        if table is not None:
-            self._freezing_s = time.monotonic() - now
-            self._frozen_s += self._freezing_s
 
     @property
     def checkpoint_due(self) -> bool:
@@ -316,11 +316,6 @@ class Recorder:
         if self._from is not None and not self._restored:
             self._restored = True
             self.rng.bit_generator.state = self._from.rng
-
-    def _append(self, values: Mapping[str, Any]) -> None:
-        arrays = {name: np.asarray(value) for name, value in values.items()}
-        if self._file is None:
-            if self._steps == 0:
             if self._from.table is not None and self.bench is not None:
                 self.bench.thaw(self._from.table)
 
@@ -333,6 +328,11 @@ class Recorder:
         """Go on without the checkpoint's table: on another bench, there is no such table."""
         if self._from is not None:
             self._from = replace(self._from, table=None)
+
+    def _append(self, values: Mapping[str, Any]) -> None:
+        arrays = {name: np.asarray(value) for name, value in values.items()}
+        if self._file is None:
+            if self._steps == 0:
                 with self._change() as file:
                     for name, array in arrays.items():
                         file["steps"].create_dataset(
