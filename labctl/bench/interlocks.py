@@ -134,6 +134,11 @@ def notes(config: BenchConfig) -> list[str]:
     told: dict[str, str] = {}
     for name, interlock in config.interlocks.items():
         rule = interlock.rule
+        if isinstance(rule, CameraPresent) and "within" not in rule.model_fields_set and config.clock == "real":
+            told[name] = (
+                f"{config.where('interlocks', name)}: while a sequence is played {rule.device} is not seen, and one "
+                f"of more than {rule.within:g} s trips; set `within` above the longest"
+            )
         if not isinstance(rule, (Watching, Dose, ReadBack)) or isinstance(rule, (CameraPresent, PatternWritten)):
             continue
         for device in rule.watched(interlock.guards):

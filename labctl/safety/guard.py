@@ -162,6 +162,9 @@ class Guard:
         """The emitter is being told to emit: from now on there is light."""
         with self._lock:
             self._lit[device] = None
+            for name in self._doses.rules:
+                if device in self._interlocks[name].guards:
+                    self._count_dose(self._interlocks[name])
         self._wake.set()
 
     def came(self, device: str) -> None:
@@ -365,8 +368,8 @@ class Guard:
         begun_ns, until = self._now_ns(), time.monotonic() + _LOOK_ANEW_PATIENCE_S
         watched = {key: source for key, source in self._sources.items() if key[0] in interlocks}
         for source in {id(s): s for s in watched.values()}.values():
-            source.want()
             source.forget(interlocks)
+            source.ask_again()
         while not self._virtual and time.monotonic() < until:
             if all(source.seen(key).at_ns >= begun_ns for key, source in watched.items()):
                 return

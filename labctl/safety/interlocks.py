@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _TELL_WITHIN_S = 1.0
 _LOOK_WITHIN_S = 30.0
-VERBS = ("interlocks", "arm", "disarm", "acknowledge", "observed", "tripped", "look")
+VERBS = ("interlocks", "arm", "disarm", "acknowledge", "observed", "tripped", "noted", "look", "lit")
 
 
 class Server(Protocol):
@@ -76,7 +76,8 @@ class Interlocks:
         self._told_powers: dict[str, float | None] = {}
         self._ramps: dict[str, Ramp] = {}
         self._notices: dict[str, str] = {}
-        self._wanted = False
+        self._noted: dict[str, str] = {}
+        self._lit_elsewhere = False
         self.observer = Observer(
             server.name, self._watches(mine), server.devices, server.parts, server.lock, now_ns, virtual=self._virtual
         )
@@ -98,15 +99,8 @@ class Interlocks:
                 config.name, guarded, self._sources(guarded, mine), self.record, now_ns, virtual=self._virtual,
                 power_w=self._power_w, act=self._act, run_of=self._run_of,
             )  # fmt: skip
-        # Servers whose light depends on what is seen here.
-        self._guards_elsewhere = sorted(
-            {
-                self._home(guard)
-                for name, _ in self.observer.watches
-                for guard in config.interlocks[name].guards
-                if guard not in mine
-            }
-        )
+        everywhere = {self._home(guard) for interlock in config.interlocks.values() for guard in interlock.guards}
+        self._guards_elsewhere = sorted(everywhere - {server.name})
 
     def _watches(self, mine: set[str]) -> dict[tuple[str, str], Any]:
         found = {}
@@ -184,25 +178,49 @@ class Interlocks:
         if isinstance(error, InterlockError):
             return
         self.observer.failed(request.device, error)
-        text = self._notices.pop(request.lease, None)
-        if text is not None:
-            raise InterlockError(text) from error
+        try:
+            self._notify(request.lease)
+        except InterlockError as told:
+            raise told from error
 
     def _notify(self, token: str) -> None:
         text = self._notices.pop(token, None) if token else None
         if text is not None:
+            for name in self._others:  # once is enough, whichever server it is
+                self._ask(name, "noted", [token, text])
             raise InterlockError(text)
 
+    def _notice(self, tokens: Iterable[str], text: str) -> None:
+        """Who has these leases is to be told at the next call, unless another server has done so already."""
+        self._notices.update({token: text for token in tokens if self._noted.get(token) != text})
+
     def _look_in_virtual_time(self) -> None:
+        """After a call, and before its answer, so that what is found does not depend on the machine's time."""
         lit = self.guard is not None and self.guard.lit()
-        if lit or self._wanted:
+        if lit or self._lit_elsewhere:
             self.observer.ask_due()
         if self.guard is not None:
+            for remote in self._remotes.values() if lit else ():
+                remote.refresh()
             self.guard.look()
-        if self._wanted:
-            # Synchronously, so that what the guards find does not depend on the machine's time.
-            lit_there = [self._ask(name, "look", timeout_s=_LOOK_WITHIN_S) for name in self._guards_elsewhere]
-            self._wanted = any(lit_there)
+        if self._lit_elsewhere:
+            mine = self._server.name
+            answers = [self._ask(name, "look", mine, timeout_s=_LOOK_WITHIN_S) for name in self._guards_elsewhere]
+            self._lit_elsewhere = any(answers)
+
+    def _look_for(self, server: str) -> bool:
+        """Another server has just served a call, and holds its lock; whether there is light here."""
+        if self.guard is None or not self.guard.lit():
+            return False
+        if self._virtual:
+            self.observer.ask_between_calls()
+            for name, remote in self._remotes.items():
+                if name == server:
+                    remote.learn()
+                else:
+                    remote.refresh()
+        self.guard.look()
+        return self.guard.lit()
 
     # --- what is told to emitters -----------------------------------------------------------------------------------
 
@@ -224,6 +242,8 @@ class Interlocks:
             if not climbs or value <= float(getattr(device, power)):
                 self._told(device.name, name, value)
                 setattr(device, name, value)
+                if guard.lit(device.name):
+                    self._changes()
             else:
                 device.declared_settings()[name].check(device, value)
                 self._climb(guard, device, power, float(value), lease)
@@ -242,6 +262,7 @@ class Interlocks:
         elif power and self._told_powers.get(device.name) is None:
             self._told_powers[device.name] = target
         guard.coming(device.name)
+        self._changes()
         try:
             setattr(device, name, value)
             self.observer.told(device.name, name, True)
@@ -279,6 +300,12 @@ class Interlocks:
         ramp.climb(
             device, power, target, rule.rate, rule.step, lambda at: self._told(device.name, power, at), pause, still
         )
+
+    def _changes(self) -> None:
+        """Light comes on, or changes: in virtual time whoever watches is to look after the call that comes next."""
+        self.observer.hurry()
+        for name in self._others if self._virtual else ():
+            self._ask(name, "lit")
 
     def _told(self, device: str, name: str, value: float) -> None:
         self._told_powers[device] = value
@@ -320,7 +347,7 @@ class Interlocks:
     def _act(self, trip: Trip, text: str) -> None:
         """Light out; then everybody is told: who is in control at the next call, the other servers at once."""
         tokens = [lease.token for lease in self._server.book.leases_on(trip.guards)]
-        self._notices.update(dict.fromkeys(tokens, text))
+        self._notice(tokens, text)
         for name in self._others:
             threading.Thread(
                 target=self._ask, args=(name, "tripped", [msgspec.to_builtins(trip), tokens, text]), daemon=True
@@ -335,7 +362,7 @@ class Interlocks:
         """Another server's interlock acted."""
         told, tokens, text = arguments
         trip = msgspec.convert(told, Trip)
-        self._notices.update(dict.fromkeys([str(token) for token in tokens], str(text)))
+        self._notice([str(token) for token in tokens], str(text))
         if self.guard is not None and trip.rule != "armed":
             mine = self.guard.guards_of(trip.interlock)
             if mine and not self.guard.is_tripped(trip.interlock):
@@ -381,15 +408,23 @@ class Interlocks:
                 return self._observed(request.name, request.arguments)
             case "tripped":
                 return self._tripped(request.arguments)
+            case "noted":
+                token, text = (str(part) for part in request.arguments)
+                self._noted = {token: text}  # the last is all that can be on its way still
+                if self._notices.get(token) == text:
+                    del self._notices[token]
+                return None
             case "look":
-                return self.guard is not None and self.guard.look() and self.guard.lit()
+                return self._look_for(str(request.arguments))
+            case "lit":
+                self._lit_elsewhere = True
+                return self.observer.hurry()
         raise BusError(f"unknown verb {request.verb!r}")
 
     def _observed(self, how: str, interlocks: Any) -> list[Any]:
         if how == "forget":
             self.observer.forget([str(name) for name in interlocks])
         else:
-            self._wanted = True
             self.observer.want()
         if how == "fresh":
             self.observer.ask_between_calls()

@@ -113,6 +113,11 @@ class Observer:
         if was < time.monotonic():
             self._wake.set()
 
+    def hurry(self) -> None:
+        """Light has just come on, or changed: ask every device at the next opportunity."""
+        for watch in self.watches.values():
+            watch.hurried = True
+
     def seen(self, key: tuple[str, str]) -> Seen:
         """What is known now, by interlock and device."""
         watch = self.watches[key]
@@ -144,7 +149,7 @@ class Observer:
                 self._lock.release()
 
     def _due_in_ns(self, watch: Watch) -> float:
-        if not watch.seen.at_ns:
+        if watch.hurried or not watch.seen.at_ns:
             return 0.0
         # In virtual time, where every reading takes its time of the experiment's, only as often as it must be.
         every_s = watch.within_s / 2 if self._virtual else min(watch.every_s, watch.within_s / 2)
@@ -154,6 +159,7 @@ class Observer:
         device = self._devices.get(watch.device)
         if device is None:
             return watch.failed("it is not open yet")
+        watch.hurried = False
         try:
             watch.ask(device, self._now_ns)
         except LabError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from drivers.contract import Device
@@ -21,11 +22,12 @@ def climb(
 
     tell: the power, before it is told. pause: waits. still: raises if it is to go no further; before every step.
     """
-    at = float(getattr(device, setting))
-    while at < target:
+    start = float(getattr(device, setting))
+    steps = math.ceil((target - start) / (rate * step_s) - 1e-9)
+    for k in range(1, steps + 1):
         pause(step_s)
         still()
-        at = min(target, at + rate * step_s)
+        at = target if k == steps else start + k * rate * step_s
         tell(at)
         setattr(device, setting, at)
 

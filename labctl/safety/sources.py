@@ -32,6 +32,9 @@ class Source(Protocol):
     def refresh(self) -> None:
         """Before light: have what is old asked for anew, under the lock of the server that has the emitter."""
 
+    def ask_again(self) -> None:
+        """The same, without that lock."""
+
     def seen(self, key: Key) -> Seen:
         """What is known now."""
         ...
@@ -54,6 +57,11 @@ class Local:
         """As `Source`."""
         self._observer.ask_due()
 
+    def ask_again(self) -> None:
+        """As `Source`."""
+        self._observer.want()
+        self._observer.ask_between_calls()
+
     def seen(self, key: Key) -> Seen:
         """As `Source`."""
         return self._observer.seen(key)
@@ -64,7 +72,7 @@ class Local:
 
 
 class Remote:
-    """The observer of another server of the bench, asked by a thread; in virtual time whenever somebody looks."""
+    """The observer of another server of the bench, asked by a thread; in virtual time by whoever looks."""
 
     def __init__(self, server: str, connection: Connection, *, virtual: bool) -> None:
         self._server = server
@@ -106,10 +114,16 @@ class Remote:
         with self._heard:
             self._heard.wait(_ANSWER_WITHIN_S)
 
+    def ask_again(self) -> None:
+        """As `Source`."""
+        self.refresh()
+
+    def learn(self) -> None:
+        """In virtual time: what the other server has seen so far, without that it asks a device."""
+        self._ask("wanted")
+
     def seen(self, key: Key) -> Seen:
         """As `Source`."""
-        if self._virtual:
-            self._ask("wanted")
         found = self._known.get(key, Seen())
         return msgspec.structs.replace(found, trouble=self._trouble) if self._trouble else found
 

@@ -43,14 +43,16 @@ class Watch:
         self.every_s = rule.every
         """How often it is asked while somebody wants to know, real time."""
         self.seen = Seen()
+        self.hurried = False
+        """Whether it is to be asked as soon as can be: what it watches is about to change."""
 
     def begin(self, settings: dict[str, Any]) -> None:
         """A session begins on the device, with these settings of the bench file; virtual time starts anew."""
         self.seen = Seen()
 
     def forget(self) -> None:
-        """Somebody acknowledged: what was counted is counted from 0."""
-        self.seen = Seen(self.seen.at_ns, self.seen.value)
+        """Somebody acknowledged: what was seen before does not count any more."""
+        self.seen = Seen() if self.asks else Seen(self.seen.at_ns, self.seen.value)
 
     def passed(self, call: Passed, now_ns: int) -> bool:
         """Look at what a call brought; whether it says something about the rule."""
