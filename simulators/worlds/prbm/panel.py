@@ -19,22 +19,11 @@ from simulators.physics.liquid_crystal import (
 )
 from simulators.physics.window_motion import Motion
 from simulators.worlds.prbm.gray_table import GrayTable
+from simulators.worlds.prbm.panel_sequence import MOST_AT_ONCE, LoadedSequence, Patterns, patch_changes, uncovered
 from simulators.worlds.prbm.parameters import SlmParameters
 
 NOTICEABLE_RAD = 0.02
 """Below this, the square of a motion is less than the quadrature's own error."""
-
-
-class Patterns(NamedTuple):
-    """A loaded sequence: `drivers.contract.Sequence` as gray-level phases, and what the base shows under each patch."""
-
-    offsets: NDArray[np.int32]
-    indices: NDArray[np.int32]
-    origins: NDArray[np.int32]
-    patches: NDArray[np.float64]
-    under: NDArray[np.float64]
-    active: NDArray[np.bool_]
-    overlap: bool
 
 
 class Crystal(NamedTuple):
@@ -68,79 +57,6 @@ class PhaseListener(Protocol):
 
 
 @kernel
-def patch_changes(active: NDArray[np.bool_], wanted: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Patches to undraw and to draw so that exactly the wanted ones are shown; ``active`` is brought up to date."""
-    n = len(active)
-    keep = np.zeros(n, np.bool_)
-    for k in wanted:
-        keep[k] = True
-    undrawn, drawn = np.empty(n, np.int64), np.empty(n, np.int64)
-    gone = new = 0
-    for k in range(n):
-        if active[k] and not keep[k]:
-            undrawn[gone] = k
-            gone += 1
-        elif keep[k] and not active[k]:
-            drawn[new] = k
-            new += 1
-        active[k] = keep[k]
-    return undrawn[:gone], drawn[:new]
-
-
-@kernel
-def gather(
-    origins: NDArray[np.int32],
-    under: NDArray[np.float64],
-    undrawn: NDArray[np.int64],
-    patches: NDArray[np.float64],
-    drawn: NDArray[np.int64],
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Origins (n, 2) and phases (n, rows, columns) of patches to undraw, then to draw."""
-    first = len(undrawn)
-    n = first + len(drawn)
-    _, height, width = patches.shape
-    at = np.empty((n, 2), np.int32)
-    values = np.empty((n, height, width))
-    for i in range(n):
-        k = undrawn[i] if i < first else drawn[i - first]
-        source = under if i < first else patches
-        at[i, 0] = origins[k, 0]
-        at[i, 1] = origins[k, 1]
-        for r in range(height):
-            for c in range(width):
-                values[i, r, c] = source[k, r, c]
-    return at, values
-
-
-@kernel
-def uncovered(origins: NDArray[np.int32], undrawn: NDArray[np.int64], drawn: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of patches that are undrawn, those in whose place none is drawn."""
-    keep = np.ones(len(undrawn), np.bool_)
-    for i in range(len(undrawn)):
-        row, column = origins[undrawn[i], 0], origins[undrawn[i], 1]
-        for k in drawn:
-            if origins[k, 0] == row and origins[k, 1] == column:
-                keep[i] = False
-    return undrawn[keep]
-
-
-@kernel
-def _any_overlap(origins: NDArray[np.int32], height: int, width: int) -> bool:
-    """Whether two patches share a pixel."""
-    if len(origins) == 0:
-        return False
-    top, left = origins[:, 0].min(), origins[:, 1].min()
-    taken = np.zeros((origins[:, 0].max() - top + height, origins[:, 1].max() - left + width), np.bool_)
-    for k in range(len(origins)):
-        for r in range(origins[k, 0] - top, origins[k, 0] - top + height):
-            for c in range(origins[k, 1] - left, origins[k, 1] - left + width):
-                if taken[r, c]:
-                    return True
-                taken[r, c] = True
-    return False
-
-
-@kernel
 def refresh_time_s(time_ns: int, period_s: float, controller_s: float) -> float:
     """When the first row begins to change: the graphics card hands a pattern over at its next refresh."""
     return math.ceil(time_ns * 1e-9 / period_s - 1e-9) * period_s + controller_s
@@ -164,7 +80,7 @@ class Panel:
         self.motions = np.empty((4096, 6))
         self.moving = 0
         self.listeners: list[PhaseListener] = []
-        self._sequence: _LoadedSequence | None = None
+        self._sequence: LoadedSequence | None = None
 
     @property
     def _instant(self) -> bool:
@@ -201,11 +117,13 @@ class Panel:
         origins: NDArray[np.int32],
     ) -> None:
         """Keep a base and patches of gray levels, to be stepped through by `step`."""
-        self._sequence = _LoadedSequence(
+        few = patches.size <= MOST_AT_ONCE
+        self._sequence = LoadedSequence(
             self.radians(base, *base_origin),
             base_origin,
-            self._table.patch_phases(patches, origins),
+            self._table.patch_phases(patches, origins) if few else patches,
             np.array(origins, np.int32),
+            None if few else self._table,
         )
 
     def step(self, wanted: NDArray[np.int32], time_ns: int) -> None:
@@ -215,21 +133,18 @@ class Panel:
             raise RuntimeError("no sequence is loaded")
         if self._p.stuck:
             return
-        if s.under is None:
+        if not s.begun:
             row, column = s.base_origin
             self._write_phase(s.base, row, column, time_ns)
-            s.under = np.empty_like(s.patches)
-            height, width = s.patches.shape[1:]
-            for k, (r, c) in enumerate(s.origins):
-                s.under[k] = self.phase[r : r + height, c : c + width]
+            s.ground = self.phase.copy()
         undrawn, drawn = patch_changes(s.active, wanted)
         if s.overlap:
             # What was drawn must be gone before something else is drawn in its place, but where it is all covered.
             undrawn = uncovered(s.origins, undrawn, drawn)
-            self._change_patches(*gather(s.origins, s.under, undrawn, s.patches, drawn[:0]), time_ns)
-            self._change_patches(*gather(s.origins, s.under, undrawn[:0], s.patches, drawn), time_ns)
+            self._change_patches(*s.changes(undrawn, drawn[:0]), time_ns)
+            self._change_patches(*s.changes(undrawn[:0], drawn), time_ns)
         else:
-            self._change_patches(*gather(s.origins, s.under, undrawn, s.patches, drawn), time_ns)
+            self._change_patches(*s.changes(undrawn, drawn), time_ns)
 
     def _change_patches(self, origins: NDArray[np.int32], values: NDArray[np.float64], time_ns: int) -> None:
         """Write patches (n, rows, columns) of phase that do not overlap one another."""
@@ -252,9 +167,12 @@ class Panel:
     def patterns(self, offsets: NDArray[np.int32], indices: NDArray[np.int32]) -> Patterns | None:
         """The loaded sequence once its first pattern was shown; None for a panel that answers at once."""
         s = self._sequence
-        if s is None or s.under is None or self._instant:
+        if s is None or self._instant:
             return None
-        return Patterns(offsets, indices, s.origins, s.patches, s.under, s.active, s.overlap)
+        under = s.under
+        if under is None:
+            return None
+        return Patterns(offsets, indices, s.origins, s.patches, under, s.active, s.overlap)
 
     def crystal(self, pixels: int) -> Crystal:
         """State and response, with room for ``pixels`` more in motion."""
@@ -319,20 +237,3 @@ class Panel:
             size = max(needed, 2 * len(self.motions))
             self.places = np.concatenate([self.places, np.empty((size - len(self.places), 2), np.int32)])
             self.motions = np.concatenate([self.motions, np.empty((size - len(self.motions), 6))])
-
-
-class _LoadedSequence:
-    def __init__(
-        self,
-        base: NDArray[np.float64],
-        base_origin: tuple[int, int],
-        patches: NDArray[np.float64],
-        origins: NDArray[np.int32],
-    ) -> None:
-        self.base = base
-        self.base_origin = base_origin
-        self.patches = patches
-        self.origins = origins
-        self.active = np.zeros(len(patches), np.bool_)
-        self.overlap = _any_overlap(origins, patches.shape[1], patches.shape[2])
-        self.under: NDArray[np.float64] | None = None

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.frozen import fill, owned, unlike, within
-from simulators.worlds.prbm.panel import Panel, _LoadedSequence
+from simulators.worlds.prbm.panel import Panel
+from simulators.worlds.prbm.panel_sequence import LoadedSequence
 
 
 def frozen_panel(panel: Panel, sequence_over: bool = False) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def thaw_panel(panel: Panel, kept: Any) -> int:
     return 0 if sequence is None else len(sequence.patches)
 
 
-def _sequence(kept: Any, rows: int, columns: int) -> _LoadedSequence | None:
+def _sequence(kept: Any, rows: int, columns: int) -> LoadedSequence | None:
     if kept is None:
         return None
     base, patches = owned(kept["base"], np.float64, 2), owned(kept["patches"], np.float64, 3)
@@ -66,7 +67,7 @@ def _sequence(kept: Any, rows: int, columns: int) -> _LoadedSequence | None:
         raise unlike(f"{len(patches)} patches with {len(origins)} places")
     within(origins[:, 0], 0, rows - patches.shape[1] + 1)
     within(origins[:, 1], 0, columns - patches.shape[2] + 1)
-    made = _LoadedSequence(base, (row, column), patches, origins)
+    made = LoadedSequence(base, (row, column), patches, origins)
     made.active = active
     if kept["under"] is not None:
         made.under = np.empty_like(patches)
