@@ -24,7 +24,7 @@ from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
 from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.prbm.truth import PanelTruth
 from simulators.worlds.sheet.exposure import Exposure, Shown
-from simulators.worlds.sheet.interference import interfere
+from simulators.worlds.sheet.interference import STRIP, interfere
 from simulators.worlds.sheet.panels import PotentialImage, PumpImage
 from simulators.worlds.sheet.parameters import SheetParameters
 from simulators.worlds.sheet.sample import Sample
@@ -42,12 +42,13 @@ _REACH = 4.0
 
 class View(NamedTuple):
     """Places on a region of the camera. corner: (places, 2) first row and column of each one's image; down, across:
-    (places, size) its amplitude along rows and columns. reference: (rows, columns), root electrons per root J."""
+    (places, size) its amplitude along rows and columns, the latter with zeros up to whole strips. reference: (2, rows,
+    columns), root electrons per root J, real and imaginary parts."""
 
     corner: NDArray[np.int64]
     down: NDArray[np.float32]
     across: NDArray[np.float32]
-    reference: NDArray[np.complex64]
+    reference: NDArray[np.float32]
 
 
 class SheetLight:
@@ -229,8 +230,10 @@ class SheetLight:
         shape = [np.exp(-(((at - a) / waist) ** 2)) for at, a in
                  ((down, p.camera.axis_row), (across, p.camera.axis_column))]  # fmt: skip
         size = math.sqrt(peak * self.electrons_per_joule) * shape[0][:, None] * shape[1][None, :]
-        reference = (size * np.exp(1j * reference_phase(p, down, across))).astype(np.complex64)
-        return View(corner - np.array([row, column]), profiles[0], profiles[1], reference)
+        waves = size * np.exp(1j * reference_phase(p, down, across))
+        strips = np.pad(profiles[1], ((0, 0), (0, -profiles[1].shape[1] % STRIP)))
+        reference = np.stack([waves.real, waves.imag]).astype(np.float32)
+        return View(corner - np.array([row, column]), profiles[0], strips, reference)
 
 
 def _profile(away: Array, pitch: float, sigma: float) -> Array:

@@ -6,19 +6,18 @@ the panel's field, blurred by the relay. Macro-pixels are the protocol's affair:
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from simulators.physics.compiled import reordering_kernel
 from simulators.physics.fringing import SUB_PIXELS, neighbour_weights, sub_pixel_centres
 from simulators.worlds.hologram.truth import panel_wavefront
 from simulators.worlds.multiplier.panels import sub_pixels, unmodulated
 from simulators.worlds.prbm.truth import dust_shade
 from simulators.worlds.sheet.parameters import SheetParameters
+from simulators.worlds.sheet.pump_kernel import column_bands, imaged, row_bands
 from simulators.worlds.sheet.truth import sheet_truth
 
 Array = NDArray[np.float64]
@@ -47,7 +46,7 @@ class PumpImage:
             for places, pixels, shift in zip(p.places, (slm.rows, slm.columns), truth.pump_image.shift, strict=True)
         )
         self.rest = self._unmodulated(p)
-        self._bands = *_bands(self.row_weights), *_bands(self.column_weights)
+        self._bands = *row_bands(self.row_weights), *column_bands(self.column_weights, SUB_PIXELS)
         self._down, self._across = self.down.astype(np.float32), self.across.astype(np.float32)
         self._light = np.ascontiguousarray(self.light.real), np.ascontiguousarray(self.light.imag)
 
@@ -63,10 +62,9 @@ class PumpImage:
 
     def field(self, phase: NDArray[np.floating[Any]], scale: float) -> Complex:
         """Of a panel's phases (rows, columns), rad, multiplied by ``scale``: (rows, columns) of places."""
-        sums = np.zeros((2, len(self.row_weights), SUB_PIXELS, phase.shape[1]), np.float32)
         out = np.empty((len(self.row_weights), len(self.column_weights)), np.complex128)
-        _imaged(  # type: ignore[no-untyped-call]
-            phase.astype(np.float32), self._down, self._across, scale, *self._light, *self._bands, sums, out
+        imaged(  # type: ignore[no-untyped-call]
+            phase.astype(np.float32, copy=False), self._down, self._across, scale, *self._light, *self._bands, out
         )
         return out + self.rest
 
@@ -109,78 +107,3 @@ def place_weights(
         covered = np.clip((at[None, :] + wide / 2 - edges[:, None]) / wide, 0.0, 1.0)
         seen = wide * -np.diff(covered, axis=0)
     return np.where(seen > _FAINT * wide, seen, 0.0)
-
-
-def _bands(weights: Array) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For each part: first of the places that see it, and weights (parts, most places)."""
-    lit = weights > 0
-    first = np.where(lit.any(axis=0), lit.argmax(axis=0), 0)
-    most = max(1, int(lit.sum(axis=0).max(initial=1)))
-    first = np.minimum(first, max(len(weights) - most, 0))
-    index = first[:, None] + np.arange(most)[None, :]
-    return first.astype(np.int64), np.ascontiguousarray(
-        weights[index, np.arange(weights.shape[1])[:, None]], np.float32
-    )
-
-
-@reordering_kernel
-def _imaged(  # type: ignore[no-untyped-def]
-    phase, down, across, scale, light_re, light_im, first_row, row_weights, first_column, column_weights, sums, out
-):
-    """Sums over sub-pixels of light exp(i scale phase) with the weights of rows and of columns, in single precision.
-
-    phase, light: (rows, columns). down, across: (M, 3) `fringing.neighbour_weights`. first_row, row_weights: of
-    `_bands`, by sub-pixel rows, as those of columns. sums: (2, places down, M, columns), zero. out: (places down,
-    places across).
-    """
-    rows, columns = phase.shape
-    parts = len(down)
-    step = np.float32(scale / (2.0 * math.pi))
-    mixed = np.empty(columns + 2, np.float32)
-    left, here, right = mixed[:columns], mixed[1 : columns + 1], mixed[2:]
-    re, im = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    one, two = np.float32(1.0), np.float32(2.0)
-    for r in range(rows):
-        above, own, below = phase[max(r - 1, 0)], phase[r], phase[min(r + 1, rows - 1)]
-        for m in range(parts):
-            y = r * parts + m
-            if not row_weights[y].any():
-                continue
-            p, q, s = step * down[m, 0], step * down[m, 1], step * down[m, 2]
-            for c in range(columns):
-                here[c] = p * above[c] + q * own[c] + s * below[c]
-            mixed[0], mixed[columns + 1] = here[0], here[columns - 1]
-            for k in range(parts):
-                p, q, s = across[k, 0], across[k, 1], across[k, 2]
-                for c in range(columns):
-                    turns = p * left[c] + q * here[c] + s * right[c]
-                    x = np.float32(math.pi) * (turns - np.rint(turns))  # half of the angle, at most a quarter turn
-                    z = x * x
-                    u = np.float32(-2.5052108e-8) * z + np.float32(2.7557319e-6)
-                    u = u * z - np.float32(1.9841270e-4)
-                    u = u * z + np.float32(8.3333333e-3)
-                    u = u * z - np.float32(1.6666667e-1)
-                    u = x + x * z * u
-                    v = np.float32(2.0876757e-9) * z - np.float32(2.7557319e-7)
-                    v = v * z + np.float32(2.4801587e-5)
-                    v = v * z - np.float32(1.3888889e-3)
-                    v = v * z + np.float32(4.1666667e-2)
-                    v = one + z * (v * z - np.float32(0.5))
-                    cosine, sine = one - two * u * u, two * u * v
-                    a, b = light_re[r, c], light_im[r, c]
-                    re[c] = a * cosine - b * sine
-                    im[c] = a * sine + b * cosine
-                for w in range(row_weights.shape[1]):
-                    weight = row_weights[y, w]
-                    if weight != 0.0:
-                        into_re, into_im = sums[0, first_row[y] + w, k], sums[1, first_row[y] + w, k]
-                        for c in range(columns):
-                            into_re[c] += weight * re[c]
-                            into_im[c] += weight * im[c]
-    out[:] = 0.0
-    for i in range(out.shape[0]):
-        for x in range(columns * parts):
-            c, k = x // parts, x % parts
-            value = complex(sums[0, i, k, c], sums[1, i, k, c])
-            for w in range(column_weights.shape[1]):
-                out[i, first_column[x] + w] += column_weights[x, w] * value
