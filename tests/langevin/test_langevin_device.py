@@ -12,6 +12,8 @@ from labctl.client import ConfigurationError, LimitError, open_bench, open_run
 from labctl.experiments.execute import execute, resume
 from protocols.langevin.computer import BoardComputer, Stage
 from protocols.langevin.model import Trained
+from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.training import train_now
 from simulators.physics.langevin.potential import Units
 
 SIDE, HIDDEN = 6, 24
@@ -93,6 +95,16 @@ def test_a_run_in_situ_that_is_resumed_keeps_its_couplings_and_has_other_noise(
     # 128 trajectories of 36 units, read twice, about their mean: chance correlation 0.01.
     alike = np.corrcoef(flat - flat.reshape(-1, 72).mean(axis=0)[None].repeat(128, 0).ravel())
     assert np.abs(alike - np.eye(5)).max() < 0.3
+
+
+def test_couplings_of_few_levels_are_the_boards_own(tmp_path: Path, bars: str) -> None:
+    trained = train_now(TrainParameters(data=bars, coupling_bits=3, noising="averaged", **SMALL), 0)
+    with open_bench("langevin-sim", {**BOARD, "world.converters.coupling_bits": 3}) as bench, bench.control("test"):
+        computer = BoardComputer(bench, trained.units)
+        computer.run([Stage(0.1, trained.J, trained.b, (0.1,))], 1)
+        kept = computer.programmed[0].couplings
+    assert kept is not None
+    np.testing.assert_allclose(kept, trained.J, rtol=1e-5)
 
 
 def test_training_in_situ_needs_the_bench(tmp_path: Path, bars: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from labctl.client import ConfigurationError, open_run
 from labctl.experiments import recorder
@@ -17,7 +18,7 @@ from protocols.langevin.training.fit import Fit
 from protocols.langevin.training.parameters import TrainParameters
 from protocols.langevin.training.sums import Sums, averaged, sampled
 from protocols.langevin.training.training import Training, train_now
-from simulators.physics.langevin.action import action_gradient
+from simulators.physics.langevin.action import action_gradient, step_action
 from simulators.physics.langevin.irreversibility import reversal
 from simulators.physics.langevin.potential import Units
 
@@ -58,15 +59,21 @@ def sums_of(x: np.ndarray, after: np.ndarray, dt: float) -> Sums:
 def test_the_fits_gradient_is_that_of_the_reversed_action() -> None:
     n, dt = 6, 1e-2
     x, after = steps_of(n, 30)
-    fit = Fit(sums_of(x, after, dt), ~np.eye(n, dtype=bool), np.ones(n, bool))
+    weight = np.array([1.0, 1, 1, 4, 4, 4])
+    fit = Fit(sums_of(x, after, dt), ~np.eye(n, dtype=bool), np.ones(n, bool), weight=weight)
+    units = Units.of(n, temperature=1 / weight)  # a part of the action is divided by the unit's temperature
     rng = np.random.default_rng(1)
     J = np.triu(rng.normal(size=(n, n)), 1).astype(np.float32)
     fit.J, fit.b = J + J.T, rng.normal(size=n).astype(np.float32)
     fit.take(fit.sums)
-    dJ, db = action_gradient(x, after, Units.of(n), fit.J.astype(float), fit.b.astype(float), dt)
+    J, b = fit.J.astype(float), fit.b.astype(float)
+    dJ, db = action_gradient(x, after, units, J, b, dt)
     down_J, down_b = fit.downhill
     np.testing.assert_allclose(down_J, -dJ, atol=1e-4 * np.abs(dJ).max())
     np.testing.assert_allclose(down_b, -db, atol=1e-4 * np.abs(db).max())
+    none = np.zeros((n, n)), np.zeros(n)
+    gained = [step_action(x, after, units, *program, dt).sum() for program in ((J, b), none)]
+    assert fit.action == pytest.approx(gained[0] - gained[1], rel=1e-4)
 
 
 def test_conjugate_gradients_end_where_the_ascent_does_and_leave_out_what_is_not_connected() -> None:
@@ -134,6 +141,27 @@ def test_every_way_of_training_finds_couplings_that_make_the_images(bars: Path, 
     alike = np.corrcoef(trained.J[v:, :v].ravel(), reference.J[v:, :v].ravel())[0, 1]
     assert alike > 0.85
     assert not trained.J[:v, :v].any()
+
+
+def test_couplings_of_few_levels_make_up_for_each_others_rounding(bars: Path) -> None:
+    training = Training(TrainParameters(data=str(bars), coupling_bits=3, **SMALL), 0)
+    training.noise()
+    while training.improve().gap > training.p.settled:
+        pass
+    fit = training.fit
+    assert fit is not None
+    largest = np.abs(fit.J).max()
+    at_once = fit.action_of((np.rint(fit.J / (largest / 3)) * (largest / 3)).astype(np.float32))
+    training.finish()
+    J = training.trained.J
+    levels = J / (np.abs(J).max() / 3)
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-5)
+    assert len(np.unique(J)) <= 7
+    assert not J[~training.mask].any()
+    np.testing.assert_array_equal(J, J.T)
+    assert training.fit is not None
+    lost, lost_at_once = training.fit.action - fit.action, at_once - fit.action
+    assert 0 < lost < lost_at_once / 2  # a tenth with 1296 units, which have more to make up with
 
 
 def test_couplings_keep_to_a_graph_that_is_given(tmp_path: Path, bars: Path) -> None:
@@ -229,10 +257,12 @@ def test_images_that_are_none_are_refused(tmp_path: Path, images: np.ndarray, sa
         ({"J2": -1.0, "J4": 0.0}, "nothing holds a unit"),
         ({"hidden": 0}, "no units are coupled"),
         ({"method": "ascent", "rate": 1e5}, "smaller one"),
+        ({"coupling_bits": 1}, "2 bits or more"),
+        ({"coupling_bits": 4, "method": "ascent", "noising": "sampled"}, "method=least-squares"),
     ],
 )
 def test_computers_that_cannot_be_trained_are_refused(bars: Path, given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises((ConfigurationError, ValidationError), match=said):
         train_now(TrainParameters(data=str(bars), **{**SMALL, **given}), 0)
 
 

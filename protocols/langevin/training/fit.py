@@ -21,10 +21,18 @@ Single = NDArray[np.float32]
 class Fit:
     """Couplings so far. mask: (N, N) symmetric, true where units may be coupled; free: (N,), which biases are learned.
 
-    One with a `rate` climbs the gradient, one without takes steps of conjugate gradients.
+    weight: (N,), of each unit's part of the action; w is that of a unit of temperature 1/w. One with a `rate` climbs
+    the gradient, one without takes steps of conjugate gradients.
     """
 
-    def __init__(self, sums: Sums, mask: NDArray[np.bool_], free: NDArray[np.bool_], rate: float | None = None) -> None:
+    def __init__(
+        self,
+        sums: Sums,
+        mask: NDArray[np.bool_],
+        free: NDArray[np.bool_],
+        rate: float | None = None,
+        weight: NDArray[np.floating] | None = None,
+    ) -> None:
         n = len(mask)
         if not np.array_equal(mask, mask.T) or np.diagonal(mask).any():
             raise ConfigurationError(
@@ -32,6 +40,7 @@ class Fit:
             )
         self._mask = mask.astype(np.float32)
         self._free = free.astype(np.float32)
+        self._weight = np.ones(n, np.float32) if weight is None else weight.astype(np.float32)
         self.rate = rate
         self.J: Single = np.zeros((n, n), np.float32)
         self.b: Single = np.zeros(n, np.float32)
@@ -45,6 +54,19 @@ class Fit:
         self._residual()
         self._start = getattr(self, "_start", 0.0) or self.size
         self._along = self._r_J.copy(), self._r_b.copy()
+
+    def copy(self) -> Fit:
+        """Conjugate gradients from here on."""
+        other = Fit(self.sums, self._mask > 0, self._free > 0, weight=self._weight)
+        other.J, other.b = self.J.copy(), self.b.copy()
+        other.take(self.sums)
+        return other
+
+    def fix(self, which: NDArray[np.bool_], J: Single) -> None:
+        """Couplings ``which`` (N, N) are those of J, and no longer fitted."""
+        self.J[which] = J[which]
+        self._mask[which] = 0
+        self.take(self.sums)
 
     @property
     def downhill(self) -> tuple[Single, Single]:
@@ -64,9 +86,15 @@ class Fit:
     @property
     def action(self) -> float:
         """The action (k_BT) of an image's trajectory, less that without couplings and learned biases: below 0."""
-        J, b, s = self.J, self.b, self.sums
-        quadratic = _dot(J, J @ self._xx) + 2 * _dot(b, J @ self._x) + s.duration * _dot(b, b)
-        return 0.25 * (quadratic + 2 * _dot(J, s.gx) + 2 * _dot(b, self._g))
+        return self.action_of(self.J)
+
+    def action_of(self, J: Single) -> float:
+        """The same with other couplings."""
+        b, s = self.b, self.sums
+        w = self._weight
+        wJ, wb = w[:, None] * J, w * b
+        quadratic = _dot(wJ, J @ self._xx) + 2 * _dot(wb, J @ self._x) + s.duration * _dot(wb, b)
+        return 0.25 * (quadratic + 2 * _dot(wJ, s.gx) + 2 * _dot(wb, self._g))
 
     def step(self) -> None:
         """One of the ascent, Eqs (8, 9), or one of conjugate gradients."""
@@ -106,15 +134,16 @@ class Fit:
     def _residual(self) -> None:
         """Downhill: minus the derivatives of the action, Eqs (10, 11)."""
         q_J, q_b = self._applied(self.J, self.b)
-        S = self.sums.gx
+        S = self._weight[:, None] * self.sums.gx
         self._r_J = -np.float32(0.5) * (S + S.T) * self._mask - q_J
-        self._r_b = -np.float32(0.5) * self._g * self._free - q_b
+        self._r_b = -np.float32(0.5) * self._weight * self._g * self._free - q_b
 
     def _applied(self, J: Single, b: Single) -> tuple[Single, Single]:
         S = J @ self._xx
         S += np.outer(b, self._x)
+        S *= self._weight[:, None]
         q_J = np.float32(0.5) * (S + S.T) * self._mask
-        q_b = np.float32(0.5) * (J @ self._x + np.float32(self.sums.duration) * b) * self._free
+        q_b = np.float32(0.5) * (J @ self._x + np.float32(self.sums.duration) * b) * self._weight * self._free
         return q_J, q_b
 
     # --- keeping and resuming ---------------------------------------------------------------------------------------

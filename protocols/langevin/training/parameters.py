@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from labctl.client import ConfigurationError, Parameters
 from protocols.langevin.training.images import Images, hidden_images, images_of
@@ -37,6 +37,12 @@ class TrainParameters(UnitsParameters):
     )
     amplitude: float = Field(40.0, gt=0, le=1e4, description="bias of a pixel that is one deviation above the mean")
     hidden_amplitude: float | None = Field(None, gt=0, le=1e4, description="the same of hidden units; null: as pixels")
+    hidden_weight: float = Field(
+        1.0,
+        gt=0,
+        le=1e4,
+        description="of hidden units' part of the action, 1 is the paper's; of larger ones similar images mix less",
+    )
     duration: float = Field(2.5, gt=0, le=1e3, description="of a noising trajectory, and of denoising, 1/mu")
     connections: Literal["hidden", "bipartite", "all"] = Field(
         "hidden", description="visible-hidden and hidden-hidden (the paper's); visible-hidden; all pairs"
@@ -64,7 +70,25 @@ class TrainParameters(UnitsParameters):
         description="gradient, of the first, at which the fit ends; null: 1e-5, or 1e-3 where measured: "
         "what is left is noise of readings",
     )
+    coupling_bits: int = Field(
+        0,
+        ge=0,
+        le=24,
+        description="couplings on levels of a converter of so many bits over both signs; those that are not yet "
+        "rounded are fitted to those that are. 0: continuous",
+    )
     rate: float | None = Field(None, gt=0, le=1e6, description="ascent: alpha of Eqs (8, 9); null: as fast as is safe")
+
+    @model_validator(mode="after")
+    def _levels(self) -> Self:
+        if self.coupling_bits == 1:
+            raise ValueError("coupling_bits=1: levels over both signs need 2 bits or more; 0 is continuous")
+        if self.coupling_bits and self.method == "ascent" and self.noising == "sampled":
+            raise ValueError(
+                "coupling_bits: an ascent on sampled trajectories has few at a time to fit to; choose "
+                "method=least-squares"
+            )
+        return self
 
     @property
     def settled(self) -> float:

@@ -24,9 +24,10 @@ class Train(LangevinFigure):
     Values: `model`, a file of J (N, N), b (N,) and what belongs to them; `action`, of an image's trajectory reversed
     (k_BT), less that of the computer without couplings; `gap`, its gradient relative to that without couplings;
     `iterations`, `images`, `units`, `visible`; `coupling_rms` and `coupling_max` of pairs that may be coupled; `rate`
-    of the ascent; `seconds`. Series: phase (0: noising, 1: fit), action, gap, seconds. noising=measured trains in situ:
-    noising runs on the bench's computer, and `beyond` is the share of its readings, of the worst image, that lay at the
-    end of the converter, where they say too little: amplitude or bias range is too large if it is not small.
+    of the ascent; `seconds`. With coupling_bits `action` is that of the rounded couplings. Series: phase (0: noising,
+    1: fit), action, gap, seconds. noising=measured trains in situ: noising runs on the bench's computer, and `beyond`
+    is the share of its readings, of the worst image, that lay at the end of the converter, where they say too little:
+    amplitude or bias range is too large if it is not small.
     """
 
     Parameters = TrainParameters
@@ -65,16 +66,18 @@ class Train(LangevinFigure):
     def conclude(self, results: dict[str, Any], parameters: TrainParameters, record: Recorder) -> dict[str, Any]:
         """Keep the computer, draw."""
         t = self.training
+        assert t.fit is not None
+        rate = t.fit.rate
+        t.finish()
         trained = t.trained
         path = record.path.with_name(f"{record.path.stem}-model.npz")
         trained.save(path)
         series = {name: np.asarray(record.series(name)) for name in ("phase", "action", "gap", "seconds")}
         coupled = trained.J[t.mask]
-        assert t.fit is not None
         values = {
             **results,
             "model": str(path),
-            "action": float(series["action"][-1]),
+            "action": t.fit.action,
             "gap": float(series["gap"][-1]),
             "iterations": int((series["phase"] == _FIT).sum()),
             "images": len(t.images),
@@ -82,7 +85,7 @@ class Train(LangevinFigure):
             "visible": t.visible,
             "coupling_rms": float(np.sqrt(np.mean(np.square(coupled)))),
             "coupling_max": float(np.abs(coupled).max()),
-            "rate": t.fit.rate,
+            "rate": rate,
             "seconds": float(series["seconds"][-1]),
             "data": t.images.origin,
         }

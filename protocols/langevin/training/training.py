@@ -16,6 +16,7 @@ from protocols.langevin.model import Trained
 from protocols.langevin.training.fit import Fit
 from protocols.langevin.training.measured import measured
 from protocols.langevin.training.parameters import TrainParameters
+from protocols.langevin.training.rounding import on_levels
 from protocols.langevin.training.sums import Sums, averaged, sampled
 from simulators.physics.langevin.potential import Units, checked_program
 
@@ -73,13 +74,21 @@ class Training:
                 self.batch += 1
         return fit
 
+    def finish(self) -> None:
+        """After the fit: couplings onto levels, if these are asked for."""
+        assert self.fit is not None
+        if self.p.coupling_bits:
+            with threadpool_limits(1, user_api="blas"):
+                self.fit = on_levels(self.fit, self.mask, self.p.coupling_bits, self.p.settled, self.seed)
+
     def _fit(self) -> Fit:
         if self.fit is None:
             assert self.sums is not None
-            free = np.arange(len(self.units)) >= self.visible
-            free &= self.p.biases == "hidden"
+            hidden = np.arange(len(self.units)) >= self.visible
+            free = hidden & (self.p.biases == "hidden")
+            weight = np.where(hidden, self.p.hidden_weight, 1.0)
             with threadpool_limits(1, user_api="blas"):
-                self.fit = Fit(self.sums, self.mask, free)
+                self.fit = Fit(self.sums, self.mask, free, weight=weight)
                 if self.p.method == "ascent":
                     self.fit.rate = self.p.rate or self.fit.steepest_rate()
         return self.fit
@@ -125,4 +134,5 @@ def train_now(p: TrainParameters, seed: int, computer: Computer | None = None) -
     for _ in range(p.iterations):
         if training.improve().gap < p.settled:
             break
+    training.finish()
     return training.trained
