@@ -22,7 +22,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
     os.environ.setdefault(_variable, "1")  # before numpy: everything here is measured on one core
 
 if "langevin" in sys.argv[1:2] and "avx512f" in _processor():
-    # OpenBLAS takes AMD's processors with AVX-512 for Haswell, at half their speed; numpy's has the same.
+    # OpenBLAS takes some processors with AVX-512 for Haswell, at half their speed; numpy's has the same.
     os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
 
 

@@ -48,7 +48,7 @@ class Couplings:
 
     @classmethod
     def of(cls, J: ArrayLike) -> Couplings:
-        """From a symmetric matrix, zero on its diagonal. Looking for patterns takes as long as some ten steps."""
+        """From a symmetric matrix, zero on its diagonal. Looking for patterns takes the time of 10 to 60 full steps."""
         full = np.asarray(J, np.float64)
         n = len(full)
         # Row k is coupled to an earlier one from column ``first`` on: the leading block ends where one is.
@@ -56,7 +56,8 @@ class Couplings:
         free = int(coupled[0]) if len(coupled) else n
         products = free * (n - free) + (n - free) * n
         # Narrow products are slower, so that they pay where they are half as many numbers: 2 N rank.
-        few = patterns(full, products // (4 * n)) if n else None
+        with _blas().limit(limits=1, user_api="blas"):
+            few = patterns(full, products // (4 * n)) if n else None
         if few is not None:
             none = np.empty((0, 0), np.float32)
             return cls(free, none, none, few.left.astype(np.float32), few.right.astype(np.float32), few.own)
