@@ -38,7 +38,7 @@ _PUMP_OF_T = 1.2
 """P of a macro-pixel of 1 with that power, about."""
 _LIGHT = 0.6
 """Of full light: a potential of 0.04 E0 above the drive, about."""
-_LEAK, _BLUR = 0.05, 0.2
+_LEAK = 0.05
 
 
 def rows() -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def _by_plan(rig: Rig, bench: Bench) -> Table:
     dark = np.concatenate([np.zeros((1, plan.places[1]), np.bool_), np.ones((1, plan.places[1]), np.bool_), plan.walls])
     reader = make_reader(
         Places(*middle, plan.camera.pitch, 0.0), plan.places, dark, (plan.carrier.row, plan.carrier.column),
-        np.full((roi.rows, roi.columns), 1e4), 0.0, _BLUR, rig.alive,
+        np.full((roi.rows, roi.columns), 1e4), 0.0, rig.alive,
     )  # fmt: skip
     rig.pump.law = PhaseLaw()
     table = Table(rig, reader, Windows(rig.pump.law, np.ones(plan.places[1], np.complex128), 0j, 0.0, 0.0))

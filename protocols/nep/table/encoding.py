@@ -34,6 +34,8 @@ _LATIN = np.array([[0, 2, 1, 3], [2, 1, 3, 0], [1, 3, 0, 2], [3, 0, 2, 1]])
 _ROUNDS = 5
 _STEPS = 4096
 """Of the table of phases to be written: linear between them, to 1e-6 rad."""
+_SPREADS, _TURN_STEP = 31, 12
+"""Ways in which gray levels are rounded, and how many of them lie between one pattern's and the next one's."""
 _AT_ONCE = 16
 """Patterns that one thread works out."""
 
@@ -130,15 +132,18 @@ class PumpMacros:
         self.threads = len(os.sched_getaffinity(0))
         self._corner = m.row, m.column
         self._kind = np.kron(_LATIN, np.ones((m.pixels // 4, m.pixels // 4), np.int64))
-        self._spread = _spread(self._kind, levels)
+        self._spreads = _spreads(self._kind, levels)
         self._last = 2 * math.pi * (1 - 1 / levels) if levels else 2 * math.pi
         self._base = np.empty((rows, columns), np.float32)
         r, c = np.indices((rows, columns))
         kinds = self.law.to_write(_plain_kinds(np.zeros(1, np.complex128), self.law))[:, 0]
         self._base[:] = kinds[_LATIN[r // 2 % 4, c // 2 % 4]]
 
-    def patterns(self, T: Complex) -> Phases:
+    def patterns(self, T: Complex, turn: int = 0) -> Phases:
         """Phases (patterns, rows, columns), rad, of macro-pixels T (patterns, places down, places across).
+
+        Gray levels are rounded otherwise from one pattern to the next, and from one ``turn`` to another, so that what
+        rounding does to a pump is less in the mean of several.
 
         Raises LimitError where one is larger than can be shown.
         """
@@ -154,20 +159,20 @@ class PumpMacros:
         firsts = range(0, len(T), _AT_ONCE)
         with ThreadPoolExecutor(self.threads) as pool:
             parts = [slice(first, first + _AT_ONCE) for first in firsts]
-            list(pool.map(lambda part: self._write(kinds_of(T[part], self.law), out[part]), parts))
+            list(pool.map(lambda p: self._write(kinds_of(T[p], self.law), out[p], turn + p.start), parts))
         return out
 
     def of_kinds(self, shown: NDArray[Any]) -> Phases:
         """The same of macro-pixels whose kinds are to show phases (4, patterns, down, across)."""
         m, (count, high, wide) = len(self._kind), shown.shape[1:]
         out = np.empty((count, high * m, wide * m), np.float32)
-        self._write(np.ascontiguousarray(shown, np.float32), out)
+        self._write(np.ascontiguousarray(shown, np.float32), out, 0)
         return out
 
-    def _write(self, shown: Phases, out: Phases) -> None:
+    def _write(self, shown: Phases, out: Phases, turn: int) -> None:
         first, last = self.law.shown(np.array([0.0, 2 * math.pi])).tolist()
         table = self.law.to_write(np.linspace(first, last, _STEPS + 1)).astype(np.float32)
-        written(shown, first, (last - first) / _STEPS, table, self._kind, self._spread, self._last, out)
+        written(shown, first, (last - first) / _STEPS, table, self._kind, self._spreads, turn, self._last, out)
 
     def sequence(self, patterns: Phases) -> Sequence:
         """One pattern after the other, on a panel that is dark elsewhere."""
@@ -182,18 +187,23 @@ class PumpMacros:
         )
 
 
-def _spread(kind: NDArray[np.int64], levels: int) -> Phases:
-    """Even steps within one gray level (m, m), about 0, among the pixels of each kind: a mean is rounded finer."""
-    out = np.zeros(kind.shape, np.float32)
+def _spreads(kind: NDArray[np.int64], levels: int) -> Phases:
+    """Even steps within one gray level (turns, m, m), about 0, among the pixels of each kind: a mean is rounded finer.
+
+    In `_SPREADS` turns, those of each pixel are even, too: kinds are not seen alike everywhere on a macro-pixel.
+    """
+    out = np.zeros((_SPREADS, *kind.shape), np.float32)
     if not levels:
-        return out
-    for k in range(4):
+        return out[:1]
+    for k in np.unique(kind):
         places = np.flatnonzero(kind.ravel() == k)
-        even = (np.arange(len(places)) + 0.5) / len(places) - 0.5
         step = next(
             n for n in range(max(1, int(0.618 * len(places))), 2 * len(places) + 2) if math.gcd(n, len(places)) == 1
         )
-        out.ravel()[places] = even[(np.arange(len(places)) * step) % len(places)] * (2 * math.pi / levels)
+        even = (np.arange(len(places)) * step % len(places) + 0.5) / len(places)
+        for turn in range(_SPREADS):
+            shifted = (even + turn * _TURN_STEP / _SPREADS) % 1 - 0.5
+            out[turn].ravel()[places] = shifted * (2 * math.pi / levels)
     return out
 
 
@@ -218,9 +228,11 @@ class LightLaw:
 class PotentialMacros:
     """Macro-pixels of the potential's panel, one to each place; windows and the row below them are dark."""
 
-    def __init__(self, plan: NepAlignment, rows: int, columns: int) -> None:
+    def __init__(self, plan: NepAlignment, rows: int, columns: int, levels: int) -> None:
+        """rows, columns, levels: of the panel; levels 0 for a continuous one."""
         self._plan, self._size = plan, (rows, columns)
         self.law = LightLaw()
+        self._spread = _spreads(np.zeros((plan.potential.pixels,) * 2, np.int64), levels)[0]
 
     def pattern(self, light: Array) -> Phases:
         """Phases (rows, columns), rad, of the whole panel for light (rows, columns) at the mesa's nodes."""
@@ -230,7 +242,8 @@ class PotentialMacros:
         """The same of phases (rows, columns) of macro-pixels."""
         m = self._plan.potential
         phase = np.zeros(self._size, np.float32)
-        image = np.kron(written, np.ones((m.pixels, m.pixels)))
+        lit = np.kron(written > 0, np.ones((m.pixels, m.pixels)))
+        image = np.kron(written, np.ones((m.pixels, m.pixels))) + lit * np.tile(self._spread, written.shape)
         first = m.row + 2 * m.pixels
-        phase[first : first + image.shape[0], m.column : m.column + image.shape[1]] = image
+        phase[first : first + image.shape[0], m.column : m.column + image.shape[1]] = np.maximum(image, 0)
         return phase

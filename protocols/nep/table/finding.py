@@ -26,6 +26,8 @@ _FILL = 0.6
 _TURNS = 0.5 * math.pi * np.arange(4)
 _SCALES = np.linspace(-0.02, 0.02, 5)
 _ROTATIONS = np.linspace(-0.0175, 0.0175, 5)
+_SHARPEST = 1e-3
+"""Of images, sigma of their blur in nodes."""
 _LIKE = 0.7
 """Correlation of what is seen with what is looked for, below which it is something else."""
 
@@ -85,7 +87,7 @@ def find_roughly(seen: Complex, plan: NepAlignment, lit: Array, first: tuple[int
     bright = np.abs(seen)
     bright = np.maximum(bright - np.median(bright), 0.0)
     c = plan.camera
-    best, start = -1.0, Places(c.row - first[0], c.column - first[1], c.pitch)
+    best, start = -1.0, Places(c.row - first[0], c.column - first[1], c.pitch, blur=c.blur)
     found = start
     for mirrored in (False, True):
         for scale in _SCALES:
@@ -114,7 +116,11 @@ def fit_places(
     def places(x: Array) -> Places:
         row, column = start.row + x[0], start.column + x[1]
         return start._replace(
-            row=row, column=column, pitch=start.pitch * (1 + x[2] / 300), turn=start.turn + x[3] / 300
+            row=row,
+            column=column,
+            pitch=start.pitch * (1 + x[2] / 300),
+            turn=start.turn + x[3] / 300,
+            blur=max(start.blur + x[4] / 100, _SHARPEST),
         )
 
     def left(x: Array) -> Array:
@@ -123,7 +129,7 @@ def fit_places(
         near = _images(plan_images(plan, at._replace(row=at.row - top))[: plan.places[1]], part.shape)
         return _unexplained(part, near, carrier)
 
-    return places(least_squares(left, np.zeros(4), diff_step=1e-3, x_scale=1.0, xtol=1e-5).x)
+    return places(least_squares(left, np.zeros(5), diff_step=1e-3, x_scale=1.0, xtol=1e-5).x)
 
 
 def fit_carrier(
@@ -166,7 +172,7 @@ class _Image(NamedTuple):
 
 def plan_images(plan: NepAlignment, places: Places) -> list[_Image]:
     """Images of all places, in their order."""
-    half = math.ceil(places.pitch * (0.5 + 3 * plan.camera.blur)) + 1
+    half = math.ceil(places.pitch * (0.5 + 3 * places.blur)) + 1
     found = []
     for r, c in places.at(plan.places).reshape(2, -1).T:
         first = math.floor(r) - half, math.floor(c) - half
@@ -174,8 +180,8 @@ def plan_images(plan: NepAlignment, places: Places) -> list[_Image]:
         found.append(
             _Image(
                 first,
-                profile(first[0] + away - r, places.pitch, plan.camera.blur),
-                profile(first[1] + away - c, places.pitch, plan.camera.blur),
+                profile(first[0] + away - r, places.pitch, places.blur),
+                profile(first[1] + away - c, places.pitch, places.blur),
             )
         )
     return found
@@ -200,15 +206,15 @@ def _image(plan: NepAlignment, lit: Array, places: Places, shape: tuple[int, ...
     """What the camera is to see of amplitudes lit (across,) of windows."""
     out = np.zeros(shape)
     at = places.at(plan.places)[:, 0]
-    half = math.ceil(places.pitch * (0.5 + 3 * plan.camera.blur)) + 1
+    half = math.ceil(places.pitch * (0.5 + 3 * places.blur)) + 1
     for r, c, size in zip(*at, lit, strict=True):
         first = math.floor(r) - half, math.floor(c) - half
         rows = np.arange(max(0, first[0]), min(shape[0], first[0] + 2 * half + 2))
         columns = np.arange(max(0, first[1]), min(shape[1], first[1] + 2 * half + 2))
         if size and len(rows) and len(columns):
-            across = profile(columns - c, places.pitch, plan.camera.blur)
+            across = profile(columns - c, places.pitch, places.blur)
             out[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += (
-                size * profile(rows - r, places.pitch, plan.camera.blur)[:, None] * across[None, :]
+                size * profile(rows - r, places.pitch, places.blur)[:, None] * across[None, :]
             )
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ Complex = NDArray[np.complex128]
 STEADY = 0.9 * FULL
 """Amplitude of windows that tell how bright and in which phase a frame is."""
 _SETTINGS = 48
-_STEP = 0.003
 _ROUNDS = 5
 _TOO_FAR = 0.1
 
@@ -86,14 +85,6 @@ def fit_law(rig: Rig, reader: Reader, rng: np.random.Generator) -> Windows:
         )
     rig.pump.law = law
     return _steady(rig, reader, law, off, leak)
-
-
-def per_gain(T: Complex, law: PhaseLaw) -> Complex:
-    """By how much macro-pixels T (patterns, down, across) change with the gain of the panel's phases, of itself and
-    neighbours; the phase in which all of them are is not counted."""
-    written = law.to_write(np.asarray(kinds_of(T, law), np.float64))
-    less, more = (replace(law, gain=law.gain + step) for step in (-_STEP, _STEP))
-    return np.asarray((more.amplitude(more.shown(written)) - less.amplitude(less.shown(written))) / (2 * _STEP))
 
 
 def _per_window(T: Complex, fields: Complex) -> tuple[Complex, complex]:

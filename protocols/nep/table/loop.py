@@ -33,6 +33,8 @@ _TRUSTED = 1e-3
 _LARGEST_OFF = 0.5
 _FOLLOWED = 0.3
 """Of what is seen of a drift, that is taken out at once."""
+_STRAY = 0.002
+"""Pump that is not cancelled, rms: from one measurement to the next, about."""
 _BRIGHT = 0.5
 """Densities of all states together, below which they do not tell it."""
 LEAST_SNR = 0.5
@@ -131,7 +133,7 @@ class TableLoop(Loop):
         self.table, self._fixed = table, repeats
         self.repeats = repeats or 1
         self.contrast = Contrast()
-        self._first_off: Array | None = None
+        self._first_off: float | None = None
         self._drift = 0.0
         self.begun_s = 0.0
         self.told: dict[str, float] = {}
@@ -193,26 +195,27 @@ class TableLoop(Loop):
         return free, found[: len(plan.signs)]
 
     def _follow(self, found: list[Fields], sets: list[Complex]) -> None:
-        """The drive's detuning drifts by some ueV an hour, and phases of the panel with the room's temperature; near
-        resonance both are seen. They are kept as they were at first, by what the equation tells of all states."""
+        """What the equation tells of all states: light of the pump's panel that is not cancelled, which follows the
+        room's temperature, is cancelled; the drive's detuning, which drifts by some ueV an hour, is kept as it was at
+        first. Near resonance both are seen."""
         psi, P = np.concatenate([f.psi for f in found]), np.concatenate(sets)
         density = float((np.abs(psi) ** 2).sum())
         if not density > _BRIGHT:
             return
-        # kappa = 0 of the equation with D off by delta, and phases of the panel by a share eps:
-        # P - pump of psi = i delta psi - eps dP / deps, of which squares are least.
-        left, terms = P - self._pump_of(psi), [1j * psi]
-        if self.table.gains is not None:
-            terms.append(-self.table.on_sheet(self.table.per_warmth(self._on_mesa(P))))
-        design, known = (np.stack([v.real, v.imag], -1).reshape(len(v), -1) for v in (np.stack(terms), left[None]))
-        off = np.linalg.lstsq(design.T, known[0], rcond=None)[0]
+        # kappa = 0 with D off by delta and more light b at every node: pump of psi - P = b - i delta psi.
+        more = self._pump_of(psi) - P
+        swing = psi - psi.mean(axis=0)
+        off = float((1j * swing.conj() * (more - more.mean(axis=0))).real.sum() / (np.abs(swing) ** 2).sum())
+        left = more + 1j * off * psi
+        light = left.mean(axis=0)
+        noise = (np.abs(left - light) ** 2).mean(axis=0) / len(left)
+        self.table.lighter(self._on_mesa(light * _STRAY**2 / (_STRAY**2 + noise)))
         if self._first_off is None:
             self._first_off = off
             return
-        more = _FOLLOWED * (off - self._first_off)
-        self._drift += float(more[0])
-        self.table.detuned_by(float(more[0]))
-        self.table.warmer += float(more[1:].sum())
+        drift = _FOLLOWED * (off - self._first_off)
+        self._drift += drift
+        self.table.detuned_by(drift)
 
     def _pump_of(self, psi: Complex) -> Complex:
         """By which measured steady states (samples, *shape) must have been driven."""

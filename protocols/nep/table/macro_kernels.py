@@ -212,19 +212,20 @@ def solved(
 
 @kernel
 def written(
-    shown: Single, first: float, step: float, table: Single, kind: NDArray[np.int64], spread: Single, last: float,
-    out: Single,
+    shown: Single, first: float, step: float, table: Single, kind: NDArray[np.int64], spreads: Single, turn: int,
+    last: float, out: Single,
 ) -> None:  # fmt: skip
     """Phases (patterns, rows, columns) of macro-pixels whose kinds are to show phases (4, patterns, down, across).
 
-    table: phases to be written for those from ``first`` on in steps. kind, spread: (m, m) of a macro-pixel's pixels.
-    last: the largest phase.
+    table: phases to be written for those from ``first`` on in steps. kind: (m, m) of a macro-pixel's pixels. spreads:
+    (turns, m, m), of which patterns take one after the other, from ``turn`` on. last: the largest phase.
     """
     _, patterns, high, wide = shown.shape
     m, most = len(kind), len(table) - 1
     values = np.empty((4, wide), np.float32)
     dark, bright = np.float32(0.0), np.float32(last)
     for n in range(patterns):
+        spread = spreads[(turn + n) % len(spreads)]
         for i in range(high):
             for k in range(4):
                 for j in range(wide):

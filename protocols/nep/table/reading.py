@@ -4,7 +4,7 @@
 
 A_k is the image of a node, a square as wide as the distance of nodes, blurred. Weights are those of least squares for a
 place and its eight neighbours, so that light that an image lets into its neighbour is not counted to it; light without
-fringes is told by a term of its own for each.
+fringes is told by a term of its own for each, and for each border, where images of two of them overlap.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from simulators.physics.compiled import kernel
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_MARGIN = 0.75
-"""Of a node, that is looked at around its own square."""
+_MARGIN = 0.4
+"""Of a node, that is looked at around its own square: beyond, next neighbours but one are seen."""
 
 
 class Places(NamedTuple):
     """Where places are on the camera: row and column of the middle of all, pixels from one to the next, turn (rad, from
-    rows to columns), and whether columns are mirrored."""
+    rows to columns), whether columns are mirrored, and blur of their images, nodes."""
 
     row: float
     column: float
     pitch: float
     turn: float = 0.0
     mirrored: bool = False
+    blur: float = 0.2
 
     def at(self, shape: tuple[int, int]) -> Array:
         """Rows and columns (2, down, across) of places."""
@@ -78,7 +79,6 @@ def make_reader(
     carrier: tuple[float, float],
     reference: Array,
     offset: float,
-    blur: float,
     alive: Callable[[], None] = lambda: None,
 ) -> Reader:
     """For places in frames of which the reference alone gives counts ``reference`` (rows, columns), besides an offset.
@@ -100,15 +100,17 @@ def make_reader(
         r, c = corner[k, 0] + np.arange(size), corner[k, 1] + np.arange(size)
         waves = np.exp(-2j * math.pi * (carrier[0] * r[:, None] + carrier[1] * c[None, :]))
         waves *= root[np.ix_(r, c)]
-        terms = []
+        terms, images = [], {}
         for di, dj in _AROUND:
             a, b = i + di, j + dj
             if not (0 <= a < shape[0] and 0 <= b < shape[1]) or dark[a, b]:
                 continue
-            image = profile(r - at[0, a, b], places.pitch, blur)[:, None]
-            image = image * profile(c - at[1, a, b], places.pitch, blur)[None, :]
+            image = profile(r - at[0, a, b], places.pitch, places.blur)[:, None]
+            image = image * profile(c - at[1, a, b], places.pitch, places.blur)[None, :]
             fringes = (2 * image * waves).ravel()
             terms += [fringes.real, -fringes.imag, (image**2).ravel()]
+            images[di, dj] = image.ravel()
+        terms += [images[one] * images[other] for one, other in _BORDERS if one in images and other in images]
         seen = _pinv(np.stack(terms, axis=1))
         weights[k] = (seen[0] + 1j * seen[1]).reshape(size, size)
     single: NDArray[np.complex64] = weights.astype(np.complex64)
@@ -118,6 +120,7 @@ def make_reader(
 
 
 _AROUND = [(0, 0)] + [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+_BORDERS = [((i, j), (i + a, j + b)) for i, j in _AROUND for a, b in ((0, 1), (1, 0)) if max(i + a, j + b) < 2]
 
 
 def _pinv(terms: Array) -> Array:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import minimize_scalar
 from scipy.sparse import csc_matrix, identity
 from scipy.sparse.linalg import splu
 
@@ -39,6 +39,10 @@ _EDGE_RAD = 0.1
 """Error of a phase from one node to the next but one, about."""
 _LEFT = 0.01
 """What is left of T, about, relative."""
+_TURNS = 4
+"""In which T* is made up for, each to a fiftieth of what was left."""
+_UNITS = np.linspace(math.log(1e-3), math.log(30.0), 24)
+"""Logarithms of the mean density in units that are tried."""
 
 
 class Edges(NamedTuple):
@@ -64,7 +68,12 @@ def edges_of(walls: NDArray[np.bool_]) -> Edges:
 @dataclass(frozen=True, eq=False)
 class Response:
     """Of places of the mesa (n,), flat; 0 at walls. c, h, D, background: see above. leaks: (n, 4) of neighbours' T.
-    off: rms of T that is left, relative."""
+    off: rms of T that is left, relative.
+
+    conj, conj_leaks: (n,), (n, 4) of T* and neighbours' T*, where they were found. A wavefront that is not even over a
+    macro-pixel, or a panel's part with another gain, weighs its four kinds of pixels differently; what comes of that is
+    T* for the most part.
+    """
 
     edges: Edges
     g: float
@@ -75,6 +84,8 @@ class Response:
     background: Complex
     leaks: Complex
     off: float
+    conj: Complex | None = None
+    conj_leaks: Complex | None = None
 
     def blueshift(self, rho: Array) -> Array:
         """f of densities."""
@@ -86,18 +97,27 @@ class Response:
 
     def pump(self, T: Complex) -> Complex:
         """P (..., n) of macro-pixels T (..., n)."""
-        return np.asarray(self.c * (T + _around(T, self.edges, self.leaks) + self.background))
-
-    def neighbours(self, T: Complex) -> Complex:
-        """What neighbours' T (..., n) let into each place."""
-        return _around(T, self.edges, self.leaks)
+        seen = T + _around(T, self.edges, self.leaks) + self.background
+        return np.asarray(self.c * (seen + self._mirrored(T)))
 
     def macros(self, P: Complex) -> Complex:
         """Macro-pixels T (..., n) of pumps P (..., n)."""
         wanted = np.divide(P, self.c, out=np.zeros_like(P), where=self.c != 0) - self.background
+        T = self._unmixed(wanted)
+        for _ in range(_TURNS if self.conj is not None else 0):
+            T = self._unmixed(wanted - self._mirrored(T))
+        return T
+
+    def _unmixed(self, wanted: Complex) -> Complex:
         T = self._mixing.solve(np.asfortranarray(wanted.reshape(-1, len(self.c)).T, np.complex128)).T
         T[:, self.c == 0] = 0
-        return np.ascontiguousarray(T).reshape(P.shape)
+        return np.ascontiguousarray(T).reshape(wanted.shape)
+
+    def _mirrored(self, T: Complex) -> Complex:
+        """What of T* (..., n), and of neighbours', is in pumps."""
+        if self.conj is None or self.conj_leaks is None:
+            return np.zeros_like(T)
+        return np.asarray(self.conj * T.conj() + _around(T.conj(), self.edges, self.conj_leaks))
 
     @cached_property
     def _mixing(self) -> Any:
@@ -153,23 +173,6 @@ def found_response(
         alive()
         return _fitted(T, fields, edges, math.exp(log_nu) / scale, density, leak)
 
-    def excess(log_nu: float) -> float:
-        return math.log(max(_strength(of(log_nu), edges), 1e-12) / g)
-
-    tried = np.linspace(math.log(1e-3), math.log(30.0), 24)
-    if density:
-        first = excess(0.0)  # the coefficient of |y|^2 y says it at once
-    else:
-        off = [excess(float(x)) for x in tried]
-        falls = [k for k in range(len(tried) - 1) if off[k] > 0 >= off[k + 1]]
-        if not falls:
-            raise CalibrationError(
-                f"no unit of density makes the nonlinearity g = {g:g} (at least {g * math.exp(min(off)):.2g}): is "
-                "g that of this sample, does the pump reach densities at which the sheet is not linear, is there too "
-                "much noise?"
-            )
-        first = float(brentq(excess, tried[falls[0]], tried[falls[0] + 1], xtol=1e-3))
-
     def tied(log_nu: float) -> tuple[_Fit, Response]:
         nu = math.exp(log_nu) / scale
         response = _disentangled(of(log_nu), edges, g, density, 1 / math.sqrt(nu))
@@ -178,8 +181,21 @@ def found_response(
         fit = _fitted(T, fields, edges, nu, density, leak, shift)
         return fit, _disentangled(fit, edges, g, density, 1 / math.sqrt(nu))
 
+    if density:
+        # The coefficient of |y|^2 y says it at once.
+        first, reach = math.log(max(_strength(of(0.0), edges), 1e-12) / g), 0.5
+    else:
+        # The strength that a unit makes may touch g without passing through; what is left tells in any case.
+        left = [tied(float(x))[0].off for x in _UNITS]
+        k = int(np.argmin(left))
+        if k in (0, len(_UNITS) - 1):
+            raise CalibrationError(
+                f"no unit of density makes the nonlinearity g = {g:g} (the fit gets better up to the last one that was "
+                "tried): is g that of this sample, does the pump reach densities at which the sheet is not linear?"
+            )
+        first, reach = float(_UNITS[k]), float(_UNITS[1] - _UNITS[0])
     best = minimize_scalar(
-        lambda x: tied(x)[0].off, bounds=(first - 0.5, first + 0.5), method="bounded", options={"xatol": 1e-3}
+        lambda x: tied(x)[0].off, bounds=(first - reach, first + reach), method="bounded", options={"xatol": 1e-3}
     )
     return tied(float(best.x))[1]
 

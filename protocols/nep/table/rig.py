@@ -33,7 +33,7 @@ class Rig:
         self.bench, self.plan = bench, plan_of(bench)
         slm, potential = bench.slm, bench.potential
         self.pump = PumpMacros(self.plan, int(slm.rows), int(slm.columns), int(slm.levels))
-        self.potential = PotentialMacros(self.plan, int(potential.rows), int(potential.columns))
+        self.potential = PotentialMacros(self.plan, int(potential.rows), int(potential.columns), int(potential.levels))
         self.plays = 0
         self._seen_s = 0.0
 

@@ -16,7 +16,7 @@ from labctl.client import CalibrationError
 from protocols.nep.table.calm import LONGEST, Calm, calm_exposure
 from protocols.nep.table.encoding import FULL, Phases
 from protocols.nep.table.finding import find
-from protocols.nep.table.law import STEADY, Windows, fit_law, per_gain
+from protocols.nep.table.law import STEADY, Windows, fit_law
 from protocols.nep.table.lifting import Lift, fit_blur, fit_levels
 from protocols.nep.table.polishing import MOST_NODES, polished
 from protocols.nep.table.reading import Places, Reader, make_reader
@@ -142,7 +142,7 @@ def _reader(
     rig.bench.pump.emission = True
     dark = np.zeros(plan.places, np.bool_)
     dark[1], dark[2:] = True, plan.walls
-    return make_reader(places, plan.places, dark, carrier, alone, camera.offset, plan.camera.blur, rig.alive), places
+    return make_reader(places, plan.places, dark, carrier, alone, camera.offset, rig.alive), places
 
 
 def _response(table: Table, rng: np.random.Generator) -> Response:
@@ -220,15 +220,12 @@ def _polish(table: Table, rng: np.random.Generator) -> None:
     size = np.linspace(0.15, 1.0, _POLISHED)[rng.permutation(_POLISHED), None, None]
     P = _even_pumps(table, _POLISHED, 0.4 * plan.pump_most, rng) * size
     T = table.response.macros(P.reshape(_POLISHED, -1))
-    patterns = table.patterns(P)
-    seen = [table.fields_and_full(patterns) for _ in range(_REPEATS)]
+    seen = [table.fields_and_full(table.patterns(P, turn)) for turn in range(_REPEATS)]
     ok = ~np.logical_or.reduce([full for _, full in seen])
     fields = np.mean([f for f, _ in seen], axis=0).reshape(_POLISHED, -1)
-    whole = table.steady_with(T.reshape(P.shape))
-    bent = per_gain(whole, table.rig.pump.law)[:, 2:].reshape(T.shape)
     sheet = table.sheet(plan.gamma)
-    found = polished(table.response, table.D.ravel(), T[ok], bent[ok], fields[ok], sheet, table.rig.alive)
-    table.response, table.gains = found.response, found.gains.reshape(plan.mesa)
+    found = polished(table.response, table.D.ravel(), T[ok], fields[ok], sheet, table.rig.alive)
+    table.response = found.response
     more = found.D.reshape(plan.mesa) - table.D
     table.lift = replace(table.lift, ground=table.lift.ground + more)
     table.light = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
 from protocols.nep.table.encoding import FULL, Phases
-from protocols.nep.table.law import STEADY, Windows, per_gain
+from protocols.nep.table.law import STEADY, Windows
 from protocols.nep.table.lifting import Lift
 from protocols.nep.table.reading import Reader
 from protocols.nep.table.response import Response
@@ -33,11 +33,7 @@ class Seen(NamedTuple):
 
 
 class Table:
-    """Set up by `setting_up.set_up`, which finds ``response`` and ``lift``. D: (rows, columns) that is written.
-
-    gains: (rows, columns) of panels' phases at nodes less those of the panel's law, where they were found. warmer: by
-    what all of them are larger than they were in set-up.
-    """
+    """Set up by `setting_up.set_up`, which finds ``response`` and ``lift``. D: (rows, columns) that is written."""
 
     response: Response
     lift: Lift
@@ -46,8 +42,6 @@ class Table:
     def __init__(self, rig: Rig, reader: Reader, windows: Windows) -> None:
         self.rig, self.reader, self.windows = rig, reader, windows
         self.light: Array | None = None
-        self.gains: Array | None = None
-        self.warmer = 0.0
         self.frames = 0
 
     def sheet(self, gamma: float) -> Sheet:
@@ -72,6 +66,12 @@ class Table:
         """Potentials without light are found to be so much higher than they were thought to be."""
         self.lift = replace(self.lift, ground=self.lift.ground + off)
 
+    def lighter(self, more: Complex) -> None:
+        """Nodes are found to be pumped by so much more (rows, columns) than was written."""
+        c = self.response.c
+        stray = np.divide(more.ravel(), c, out=np.zeros_like(c), where=c != 0)
+        self.response = replace(self.response, background=self.response.background + stray)
+
     # --- writing ----------------------------------------------------------------------------------------------------
 
     def write_potential(self, V: Array) -> Array:
@@ -86,16 +86,12 @@ class Table:
         self.D = self.lift.lifted(light)
         return np.asarray(self.D.real)
 
-    def patterns(self, P: Complex) -> Phases:
-        """Of pumps (samples, rows, columns) of nodes; nodes behind dust get what they can.
+    def patterns(self, P: Complex, turn: int = 0) -> Phases:
+        """Of pumps (samples, rows, columns) of nodes; nodes behind dust get what they can. turn: see `PumpMacros`.
 
         Raises ConfigurationError where another one is too strong.
         """
         T = self.steady_with(self.response.macros(P.reshape(len(P), -1)).reshape(P.shape))
-        if self.gains is not None:
-            gains = np.full(self.rig.plan.places, self.warmer)
-            gains[2:] += self.gains
-            T -= gains * per_gain(T, self.rig.pump.law)
         size = np.abs(T.real) + np.abs(T.imag)
         if size.max() > FULL:
             amplitude = np.abs(self.response.c).reshape(P.shape[1:])
@@ -108,15 +104,7 @@ class Table:
                     "choose smaller weights or rates, or more in [alignment.nep] pump_most"
                 )
             T *= np.minimum(1.0, FULL / np.maximum(size, 1e-9))
-        return self.rig.pump.patterns(T)
-
-    def per_warmth(self, P: Complex) -> Complex:
-        """By how much pumps P (samples, rows, columns) seem to change, beside steady windows, where all phases of the
-        panel get larger: the same shape."""
-        T = self.steady_with(self.response.macros(P.reshape(len(P), -1)).reshape(P.shape))
-        bent = per_gain(T, self.rig.pump.law)
-        windows = bent[:, 0].mean(axis=1) / STEADY
-        return np.asarray(self.response.c.reshape(P.shape[1:]) * bent[:, 2:] - windows[:, None, None] * P)
+        return self.rig.pump.patterns(T, turn)
 
     def steady_with(self, T: Complex) -> Complex:
         """Macro-pixels (samples, down, across) of all places: steady windows, and T (samples, rows, columns)."""
