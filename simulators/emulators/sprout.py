@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -96,17 +97,17 @@ class PumpInstrument(SerialInstrument):
         """Dark."""
         self.light.shine(False, 0.0)
 
+    @abstractmethod
     def emitting(self) -> bool:
         """Whether light leaves the laser."""
-        raise NotImplementedError
 
     def lasing(self) -> bool:
         """Whether the resonator runs, seen outside or not."""
         return self.emitting()
 
+    @abstractmethod
     def open_interlock(self) -> None:
         """What an open interlock does to it; called again and again while it is open."""
-        raise NotImplementedError
 
     def target_w(self) -> float:
         """Power it settles to while it lases."""

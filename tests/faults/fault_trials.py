@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -95,7 +96,7 @@ class Recovery:
                 time.sleep(_PAUSE_S)
 
 
-class Trial:
+class Trial(ABC):
     """A device that is tried out. Subclasses know one kind each.
 
     others: by setting, another value that it takes. arguments: by operation, what it is called with.
@@ -177,13 +178,13 @@ class Trial:
         self.works(recovery)
         return recovery
 
+    @abstractmethod
     def works(self, recovery: Recovery) -> None:
         """What the kind is for is done, and the numbers are right. Each time they are others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ask(self) -> None:
         """One thing that cannot be told without the instrument."""
-        raise NotImplementedError
 
 
 def _near(found: Any, wanted: Any) -> bool:
@@ -201,9 +202,9 @@ class LaserTrial(Trial):
     loose = frozenset({"output_power_w", "condition"})
     power: ClassVar[str]
 
+    @abstractmethod
     def full_w(self) -> float:
         """Light at a power setting of 1."""
-        raise NotImplementedError
 
     def prepare(self, recovery: Recovery) -> None:
         """At some power, dark."""
