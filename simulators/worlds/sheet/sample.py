@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from drivers.contract import DeviceError
 from drivers.frozen import owned, unlike
 from simulators.physics.sheet.cells import CellSolver, Operator, complex_of, planar
-from simulators.physics.sheet.equation import Sheet, evolve, rate
+from simulators.physics.sheet.cells_left import cell_left
+from simulators.physics.sheet.equation import Sheet, evolve
 from simulators.physics.sheet.steady import steady_state
 from simulators.worlds.plays import side_by_side
 from simulators.worlds.sheet.parameters import SheetParameters
@@ -147,7 +148,9 @@ class Sample:
             settled = kept.solver.free(planar(pump), Operator(kept.solver.level(mean.real), kept.operator.inverse))
             at = np.asarray(complex_of(settled.psi).reshape(pump.shape), np.complex128)
             if kept.inverse is None:
-                kept.inverse = self._shifted(each, at)
+                kept.inverse = X = self._shifted(each, at)
+                # What densities do in the mean is part of it: pumps of later plays settle in fewer steps.
+                kept.operator = Operator(kept.operator.level, np.stack([X.real, X.imag, X.real + X.imag]))
             psi[:, :, own], rest = self._refined(at, each, pump, kept.inverse)
             if not rest.all():  # of other pumps, densities may have been others
                 kept.inverse = self._shifted(each[~rest], at[~rest])
@@ -162,9 +165,12 @@ class Sample:
         size = np.maximum(np.abs(psi).reshape(len(psi), -1).max(axis=1), 1e-9)
         off, active = np.full(len(psi), np.inf), np.arange(len(psi))
         psi[~np.isfinite(size)] = 0
+        cell, V, P = self._cell, np.ascontiguousarray(V), np.ascontiguousarray(P)
+        gamma = np.array(np.broadcast_to(np.asarray(cell.gamma, np.float64), cell.shape))
+        left = np.empty((len(psi), gamma.size), np.complex64)
         for _ in range(_REFINEMENTS):
-            left = 1j * rate(psi[active], V[active], P[active], self._cell).reshape(len(active), -1)
-            step = left.astype(np.complex64) @ inverse
+            cell_left(active, psi, V, P, gamma, cell.g, left)
+            step = left[: len(active)] @ inverse
             now = np.abs(step).max(axis=1) / size[active]
             better = now < off[active]
             active, step = active[better], step[better]
