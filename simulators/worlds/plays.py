@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,15 @@ from simulators.worlds.table import TableWorld
 
 AT_ONCE = 64
 """Exposures of a sequence whose light is worked out together."""
+
+
+class Frames(Protocol):
+    """Frames (rows, columns), which are used once; threads may ask for different ones at the same time."""
+
+    def __getitem__(self, k: int, /) -> Any:
+        """The k-th."""
+        ...
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,8 +56,8 @@ class PlayedWorld(TableWorld):
         """What is shown in an exposure that begins now, with its ``number``, ``start_s`` and ``duration_s``."""
 
     @abstractmethod
-    def _electrons(self, region: Region, exposures: list[Any]) -> NDArray[np.float64]:
-        """Mean photoelectrons (exposures, rows, columns) before dark current and noise of the camera."""
+    def _electrons(self, region: Region, exposures: list[Any]) -> Frames:
+        """Mean photoelectrons of exposures before dark current and noise of the camera."""
 
     def mean_electrons(
         self, start_ns: int, exposure_s: float, row: int, column: int, rows: int, columns: int, number: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,3 +30,17 @@ class Exposure:
     weights: NDArray[np.float64]
     shown: list[Shown]
     potential: NDArray[np.complex128]
+
+
+class Pictures:
+    """Mean photoelectrons (rows, columns) of some exposures, each worked out when it is asked for: by whoever reads it
+    out, so that it needs no memory beyond that."""
+
+    def __init__(self, count: int, see: Callable[[int], NDArray[np.float64]]) -> None:
+        self._count, self._see = count, see
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, k: int) -> NDArray[np.float64]:
+        return self._see(range(self._count)[k])

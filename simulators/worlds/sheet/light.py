@@ -23,7 +23,7 @@ from simulators.worlds.prbm.light import DRIFT_STEP_S
 from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
 from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.prbm.truth import PanelTruth
-from simulators.worlds.sheet.exposure import Exposure, Shown
+from simulators.worlds.sheet.exposure import Exposure, Pictures, Shown
 from simulators.worlds.sheet.interference import STRIP, interfere
 from simulators.worlds.sheet.panels import PotentialImage, PumpImage
 from simulators.worlds.sheet.parameters import SheetParameters
@@ -129,9 +129,8 @@ class SheetLight:
 
     # --- on the camera --------------------------------------------------------------------------------------------
 
-    def electrons(self, region: Region, exposures: list[Exposure], threads: int = 1) -> Array:
-        """Mean photoelectrons (exposures, rows, columns), worked out by so many threads."""
-        out = np.zeros((len(exposures), *region[2:]))
+    def electrons(self, region: Region, exposures: list[Exposure], threads: int = 1) -> Pictures:
+        """Mean photoelectrons (rows, columns) of each exposure, of fields that are worked out by so many threads."""
         view = self._view(region)
         fields, densities = self.fields(exposures, threads)
         at_one = self.p.electrons_at_one * self.truth.collection * (self.truth.gamma / self.p.sample.gamma)
@@ -139,7 +138,8 @@ class SheetLight:
         seen = 1.0 if c.ideal else float(np.sinc(carrier[0]) * np.sinc(carrier[1]))
         firsts = np.cumsum([0] + [len(e.weights) for e in exposures])
 
-        def see(k: int) -> None:
+        def see(k: int) -> Array:
+            out = np.zeros(region[2:])
             e, first = exposures[k], int(firsts[k])
             size = math.sqrt(at_one * e.duration_s)
             power = power_factor(self.p, self.truth.light, e.start_s, e.duration_s)
@@ -149,11 +149,12 @@ class SheetLight:
                 interfere(  # type: ignore[no-untyped-call]
                     (size * fields[at]).astype(np.complex64).ravel(),
                     (size**2 * (densities[at] - np.abs(fields[at]) ** 2)).astype(np.float32).ravel(),
-                    view.corner, view.down, view.across, view.reference, other, seen * path, float(weight), out[k],
+                    view.corner, view.down, view.across, view.reference, other, seen * path, float(weight), out,
                 )  # fmt: skip
 
-        side_by_side(see, range(len(exposures)), threads)
-        return out
+            return out
+
+        return Pictures(len(exposures), see)
 
     def pumps(self, exposures: list[Exposure], threads: int = 1) -> Complex:
         """P at all places (instants of all exposures, rows, columns)."""

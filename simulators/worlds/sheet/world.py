@@ -22,7 +22,7 @@ from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.sensor import CameraSensor, Region
 from simulators.worlds.prbm.truth import PanelTruth
 from simulators.worlds.pumps import pump_controls
-from simulators.worlds.sheet.exposure import Exposure
+from simulators.worlds.sheet.exposure import Exposure, Pictures
 from simulators.worlds.sheet.light import SheetLight
 from simulators.worlds.sheet.parameters import SheetParameters
 from simulators.worlds.sheet.truth import OnePanel, sheet_truth
@@ -94,7 +94,7 @@ class SheetWorld(PlayedWorld):
         powers = (self.pump_power_w(port) for port in PORTS)
         return self._light.exposure(number, start_ns * 1e-9, exposure_s, *powers)
 
-    def _electrons(self, region: Region, exposures: list[Exposure]) -> NDArray[np.float64]:
+    def _electrons(self, region: Region, exposures: list[Exposure]) -> Pictures:
         return self._light.electrons(region, exposures, self.threads)
 
 
