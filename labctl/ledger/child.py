@@ -9,6 +9,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -24,11 +25,12 @@ class Child:
     def __init__(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self._module = module
         self._heard: queue.Queue[bytes] = queue.Queue()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what is worth knowing is in the logs
+            stderr=self._errors,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
@@ -64,7 +66,9 @@ class Child:
         except queue.Empty:
             raise AssertionError(f"{self._module} said nothing within {within_s:g} s") from None
         if not line:
-            raise AssertionError(f"{self._module} has ended")
+            self._errors.seek(0)
+            words = self._errors.read().decode(errors="replace")
+            raise AssertionError(f"{self._module} has ended: {words[-1000:]}")
         told: dict[str, Any] = json.loads(line)
         return told
 
@@ -99,3 +103,4 @@ class Child:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+        self._errors.close()

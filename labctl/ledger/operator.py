@@ -6,6 +6,7 @@ on DEVICE … : takes control, turns emission of the lasers on and keeps the lea
 busy SECONDS: computes for so long, without a call to the bench
 call DEVICE OPERATION: makes a call, which may take long
 loop LASER DEVICE: turns the laser on and uses the device again and again, until that is an error or the next line
+power LASER VALUE: sets its power, W or fraction
 off         : gives control back
 Any error ends control and is answered as ``{"error": TYPE, "message": TEXT}``, of a loop with ``detected_ns``, when it
 was raised (monotonic) and control not yet given back; the process lives on.
@@ -56,6 +57,7 @@ def _obey(bench: Bench, words: list[str], orders: queue.Queue[str]) -> None:
         return _loop(bench, words[1], words[2], orders)
     if words[0] != "on":
         return _say({"done": words[0]})
+    watched = bool(bench.interlocks())
     with bench.control("operator of the ledger"):
         for laser in words[1:]:
             bench[laser].emission = True
@@ -68,12 +70,17 @@ def _obey(bench: Bench, words: list[str], orders: queue.Queue[str]) -> None:
                         until = time.monotonic() + float(seconds)
                         while time.monotonic() < until:
                             pass
+                    case ["power", laser, value]:
+                        set_power(bench[laser], float(value))
+                        _say({"power": float(value)})
                     case ["call", device, operation]:
                         getattr(bench[device], operation)()
                         _say({"called": operation})
                     case _:
                         break
             bench.renew()
+            if watched:  # a loop is told of its interlocks at its calls
+                _ = bench[words[1]].emission
             time.sleep(_RENEW_EVERY_S)
     _say({"off": True})
     return None
@@ -98,6 +105,11 @@ def _loop(bench: Bench, laser: str, device: str, orders: queue.Queue[str]) -> No
         return _say(told)
     orders.get()
     return _say({"off": True, "rounds": rounds})
+
+
+def set_power(laser: DeviceProxy, value: float) -> None:
+    """W of a pump, a fraction of a supercontinuum."""
+    setattr(laser, "power_w" if laser.description.kind == "pump" else "power_fraction", value)
 
 
 def _write(slm: DeviceProxy, number: int) -> None:

@@ -55,6 +55,7 @@ SIMULATED = """
 [devices.pump]
 kind = "pump"
 backend = "simulated"
+power = "4 W"
 [devices.source]
 kind = "supercontinuum"
 backend = "simulated"
@@ -82,6 +83,7 @@ kind = "pump"
 backend = "emulated"
 driver = "sprout"
 timeout = "0.3 s"
+power = "4 W"
 [devices.source]
 kind = "supercontinuum"
 backend = "emulated"

@@ -1,0 +1,178 @@
+"""Interlocks of a bench trip: light off, latched, said everywhere, and light again once somebody has acknowledged."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from drivers.errors import InterlockError
+from labctl.ledger.child import Child
+from labctl.ledger.command import done
+from labctl.ledger.rail import EMULATED, Rail, standing, until
+from labctl.ledger.row import Row, Trial, refused
+
+AT_ONCE_S = 0.1
+_POWER = """
+[interlocks.zeroth_order]
+rule = "reading"
+guards = ["pump"]
+device = "meter"
+max = "40 mW"                       # it reads 27 mW at 4 W
+frozen = 10
+
+[interlocks.pump_obeys]
+rule = "read-back"
+guards = ["pump"]
+monitor = "output_power"
+tolerance = "5 %"
+after = "1 s"
+within = "3 s"
+
+[interlocks.obeys]
+rule = "read-back"
+guards = ["source"]
+after = "0.3 s"
+within = "3 s"
+"""
+_CAMERA = """
+[interlocks.camera]
+rule = "camera"
+guards = ["pump"]
+device = "camera"
+within = "20 s"
+frames = 3
+"""
+
+
+class _Guarded(Rail):
+    """The rail, with the drivers of real tables, and interlocks."""
+
+    def set_up(self) -> None:
+        """In health, and acknowledged."""
+        super().set_up()
+        with self.bench() as bench:
+            bench.camera.trigger()  # what has not been seen is not known to be well
+            if any(state["tripped"] for state in bench.interlocks()):
+                bench.acknowledge(reason="the ledger's next trial")
+
+    def tripped(self, interlock: str) -> dict[str, Any]:
+        """How an interlock tripped last."""
+        with self.bench() as bench:
+            found = [e for e in bench.interlock_events() if (e["interlock"], e["what"]) == (interlock, "tripped")]
+        assert found, f"{interlock} has not tripped"
+        return found[-1]
+
+
+@contextlib.contextmanager
+def _power(folder: Path) -> Iterator[_Guarded]:
+    with standing(_Guarded(folder, "ledger-power", EMULATED, _POWER, lease_s=2.0)) as stood:
+        yield stood
+
+
+@contextlib.contextmanager
+def _camera(folder: Path) -> Iterator[_Guarded]:
+    with standing(_Guarded(folder, "ledger-camera", EMULATED, _CAMERA, lease_s=2.0)) as stood:
+        yield stood
+
+
+def _trips(
+    rail: _Guarded, trial: Trial, interlock: str, order: str, break_it: Callable[[_Guarded, Child], object],
+    mend: Callable[[_Guarded], object],
+) -> float:  # fmt: skip
+    """Light off; the operator, the status, the log tell why; light is refused until acknowledged, and comes then."""
+    laser = order.split()[1]
+    with rail.operator() as operator:
+        until(lambda: "on" in operator.asked(order), 20.0, "there is no light to begin with")
+        time.sleep(trial.dice.uniform(0.6, 0.8))
+        begun_s = time.time()
+        break_it(rail, operator)
+        try:
+            rail.dark_after_s(time.monotonic_ns(), 20.0)
+            event = rail.tripped(interlock)
+            assert event["utc"] >= begun_s, f"it tripped for another reason: {event}"
+            since_ns = rail.witness.dark_since_ns()
+            assert since_ns is not None
+            detected_ns = time.monotonic_ns() - round((time.time() - float(event["utc"])) * 1e9)
+            _told_everywhere(rail, operator, interlock)
+            _latched(rail, laser)
+        finally:
+            mend(rail)
+        _acknowledged(rail, operator, order, interlock)
+    return max(since_ns - detected_ns, 0) / 1e9
+
+
+def _told_everywhere(rail: _Guarded, operator: Child, interlock: str) -> None:
+    told = operator.heard(20.0)
+    while "error" not in told:  # what it had done before
+        told = operator.heard(20.0)
+    assert told["error"] == "InterlockError", f"the operator was told {told}"
+    assert interlock in told["message"], told["message"]
+    assert "labctl ack" in told["message"], told["message"]
+    assert interlock in done("status"), "the status does not tell of it"
+    assert rail.logged(interlock), "the log does not tell of it"
+
+
+def _latched(rail: _Guarded, laser: str) -> None:
+    def light() -> None:
+        with rail.bench() as bench, bench.control("ledger", devices=[laser]):
+            bench[laser].emission = True
+
+    refused(InterlockError, light)
+    assert not rail.witness.lit(), "light came while the interlock was tripped"
+
+
+def _acknowledged(rail: _Guarded, operator: Child, order: str, interlock: str) -> None:
+    def lit() -> bool:
+        with rail.bench() as bench:
+            bench.camera.trigger()
+        done("ack", rail.name, "--reason", "mended")
+        return "on" in operator.asked(order)
+
+    until(lit, 30.0, "no light after it was acknowledged")
+    operator.asked("off")
+
+
+def _too_bright(rail: _Guarded, operator: Child) -> None:
+    operator.say("power pump 8")
+
+
+def _ignores(rail: _Guarded, operator: Child) -> None:
+    rail.strike("pump", mutation="ignore-setpoint")
+    operator.say("power pump 2")
+
+
+def _struck(
+    rail: _Guarded, operator: Child, device: str, fault: str | None = None, mutation: str | None = None
+) -> None:
+    rail.strike(device, fault, mutation)
+
+
+def _mend(rail: _Guarded, device: str) -> None:
+    rail.strike(device)
+
+
+_TOLD = "emission off and latched; told in error, status and log; light again after `labctl ack`"
+
+ROWS = [
+    Row("zeroth-order power above limit", "interlock `reading`", _TOLD, AT_ONCE_S, _power,
+        partial(_trips, interlock="zeroth_order", order="on pump", break_it=_too_bright, mend=lambda rail: None)),
+    Row("photodetector stuck", "interlock `reading`: 10 equal values", _TOLD, AT_ONCE_S, _power,
+        partial(_trips, interlock="zeroth_order", order="on pump",
+                break_it=partial(_struck, device="meter", mutation="stale"), mend=partial(_mend, device="meter"))),
+    Row("photodetector of an interlock dead", "interlock `reading`: no value for 1 s", _TOLD, AT_ONCE_S, _power,
+        partial(_trips, interlock="zeroth_order", order="on pump",
+                break_it=partial(_struck, device="meter", fault="mute"), mend=partial(_mend, device="meter"))),
+    Row("camera saturated", "interlock `camera`: 3 frames", _TOLD, AT_ONCE_S, _camera,
+        partial(_trips, interlock="camera", order="loop pump camera",
+                break_it=partial(_struck, device="camera", fault="over-range"), mend=partial(_mend, device="camera"))),
+    Row("laser ignores commands", "interlock `read-back`: its monitor", _TOLD, AT_ONCE_S, _power,
+        partial(_trips, interlock="pump_obeys", order="on pump", break_it=_ignores,
+                mend=partial(_mend, device="pump"))),
+    Row("laser read-back differs", "interlock `read-back`", _TOLD, AT_ONCE_S, _power,
+        partial(_trips, interlock="obeys", order="on source",
+                break_it=partial(_struck, device="source", mutation="scale"), mend=partial(_mend, device="source"))),
+]  # fmt: skip
