@@ -147,6 +147,6 @@ def notes(config: BenchConfig) -> list[str]:
                 told[device] = (
                     f"{config.where('interlocks', name)}: {device} shares server {home[device]} with "
                     f"{', '.join(beside)}; while one of them is busy it cannot be asked, and light that is on for "
-                    f"longer than {rule.within:g} s meanwhile trips. Give it a [servers.NAME] of its own"
+                    f"longer than {rule.within:g} s meanwhile trips. Give it a [servers.NAME] of its own, or a longer `within`"
                 )
     return list(told.values())

@@ -282,7 +282,7 @@ class Guard:
     def _latch(self, interlock: Interlock, violation: Violation) -> Trip:
         trip = Trip(
             interlock.name, interlock.rule.rule, violation.device, violation.value, violation.limit, time.time(),
-            list(interlock.guards), self._run_of(interlock.guards),
+            [*interlock.guards, *interlock.elsewhere], self._run_of(interlock.guards),
         )  # fmt: skip
         self.take(trip)
         return trip

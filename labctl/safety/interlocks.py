@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _TELL_WITHIN_S = 1.0
 _LOOK_WITHIN_S = 30.0
-VERBS = ("interlocks", "arm", "disarm", "acknowledge", "observed", "tripped", "noted", "look", "lit")
+VERBS = ("interlocks", "arm", "disarm", "acknowledge", "observed", "tripped", "noted", "look", "lit", "seen")
 
 
 class Server(Protocol):
@@ -75,19 +75,27 @@ class Interlocks:
         self._set_points = {name: set_point(config.devices[name]) for name in mine}
         self._told_powers: dict[str, float | None] = {}
         self._ramps: dict[str, Ramp] = {}
-        self._notices: dict[str, str] = {}
-        self._noted: dict[str, str] = {}
+        self._notices: dict[str, tuple[str, str]] = {}
+        """Interlock, and what is to be told, by the lease of whom it is to be told at the next call."""
+        self._noted: set[tuple[str, str]] = set()
+        """Lease and interlock of what was told by another server, until somebody acknowledges or arms."""
         self._lit_elsewhere = False
         self.observer = Observer(
-            server.name, self._watches(mine), server.devices, server.parts, server.lock, now_ns, virtual=self._virtual
-        )
+            server.name, self._watches(mine), server.devices, server.parts, server.lock, now_ns,
+            virtual=self._virtual, tell=self._seen,
+        )  # fmt: skip
         self._connect = connect
         self._remotes: dict[str, Remote] = {}
         self._others = [name for name in config.servers if name != server.name]
         self._talks: dict[str, Connection] = {}
         self._talking = threading.Lock()
         guarded = {
-            name: Interlock(name, interlock.rule, tuple(g for g in interlock.guards if g in mine))
+            name: Interlock(
+                name,
+                interlock.rule,
+                tuple(g for g in interlock.guards if g in mine),
+                tuple(g for g in interlock.guards if g not in mine),
+            )
             for name, interlock in config.interlocks.items()
             if mine & set(interlock.guards)
         }
@@ -101,6 +109,12 @@ class Interlocks:
             )  # fmt: skip
         everywhere = {self._home(guard) for interlock in config.interlocks.values() for guard in interlock.guards}
         self._guards_elsewhere = sorted(everywhere - {server.name})
+        # Those whose light depends on what is seen here.
+        watched_by = {self._home(g) for name, _ in self.observer.watches for g in config.interlocks[name].guards}
+        self._tells = sorted(watched_by - {server.name})
+        self._news = threading.Event()
+        self._stop = threading.Event()
+        self._teller = threading.Thread(target=self._tell_on, name=f"labctl-teller-{server.name}", daemon=True)
 
     def _watches(self, mine: set[str]) -> dict[tuple[str, str], Any]:
         found = {}
@@ -135,6 +149,8 @@ class Interlocks:
         """Begin to watch."""
         self.record.start()
         self.observer.start()
+        if self._tells and not self._virtual:
+            self._teller.start()
         for remote in self._remotes.values():
             remote.start()
         if self.guard is not None:
@@ -147,6 +163,10 @@ class Interlocks:
         for remote in self._remotes.values():
             remote.stop()
         self.observer.stop()
+        self._stop.set()
+        self._news.set()
+        if self._teller.is_alive():
+            self._teller.join(2 * _TELL_WITHIN_S)
         self.record.stop()
         for connection in self._talks.values():
             connection.close()
@@ -168,8 +188,8 @@ class Interlocks:
         if self._virtual:
             if not request.flags & DELEGATED:
                 self._look_in_virtual_time()
-        elif said and self.guard is not None and self.guard.lit():
-            self.guard.look()
+        elif said:
+            self._seen()
         if self._notices:
             self._notify(request.lease)
 
@@ -184,15 +204,43 @@ class Interlocks:
             raise told from error
 
     def _notify(self, token: str) -> None:
-        text = self._notices.pop(token, None) if token else None
-        if text is not None:
+        found = self._notices.pop(token, None) if token else None
+        if found is not None:
+            interlock, text = found
             for name in self._others:  # once is enough, whichever server it is
-                self._ask(name, "noted", [token, text])
+                self._ask(name, "noted", [token, interlock])
+            self._noted.add((token, interlock))
             raise InterlockError(text)
 
-    def _notice(self, tokens: Iterable[str], text: str) -> None:
-        """Who has these leases is to be told at the next call, unless another server has done so already."""
-        self._notices.update({token: text for token in tokens if self._noted.get(token) != text})
+    def _notice(self, tokens: Iterable[str], interlock: str, text: str) -> None:
+        """Who has these leases is to be told at the next call, unless that was done already."""
+        fresh = [token for token in tokens if (token, interlock) not in self._noted]
+        self._notices.update(dict.fromkeys(fresh, (interlock, text)))
+
+    def _forget_notices(self, interlocks: Iterable[str]) -> None:
+        """Nobody is to be told of these any more that are not tripped, and of the next time everybody."""
+        over = [name for name in interlocks if self.guard is None or not self.guard.is_tripped(name)]
+        self._notices = {token: told for token, told in self._notices.items() if told[0] not in over}
+        self._noted = {told for told in self._noted if told[1] not in over}
+
+    def _seen(self) -> None:
+        """Something new is known of a watched device: guards here look at once, those of other servers are told."""
+        if self._tells:
+            self._news.set()
+        if self.guard is not None and self.guard.lit():
+            self.guard.look()
+
+    def _tell_on(self) -> None:
+        while True:
+            self._news.wait()
+            self._news.clear()
+            if self._stop.is_set():
+                return
+            for name in self._tells if self.observer.wanted else ():
+                self._ask(name, "seen", [self._server.name, self._report()])
+
+    def _report(self) -> list[Any]:
+        return [[name, device, msgspec.to_builtins(seen)] for name, device, seen in self.observer.report()]
 
     def _look_in_virtual_time(self) -> None:
         """After a call, and before its answer, so that what is found does not depend on the machine's time."""
@@ -347,7 +395,7 @@ class Interlocks:
     def _act(self, trip: Trip, text: str) -> None:
         """Light out; then everybody is told: who is in control at the next call, the other servers at once."""
         tokens = [lease.token for lease in self._server.book.leases_on(trip.guards)]
-        self._notice(tokens, text)
+        self._notice(tokens, trip.interlock, text)
         for name in self._others:
             threading.Thread(
                 target=self._ask, args=(name, "tripped", [msgspec.to_builtins(trip), tokens, text]), daemon=True
@@ -362,11 +410,11 @@ class Interlocks:
         """Another server's interlock acted."""
         told, tokens, text = arguments
         trip = msgspec.convert(told, Trip)
-        self._notice([str(token) for token in tokens], str(text))
+        self._notice([str(token) for token in tokens], trip.interlock, str(text))
         if self.guard is not None and trip.rule != "armed":
             mine = self.guard.guards_of(trip.interlock)
             if mine and not self.guard.is_tripped(trip.interlock):
-                self.guard.take(msgspec.structs.replace(trip, guards=list(mine)))
+                self.guard.take(trip)
                 self._server.make_safe(mine)
         self._stop_playing(tokens)
 
@@ -409,13 +457,18 @@ class Interlocks:
             case "tripped":
                 return self._tripped(request.arguments)
             case "noted":
-                token, text = (str(part) for part in request.arguments)
-                self._noted = {token: text}  # the last is all that can be on its way still
-                if self._notices.get(token) == text:
+                token, interlock = (str(part) for part in request.arguments)
+                self._noted.add((token, interlock))
+                if self._notices.get(token, ("", ""))[0] == interlock:
                     del self._notices[token]
                 return None
             case "look":
                 return self._look_for(str(request.arguments))
+            case "seen":
+                server, report = request.arguments
+                if server in self._remotes:
+                    self._remotes[server].take(report)
+                return self.guard is not None and self.guard.lit() and self.guard.look()
             case "lit":
                 self._lit_elsewhere = True
                 return self.observer.hurry()
@@ -428,7 +481,7 @@ class Interlocks:
             self.observer.want()
         if how == "fresh":
             self.observer.ask_between_calls()
-        return [[name, device, msgspec.to_builtins(seen)] for name, device, seen in self.observer.report()]
+        return self._report()
 
     def arm(self, arguments: Any, caller: Caller) -> dict[str, Any]:
         """Arm emitters of this server; how they are now, by name."""
@@ -436,8 +489,7 @@ class Interlocks:
         devices, for_s = _names(arguments, "devices"), arguments.get("for_s")
         if for_s is not None and not (isinstance(for_s, (int, float)) and 0 < for_s <= 7 * 86400):
             raise ConfigurationError(f"armed for {for_s!r} s; more than 0 s and at most 7 days can be")
-        if self.guard is None or not self.guard.is_tripped():
-            self._notices.clear()
+        self._forget_notices([n for n, i in self._config.interlocks.items() if i.rule.rule == "armed"])
         return self.guard.arm(devices, for_s, _who(arguments, caller)) if self.guard is not None else {}
 
     def disarm(self, arguments: Any, caller: Caller) -> list[str]:
@@ -455,8 +507,7 @@ class Interlocks:
         if self.guard is not None:
             new_sample = bool(arguments.get("new_sample"))
             done = self.guard.acknowledge(name, _who(arguments, caller), reason, new_sample=new_sample)
-        if self.guard is None or not self.guard.is_tripped():
-            self._notices.clear()
+        self._forget_notices([name] if name else [*self._config.interlocks, *done])
         return done
 
     def status(self) -> list[dict[str, Any]]:

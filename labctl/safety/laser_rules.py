@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from drivers.quantity import Fraction, Joules, Seconds, Watts, parse_quantity
-from labctl.safety.rules import NOTHING_WRONG, Light, Objection, Rule, Seen, Violation, Watching, shown
+from labctl.safety.rules import NOTHING_WRONG, Light, Objection, Rule, Seen, Violation, shown, too_old, unwatchable
 
 if TYPE_CHECKING:
     from labctl.bench.config import DeviceConfig
@@ -99,7 +99,7 @@ class Dose(Rule):
     def resolved(self, devices: Mapping[str, DeviceConfig], guards: Sequence[str]) -> Rule | list[Objection]:
         """Checks that the power is known from somewhere."""
         if self.device is not None:
-            return self._watching().resolved_kinds(devices) or self
+            return unwatchable(self, self.device, ("photodetector",), self.within, devices) or self
         wrong = []
         for guard in guards:
             unit = set_point_unit(devices[guard])
@@ -111,16 +111,13 @@ class Dose(Rule):
                 wrong.append(Objection("device", found, "a photodetector that measures its light"))
         return wrong or self
 
-    def _watching(self) -> _Metered:
-        return _Metered(rule="dose", device=str(self.device), within=self.within, every=self.every)
-
     def judge(self, device: str, seen: Seen, light: Light) -> Violation | None:
         """value: lowest and highest power at the photodetector, W."""
         if light.dose_j >= self.limit:
             since = {"session": "in this session", "day": "today", "sample": "since the sample was put in"}[self.per]
             found = f"the sample was given {shown(light.dose_j, 'J')} {since}"
             return Violation(self.device or device, found, f"less than {shown(self.limit, 'J')}")
-        return NOTHING_WRONG if self.device is None else self._watching().unknown(seen, light)
+        return NOTHING_WRONG if self.device is None else too_old(self.device, self.within, seen, light)
 
     def power_w(self, device: DeviceConfig, told: float | None) -> float:
         """On the sample, of a laser that was told ``told``, W; as much as it can if that is not known."""
@@ -130,14 +127,6 @@ class Dose(Rule):
             highest = device.limits[name].maximum if name in device.limits else None
             told = highest if highest is not None else 1.0 if unit == "1" else 0.0
         return told * self.factor * ((self.full_power or 0.0) if unit == "1" else 1.0)
-
-
-class _Metered(Watching):
-    kinds = ("photodetector",)
-
-    def resolved_kinds(self, devices: Mapping[str, DeviceConfig]) -> list[Objection]:
-        found = super().resolved(devices, ())
-        return found if isinstance(found, list) else []
 
 
 class Ramp(Rule):

@@ -30,6 +30,7 @@ class Observer:
     """The watches of one server, by interlock and device.
 
     lock: the server's, held while a call is served. now_ns: bench time. parts: what composites are made of, by name.
+    tell: called after a device was asked, in real time.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Observer:
         now_ns: Callable[[], int],
         *,
         virtual: bool,
+        tell: Callable[[], None],
     ) -> None:
         self.watches = dict(watches)
         self._devices = devices
@@ -49,6 +51,7 @@ class Observer:
         self._lock = lock
         self._now_ns = now_ns
         self._virtual = virtual
+        self._tell = tell
         self._routes: dict[str, list[Watch]] = {}
         self._wanted_until = 0.0
         self._wake = threading.Event()
@@ -105,6 +108,11 @@ class Observer:
                 watch.begin(devices[watch.device])
 
     # --- on demand --------------------------------------------------------------------------------------------------
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody does."""
+        return time.monotonic() <= self._wanted_until
 
     def want(self) -> None:
         """Somebody has light on, or wants to have."""
@@ -182,5 +190,6 @@ class Observer:
                         self._ask(watch)
                     finally:
                         self._lock.release()
+                    self._tell()
             next_ns = min(self._due_in_ns(watch) for watch in watches)
             self._stop.wait(max(next_ns / 1e9, _LEAST_PAUSE_S))

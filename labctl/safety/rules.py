@@ -51,11 +51,15 @@ class Light:
 
 @dataclass(frozen=True)
 class Interlock:
-    """A rule of the bench file by its name, and whose light goes out when it trips."""
+    """A rule of the bench file by its name, and whose light goes out when it trips.
+
+    elsewhere: further ones that it guards, where these are only those of one server.
+    """
 
     name: str
     rule: Rule
     guards: tuple[str, ...]
+    elsewhere: tuple[str, ...] = ()
 
 
 class Violation(NamedTuple):
@@ -128,27 +132,38 @@ class Watching(Rule):
 
     def resolved(self, devices: Mapping[str, DeviceConfig], guards: Sequence[str]) -> Rule | list[Objection]:
         """Checks that the device is of a kind that can be watched, and that it can answer in time."""
-        wrong = []
-        config = devices[self.device]
-        if self.kinds and config.kind not in self.kinds:
-            fitting = [name for name, d in devices.items() if d.kind in self.kinds]
-            found = f'"{self.device}" is a {config.kind}, which the rule {self.rule} cannot watch'
-            wrong.append(Objection("device", found, ", ".join(fitting) or f"a {' or '.join(self.kinds)}"))
-        if self.within < 2 * self.every:
-            found = f"{self.within:g} s is too short for a device that is looked at every {self.every:g} s"
-            wrong.append(Objection("within", found, f"at least {2 * self.every:g} s, or a shorter `every`"))
-        return wrong or self
+        return unwatchable(self, self.device, self.kinds, self.within, devices) or self
 
     def unknown(self, seen: Seen, light: Light) -> Violation | None:
         """Whether what was seen is too old to be relied on."""
-        trouble = f" ({seen.trouble})" if seen.trouble else ""
-        limit = f"a value of the last {self.within:g} s"
-        if not seen.at_ns:
-            return Violation(self.device, f"{self.device} has not been seen{trouble}", limit)
-        age_s = (light.now_ns - seen.at_ns) / 1e9
-        if age_s > self.within:
-            return Violation(self.device, f"{self.device} was last seen {age_s:.2f} s ago{trouble}", limit)
-        return NOTHING_WRONG
+        return too_old(self.device, self.within, seen, light)
+
+
+def unwatchable(
+    rule: Rule, device: str, kinds: Sequence[str], within_s: float, devices: Mapping[str, DeviceConfig]
+) -> list[Objection]:
+    """Why a device cannot be watched: it is of another kind than those, if any are named, or asked too seldom."""
+    wrong = []
+    if kinds and devices[device].kind not in kinds:
+        fitting = [name for name, d in devices.items() if d.kind in kinds]
+        found = f'"{device}" is a {devices[device].kind}, which the rule {rule.rule} cannot watch'
+        wrong.append(Objection("device", found, ", ".join(fitting) or f"a {' or '.join(kinds)}"))
+    if within_s < 2 * rule.every:
+        found = f"{within_s:g} s is too short for a device that is looked at every {rule.every:g} s"
+        wrong.append(Objection("within", found, f"at least {2 * rule.every:g} s, or a shorter `every`"))
+    return wrong
+
+
+def too_old(device: str, within_s: float, seen: Seen, light: Light) -> Violation | None:
+    """Whether what was seen of a device is older than it may be: what is not known is not safe."""
+    trouble = f" ({seen.trouble})" if seen.trouble else ""
+    limit = f"a value of the last {within_s:g} s"
+    if not seen.at_ns:
+        return Violation(device, f"{device} has not been seen{trouble}", limit)
+    age_s = (light.now_ns - seen.at_ns) / 1e9
+    if age_s > within_s:
+        return Violation(device, f"{device} was last seen {age_s:.2f} s ago{trouble}", limit)
+    return NOTHING_WRONG
 
 
 class Armed(Rule):

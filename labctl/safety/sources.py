@@ -18,7 +18,7 @@ from labctl.safety.rules import Seen
 log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
-_ASK_EVERY_S = 0.025
+_ASK_EVERY_S = 0.05
 _ANSWER_WITHIN_S = 0.5
 _VIRTUAL_ANSWER_WITHIN_S = 10.0
 
@@ -72,7 +72,10 @@ class Local:
 
 
 class Remote:
-    """The observer of another server of the bench, asked by a thread; in virtual time by whoever looks."""
+    """The observer of another server of the bench. It says what it sees; a thread asks, to know that it still does.
+
+    In virtual time it is asked by whoever looks.
+    """
 
     def __init__(self, server: str, connection: Connection, *, virtual: bool) -> None:
         self._server = server
@@ -131,12 +134,15 @@ class Remote:
         """As `Source`."""
         self._ask("forget", list(interlocks))
 
+    def take(self, told: list[Any]) -> None:
+        """What the other server has seen, asked for or not."""
+        self._known = {(name, device): msgspec.convert(seen, Seen) for name, device, seen in told}
+        self._trouble = ""
+
     def _ask(self, how: str, interlocks: Iterable[str] = ()) -> None:
         within_s = _VIRTUAL_ANSWER_WITHIN_S if self._virtual else _ANSWER_WITHIN_S
         try:
-            told: list[Any] = self._connection.request("", "observed", how, list(interlocks), within_s)
-            self._known = {(name, device): msgspec.convert(seen, Seen) for name, device, seen in told}
-            self._trouble = ""
+            self.take(self._connection.request("", "observed", how, list(interlocks), within_s))
         except (LabError, msgspec.ValidationError) as error:
             if not self._trouble:
                 log.warning("server %s does not tell what it sees: %s", self._server, error)
