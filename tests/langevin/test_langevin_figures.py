@@ -13,6 +13,7 @@ import pytest
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import Outcome, execute
 from protocols.langevin.equation.step_action import EXAMPLE, read_case
+from protocols.langevin.generation.capacity import crossing
 
 
 def figure(out: Path, name: str, **given: object) -> Outcome:
@@ -120,6 +121,25 @@ def test_ten_digits_come_out_of_noise_and_are_recognised(tmp_path: Path) -> None
     assert len(v["shares"]) == 10
     assert np.count_nonzero(v["shares"]) >= 5
     assert Path(v["model"]).exists()
+
+
+def test_capacity_is_where_four_in_five_outcomes_are_recognised(tmp_path: Path) -> None:
+    given = {"size": 14, "classes": (0, 1, 7, 9), "sizes": (4, 96), "trajectories": 40, "dt": 4e-3}
+    v = figure(tmp_path, "capacity", **given).values
+    assert v["recognised"][0] < 0.5
+    assert v["recognised"][1] > 0.8
+    assert 4 < v["capacity"] < 96
+    assert v["images"] == 4
+    with pytest.raises(ConfigurationError, match="one size"):
+        figure(tmp_path, "capacity", **given, loop="device")
+
+
+def test_the_size_at_which_a_share_is_reached_lies_between_sizes() -> None:
+    sizes = np.array([10.0, 100.0, 1000.0])
+    assert crossing(sizes, np.array([0.0, 0.6, 1.0]), 0.8) == pytest.approx(100 * 10**0.5)
+    assert crossing(sizes, np.array([0.9, 0.7, 0.9]), 0.8) == pytest.approx(100 * 10**0.5)  # it falls again: the last
+    assert crossing(sizes, np.array([0.9, 0.9, 0.9]), 0.8) == 10
+    assert np.isnan(crossing(sizes, np.array([0.9, 0.9, 0.7]), 0.8))
 
 
 def noise_file(path: Path, images: int, spread: float) -> Path:

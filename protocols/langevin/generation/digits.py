@@ -63,14 +63,8 @@ class Digits(MakingFigure):
 
     def prepare(self, parameters: DigitsParameters, record: Recorder) -> None:
         """Train."""
-        p = parameters
-        if p.data is not None and p.data.endswith(".npy"):
-            raise ConfigurationError(f"data={p.data}: digits are read from a folder; use langevin.train and .generate")
-        if any(label_of(c) > 9 for c in p.classes):
-            raise ConfigurationError(f"classes={list(p.classes)}: allowed: digits 0 to 9")
-        if p.size not in (14, 28):
-            raise ConfigurationError(f"size={p.size}: digits are recognised at 14 or 28 pixels a side")
-        super().prepare(p, record)
+        require_digits(parameters)
+        super().prepare(parameters, record)
 
     def run(self, bench: Bench, parameters: DigitsParameters, record: Recorder) -> dict[str, Any]:
         """Denoise."""
@@ -95,3 +89,13 @@ class Digits(MakingFigure):
         )
         with_picture(record, "digits", lambda picture: draw_generation(picture, trained, x, heat, record.name))
         return values
+
+
+def require_digits(p: DigitsParameters) -> None:
+    """Raise ConfigurationError for images that the classifier is not for."""
+    if p.data is not None and p.data.endswith(".npy"):
+        raise ConfigurationError(f"data={p.data}: digits are read from a folder; use langevin.train and .generate")
+    if any(label_of(c) > 9 for c in p.classes):
+        raise ConfigurationError(f"classes={list(p.classes)}: allowed: digits 0 to 9")
+    if p.size not in (14, 28):
+        raise ConfigurationError(f"size={p.size}: digits are recognised at 14 or 28 pixels a side")
