@@ -20,8 +20,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -35,12 +35,11 @@ from drivers.contract import (
     Limits,
     SupercontinuumLaser,
 )
+from drivers.interbus import Bus, Module, NoAnswer, PortLost, Refused, text_of
 from drivers.link import Link
 from drivers.quantity import Seconds
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 BAUD = 115200
 STEPS = 1000
@@ -51,7 +50,7 @@ VARIA_BAND_M = (400e-9, 840e-9)
 """What a VARIA's filters reach; the instrument does not tell."""
 
 _EXTREME, _FIANIUM, _VARIA_TYPE = 0x60, 0x88, 0x68
-_MODULE_TYPE, _FIRMWARE, _SERIAL, _STATUS, _ERROR_CODE, _SYSTEM_TYPE = 0x61, 0x64, 0x65, 0x66, 0x67, 0x6B
+_SERIAL, _STATUS, _ERROR_CODE, _SYSTEM_TYPE = 0x65, 0x66, 0x67, 0x6B
 _EMISSION, _SETUP, _INTERLOCK, _PULSE_PICKER, _WATCHDOG = 0x30, 0x31, 0x32, 0x34, 0x36
 _POWER, _CURRENT, _MOST_PULSES = 0x37, 0x38, 0x3D
 _SHORT_WAVE_PASS, _LONG_WAVE_PASS = 0x33, 0x34
@@ -60,11 +59,6 @@ _EMITS, _FILTERS_MOVE = 0x0001, 0x7000
 
 _MOST_PULSES_UNTOLD = 0xFFFE
 """An EXTREME does not tell; a register full of ones is no ratio."""
-
-_FIRST_HOST, _HOSTS = 0xA1, 64
-_ATTEMPTS = 4
-_BETWEEN_ATTEMPTS_S = 0.01
-_LEAST_ATTEMPT_S = 0.02
 _POLL_S = 0.03
 # Not told by the instrument's documents; generous.
 _EMISSION_WITHIN_S = 15.0
@@ -94,18 +88,6 @@ _STATUS_FAULTS = {
 }
 
 
-class NoAnswer(Exception):
-    """No answer in time."""
-
-
-class PortLost(Exception):
-    """The serial port failed."""
-
-
-class Refused(Exception):
-    """The instrument answered that it does not know the register or does not allow the value."""
-
-
 class Options(BaseModel):
     """Keys of the bench file."""
 
@@ -122,125 +104,6 @@ class Options(BaseModel):
         if value != round(value):
             raise ValueError(f'{value:g} s: the instrument counts whole seconds; write for example "2 s"')
         return value
-
-
-class _Garbled(Exception):
-    """An answer that is wrong, or not ours (``stray``: to a question given up long ago), or "busy"."""
-
-    def __init__(self, text: str, stray: bool) -> None:
-        super().__init__(text)
-        self.stray = stray
-
-
-class _Bus:
-    """A pylablib Interbus system with time-outs, repetitions and a way to tell a late answer from the one asked for.
-
-    The laser leaves a question unanswered now and then (others saw one in 250 to 100,000), so each is asked twice
-    before it is given up. A late answer is told by its address: each question comes from another host address, as the
-    SDK manual advises, and pylablib compares it.
-    """
-
-    def __init__(self, nkt: Any, system: Any, timeout_s: float) -> None:
-        self._nkt = nkt
-        self._system = system
-        self._timeout_s = timeout_s
-        self._host = 0
-        self.laser = _Module(self, 0)
-        self.varia: _Module | None = None
-        self.give()
-
-    def give(self, seconds: float | None = None) -> None:
-        """A conversation begins that may take so long in all, by default as long as the time-out."""
-        self._until_s = time.monotonic() + (self._timeout_s if seconds is None else seconds)
-
-    def close(self) -> None:
-        """Close the port."""
-        self._system.close()
-
-    def flush(self) -> None:
-        """Throw away what has come in."""
-        with self._told_apart():
-            self._system.instr.flush_read()
-
-    def read(self, module: int, register: int) -> bytes:
-        """What a register holds."""
-        return self._ask(lambda: bytes(self._system.ib_get_reg(module, register, "raw")), register)
-
-    def write(self, module: int, register: int, data: bytes) -> None:
-        """Set a register; returns when the module has acknowledged it."""
-        self._ask(lambda: self._system.ib_set_reg(module, register, data, "raw", echo=False), register)
-
-    def _ask(self, question: Callable[[], T], register: int) -> T:
-        self._host = (self._host + 1) % _HOSTS
-        self._system._ib_src = _FIRST_HOST + self._host
-        waits = garbled = 0
-        while True:
-            left_s = max(self._until_s - time.monotonic(), _LEAST_ATTEMPT_S)
-            try:
-                with self._told_apart():
-                    self._system.instr.set_timeout(left_s if waits else min(left_s, self._timeout_s / 2))
-                    return question()
-            except NoAnswer as error:
-                waits += 1
-                if waits == 2 or time.monotonic() >= self._until_s:
-                    raise NoAnswer(f"register 0x{register:02X} was asked for {waits} times") from error
-            except _Garbled as error:
-                garbled += not error.stray
-                if garbled == _ATTEMPTS or time.monotonic() >= self._until_s:
-                    self.flush()
-                    raise DeviceError(
-                        f"register 0x{register:02X}: no answer that can be understood ({error}); the line was flushed. "
-                        "Check the cable and that no two modules share an address"
-                    ) from error
-            time.sleep(_BETWEEN_ATTEMPTS_S)
-            self.flush()
-
-    @contextlib.contextmanager
-    def _told_apart(self) -> Iterator[None]:
-        """pylablib's two errors as the five things that they mean: the text is all that tells some of them apart."""
-        try:
-            yield
-        except self._nkt.InterbusBackendError as error:
-            if isinstance(error.backend_exc, Exception):  # else it is pylablib's own: the time-out
-                raise PortLost(str(error.backend_exc)) from error
-            raise NoAnswer from error
-        except self._nkt.InterbusError as error:
-            if "not understood" in str(error):
-                raise Refused from error
-            raise _Garbled(str(error), stray="telegram destination: expected 0x" in str(error)) from error
-
-
-class _Module(NamedTuple):
-    """One address on the bus."""
-
-    bus: _Bus
-    address: int
-
-    def read(self, register: int) -> bytes:
-        return self.bus.read(self.address, register)
-
-    def number(self, register: int) -> int:
-        return int.from_bytes(self.read(register), "little")
-
-    def write(self, register: int, data: bytes) -> None:
-        self.bus.write(self.address, register, data)
-
-    def optional(self, register: int) -> bytes | None:
-        """What a register holds that not every firmware has."""
-        try:
-            return self.read(register)
-        except Refused:
-            return None
-
-    def kind(self) -> int:
-        """Module type; newer firmware answers two bytes and a description."""
-        return int.from_bytes(self.read(_MODULE_TYPE)[:2], "little")
-
-    def firmware(self) -> str:
-        data = self.optional(_FIRMWARE)
-        if data is None or len(data) < 2:
-            return "unknown"
-        return _text(data[2:]) or f"{data[1]}.{data[0]:02d}"
 
 
 class SuperK(SupercontinuumLaser):
@@ -271,7 +134,7 @@ class SuperK(SupercontinuumLaser):
         self._fianium = False
         self._has_picker = False
         self._most_pulses = _MOST_PULSES_UNTOLD
-        self._link: Link[_Bus] | None = None
+        self._link: Link[Bus] | None = None
         self._state = threading.Lock()
         self._stops = 0
         self._feeder: tuple[threading.Thread, threading.Event] | None = None
@@ -316,13 +179,13 @@ class SuperK(SupercontinuumLaser):
     def identity(self) -> Identity:
         """As the modules tell it."""
         with self._talk("identity") as bus:
-            serials = [_text(bus.laser.read(_SERIAL))]
+            serials = [text_of(bus.laser.read(_SERIAL))]
             firmware = [bus.laser.firmware()]
             system = bus.laser.optional(_SYSTEM_TYPE)
             model = "SuperK FIANIUM" if self._fianium or system == b"\x01" else "SuperK EXTREME"
             if bus.varia is not None:
                 model += " with VARIA"
-                serials.append(_text(bus.varia.read(_SERIAL)))
+                serials.append(text_of(bus.varia.read(_SERIAL)))
                 firmware.append(bus.varia.firmware())
         return Identity(model=model, serial=", ".join(serials), firmware=", ".join(firmware))
 
@@ -360,7 +223,7 @@ class SuperK(SupercontinuumLaser):
 
     # --- conversations ----------------------------------------------------------------------------------------------
 
-    def _make_link(self) -> Link[_Bus]:
+    def _make_link(self) -> Link[Bus]:
         try:
             import termios
 
@@ -377,7 +240,7 @@ class SuperK(SupercontinuumLaser):
         )
 
     @contextlib.contextmanager
-    def _talk(self, what: str) -> Iterator[_Bus]:
+    def _talk(self, what: str) -> Iterator[Bus]:
         """The bus for one conversation of at most the time-out; see `Link.talk`."""
         if not self._opened or self._link is None:
             raise DeviceError(f"{self.name}.{what}: the laser is not open; call open first")
@@ -394,7 +257,7 @@ class SuperK(SupercontinuumLaser):
                     raise
                 raise DeviceError(f"{self.name}.{what}: {error}") from error
 
-    def _connect(self) -> _Bus:
+    def _connect(self) -> Bus:
         nkt = _vendor(self.name)
         # Without modules: those would be looked for with a time-out of 50 ms, and wait 10 s while they are made.
         try:
@@ -405,9 +268,9 @@ class SuperK(SupercontinuumLaser):
             system.instr.instr.write_timeout = self._timeout_s
             with contextlib.suppress(AttributeError, NotImplementedError):
                 system.instr.instr.exclusive = True  # a second program's questions would take our answers
-            bus = _Bus(nkt, system, self._timeout_s)
+            bus = Bus(nkt, system, self._timeout_s)
             bus.flush()
-            bus.laser = _Module(bus, self._laser_address)
+            bus.laser = Module(bus, self._laser_address)
             try:
                 bus.laser.write(_EMISSION, _OFF)
             except Refused:
@@ -434,7 +297,7 @@ class SuperK(SupercontinuumLaser):
             raise
         return bus
 
-    def _recognise(self, bus: _Bus) -> None:
+    def _recognise(self, bus: Bus) -> None:
         kind = bus.laser.kind()
         if kind not in (_EXTREME, _FIANIUM):
             raise DeviceError(
@@ -450,7 +313,7 @@ class SuperK(SupercontinuumLaser):
                 self._most_pulses = int.from_bytes(most, "little")
                 self.restrict("pulse_picker", Limits(minimum=1, maximum=self._most_pulses))
         if self._varia_address is not None:
-            bus.varia = _Module(bus, self._varia_address)
+            bus.varia = Module(bus, self._varia_address)
             try:
                 kind = bus.varia.kind()
             except (NoAnswer, Refused):
@@ -462,7 +325,7 @@ class SuperK(SupercontinuumLaser):
                     "0x68. Check varia_address (16 as delivered), or leave it out if there is none"
                 )
 
-    def _report(self, bus: _Bus) -> str:
+    def _report(self, bus: Bus) -> str:
         """What the instrument says of its interlock and itself."""
         try:
             bus.give()
@@ -521,7 +384,7 @@ class SuperK(SupercontinuumLaser):
             time.sleep(_POLL_S)
         self._start_feeding(stops)
 
-    def _check_power(self, bus: _Bus) -> None:
+    def _check_power(self, bus: Bus) -> None:
         """The laser keeps the power of its last user, who may have had other limits."""
         most = self.limits("power_fraction").maximum
         if most is None or most >= 1.0:
@@ -616,7 +479,7 @@ class SuperK(SupercontinuumLaser):
             steps = math.ceil(value * STEPS)
         return steps
 
-    def _power_register(self, bus: _Bus) -> int:
+    def _power_register(self, bus: Bus) -> int:
         """Where the set-point is that now decides: an EXTREME in current mode does not heed its power register."""
         if self._fianium:
             return _POWER
@@ -720,7 +583,7 @@ class SuperK(SupercontinuumLaser):
             time.sleep(_POLL_S)
 
 
-def _varia(bus: _Bus) -> _Module:
+def _varia(bus: Bus) -> Module:
     assert bus.varia is not None
     return bus.varia
 
@@ -736,10 +599,6 @@ def _interlock_text(interlock: bytes) -> str:
     if state == 1:
         return "interlock closed and waiting for its reset; press reset, or turn the key off and on"
     return "interlock closed" if state == 2 else f"interlock reads 0x{cause:02X}{state:02X}"
-
-
-def _text(data: bytes) -> str:
-    return data.split(b"\0")[0].decode("ascii", "replace").strip()
 
 
 def _vendor(device: str) -> Any:

@@ -22,14 +22,14 @@ from around import in_a_thread, left_behind, wait
 
 from drivers.contract import DeviceError, DeviceTimeout, InterlockError, LabError, LimitError, Limits
 from drivers.nkt_superk import SuperK
-from simulators.emulators.nkt import (
+from simulators.emulators.nkt import Interbus
+from simulators.emulators.nkt_modules import InterbusOptions
+from simulators.emulators.nkt_telegrams import (
     ACK,
     CRC_ERROR,
     DATAGRAM,
     NACK,
     WRITE,
-    Interbus,
-    InterbusOptions,
     Receiver,
     check_sum,
     telegram,
