@@ -51,6 +51,10 @@ class StorageError(LabError):
     """Data cannot be written: the disk is full, read-only or broken. What was written before is sound."""
 
 
+class ReplayError(LabError):
+    """A replayed bench was asked what its record has no answer to; the message shows what was recorded and asked."""
+
+
 class BusError(LabError):
     """A message could not be delivered, understood or answered in time."""
 
@@ -68,6 +72,7 @@ ERROR_TYPES: dict[str, type[LabError]] = {
         InterlockError,
         CalibrationError,
         StorageError,
+        ReplayError,
         BusError,
     )
 }

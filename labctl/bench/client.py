@@ -477,6 +477,11 @@ class Bench:
             for name, server in self._servers.items()
         }
 
+    @property
+    def servers(self) -> Mapping[str, Reach]:
+        """Its device servers by name, for what is asked of each of them, such as to record what it is asked."""
+        return self._servers
+
     def close(self) -> None:
         """Disconnect from the servers."""
         for server in self._servers.values():

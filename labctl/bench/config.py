@@ -23,7 +23,7 @@ from labctl.safety.rules import Interlock
 class DeviceConfig:
     """One device of the bench.
 
-    backend: "simulated", "emulated" or "real". driver: its registered name, None when simulated without one. factory:
+    backend: "simulated", "emulated", "real" or "replay". driver: its registered name, None if there is none. factory:
     the class to instantiate. options: the class's own parameters, None if it has none, or if some of them are known
     only when its emulated instrument runs. settings: SI values by the contract's setting name. limits: what the bench
     file allows, by setting name, in SI. emulator, emulator_options: class and parameters of the emulated instrument.

@@ -43,6 +43,8 @@ def device_config(name: str, table: Mapping[str, Any], findings: list[Finding]) 
         return None
     # A composite is real whatever it is made of, and usually there is one driver, named like its kind.
     composite = bool(getattr(kind, "composite", False))
+    if fixed.backend == "replay":
+        return _replayed(name, fixed, kind, table, findings, before)
     backend = fixed.backend or ("real" if composite else None)
     driver = fixed.driver or (fixed.kind if composite and backend == "real" else None)
     factory = _factory(fixed.kind, kind, backend, driver, path, findings)
@@ -56,6 +58,34 @@ def device_config(name: str, table: Mapping[str, Any], findings: list[Finding]) 
     if len(findings) > before:
         return None
     return DeviceConfig(name, fixed.kind, backend, driver, factory, options, settings, limits)
+
+
+def _replayed(
+    name: str,
+    fixed: DeviceTable,
+    kind: type[Configurable],
+    table: Mapping[str, Any],
+    findings: list[Finding],
+    before: int,
+) -> DeviceConfig | None:
+    """A device from a record. Keys of the driver, simulation or emulator that it was are left standing, unread."""
+    from labctl.record.device import Replayed  # it stands on this module
+
+    path: KeyPath = ("devices", name)
+    settings, limits, others = _settings_and_limits(kind, table, fixed.limits, path, findings)
+    own = field_keys(Replayed.Options)
+    left, known = [key for key in others if key not in own], list(own)
+    groups: tuple[registry.Group, ...] = ("labctl.drivers", "labctl.emulators", "labctl.simulated")
+    for group, its_name in ((group, name) for group in groups for name in (fixed.driver, fixed.kind)):
+        if left and its_name in registry.names(group):
+            model = _options_model(registry.load(group, str(its_name)))
+            known += field_keys(model) if model is not None else []
+            left = [key for key in left if key not in known]
+    findings.extend(unknown_key((*path, key), [*_FIXED, *known]) for key in left)
+    options = validated(Replayed.Options, {k: v for k, v in others.items() if k in own}, path, findings)
+    if len(findings) > before:
+        return None
+    return DeviceConfig(name, fixed.kind, "replay", fixed.driver, Replayed, options, settings, limits)
 
 
 def _emulated(

@@ -174,14 +174,14 @@ def _is_composite(kind: object) -> bool:
 
 
 def _check_backends(tables: Mapping[str, dict[str, Any]], findings: list[Finding]) -> None:
-    """Virtual time needs every instrument simulated, and what is simulated needs a world."""
+    """Virtual time needs every instrument simulated, or recorded, and what is simulated needs a world."""
     instruments = {
         name: table.get("backend")
         for name, table in tables["devices"].items()
         if isinstance(table, dict) and not _is_composite(table.get("kind"))
     }
     # A backend that is missing or misspelt has its own finding.
-    outside = [name for name, backend in instruments.items() if backend in ("real", "emulated", "replay")]
+    outside = [name for name, backend in instruments.items() if backend in ("real", "emulated")]
     if outside and tables["bench"].get("clock", "virtual") == "virtual":
         findings.append(
             Finding(

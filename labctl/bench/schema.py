@@ -21,8 +21,8 @@ M = TypeVar("M", bound=BaseModel)
 
 SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network", "calibrations", "interlocks")
 
-BACKENDS = ("simulated", "emulated", "real")
-"""Backends that can be made; the file's language also has "replay"."""
+BACKENDS = ("simulated", "emulated", "real", "replay")
+"""Where a device's answers come from."""
 
 DEVICE_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 

@@ -239,6 +239,37 @@ def up(
 
 
 @app.command()
+def record(
+    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    to: Annotated[Path, typer.Option("--to", help="File of the record; there must be none yet.")],
+    set_: SetOption = None,
+    most: Annotated[
+        str | None, typer.Option("--most", metavar="SIZE", help="Size at which the record ends.", show_default="8.6GB")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Record all bus traffic of a bench until Ctrl-C: one that is up, else one that is brought up for it."""
+    from labctl.cli.record import record_bench
+
+    raise typer.Exit(record_bench(bench, set_ or [], to, most, json))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A record made by `labctl record`.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Bench file to write.", show_default="beside the record")
+    ] = None,
+    run: Annotated[str, typer.Option("--run", help="Answer the requests of this run.", show_default="any")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Write the bench file that serves a record back, and tell what is in it."""
+    from labctl.cli.record import replay_record
+
+    raise typer.Exit(replay_record(file, to, run, json))
+
+
+@app.command()
 def emulate(
     bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
     set_: SetOption = None,

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -23,6 +24,9 @@ from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
 from labctl.bus.records import LANES, BenchRecord, ServerRecord
 from labctl.bus.ring import Arena
+from labctl.record.device import Replayed
+from labctl.record.record import Record
+from labctl.record.replay import Replay
 from labctl.safety.interlocks import Interlocks
 from labctl.server.feeding import Feeder
 from labctl.server.lane import end_context
@@ -74,6 +78,7 @@ class Host:
         self._world: Any = None
         self._closing = False
         self._reaches: dict[str, Reach] = {}
+        self._records: dict[Path, Record] = {}
         self._devices: dict[str, Device] = {}
         self._feeder = Feeder(config)
         self._server_of = {device: server for server, names in config.servers.items() for device in names}
@@ -167,7 +172,11 @@ class Host:
 
     def _enter_world(self) -> None:
         config = self.config
-        if config.world_name is None:
+        replayed = all(
+            d.backend == "replay" or (issubclass(d.factory, Device) and d.factory.composite)
+            for d in config.devices.values()
+        )
+        if config.world_name is None or replayed:  # of what was recorded nothing is simulated any more
             return
         world_type = registry.load("labctl.worlds", config.world_name)
         parameters = config.world_parameters
@@ -196,10 +205,32 @@ class Host:
         self._devices[device.name] = made
         made.open()
         made.safe()
-        self._apply_settings(device, made)
+        if isinstance(made, Replayed):
+            self._replay(device, made, server)
+        else:
+            self._apply_settings(device, made)
         # What is refused is told when it is needed: the bench must come up, so that it can be measured anew.
         self._feeder.feed([made], "mark")
         server.devices[device.name] = made
+
+    def _replay(self, device: DeviceConfig, made: Replayed, server: DeviceServer) -> None:
+        """A device that its server answers for from a record."""
+        try:
+            made.must_be(device)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.config.where('devices', device.name)}: {error}") from None
+        if server.traffic.replay is None:
+            server.traffic.replay = Replay(
+                server.publisher.publish, server.renew, str(self._feeder.store.path), clock=self._world is None
+            )
+        server.traffic.replay.add(device.name, made.record, made.run)
+
+    def record_at(self, path: str) -> Record:
+        """A record, by its path from the bench file; read once for all devices that are in it."""
+        whole = self.config.path.absolute().parent / path
+        if whole not in self._records:
+            self._records[whole] = Record(whole)
+        return self._records[whole]
 
     def _apply_settings(self, device: DeviceConfig, made: Device) -> None:
         for name, limits in device.limits.items():
@@ -217,8 +248,11 @@ class Host:
         return self._devices
 
     def time_ns(self) -> int:
-        """Bench time."""
-        return int(self._world.clock.now_ns()) if self._world is not None else time.monotonic_ns()
+        """Bench time; of a bench that is replayed, that of the record."""
+        if self._world is not None:
+            return int(self._world.clock.now_ns())
+        replayed = [server.traffic.replay for server in self.servers.values() if server.traffic.replay is not None]
+        return max(replay.time_ns() for replay in replayed) if replayed else time.monotonic_ns()
 
     def _pause(self, seconds: float) -> None:
         """Wait in bench time."""
@@ -237,6 +271,10 @@ class Host:
         """A device for a composite: itself in the same server, a proxy otherwise."""
         if name not in self._server_of:
             raise ConfigurationError(f"{asking}: the bench has no device {name!r}; it has {', '.join(self._server_of)}")
+        if self.config.devices[name].backend == "replay":
+            raise ConfigurationError(
+                f'{asking}: its {name} is replayed, and so must be what is made of it: backend = "replay"'
+            )
         server, mine = self._server_of[name], self.servers[self._server_of[asking]]
         mine.parts.setdefault(asking, set()).add(name)
         if server == mine.name:
@@ -302,7 +340,8 @@ class Host:
         for name, device in chosen.items():
             if fresh:
                 device.open()
-            self._apply_settings(self.config.devices[name], device)
+            if not isinstance(device, Replayed):
+                self._apply_settings(self.config.devices[name], device)
         self._feeder.feed(chosen.values(), "leave out" if calibrating else "raise")
 
 
@@ -318,6 +357,9 @@ class _Site:
 
     def device(self, name: str) -> Any:
         return self._host.device_for(self._asking, name)
+
+    def record(self, path: str) -> Record:
+        return self._host.record_at(path)
 
 
 @contextlib.contextmanager
@@ -335,12 +377,12 @@ def running(
 
 
 def rehearse(config: BenchConfig) -> bool:
-    """Set a wholly simulated bench up and take it down again, to find what only its devices know to be wrong.
+    """Set a simulated or replayed bench up and take it down again, to find what only its devices know to be wrong.
 
     False, and nothing done, if a real instrument would have to be opened. Raises ConfigurationError with file and line.
     """
     instruments = [d for d in config.devices.values() if not (issubclass(d.factory, Device) and d.factory.composite)]
-    if any(d.backend != "simulated" for d in instruments):
+    if any(d.backend not in ("simulated", "replay") for d in instruments):
         return False
     context: zmq.Context[Any] = zmq.Context()
     try:

@@ -21,6 +21,7 @@ from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
 from labctl.bus.server_side import ServerSide, Sessions, reclaim
+from labctl.record.traffic import Traffic
 from labctl.safety.interlocks import VERBS, Interlocks
 from labctl.server.arguments import check_arguments
 from labctl.server.feeding import Feeder
@@ -91,7 +92,11 @@ class DeviceServer:
         self._started_ns = time.monotonic_ns()
         self._stopped: list[str] = []
         self._emission_known: dict[str, bool] = {}
-        handlers = {"calls": self._handle_call, "control": self._handle_control, "stop": self._handle_stop}
+        self.traffic = Traffic(
+            name, lambda: [self._describe(device) for device in list(self.devices.values())], time_ns
+        )
+        own = {"calls": self._handle_call, "control": self._handle_control, "stop": self._handle_stop}
+        handlers = {lane: self.traffic.on(lane, handler) for lane, handler in own.items()}
         self._lanes = {lane: self._lane(lane, handler, tcp=False) for lane, handler in handlers.items()}
         self._remote_lanes = (
             {lane: self._lane(lane, handler, tcp=True) for lane, handler in handlers.items()} if place.remote else {}
@@ -130,6 +135,7 @@ class DeviceServer:
         for lane in [*self._lanes.values(), *self._remote_lanes.values()]:
             lane.stop()
         self.publisher.stop()
+        self.traffic.close()
 
     def record(self) -> ServerRecord:
         """For the directory."""
@@ -206,9 +212,12 @@ class DeviceServer:
             case "ping":
                 return self.sessions.instance
             case "renew":
-                return self._renew(request)
+                self.renew(request)
+                if self.interlocks is not None:  # a loop that has no call to make is told, too
+                    self.interlocks.before(request)
+                return None
             case "renew-where":
-                self._renew(request)
+                self.renew(request)
                 session, number = request.arguments
                 return [self.sessions.instance, self.sessions.whereabouts(session, number)]
             case "cancel":
@@ -269,7 +278,8 @@ class DeviceServer:
             raise
         log.info("%s has control of %s", holder, ", ".join(devices), extra={"run": run})
 
-    def _renew(self, request: Request) -> None:
+    def renew(self, request: Request) -> None:
+        """The lease in whose name a request is made, unless it is made for another client."""
         if request.lease and not request.flags & DELEGATED:
             self.book.renew(request.lease, request.sent_ns)
 
@@ -300,6 +310,7 @@ class DeviceServer:
             "without_shared_memory": self.arena.refused,
             "refused_streams": self.publisher.refused,
             "busy": self.lock.locked(),
+            "recording": self.traffic.status(),
             "interlocks": self.interlocks.status() if self.interlocks is not None else [],
             "counts": counts,
             "devices": {
@@ -332,7 +343,7 @@ class DeviceServer:
             return self._handle_call_of_server(request, caller)
         if request.verb == "safe":  # whoever may call at all, whatever the lease
             return self.make_safe([device.name])
-        self._renew(request)
+        self.renew(request)
         with self.lock:
             try:
                 if self.interlocks is not None:
@@ -380,7 +391,7 @@ class DeviceServer:
 
     def _must_have_all(self, request: Request, caller: Caller) -> None:
         caller.must_be(Role.OPERATOR, request.verb)
-        self._renew(request)
+        self.renew(request)
         for name in self.devices:
             self.book.require(request.lease, name, request.verb)
 

@@ -467,7 +467,7 @@ def test_the_fingerprint_is_the_same_in_every_process(write: Write) -> None:
         (
             'backend = "simulated"\nexp',
             'backend = "replay"\nexp',
-            r'camera.backend: "replay" is not available yet',
+            r"camera.file: missing; allowed: text",
         ),
         (
             'backend = "simulated"\nexp',
