@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +148,7 @@ class Recorder:
         self._checkpoint_path = path.with_suffix(".checkpoint")
         self._lock = lock
         self.bench: Freezable | None = None
+        self._when_thawed: list[Callable[[], object]] = []
         self._frozen_s = self._freezing_s = 0.0
         self._from: Checkpoint | None = None
         self._part = 0
@@ -316,8 +317,20 @@ class Recorder:
         if self._from is not None and not self._restored:
             self._restored = True
             self.rng.bit_generator.state = self._from.rng
-            if self._from.table is not None and self.bench is not None:
-                self.bench.thaw(self._from.table)
+            self.thaw_table()
+
+    def thaw_table(self) -> None:
+        """A simulated table as it was at the checkpoint, after whatever was done to it since, such as setting it up;
+        where the checkpoint has none, nothing. `restore_rng` does it once."""
+        if self._from is not None and self._from.table is not None and self.bench is not None:
+            self.bench.thaw(self._from.table)
+            for act in self._when_thawed:
+                act()
+
+    def when_thawed(self, act: Callable[[], object]) -> None:
+        """Have ``act`` called once a table is thawed: it brings what the experiment knows of the table to what it was
+        at the checkpoint, whatever was done with the table between set-up and there."""
+        self._when_thawed.append(act)
 
     @property
     def resumes_table(self) -> bool:
