@@ -92,6 +92,14 @@ class OrderReadout:
         """Of the slit without light, electrons."""
         self.exposure_s = float(camera.exposure_s)
 
+    def state(self) -> NDArray[np.float64]:
+        """For a checkpoint: exposure, and what darkness is."""
+        return np.array([self.exposure_s, self._dark, self._dark_peak, self.dark_noise_e])
+
+    def restore(self, state: NDArray[np.float64]) -> None:
+        """Go on from `state`."""
+        self.exposure_s, self._dark, self._dark_peak, self.dark_noise_e = (float(x) for x in state)
+
     def emit(self, power_fraction: float) -> None:
         """The source on. CalibrationError if it stays off or refuses."""
         set_power(self._bench, power_fraction)

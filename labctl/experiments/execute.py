@@ -252,7 +252,7 @@ def _perform(
             parameters=parameters,
         )
         with opening as table:
-            record.bench = table
+            record.bench = table if experiment.keeps_table else None
             # What the bench lacks is told before anything is trained.
             for role in experiment.roles:
                 table[role]

@@ -7,6 +7,7 @@ Another loop derives from `Loop` and implements `measure`; `nudged` then injects
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -83,6 +84,13 @@ class Loop(ABC):
     def report(self) -> dict[str, Any]:
         """Results about the measurement itself, such as its time on the table (``bench_s``)."""
         return {}
+
+    def state(self) -> dict[str, Any]:
+        """What it has learnt while it measured, for a checkpoint."""
+        return {}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:  # noqa: B027 - an equation learns nothing
+        """Go on from `state`, on a table that goes on from there, too."""
 
     def nudged(self, V: Complex, pumps: Complex, free: Fields, targets: Array, plan: NudgePlan) -> list[Fields]:
         """One set of states for each of ``plan.signs``."""

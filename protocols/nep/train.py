@@ -36,6 +36,7 @@ class Train(NepFigure):
     """
 
     Parameters = TrainParameters
+    keeps_table = True
 
     def prepare(self, parameters: TrainParameters, record: Recorder) -> None:
         """Read the samples."""
@@ -59,7 +60,9 @@ class Train(NepFigure):
         learner = Learner(network, self.recipe, task.V, task.w)
         with opened_loop(p, network, bench, record) as loop:
             if record.resumed is not None:
-                learner.restore(record.resumed)
+                kept = record.resumed
+                learner.restore(kept)
+                record.when_thawed(lambda: loop.restore(kept))
             loop.check(learner.V, task.pumps(learner.w), _UNSETTLED)
             start = network, learner.V, learner.w, task.X, targets
             plan, choice = settled(loop, *start, plan, p, record.resumed, task.P)
@@ -73,7 +76,7 @@ class Train(NepFigure):
                 step.save(cost=epoch.cost, accuracy=epoch.accuracy, left_out=epoch.left_out)
                 step.note(f"cost {epoch.cost:.4g}, right {epoch.accuracy:.1%}")
                 if record.checkpoint_due or p.loop == "table" or learner.epoch == p.epochs:
-                    record.checkpoint(**learner.state(), **choice._asdict())
+                    record.checkpoint(**learner.state(), **choice._asdict(), **loop.state())
                 if record.wants_pictures and time.perf_counter() - drawn_s > _REDRAW_S:
                     draw_training(record.picture("training"), task, learner.V, learner.w, self._curves(record))
                     drawn_s = time.perf_counter()

@@ -35,6 +35,7 @@ from protocols.dyad.calibrate.steps import (
     searched,
     settled,
     summarised,
+    times,
 )
 from protocols.dyad.calibrate.tracking import Tracker
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, KIND, DyadLattice, plan_of
@@ -64,6 +65,7 @@ class Calibrate(Routine):
     follows = ("wavefront",)
     valid_for = timedelta(days=1)
     kept_by_run: ClassVar[bool] = True
+    keeps_table = True
 
     def run(self, bench: Bench, parameters: CalibrateParameters, record: Recorder) -> dict[str, Any]:
         """Find the lattice, search, count afresh, track."""
@@ -107,7 +109,7 @@ class Calibrate(Routine):
         for x, ones, trials, passed_s in done.of("track"):
             tracker.x = x
             tracker.tell(ones, int(trials), passed_s)
-        begun_s = last_s = bench.time_s()
+        begun_s, last_s = times(bench, record, bool(done.of("track")))
         windows = max(round(p.track / p.every), 1)
         for step in record.steps(windows, "windows of tracking"):
             lattice.set_ratios(np.exp(tracker.x))
@@ -115,11 +117,11 @@ class Calibrate(Routine):
             now_s = bench.time_s()
             done.save(step, "track", tracker.x, shots.ones, p.window, now_s - last_s)
             tracker.tell(shots.ones, p.window, now_s - last_s)
-            kept(lattice, record)
             last_s = now_s
             left_s = p.every * (step.index + 1) - (now_s - begun_s)
             if left_s > 0:
                 lattice.wait(left_s)
+            kept(lattice, record, (begun_s, last_s))
         course = done.of("track")
         return {
             "x": np.stack([x for x, *_ in course]),

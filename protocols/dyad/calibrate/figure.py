@@ -53,6 +53,7 @@ class CalibrateFigure(Figure):
     bench = "dyad-sim"
     roles = DYAD_ROLES
     alignments = DYAD_ALIGNMENTS
+    keeps_table = True
 
     def targets(self, parameters: FigureParameters) -> dict[str, dict[str, float]] | None:
         """What is promised of a lattice of 100 dyads."""

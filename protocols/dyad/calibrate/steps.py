@@ -75,17 +75,32 @@ def lattice_of(bench: Bench, record: Recorder) -> DyadLattice:
     found = {name: record.saved(name) for name in STATE}
     if record.resumed is not None and all(v is not None for v in found.values()):
         shown = {name: record.resumed[name] for name in SHOWN}
-        return DyadLattice(bench, plan_of(bench), record.rng, known={**found, **shown})  # type: ignore[dict-item]
+        known: dict[str, Any] = {**found, **shown}
+        kept = record.resumed
+        lattice = DyadLattice(bench, plan_of(bench), record.rng, known=known)
+        record.when_thawed(lambda: lattice.restore(kept))
+        return lattice
     lattice = DyadLattice(bench, plan_of(bench), record.rng, anew=True)
     for name, value in lattice.state().items():
         record.save(name, value)
     return lattice
 
 
-def kept(lattice: DyadLattice, record: Recorder) -> None:
-    """A checkpoint, with the pattern that is shown: what is counted goes on with its faults."""
+def kept(lattice: DyadLattice, record: Recorder, since_s: tuple[float, float] = (0.0, 0.0)) -> None:
+    """A checkpoint, with the pattern that is shown: what is counted goes on with its faults. since_s: `times`."""
     state = lattice.state()
-    record.checkpoint(**{name: state[name] for name in SHOWN})
+    record.checkpoint(**{name: state[name] for name in SHOWN}, **lattice.kept(), since_s=np.array(since_s))
+
+
+def times(bench: Bench, record: Recorder, begun: bool) -> tuple[float, float]:
+    """Bench time at which windows began, and that of the last one; of a table that goes on, as they were.
+
+    begun: whether there was a window.
+    """
+    if begun and record.resumed is not None and record.resumes_table:
+        return float(record.resumed["since_s"][0]), float(record.resumed["since_s"][1])
+    now_s = bench.time_s()
+    return now_s, now_s
 
 
 def search_of(p: CalibrateParameters, n: int, rng: np.random.Generator) -> Search:
@@ -149,7 +164,7 @@ def settled(
     for x, ones, trials, passed_s in done.of("settle"):
         tracker.x = x
         tracker.tell(ones, int(trials), passed_s, misread)
-    last_s = bench.time_s()
+    begun_s, last_s = times(bench, record, bool(done.of("settle")))
     for step in record.steps(windows, "windows of settling"):
         lattice.set_ratios(np.exp(tracker.x))
         shots = lattice.shots(SETTLING)
@@ -157,7 +172,7 @@ def settled(
         done.save(step, "settle", tracker.x, shots.ones, SETTLING, now_s - last_s)
         tracker.tell(shots.ones, SETTLING, now_s - last_s, misread)
         last_s = now_s
-        kept(lattice, record)
+        kept(lattice, record, (begun_s, last_s))
     sd = np.sqrt(tracker.variance + WRITTEN**2)
     p1 = 0.5 + slope * (tracker.x - tracker.balance)
     return replace(

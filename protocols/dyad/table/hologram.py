@@ -110,6 +110,15 @@ class SpotHologram:
         """What the spots of the pattern made last get together, relative to all light in one, by calculation."""
 
     @property
+    def start(self) -> Array:
+        """Logarithms of amplitudes (m,), those of the pattern made last, from which the next one is looked for."""
+        return self._weights
+
+    @start.setter
+    def start(self, weights: Array) -> None:
+        self._weights = weights
+
+    @property
     def amplitude(self) -> NDArray[np.float32]:
         """The beam's (rows, columns); even if it is not known."""
         return np.ones(self._panel, np.float32) if self.beam is None else self.beam.amplitude(self._panel)

@@ -152,6 +152,39 @@ class DyadLattice:
             "pattern_ln_powers": powers,
         }
 
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """All that changes while shots are taken, for a checkpoint of a run whose table goes on: see `restore`."""
+        w = self._windows
+        return {
+            "lattice_ratios": self._ratios,
+            "lattice_misread": self._misread,
+            "lattice_dark": self._dark,
+            "lattice_start": self.hologram.start,
+            "lattice_patterns": np.array([pattern for _, pattern in self._patterns], np.int16),
+            "lattice_ln_powers": np.array([powers for powers, _ in self._patterns], np.float64),
+            "lattice_places": w.places,
+            "lattice_radius_px": np.array(w.radius_px),
+            "lattice_origins": w.origins,
+            "lattice_weights": w.weights,
+            "lattice_noise_e": w.noise_e,
+        }
+
+    def restore(self, kept: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from `kept`, on a table that goes on from there, too."""
+        self._ratios, self._misread, self._dark = (
+            np.array(kept[f"lattice_{name}"]) for name in ("ratios", "misread", "dark")
+        )
+        self.hologram.start = np.array(kept["lattice_start"])
+        powers, patterns = kept["lattice_ln_powers"], kept["lattice_patterns"]
+        self._patterns = list(zip(np.array(powers), np.array(patterns), strict=True))
+        self._windows = Windows(
+            np.array(kept["lattice_places"]),
+            float(kept["lattice_radius_px"]),
+            np.array(kept["lattice_origins"]),
+            np.array(kept["lattice_weights"]),
+            np.array(kept["lattice_noise_e"]),
+        )
+
     def marks(self) -> dict[str, NDArray[Any]]:
         """By what a calibration is known to be of this lattice, on this hologram: units, and the wavefront in force."""
         flat = np.broadcast_to(np.asarray(self._in_force, np.float64), self._panel)

@@ -6,6 +6,7 @@ What is compared is measured by turns, so that what drifts meanwhile drifts for 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,6 +156,22 @@ class TableLoop(Loop):
             "detuning_followed": self._drift,
             **self.told,
         }
+
+    def state(self) -> dict[str, Any]:
+        """See `Loop`."""
+        c, n = self.contrast, self._nudge
+        off = math.nan if self._first_off is None else self._first_off
+        numbers = [self._drift, off, c.signal, c.noise, n.product.real, n.product.imag, n.weight]
+        return {"loop_numbers": np.array(numbers), "loop_counts": np.array([self.repeats, c.repeats]),
+                **self.table.state()}  # fmt: skip
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """See `Loop`."""
+        self._drift, off, signal, noise, real, imaginary, weight = (float(x) for x in kept["loop_numbers"])
+        self._first_off = None if math.isnan(off) else off
+        self.repeats, repeats = (int(x) for x in kept["loop_counts"])
+        self.contrast, self._nudge = Contrast(signal, noise, repeats), NudgeGain(complex(real, imaginary), weight)
+        self.table.restore(kept)
 
     def measure(self, V: Complex, pumps: Complex, near: Complex | None = None) -> Fields:
         """See `Loop`. V is written as near as it can be. Raises ConfigurationError where a pump is too strong."""

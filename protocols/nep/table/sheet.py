@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,25 @@ class Table:
         c = self.response.c
         stray = np.divide(more.ravel(), c, out=np.zeros_like(c), where=c != 0)
         self.response = replace(self.response, background=self.response.background + stray)
+
+    def state(self) -> dict[str, Any]:
+        """What it has learnt, and what is written, since it was set up: for a checkpoint."""
+        light = np.empty(0) if self.light is None else self.light
+        return {
+            "table_background": self.response.background,
+            "table_ground": self.lift.ground,
+            "table_light": light,
+            "table_D": self.D,
+            "table_frames": self.frames,
+        }
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Go on from `state`, on a table that goes on from there, too."""
+        self.response = replace(self.response, background=np.array(kept["table_background"]))
+        self.lift = replace(self.lift, ground=np.array(kept["table_ground"]))
+        light = np.array(kept["table_light"])
+        self.light = light if light.size else None
+        self.D, self.frames = np.array(kept["table_D"]), int(kept["table_frames"])
 
     # --- writing ----------------------------------------------------------------------------------------------------
 

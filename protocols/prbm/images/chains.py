@@ -94,13 +94,13 @@ class ImageChains:
             for index, visible in enumerate(done):
                 images, k = self._place(index)
                 self.history[images, k + 1] = visible
-            agreement.state = record.resumed["agreement"]
+            self.sampler.restore(record)
         begun_s, bench_begun_s, first = time.monotonic(), bench.time_s(), record.steps_saved
         for step in record.steps(self.steps, f"{doing} {p.images} images by {'light' if photonic else 'arithmetic'}"):
             kept = self.advance(step.index)
             step.save(**kept, source_power_w=tap.read_w() if photonic else math.nan)
             if record.checkpoint_due:
-                record.checkpoint(starts=self.history[:, 0], agreement=agreement.state)
+                record.checkpoint(starts=self.history[:, 0], **self.sampler.state())
             if step.index % _NOTE_EVERY == 0 or step.index == self.steps - 1:
                 step.note(f"image {kept['image'] + 1}, iteration {kept['iteration'] + 1}, r = {agreement.r:.3f}")
         done_here = max(self.steps - first, 1) * p.chains / p.iterations

@@ -42,6 +42,7 @@ class Generate(Protocol):
 
     Parameters: ClassVar[type[GenerateParameters]] = GenerateParameters
     roles = TABLE_ROLES
+    keeps_table = True
     alignments = ("prbm",)
     twin: NDArray[np.int8] | None = None
     """Images (images, n_visible) that arithmetic makes of the same random numbers, where they are wanted."""

@@ -124,6 +124,7 @@ class Restore(Figure):
     """
 
     Parameters = RestoreParameters
+    keeps_table = True
     roles = TABLE_ROLES
     alignments = ("prbm",)
 

@@ -53,6 +53,7 @@ class Anneal(Figure):
     """
 
     Parameters = AnnealParameters
+    keeps_table = True
     roles = TABLE_ROLES
     alignments = ("prbm",)
 
@@ -86,7 +87,7 @@ class Anneal(Figure):
         sampler = sampler_on(bench, machine.layers, machine.temperature, p)
         if record.resumed is not None:
             spins[:], best_spins[:] = record.resumed["spins"], record.resumed["best_spins"]
-            sampler.agreement.state = record.resumed["agreement"]
+            sampler.restore(record)
         for step in record.steps(p.iterations, f"annealing {len(problem.graph)} spins in {p.chains} chains"):
             sampler.temperature = machine.set_temperatures(self.schedule[step.index : step.index + 1])
             machine.sweep(sampler, spins, rng)
@@ -95,7 +96,7 @@ class Anneal(Figure):
             best_spins[improved] = spins[0][improved]
             step.save(temperature=self.schedule[step.index], value=values)
             if record.checkpoint_due:
-                record.checkpoint(spins=spins, best_spins=best_spins, agreement=sampler.agreement.state)
+                record.checkpoint(spins=spins, best_spins=best_spins, **sampler.state())
                 step.note(f"T = {self.schedule[step.index]:.3g}, best {problem.better(problem.value(best_spins)):g}")
         self.best_spins = best_spins
         fields = sampler.agreement

@@ -39,6 +39,7 @@ class Ising(Figure):
     """
 
     Parameters = IsingParameters
+    keeps_table = True
     roles = TABLE_ROLES
     alignments = ("prbm",)
 
@@ -124,10 +125,12 @@ def _sample(
     name = f"{key} x {key} lattice" if key else f"{len(machine.graph)} spins"
     for step in record.steps(samples, f"{name} by {'light' if p.sampler == 'photonic' else 'arithmetic'}"):
         if sampler is None:
-            if record.resumed is not None and step.index > 0:
-                spins[:] = record.resumed["spins"]
             sampler = sampler_on(bench, machine.layers, machine.temperature, p)
             sampler.agreement = fields
+            if record.resumed is not None and step.index > 0:
+                spins[:] = record.resumed["spins"]
+                sampler.restore(record)
+                record.thaw_table()  # which was set up anew here
         elif step.index % p.refresh == 0:
             sampler.refresh()
         for _ in range(sweeps):
@@ -135,7 +138,7 @@ def _sample(
         energy = machine.energy(spins)
         step.save(size=key, energy=energy, magnetisation=spins.sum(axis=2, dtype=np.int64))
         if record.checkpoint_due:
-            record.checkpoint(spins=spins, agreement=fields.state)
+            record.checkpoint(spins=spins, **sampler.state())
             step.note(f"r = {fields.r:.4f}")
     if sampler is not None:
         record.save(f"spins-{key}", spins[:, 0])

@@ -10,8 +10,8 @@ coherent coupling of neighbouring bands is solved for (`calibration.order_map`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import astuple, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,6 +200,17 @@ class MappedTable:
         )
         self._turn += len(encoding.passes)
         return encoding
+
+    def state(self, encodings: Collection[MappedEncoding]) -> NDArray[np.float64]:
+        """What it has learnt by measuring, for a checkpoint: reference and exposure."""
+        return np.array([*astuple(self.reference), *self._readout.state()])
+
+    def restore(self, state: NDArray[np.float64], encodings: Collection[MappedEncoding]) -> None:
+        """Go on from `state`."""
+        if state.shape != (8,):
+            raise ConfigurationError(f"the checkpoint knows {len(state)} numbers of the table; 8 are needed")
+        self.reference = Reference(*(float(x) for x in state[:4]))
+        self._readout.restore(state[4:])
 
     def measure(self, encoding: MappedEncoding, spins: NDArray[np.int8]) -> Measurement:
         """Local fields of the encoded layer for the spins given to it, in two calls per pass and average.

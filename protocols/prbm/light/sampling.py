@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import Bench, ConfigurationError
+from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.prbm.light.layers import Layers
 from protocols.prbm.light.mapped import MappedTable
 from protocols.prbm.light.readout import Measurement, SamplingParameters
@@ -113,6 +113,15 @@ class ExactSampler:
         """Standard deviation (outputs,) of the fields just found, as far as it is to be corrected for."""
         return None
 
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """For a checkpoint: how fields agreed, and what the table has learnt."""
+        return {"agreement": self.agreement.state}
+
+    def restore(self, record: Recorder) -> None:
+        """Go on as `state` was at a run's checkpoint."""
+        assert record.resumed is not None
+        self.agreement.state = record.resumed["agreement"]
+
     def refresh(self) -> None:
         """Measure the table's reference again, since its source drifts."""
 
@@ -158,6 +167,17 @@ class PhotonicSampler(ExactSampler):
     def _noise(self) -> NDArray[np.float64] | None:
         noise = self.last.predicted_noise if self._corrected and self.last is not None else None
         return None if noise is None or np.isnan(noise).any() else noise
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """See `ExactSampler`."""
+        return {**super().state(), "table": self._table.state(self._encodings.values())}
+
+    def restore(self, record: Recorder) -> None:
+        """See `ExactSampler`. A table that does not go on where it was is as it was just set up."""
+        super().restore(record)
+        kept = (record.resumed or {}).get("table")
+        if kept is not None:
+            record.when_thawed(lambda: self._table.restore(kept, self._encodings.values()))
 
     def refresh(self) -> None:
         """Measure the table's reference again, since its source drifts."""

@@ -7,7 +7,8 @@ differences of signals are local fields.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,8 @@ class Table:
         widest = max(layer.width for layer in layers.values())
         self._strip = Strip.on(alignment, bench.slm.columns, widest, p.pixels_per_spin or PIXELS_PER_SPIN)
         self._exposure_s: dict[tuple[LayerEncoding, int], float] = {}
-        self._exposure_now_s = 0.0
+        self._exposure_now_s = self._start_exposure_s = self._unlit_peak = 0.0
+        self._unlit = np.empty(0)
         self._turn, self._step = 0.0, self._gray_step()
         self._prepare()
         # The reference is a mean over the bands it lights, and gains are relative to that mean.
@@ -129,6 +131,26 @@ class Table:
             total += float(intensities[0])
             ids += played.pattern_ids
         return Measurement(fields, total, contrasts, noise, electrons, played.exposure_s, (ids[0], ids[-1]))
+
+    def state(self, encodings: Collection[LayerEncoding]) -> NDArray[np.float64]:
+        """What it has learnt by measuring, for a checkpoint: the reference, exposures of some layers, the dither."""
+        exposures = [self._exposure_s.get(key, math.nan) for key in _places(encodings)]
+        found = [self._exposure_now_s, self._start_exposure_s, self._turn, self._unlit_peak]
+        return np.array([*found, *astuple(self.reference), *self._unlit, *exposures])
+
+    def restore(self, state: NDArray[np.float64], encodings: Collection[LayerEncoding]) -> None:
+        """Go on from `state`."""
+        places, unlit = _places(encodings), len(self._unlit)
+        if state.shape != (8 + unlit + len(places),):
+            raise ConfigurationError(
+                f"the checkpoint knows {len(state)} numbers of the table; {8 + unlit + len(places)} "
+                "are needed: it is of another layer, or of other parameters"
+            )
+        self._exposure_now_s, self._start_exposure_s, self._turn, self._unlit_peak = (float(x) for x in state[:4])
+        self.reference = Reference(*(float(x) for x in state[4:8]))
+        self._unlit = np.array(state[8 : 8 + unlit])
+        known = zip(places, state[8 + unlit :], strict=True)
+        self._exposure_s = {key: float(s) for key, s in known if not math.isnan(s)}
 
     def rounding(self, encoding: LayerEncoding) -> NDArray[np.float64]:
         """Standard deviation of L / W_max (outputs,) by dithered gray levels."""
@@ -292,6 +314,10 @@ class Table:
     def _sequencer_play(self, sequence: Sequence) -> SequenceResult:
         result: SequenceResult = self._bench.sequencer.play(sequence, [], self._p.readout)
         return result
+
+
+def _places(encodings: Collection[LayerEncoding]) -> list[tuple[LayerEncoding, int]]:
+    return [(encoding, k) for encoding in encodings for k in range(len(encoding.passes))]
 
 
 def table_on(bench: Bench, layers: Layers, p: ReadoutParameters) -> Table | MappedTable:

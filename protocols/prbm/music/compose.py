@@ -51,7 +51,7 @@ def compose(player: Player, steps: int, iterations: int, record: Recorder, tap: 
     played = np.zeros((player.pieces, steps, player.model.n_visible), np.int8)
     done = record.series("visible")
     if record.resumed is not None and done is not None:
-        player.sampler.agreement.state = record.resumed["agreement"]
+        player.sampler.restore(record)
         for t, chord in enumerate(done):
             played[:, t] = chord
             player.units = player.model.advance(player.units, chord)
@@ -72,7 +72,7 @@ def compose(player: Player, steps: int, iterations: int, record: Recorder, tap: 
             source_power_w=tap.read_w() if photonic else math.nan,
         )
         if record.checkpoint_due:
-            record.checkpoint(agreement=player.sampler.agreement.state)
+            record.checkpoint(**player.sampler.state())
         step.note(f"quaver {step.index + 1}, r = {player.sampler.agreement.r:.3f}")
     return played
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import Bench, ConfigurationError
+from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.prbm.light.layers import rbm_layers
 from protocols.prbm.light.readout import ReadoutParameters
 from protocols.prbm.light.sampling import Agreement, PhotonicSampler
@@ -38,6 +38,14 @@ class Light:
     def agreement(self) -> Agreement:
         """Of measured with exact fields, since the table was set up."""
         return self._sampler.agreement
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return self._sampler.state()
+
+    def restore(self, record: Recorder) -> None:
+        """Go on as `state` was at a run's checkpoint."""
+        self._sampler.restore(record)
 
     def program(self, rbm: RBM) -> None:
         """Another machine."""

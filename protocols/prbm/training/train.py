@@ -42,6 +42,7 @@ class Train(Figure):
     """
 
     Parameters = TrainParameters
+    keeps_table = True
     roles = TABLE_ROLES
     alignments = ("prbm",)
     takes_control = True  # for as long as there is light on the table, which arithmetic needs none of
@@ -106,7 +107,7 @@ class Train(Figure):
             if record.resumed is not None:
                 trainer.restore(record.resumed)
                 if light is not None:
-                    light.agreement.state = record.resumed["agreement"]
+                    light.restore(record)
             with threadpool_limits(limits=1, user_api="blas"):
                 self._epochs(trainer, light, bench, record)
             self.trainer = trainer
@@ -154,8 +155,8 @@ class Train(Figure):
                 seconds=seconds,
             )
             if light is not None or record.checkpoint_due or report.epoch == epochs:
-                agreement = np.empty(0) if light is None else light.agreement.state
-                record.checkpoint(**trainer.state(), seconds=seconds, agreement=agreement)
+                kept = {"agreement": np.empty(0)} if light is None else light.state()
+                record.checkpoint(**trainer.state(), seconds=seconds, **kept)
 
     def _judged(self, rbm: RBM, last: bool, bench: Bench, by_light: bool) -> Standing:
         if not by_light:
