@@ -210,7 +210,7 @@ def test_couplings_between_two_states_of_flicker_are_what_they_are_there() -> No
     e = world._exposure(0, world.clock.now_ns(), 1e-3)
     for scale in (0.985, 1.0, 1.012):
         between = shown.couplings_now(replace(e, scales=np.array([scale])))
-        exact = shown._averaged(world._couplings.phase, scale)
+        exact = shown._averaged(world.second.phase, scale)
         assert np.abs(between - exact).max() < 2e-3
     assert np.abs(shown.couplings_now(e) - M).max() > 0.05  # which a typical table is far off
 

@@ -119,7 +119,7 @@ def test_the_fast_road_sees_what_the_plain_one_does(flip: bool, across: float) -
     truth, p = multiplier_truth(world.parameters).light, world.parameters
     strip_scale = world._light.strip_scale(start_ns * 1e-9, exposure_s)
     path = path_factor(truth, start_ns * 1e-9, exposure_s, True)
-    phases = world.panel.phase, world._couplings.phase
+    phases = world.panel.phase, world.second.phase
     plain = plain_power(p, *phases, (strip_scale, float(exposure.scales[0])), at, (0.1, 0.1), path)
     plain *= power_factor(p, truth, start_ns * 1e-9, exposure_s)
     assert np.abs(fast - plain).max() < 4e-3 * plain.max()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +16,10 @@ from simulators.physics.counter_random import noise_key
 from simulators.physics.zernike import zernikes
 from simulators.worlds.hologram.truth import ABERRATIONS, HiddenTable, hidden_table
 from simulators.worlds.multiplier.parameters import MultiplierParameters
-from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.truth import Draws, PanelTruth, panel_truth
 
 COMMON_PATH = 1 / 30
 """Of the phase noise and drift of separate paths that is left in a common one."""
-
-
-class OnePanel(NamedTuple):
-    """A panel as `simulators.worlds.prbm.gray_table` asks for it."""
-
-    slm: SlmParameters
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,18 +14,11 @@ from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key
 from simulators.worlds.hologram.truth import HiddenTable, hidden_table
-from simulators.worlds.prbm.parameters import SlmParameters
 from simulators.worlds.prbm.truth import HOUR_S, Draws, PanelTruth, panel_truth
 from simulators.worlds.sheet.parameters import SheetParameters
 
 COMMON_PATH = 1 / 30
 """Of the phase noise and drift of separate paths that is left in a common one."""
-
-
-class OnePanel(NamedTuple):
-    """A panel as `simulators.worlds.prbm.gray_table` asks for it."""
-
-    slm: SlmParameters
 
 
 class Image(NamedTuple):
