@@ -10,17 +10,9 @@ from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
 from labctl.bench.problems import Finding, KeyPath, show
 from labctl.bench.schema import DEVICE_NAME, validated
+from labctl.safety.device_rules import Armed, CameraPresent, PatternWritten, ReadingWithin, SettingWithin
 from labctl.safety.laser_rules import Dose, Ramp, ReadBack
-from labctl.safety.rules import (
-    Armed,
-    CameraPresent,
-    Interlock,
-    PatternWritten,
-    ReadingWithin,
-    Rule,
-    SettingWithin,
-    Watching,
-)
+from labctl.safety.rules import Interlock, Rule, Watching
 
 RULES: dict[str, type[Rule]] = {
     "armed": Armed,
@@ -147,6 +139,7 @@ def notes(config: BenchConfig) -> list[str]:
                 told[device] = (
                     f"{config.where('interlocks', name)}: {device} shares server {home[device]} with "
                     f"{', '.join(beside)}; while one of them is busy it cannot be asked, and light that is on for "
-                    f"longer than {rule.within:g} s meanwhile trips. Give it a [servers.NAME] of its own, or a longer `within`"
+                    f"longer than {rule.within:g} s meanwhile trips. Give it a [servers.NAME] of its own, or a longer "
+                    "`within`"
                 )
     return list(told.values())

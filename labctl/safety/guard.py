@@ -15,26 +15,25 @@ from typing import Any
 from drivers.errors import InterlockError
 from labctl.safety.arming import Arming
 from labctl.safety.doses import Doses
+from labctl.safety.judging import Judge
 from labctl.safety.laser_rules import Dose
+from labctl.safety.latch import Latch
 from labctl.safety.record import Kept, Record, Trip
-from labctl.safety.rules import Interlock, Light, Seen, Violation
+from labctl.safety.rules import Interlock, Rule, Violation
 from labctl.safety.sources import Source
 
 log = logging.getLogger(__name__)
 
-LOST = "record"
-"""Name of the interlock that is tripped when what was tripped before a restart cannot be read."""
 _AT_REST_EVERY_S = 0.25
 _REFRESH_PATIENCE_S = 2.0
-_LOOK_ANEW_PATIENCE_S = 0.5
-_EVENTS_KEPT = 200
-_NOTHING = Seen()
+_INSIST_EVERY_S = 0.5
 
 
 class Guard:
     """interlocks: with those of their guards that this server has. sources: where each watched device is seen, by
     interlock and device. power_w: of an emitter, on the sample by a dose rule. act: called with a trip, and a text,
-    outside of any lock; puts the light out and tells everybody. run_of: which run has control of an emitter."""
+    outside of any lock; puts the light out and tells everybody. darken: makes emitters safe. run_of: which run has
+    control of an emitter."""
 
     def __init__(
         self,
@@ -47,16 +46,15 @@ class Guard:
         virtual: bool,
         power_w: Callable[[Dose, str], float],
         act: Callable[[Trip, str], None],
+        darken: Callable[[Sequence[str]], None],
         run_of: Callable[[Sequence[str]], str],
     ) -> None:
-        self._bench = bench
         self._interlocks = dict(interlocks)
-        self._sources = dict(sources)
         self._record = record
         self._now_ns = now_ns
         self._virtual = virtual
-        self._power_w = power_w
         self._act = act
+        self._darken = darken
         self._run_of = run_of
         armed = [i for i in interlocks.values() if i.rule.rule == "armed"]
         limits: dict[str, float | None] = {}
@@ -65,17 +63,15 @@ class Guard:
                 times = [t for t in (limits.get(device), getattr(interlock.rule, "for_", None)) if t is not None]
                 limits[device] = min(times, default=None)
         self.arming = Arming(limits, now_ns)
-        self._doses = Doses({n: i.rule for n, i in interlocks.items() if isinstance(i.rule, Dose)}, record.kept.doses)
-        self._tripped = dict(record.kept.tripped)
+        doses = {name: i.rule for name, i in interlocks.items() if isinstance(i.rule, Dose)}
+        self._doses = Doses(doses, record.kept.doses)
         emitters = sorted({device for i in interlocks.values() for device in i.guards})
-        if record.lost:
-            self._tripped[LOST] = Trip(
-                LOST, LOST, "", record.lost, "a record of what is tripped", time.time(), emitters
-            )
+        self.latch = Latch(bench, record, emitters)
         self.emitters = tuple(emitters)
         self._lit: dict[str, int | None] = {}
+        self._judge = Judge(interlocks, sources, self._doses, self._lit, now_ns, power_w)
+        self._insisted_s = 0.0
         self._acted: dict[str, int] = dict.fromkeys(emitters, 0)
-        self.events: list[dict[str, Any]] = []
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -83,8 +79,8 @@ class Guard:
 
     def start(self) -> None:
         """Begin to look."""
-        for trip in self._tripped.values():
-            log.warning("%s", self.told(trip))
+        for trip in self.latch.tripped.values():
+            log.warning("%s", self.latch.told(trip))
         if not self._virtual:
             self._thread.start()
 
@@ -103,15 +99,12 @@ class Guard:
         """Raise InterlockError unless there may be light; else a number for `still`. Under the server's lock."""
         begun, guarding = self._acted[device], [i for i in self._interlocks.values() if device in i.guards]
         self._refuse(device)
-        sources = {id(s): s for (name, _), s in self._sources.items() if any(i.name == name for i in guarding)}
         until = time.monotonic() + _REFRESH_PATIENCE_S
         while True:
-            for source in sources.values():
-                source.want()
-                source.refresh()
-            wrong = self._first_wrong(guarding)
+            self._judge.refresh(guarding)
+            wrong = self._judge.wrong_before_light(guarding)
             # Another server may need a moment until it is free to ask.
-            if wrong is None or self._virtual or not self._old(*wrong) or time.monotonic() > until:
+            if wrong is None or self._virtual or not self._judge.is_old(*wrong) or time.monotonic() > until:
                 break
         if wrong is not None:
             interlock, violation = wrong
@@ -122,35 +115,19 @@ class Guard:
         return begun
 
     def _refuse(self, device: str) -> None:
-        for trip in list(self._tripped.values()):
+        for trip in list(self.latch.tripped.values()):
             if device in trip.guards:
-                raise InterlockError(f"{device}.emission is refused: {self.told(trip)}")
+                raise InterlockError(f"{device}.emission is refused: {self.latch.told(trip)}")
         why = self.arming.why_not(device)
         if why:
-            raise InterlockError(f"{device}.emission is refused: {why}; a laser operator arms it: {self._cure('arm')}")
-        if self._record.trouble and any(
-            device in i.guards for i in self._interlocks.values() if i.name in self._doses.rules
-        ):
+            raise InterlockError(
+                f"{device}.emission is refused: {why}; a laser operator arms it: {self.latch.cure('arm')}"
+            )
+        if self._record.trouble and self._judge.of_doses([device]):
             raise InterlockError(
                 f"{device}.emission is refused: {self._record.trouble}, and doses could not be kept; make room, or set "
                 "LABCTL_INTERLOCKS to a folder that can be written"
             )
-
-    def _first_wrong(self, interlocks: Sequence[Interlock]) -> tuple[Interlock, Violation] | None:
-        for interlock in interlocks:
-            violation = self._judge(interlock, Light(False, None, self._now_ns(), self._joules(interlock.name)))
-            if violation is not None:
-                return interlock, violation
-        return None
-
-    def _old(self, interlock: Interlock, violation: Violation) -> bool:
-        """Whether what is wrong may be that nobody looked for long."""
-        key = (interlock.name, violation.device)
-        within_s = getattr(interlock.rule, "within", None)
-        if key not in self._sources or within_s is None:
-            return False
-        seen_ns = self._sources[key].seen(key).at_ns
-        return not seen_ns or self._now_ns() - seen_ns > within_s * 1e9
 
     def still(self, device: str, begun: int) -> None:
         """Raise InterlockError if an interlock acted on the device since `ready`."""
@@ -162,9 +139,8 @@ class Guard:
         """The emitter is being told to emit: from now on there is light."""
         with self._lock:
             self._lit[device] = None
-            for name in self._doses.rules:
-                if device in self._interlocks[name].guards:
-                    self._count_dose(self._interlocks[name])
+            for name in self._judge.of_doses([device]):
+                self._judge.count_dose(self._interlocks[name])
         self._wake.set()
 
     def came(self, device: str) -> None:
@@ -193,7 +169,7 @@ class Guard:
 
     def is_tripped(self, interlock: str = "") -> bool:
         """Whether one is, or any."""
-        return interlock in self._tripped if interlock else bool(self._tripped)
+        return interlock in self.latch.tripped if interlock else bool(self.latch.tripped)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -202,17 +178,16 @@ class Guard:
         trips: list[Trip] = []
         with self._lock:
             lit = bool(self._lit)
-            if lit or self._tripped:
-                for source in self._sources.values():
-                    source.want()
+            if lit or self.latch.tripped:
+                self._judge.want()
             for interlock in self._interlocks.values():
-                if interlock.name in self._tripped:
+                if interlock.name in self.latch.tripped:
                     continue
                 if any(device in self._lit for device in interlock.guards):
-                    self._count_dose(interlock)
+                    self._judge.count_dose(interlock)
                 elif not interlock.rule.at_rest:
                     continue
-                violation = self._judge(interlock, self._light(interlock))
+                violation = self._judge.wrong(interlock)
                 if violation is not None:
                     trips.append(self._latch(interlock, violation))
             for device in list(self._lit):
@@ -222,53 +197,32 @@ class Guard:
             if lit and self._doses.due:
                 self._keep()
         for trip in trips:
-            self._act(trip, self.told(trip))
+            self._act(trip, self.latch.told(trip))
+        if lit and not trips:
+            self._insist()
         return lit
 
-    def _light(self, interlock: Interlock) -> Light:
-        since = [self._lit[device] for device in interlock.guards if device in self._lit]
-        known = [ns for ns in since if ns is not None]
-        since_ns = min(known) if since and len(known) == len(since) else None
-        return Light(bool(since), since_ns, self._now_ns(), self._joules(interlock.name))
-
-    def _joules(self, interlock: str) -> float:
-        return self._doses.joules(interlock) if interlock in self._doses.rules else 0.0
-
-    def _judge(self, interlock: Interlock, light: Light) -> Violation | None:
-        rule = interlock.rule
-        for device in rule.watched(interlock.guards) or interlock.guards[:1]:
-            source = self._sources.get((interlock.name, device))
-            seen = source.seen((interlock.name, device)) if source is not None else _NOTHING
-            violation = rule.judge(device, seen, light)
-            if violation is not None:
-                return violation
-        return None
-
-    def _count_dose(self, interlock: Interlock) -> None:
-        rule = interlock.rule
-        if not isinstance(rule, Dose):
-            return
-        power_w: float | None
-        if rule.device is None:
-            power_w = sum(self._power_w(rule, device) for device in interlock.guards if device in self._lit)
-        else:
-            value = self._sources[interlock.name, rule.device].seen((interlock.name, rule.device)).value
-            power_w = None if value is None else float(value[1]) * rule.factor
-        self._doses.advance(interlock.name, power_w, self._now_ns())
+    def _insist(self) -> None:
+        """An emitter that should be dark and could not be told so is told again."""
+        dark = {device for trip in list(self.latch.tripped.values()) for device in trip.guards}
+        left = [device for device in list(self._lit) if device in dark]
+        if left and time.monotonic() - self._insisted_s > _INSIST_EVERY_S:
+            self._insisted_s = time.monotonic()
+            log.error("%s may still emit, and is told again to be dark", ", ".join(left))
+            self._darken(left)
 
     def _watch(self) -> None:
         every_s = min((i.rule.every for i in self._interlocks.values()), default=0.05)
         at_rest = any(i.rule.at_rest for i in self._interlocks.values())
         next_s = time.monotonic()
         while not self._stop.is_set():
-            if not self._lit and not self._tripped and not at_rest:
+            if not self._lit and not self.latch.tripped and not at_rest:
                 self._wake.wait()
                 self._wake.clear()
                 continue
             try:
                 if at_rest:
-                    for source in self._sources.values():
-                        source.want()
+                    self._judge.want()
                 self.look()
             except Exception:  # whatever happens, it goes on looking
                 log.exception("the guard failed once and goes on")
@@ -290,11 +244,11 @@ class Guard:
     def take(self, trip: Trip) -> None:
         """A trip is latched, also one of another server whose light this server's interlock guards, too."""
         with self._lock:
-            self._tripped[trip.interlock] = trip
+            self.latch.tripped[trip.interlock] = trip
             for device in trip.guards:
                 if device in self._acted:
                     self._acted[device] += 1
-            self._event("tripped", trip.interlock, self.told(trip), trip.run)
+            self.latch.event("tripped", trip.interlock, self.latch.told(trip), trip.run)
             self._keep()
 
     def _put_out(self, device: str, why: str) -> Trip:
@@ -302,22 +256,8 @@ class Guard:
         self._acted[device] += 1
         run = self._run_of([device])
         trip = Trip(name, "armed", device, why, "armed emitters", time.time(), [device], run)
-        self._event("disarmed", name, self.told(trip), run)
+        self.latch.event("disarmed", name, self.latch.told(trip), run)
         return trip
-
-    def told(self, trip: Trip) -> str:
-        """A trip in words, for whoever is refused, and the log."""
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(trip.utc))
-        if trip.rule == "armed":
-            return f"emission of {trip.device} was turned off at {when} UTC: {trip.value}. Arm it: {self._cure('arm')}"
-        return (
-            f"interlock {trip.interlock} ({trip.rule}) tripped at {when} UTC: {trip.value}; allowed is {trip.limit}. "
-            f"Emission of {', '.join(trip.guards) or 'everything'} stays off. Find the cause, then "
-            f"{self._cure('ack')} --interlock {trip.interlock}"
-        )
-
-    def _cure(self, command: str) -> str:
-        return f"labctl {command} {self._bench}"
 
     # --- people -----------------------------------------------------------------------------------------------------
 
@@ -325,7 +265,7 @@ class Guard:
         """Disarm emitters; what emitted goes dark."""
         done = self.arming.disarm(devices or self.emitters, why)
         if done:
-            self._event("disarmed", "", why, self._run_of(done))
+            self.latch.event("disarmed", "", why, self._run_of(done))
         self.look()
         return done
 
@@ -333,7 +273,7 @@ class Guard:
         """Arm emitters of this server that a rule wants armed; how each of them is."""
         done = self.arming.arm(devices or self.emitters, for_s, by)
         if done:
-            self._event("armed", "", f"{', '.join(done)} by {by}", "")
+            self.latch.event("armed", "", f"{', '.join(done)} by {by}", "")
             log.warning("%s armed by %s", ", ".join(done), by)
         return {device: told for device, told in self.arming.status().items() if device in done}
 
@@ -342,38 +282,24 @@ class Guard:
 
         Raises InterlockError, and lets none be, if the cause of one of them persists, or is not known to be gone.
         """
-        self._look_anew([n for n in list(self._tripped) if name in ("", n)])
+        self._judge.look_anew([n for n in list(self.latch.tripped) if name in ("", n)], virtual=self._virtual)
         with self._lock:
-            chosen = {n: trip for n, trip in self._tripped.items() if name in ("", n)}
+            chosen = {n: trip for n, trip in self.latch.tripped.items() if name in ("", n)}
             if new_sample:
                 for dose in self._doses.rules if not name else [n for n in self._doses.rules if n == name]:
                     self._doses.anew(dose)
             for trip in chosen.values():
                 interlock = self._interlocks.get(trip.interlock)
-                violation = None if interlock is None else self._judge(interlock, self._light(interlock))
+                violation = None if interlock is None else self._judge.wrong(interlock)
                 if violation is not None:
                     raise InterlockError(
                         f"interlock {trip.interlock} ({trip.rule}) stays tripped, its cause persists: "
                         f"{violation.value}; allowed is {violation.limit}"
                     )
             for trip in chosen.values():
-                del self._tripped[trip.interlock]
-                self._event("acknowledged", trip.interlock, f"by {by}" + (f": {reason}" if reason else ""), trip.run)
-                log.warning("interlock %s acknowledged by %s%s", trip.interlock, by, f": {reason}" if reason else "")
+                self.latch.release(trip, by, reason)
             self._keep()
             return list(chosen)
-
-    def _look_anew(self, interlocks: Sequence[str]) -> None:
-        """Have what they watch looked at since now, and counted from 0; as far as that comes soon."""
-        begun_ns, until = self._now_ns(), time.monotonic() + _LOOK_ANEW_PATIENCE_S
-        watched = {key: source for key, source in self._sources.items() if key[0] in interlocks}
-        for source in {id(s): s for s in watched.values()}.values():
-            source.forget(interlocks)
-            source.ask_again()
-        while not self._virtual and time.monotonic() < until:
-            if all(source.seen(key).at_ns >= begun_ns for key, source in watched.items()):
-                return
-            time.sleep(0.01)
 
     # --- sessions, status -------------------------------------------------------------------------------------------
 
@@ -382,45 +308,40 @@ class Guard:
         with self._lock:
             if self._virtual:
                 self.arming.begin()
-            for name in self._guarding(devices):
+            for name in self._judge.of_doses(devices):
                 self._doses.begin(name)
 
     def end(self, devices: Sequence[str]) -> None:
         """Control of them was given back in order."""
         with self._lock:
-            for name in self._guarding(devices):
+            for name in self._judge.of_doses(devices):
                 self._doses.end(name)
             self._keep()
 
-    def _guarding(self, devices: Sequence[str]) -> list[str]:
-        return [n for n in self._doses.rules if set(self._interlocks[n].guards) & set(devices)]
-
     def _keep(self) -> None:
-        self._record.keep(Kept({n: t for n, t in self._tripped.items() if n != LOST}, self._doses.to_keep()))
-
-    def _event(self, what: str, interlock: str, text: str, run: str) -> None:
-        self.events.append({"utc": time.time(), "what": what, "interlock": interlock, "text": text, "run": run})
-        del self.events[:-_EVENTS_KEPT]
+        self._record.keep(Kept(self.latch.to_keep(), self._doses.to_keep()))
 
     def status(self) -> list[dict[str, Any]]:
         """Every interlock: rule, guards, whether it is tripped and why, who armed what, dose."""
         with self._lock:
-            names = [*self._interlocks, *(n for n in self._tripped if n not in self._interlocks)]
-            return [self._status(name, self.arming.status()) for name in names]
+            armed = self.arming.status()
+            unknown = [Interlock(n, Rule(rule=t.rule), tuple(t.guards)) for n, t in self.latch.tripped.items()
+                       if n not in self._interlocks]  # fmt: skip
+            return [self._status(interlock, armed) for interlock in [*self._interlocks.values(), *unknown]]
 
-    def _status(self, name: str, armed: dict[str, dict[str, object]]) -> dict[str, Any]:
-        trip, interlock = self._tripped.get(name), self._interlocks.get(name)
-        guards = interlock.guards if interlock is not None else tuple(trip.guards if trip else ())
-        rule = interlock.rule.rule if interlock is not None else trip.rule if trip else ""
-        told: dict[str, Any] = {"name": name, "rule": rule, "guards": list(guards), "tripped": trip is not None}
-        told["state"] = "tripped" if trip else "watching" if any(d in self._lit for d in guards) else "ready"
-        told["reason"] = self.told(trip) if trip else ""
+    def _status(self, interlock: Interlock, armed: dict[str, dict[str, object]]) -> dict[str, Any]:
+        name, guards, trip = interlock.name, interlock.guards, self.latch.tripped.get(interlock.name)
+        state = "tripped" if trip else "watching" if any(device in self._lit for device in guards) else "ready"
+        told: dict[str, Any] = {
+            "name": name, "rule": interlock.rule.rule, "guards": list(guards), "tripped": trip is not None,
+            "state": state, "reason": self.latch.told(trip) if trip else "",
+        }  # fmt: skip
         if trip:
             told |= {"value": trip.value, "limit": trip.limit, "device": trip.device, "utc": trip.utc, "run": trip.run}
-        if rule == "armed":
+        if interlock.rule.rule == "armed":
             told["armed"] = {device: armed[device] for device in guards if device in armed}
-            if not all(state["armed"] for state in told["armed"].values()):
+            if not trip and not all(one["armed"] for one in told["armed"].values()):
                 told["state"] = "not armed"
-        if interlock is not None and isinstance(interlock.rule, Dose):
+        if isinstance(interlock.rule, Dose):
             told |= {"dose_j": self._doses.joules(name), "limit_j": interlock.rule.limit}
         return told

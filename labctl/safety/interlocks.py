@@ -10,19 +10,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from drivers.contract import Device, SequenceResult
-from drivers.errors import BusError, ConfigurationError, InterlockError, LabError
+from drivers.errors import BusError, ConfigurationError, InterlockError
 from labctl.bus.connection import Connection
 from labctl.bus.messages import DELEGATED, Request
 from labctl.bus.roles import LOCAL_USER, Caller, Role
-from labctl.safety import ramp
+from labctl.safety.emission import Emission, Server
 from labctl.safety.guard import Guard
-from labctl.safety.laser_rules import Dose, Ramp, set_point
+from labctl.safety.laser_rules import Ramp, set_point
+from labctl.safety.notices import Notices
 from labctl.safety.observer import Observer
+from labctl.safety.peers import TELL_WITHIN_S, Peers
 from labctl.safety.record import Record, Trip
 from labctl.safety.rules import Interlock
 from labctl.safety.sources import Local, Remote, Source
@@ -30,26 +32,11 @@ from labctl.safety.watches import Passed, watch_of
 
 if TYPE_CHECKING:
     from labctl.bench.config import BenchConfig
-    from labctl.server.leases import LeaseBook
 
 log = logging.getLogger(__name__)
 
-_TELL_WITHIN_S = 1.0
 _LOOK_WITHIN_S = 30.0
 VERBS = ("interlocks", "arm", "disarm", "acknowledge", "observed", "tripped", "noted", "look", "lit", "seen")
-
-
-class Server(Protocol):
-    """What of a device server is needed here."""
-
-    name: str
-    devices: dict[str, Device]
-    parts: dict[str, set[str]]
-    lock: threading.Lock
-    book: LeaseBook
-
-    def make_safe(self, names: Iterable[str] | None = None) -> None:
-        """`safe` on devices."""
 
 
 class Interlocks:
@@ -68,17 +55,11 @@ class Interlocks:
     ) -> None:
         self._server = server
         self._config = config
-        self._now_ns = now_ns
-        self._pause = pause
         self._virtual = config.clock == "virtual"
         mine = set(config.servers[server.name])
         self._set_points = {name: set_point(config.devices[name]) for name in mine}
-        self._told_powers: dict[str, float | None] = {}
-        self._ramps: dict[str, Ramp] = {}
-        self._notices: dict[str, tuple[str, str]] = {}
-        """Interlock, and what is to be told, by the lease of whom it is to be told at the next call."""
-        self._noted: set[tuple[str, str]] = set()
-        """Lease and interlock of what was told by another server, until somebody acknowledges or arms."""
+        self._peers = Peers([name for name in config.servers if name != server.name], connect)
+        self._notices = Notices(self._peers)
         self._lit_elsewhere = False
         self.observer = Observer(
             server.name, self._watches(mine), server.devices, server.parts, server.lock, now_ns,
@@ -86,9 +67,6 @@ class Interlocks:
         )  # fmt: skip
         self._connect = connect
         self._remotes: dict[str, Remote] = {}
-        self._others = [name for name in config.servers if name != server.name]
-        self._talks: dict[str, Connection] = {}
-        self._talking = threading.Lock()
         guarded = {
             name: Interlock(
                 name,
@@ -101,11 +79,15 @@ class Interlocks:
         }
         self.record = Record(None) if self._virtual or not guarded else Record.of(config.name, server.name)
         self.guard: Guard | None = None
+        ramps = {g: i.rule for i in guarded.values() if isinstance(i.rule, Ramp) for g in i.guards}
+        self._emission = Emission(
+            server, config.devices, self._set_points, ramps, self.observer, self._notices, pause, self._changes,
+            virtual=self._virtual,
+        )  # fmt: skip
         if guarded:
-            self._ramps = {g: i.rule for i in guarded.values() if isinstance(i.rule, Ramp) for g in i.guards}
             self.guard = Guard(
                 config.name, guarded, self._sources(guarded, mine), self.record, now_ns, virtual=self._virtual,
-                power_w=self._power_w, act=self._act, run_of=self._run_of,
+                power_w=self._emission.power_w, act=self._act, darken=server.make_safe, run_of=self._run_of,
             )  # fmt: skip
         everywhere = {self._home(guard) for interlock in config.interlocks.values() for guard in interlock.guards}
         self._guards_elsewhere = sorted(everywhere - {server.name})
@@ -166,17 +148,16 @@ class Interlocks:
         self._stop.set()
         self._news.set()
         if self._teller.is_alive():
-            self._teller.join(2 * _TELL_WITHIN_S)
+            self._teller.join(2 * TELL_WITHIN_S)
         self.record.stop()
-        for connection in self._talks.values():
-            connection.close()
+        self._peers.close()
 
     # --- calls, under the server's lock -----------------------------------------------------------------------------
 
     def before(self, request: Request) -> None:
         """Raise InterlockError if the caller does not know yet that an interlock turned its light off."""
         if self._notices and not (request.verb == "set" and not request.arguments):
-            self._notify(request.lease)
+            self._notices.raise_for(request.lease)
 
     def after(self, request: Request, value: Any) -> None:
         """Look at what a call brought. Raises InterlockError if an interlock turned the light off meanwhile."""
@@ -191,7 +172,7 @@ class Interlocks:
         elif said:
             self._seen()
         if self._notices:
-            self._notify(request.lease)
+            self._notices.raise_for(request.lease)
 
     def failed(self, request: Request, error: BaseException) -> None:
         """A call failed. Raises InterlockError in its place if an interlock turned the light off meanwhile."""
@@ -199,29 +180,9 @@ class Interlocks:
             return
         self.observer.failed(request.device, error)
         try:
-            self._notify(request.lease)
+            self._notices.raise_for(request.lease)
         except InterlockError as told:
             raise told from error
-
-    def _notify(self, token: str) -> None:
-        found = self._notices.pop(token, None) if token else None
-        if found is not None:
-            interlock, text = found
-            for name in self._others:  # once is enough, whichever server it is
-                self._ask(name, "noted", [token, interlock])
-            self._noted.add((token, interlock))
-            raise InterlockError(text)
-
-    def _notice(self, tokens: Iterable[str], interlock: str, text: str) -> None:
-        """Who has these leases is to be told at the next call, unless that was done already."""
-        fresh = [token for token in tokens if (token, interlock) not in self._noted]
-        self._notices.update(dict.fromkeys(fresh, (interlock, text)))
-
-    def _forget_notices(self, interlocks: Iterable[str]) -> None:
-        """Nobody is to be told of these any more that are not tripped, and of the next time everybody."""
-        over = [name for name in interlocks if self.guard is None or not self.guard.is_tripped(name)]
-        self._notices = {token: told for token, told in self._notices.items() if told[0] not in over}
-        self._noted = {told for told in self._noted if told[1] not in over}
 
     def _seen(self) -> None:
         """Something new is known of a watched device: guards here look at once, those of other servers are told."""
@@ -237,7 +198,7 @@ class Interlocks:
             if self._stop.is_set():
                 return
             for name in self._tells if self.observer.wanted else ():
-                self._ask(name, "seen", [self._server.name, self._report()])
+                self._peers.ask(name, "seen", [self._server.name, self._report()])
 
     def _report(self) -> list[Any]:
         return [[name, device, msgspec.to_builtins(seen)] for name, device, seen in self.observer.report()]
@@ -253,7 +214,7 @@ class Interlocks:
             self.guard.look()
         if self._lit_elsewhere:
             mine = self._server.name
-            answers = [self._ask(name, "look", mine, timeout_s=_LOOK_WITHIN_S) for name in self._guards_elsewhere]
+            answers = [self._peers.ask(name, "look", mine, timeout_s=_LOOK_WITHIN_S) for name in self._guards_elsewhere]
             self._lit_elsewhere = any(answers)
 
     def _look_for(self, server: str) -> bool:
@@ -270,94 +231,20 @@ class Interlocks:
         self.guard.look()
         return self.guard.lit()
 
+    def _changes(self) -> None:
+        """Light comes on, or changes: in virtual time whoever watches is to look after the call that comes next."""
+        self.observer.hurry()
+        if self._virtual:
+            self._peers.tell("lit", None)
+
     # --- what is told to emitters -----------------------------------------------------------------------------------
 
     def write(self, device: Device, name: str, value: Any, lease: str, makes_light: bool) -> None:
         """Write a setting, under the server's lock. Raises InterlockError if light is refused, or comes to nothing."""
-        guard = self.guard
-        power = self._set_points.get(device.name, "")
-        if (
-            guard is None
-            or device.name not in guard.emitters
-            or (name != power and not makes_light and name != "emission")
-        ):
+        if self.guard is None:
             setattr(device, name, value)
-        elif makes_light:
-            self._light(guard, device, name, value, power, lease)
-        elif name == power:
-            guard.look()
-            climbs = guard.lit(device.name) and device.name in self._ramps
-            if not climbs or value <= float(getattr(device, power)):
-                self._told(device.name, name, value)
-                setattr(device, name, value)
-                if guard.lit(device.name):
-                    self._changes()
-            else:
-                device.declared_settings()[name].check(device, value)
-                self._climb(guard, device, power, float(value), lease)
         else:
-            self.darkening(device.name)
-            setattr(device, name, value)
-            guard.gone(device.name)
-
-    def _light(self, guard: Guard, device: Device, name: str, value: Any, power: str, lease: str) -> None:
-        begun = guard.ready(device.name)
-        rises = power and device.name in self._ramps
-        target = float(getattr(device, power)) if power else 0.0
-        if rises:
-            self._told(device.name, power, ramp.lowest(device, power))
-            setattr(device, power, ramp.lowest(device, power))
-        elif power and self._told_powers.get(device.name) is None:
-            self._told_powers[device.name] = target
-        guard.coming(device.name)
-        self._changes()
-        try:
-            setattr(device, name, value)
-            self.observer.told(device.name, name, True)
-            guard.came(device.name)
-            guard.still(device.name, begun)
-            if rises:
-                self._climb(guard, device, power, target, lease)
-        except BaseException:
-            self._server.make_safe([device.name])
-            if rises:
-                self._told(device.name, power, target)
-                setattr(device, power, target)
-            raise
-
-    def _climb(self, guard: Guard, device: Device, power: str, target: float, lease: str) -> None:
-        rule = self._ramps[device.name]
-        server, what = self._server, f"{device.name}.{power}"
-
-        def pause(seconds: float) -> None:
-            if self._virtual:
-                return self._pause(seconds)
-            server.lock.release()  # so that devices of this server can be asked meanwhile
-            try:
-                self._pause(seconds)
-            finally:
-                server.lock.acquire()
-
-        def still() -> None:
-            server.book.require(lease, device.name, what)
-            if not guard.lit(device.name):
-                self._notify(lease)
-                raise InterlockError(f"{what}: the light was turned off while the power rose; it rises no further")
-            guard.look()
-
-        ramp.climb(
-            device, power, target, rule.rate, rule.step, lambda at: self._told(device.name, power, at), pause, still
-        )
-
-    def _changes(self) -> None:
-        """Light comes on, or changes: in virtual time whoever watches is to look after the call that comes next."""
-        self.observer.hurry()
-        for name in self._others if self._virtual else ():
-            self._ask(name, "lit")
-
-    def _told(self, device: str, name: str, value: float) -> None:
-        self._told_powers[device] = value
-        self.observer.told(device, name, value)
+            self._emission.write(self.guard, device, name, value, lease, makes_light)
 
     def darkening(self, device: str) -> None:
         """An emitter is about to be told to be dark; from any thread."""
@@ -375,7 +262,7 @@ class Interlocks:
         settings = {name: self._config.devices[name].settings for name in devices}
         self.observer.begin(settings)
         for name in devices:
-            self._told_powers[name] = settings[name].get(self._set_points.get(name, ""))
+            self._emission.begin(name, settings[name])
         if self.guard is not None:
             self.guard.begin(devices)
 
@@ -384,8 +271,11 @@ class Interlocks:
         if self.guard is not None:
             self.guard.end(devices)
 
-    def _power_w(self, rule: Dose, device: str) -> float:
-        return rule.power_w(self._config.devices[device], self._told_powers.get(device))
+    def thawed(self) -> None:
+        """A table goes on from a frozen one: its panels show what they showed; what lasers were told is not known."""
+        self.observer.thawed()
+        for name in self._config.servers[self._server.name]:
+            self._emission.begin(name, {})
 
     def _run_of(self, devices: Sequence[str]) -> str:
         return next((lease.run for lease in self._server.book.leases_on(devices) if lease.run), "")
@@ -395,11 +285,8 @@ class Interlocks:
     def _act(self, trip: Trip, text: str) -> None:
         """Light out; then everybody is told: who is in control at the next call, the other servers at once."""
         tokens = [lease.token for lease in self._server.book.leases_on(trip.guards)]
-        self._notice(tokens, trip.interlock, text)
-        for name in self._others:
-            threading.Thread(
-                target=self._ask, args=(name, "tripped", [msgspec.to_builtins(trip), tokens, text]), daemon=True
-            ).start()
+        self._notices.add(tokens, trip.interlock, text)
+        self._peers.tell_at_once("tripped", [msgspec.to_builtins(trip), tokens, text])
         begun = time.monotonic()
         self._server.make_safe(trip.guards)
         took_ms = 1e3 * (time.monotonic() - begun)
@@ -410,7 +297,7 @@ class Interlocks:
         """Another server's interlock acted."""
         told, tokens, text = arguments
         trip = msgspec.convert(told, Trip)
-        self._notice([str(token) for token in tokens], trip.interlock, str(text))
+        self._notices.add([str(token) for token in tokens], trip.interlock, str(text))
         if self.guard is not None and trip.rule != "armed":
             mine = self.guard.guards_of(trip.interlock)
             if mine and not self.guard.is_tripped(trip.interlock):
@@ -425,24 +312,13 @@ class Interlocks:
         if playing and self._server.lock.locked():
             self._server.make_safe(playing)
 
-    def _ask(self, server: str, verb: str, arguments: Any = None, timeout_s: float = _TELL_WITHIN_S) -> Any:
-        with self._talking:
-            if server not in self._talks:
-                self._talks[server] = self._connect(server)
-            connection = self._talks[server]
-        try:
-            return connection.request("", verb, arguments=arguments, timeout_s=timeout_s)
-        except LabError as error:
-            log.error("server %s was not told (%s): %s", server, verb, error)
-            return None
-
     # --- the control lane -------------------------------------------------------------------------------------------
 
     def handle(self, request: Request, caller: Caller) -> Any:
         """Answer one of `VERBS`."""
         match request.verb:
             case "interlocks":
-                return {"states": self.status(), "events": self.guard.events if self.guard is not None else []}
+                return {"states": self.status(), "events": self.guard.latch.events if self.guard is not None else []}
             case "arm":
                 return self.arm(request.arguments, caller)
             case "disarm":
@@ -457,11 +333,8 @@ class Interlocks:
             case "tripped":
                 return self._tripped(request.arguments)
             case "noted":
-                token, interlock = (str(part) for part in request.arguments)
-                self._noted.add((token, interlock))
-                if self._notices.get(token, ("", ""))[0] == interlock:
-                    del self._notices[token]
-                return None
+                token, interlock = request.arguments
+                return self._notices.noted(str(token), str(interlock))
             case "look":
                 return self._look_for(str(request.arguments))
             case "seen":
@@ -509,6 +382,9 @@ class Interlocks:
             done = self.guard.acknowledge(name, _who(arguments, caller), reason, new_sample=new_sample)
         self._forget_notices([name] if name else [*self._config.interlocks, *done])
         return done
+
+    def _forget_notices(self, interlocks: Iterable[str]) -> None:
+        self._notices.forget([n for n in interlocks if self.guard is None or not self.guard.is_tripped(n)])
 
     def status(self) -> list[dict[str, Any]]:
         """Every interlock that guards something here."""

@@ -107,6 +107,11 @@ class Observer:
             if watch.device in devices:
                 watch.begin(devices[watch.device])
 
+    def thawed(self) -> None:
+        """A table goes on from a frozen one."""
+        for watch in self.watches.values():
+            watch.thawed()
+
     # --- on demand --------------------------------------------------------------------------------------------------
 
     @property

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from drivers.errors import ConfigurationError
+from labctl.private import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +53,8 @@ def folder() -> Path:
     named, state = os.environ.get("LABCTL_INTERLOCKS"), os.environ.get("XDG_STATE_HOME")
     base = (Path(state) if state else Path.home() / ".local" / "state") / "labctl" / "interlocks"
     path = Path(named) if named else base
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder of interlocks {path} cannot be made: {error}; set LABCTL_INTERLOCKS to one that can"
-        ) from None
-    return path
+    cure = "take the rights to write from others, or set LABCTL_INTERLOCKS to a folder of your own"
+    return private_folder(path, "folder of interlocks", cure, closed=False)
 
 
 class Record:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from drivers.contract import Device, Frame, FrameStack, Reading, SequenceResult
+from labctl.safety.device_rules import CameraPresent, PatternWritten, ReadingWithin, SettingWithin
 from labctl.safety.laser_rules import Dose, ReadBack
-from labctl.safety.rules import CameraPresent, PatternWritten, ReadingWithin, Rule, Seen, SettingWithin
+from labctl.safety.rules import Rule, Seen
 
 _BURST_ENDS = ("collect", "trigger", "measure", "trace", "burst")
 
@@ -53,6 +54,10 @@ class Watch:
     def forget(self) -> None:
         """Somebody acknowledged: what was seen before does not count any more."""
         self.seen = Seen() if self.asks else Seen(self.seen.at_ns, self.seen.value)
+
+    def thawed(self) -> None:
+        """A simulated table goes on from an earlier state, in which there was light."""
+        self.seen = Seen()
 
     def passed(self, call: Passed, now_ns: int) -> bool:
         """Look at what a call brought; whether it says something about the rule."""
@@ -98,6 +103,10 @@ class PatternWatch(Watch):
     """Whether a pattern was written since the session began."""
 
     asks = False
+
+    def thawed(self) -> None:
+        """The panel shows what it showed."""
+        self.seen = Seen(value=True)
 
     def passed(self, call: Passed, now_ns: int) -> bool:
         """Patterns written, stepped through, or played."""
@@ -194,6 +203,10 @@ class LaserWatch(Watch):
         super().begin(settings)
         self._told_power = settings.get(self._power)
         self._power_ns = 0
+
+    def thawed(self) -> None:
+        """What it was told is not known; light comes on anew."""
+        self.begin({})
 
     def told(self, name: str, value: Any, now_ns: int) -> None:
         """It was, or is just being, told to emit or how much."""

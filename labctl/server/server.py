@@ -415,7 +415,10 @@ class DeviceServer:
         if world is not None:
             self.world.thaw(np.array(world, np.uint8))
         self._emission_known = dict.fromkeys(self._emission_known, False)
-        return thaw_devices(self.devices, np.array(devices, np.uint8))
+        lit = thaw_devices(self.devices, np.array(devices, np.uint8))
+        if self.interlocks is not None:
+            self.interlocks.thawed()
+        return lit
 
     def _serve(self, device: Device, request: Request, caller: Caller) -> Any:
         verb, name = request.verb, request.name

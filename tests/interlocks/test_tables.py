@@ -15,8 +15,9 @@ from drivers.quantity import parse_quantity
 from labctl.bench.interlocks import RULES, notes
 from labctl.bench.load import load_bench
 from labctl.bench.problems import BenchFileError
+from labctl.safety.device_rules import ReadingWithin, SettingWithin
 from labctl.safety.laser_rules import Dose, Ramp
-from labctl.safety.rules import ReadingWithin, SettingWithin
+from labctl.safety.rules import Light, Seen
 
 FIRST = (BENCH + APART).count("\n") + 1
 """Line of a rule that follows."""
@@ -178,8 +179,6 @@ def test_any_table_is_read_or_refused_with_its_line(tmp_path: Path, rule: str, k
 @settings(max_examples=60, deadline=None)
 @given(low=st.floats(0, 1), high=st.floats(0, 1), power=st.floats(0, 1))
 def test_a_reading_is_judged_by_its_bounds(low: float, high: float, power: float) -> None:
-    from labctl.safety.rules import Light, Seen
-
     low, high = min(low, high), max(low, high)
     text = {"min": f"{low!r} W", "max": f"{high!r} W"}
     rule = ReadingWithin.model_validate({"rule": "reading", "device": "meter", "frozen": 0, **text})
