@@ -25,6 +25,7 @@ from labctl.record.blocks import MAGIC, ArrayPlace, Entry, Head, append, packed
 log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 8 << 20
+_FEWEST_BLOCKS = 16
 _BLOCK_AGE_S = 0.5
 _MOST_WAITING_BYTES = 256 << 20
 _PATIENCE_S = 5.0
@@ -57,6 +58,8 @@ class Recording:
         self.entries = 0
         self._server = server
         self._most_bytes = most_bytes
+        # What does not fit in at the end is lost as a whole block.
+        self._full_block_bytes = min(_BLOCK_BYTES, most_bytes // _FEWEST_BLOCKS)
         self._asker = asker
         self._time_ns = time_ns
         self._handle = _opened(path)
@@ -146,7 +149,7 @@ class Recording:
                     done = self._closing and item is None
                 if item is not None:
                     self._add(item)
-                if self._block and (done or self._block_bytes > _BLOCK_BYTES or self._old):
+                if self._block and (done or self._block_bytes > self._full_block_bytes or self._old):
                     self._flush()
                 if done:
                     return

@@ -33,6 +33,7 @@ class Session:
 
     def begin(self) -> None:
         """Make the file and have every server write in it. ConfigurationError if it is there already."""
+        block = packed(Head("", about=_about(self._bench)), [])
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
@@ -40,7 +41,7 @@ class Session:
         except OSError as error:
             raise ConfigurationError(f"cannot write a record: {error}; choose another --to") from None
         try:
-            os.write(handle, packed(Head("", about=_about(self._bench)), []))
+            os.write(handle, block)
         finally:
             os.close(handle)
         for server in self._bench.servers.values():
