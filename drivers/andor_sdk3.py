@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from drivers.contract import ROI, ConfigurationError, DeviceError, Identity, Limits
-from drivers.pylablib_camera import Burst, SequenceCamera, Taken, allow_libraries, pylablib_module
+from drivers.pylablib_camera import allow_libraries, pylablib_module
 from drivers.quantity import Seconds
+from drivers.sequence_camera import Burst, SequenceCamera, Taken
 
 _GAINS: dict[str, tuple[str, float]] = {
     "16-bit": ("16-bit (low noise & high well capacity)", 0.45),

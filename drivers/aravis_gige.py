@@ -21,8 +21,8 @@ from drivers import aravis
 from drivers.aravis_library import AravisError, library
 from drivers.aravis_line import GRACE_S, Instant, Line, ends, on_steps
 from drivers.contract import ROI, ConfigurationError, DeviceError, Identity, LimitError, Limits
-from drivers.pylablib_camera import Burst, SequenceCamera, Taken
 from drivers.quantity import Metres, Seconds
+from drivers.sequence_camera import Burst, SequenceCamera, Taken
 
 log = logging.getLogger(__name__)
 
