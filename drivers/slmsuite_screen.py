@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from drivers.contract import ConfigurationError, DeviceError, Identity, operation
 from drivers.edid import Edid, parse_edid
 from drivers.site import Site
-from drivers.slmsuite_any import (
+from drivers.slmsuite_slm import (
     NOT_TOLD,
     Hand,
     Line,
