@@ -14,7 +14,8 @@ from pydantic import Field
 from drivers.contract import DeviceError
 from drivers.quantity import Seconds, Watts
 from simulators.emulators.base import EmulatorOptions
-from simulators.emulators.scpi import INFINITY, Call, Numeric, ScpiEmulator, ScpiError, ScpiOptions, boolean, choice
+from simulators.emulators.scpi import ScpiEmulator, ScpiOptions
+from simulators.emulators.scpi_language import INFINITY, Call, Numeric, ScpiError, boolean, choice
 
 PLANCK_J_S, LIGHT_M_S, CHARGE_C = 6.62607015e-34, 299792458.0, 1.602176634e-19
 

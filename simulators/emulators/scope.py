@@ -19,7 +19,8 @@ from pydantic import BeforeValidator, Field
 from drivers.contract import DeviceError
 from drivers.quantity import parse_quantity
 from simulators.emulators.base import EmulatorOptions
-from simulators.emulators.scpi import Call, Numeric, ScpiEmulator, ScpiError, ScpiOptions, block, boolean, choice
+from simulators.emulators.scpi import ScpiEmulator, ScpiOptions
+from simulators.emulators.scpi_language import Call, Numeric, ScpiError, block, boolean, choice
 
 CHANNELS = 4
 HORIZONTAL_DIVISIONS, VERTICAL_DIVISIONS = 10, 8

@@ -20,7 +20,8 @@ import pytest
 from drivers.contract import ConfigurationError, DeviceError
 from drivers.visa import Line, make_link, open_line
 from simulators.emulators.base import EmulatorOptions
-from simulators.emulators.scpi import Interpreter, Numeric, ScpiEmulator, ScpiOptions, block, header
+from simulators.emulators.scpi import ScpiEmulator, ScpiOptions
+from simulators.emulators.scpi_language import Interpreter, Numeric, block, header
 
 
 class Bare(ScpiEmulator):
