@@ -13,14 +13,12 @@ import re
 import select
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +26,8 @@ from pydantic import Field
 
 from drivers.errors import ConfigurationError, DeviceError, LabError
 from simulators.emulators.base import Emulator, EmulatorOptions
+from simulators.emulators.edid import Panel, edid
+from simulators.emulators.x11_client import ANSWER_S, Client, authority_entry
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ _IDLE_S = 0.1
 _LISTEN_S = 0.008
 _LATE_S = 1.0
 _START_S = 20.0
-_ANSWER_S = 2.0
 _FIRST_SCREEN = (640, 480)
 _LARGER = (16, 8)
 """By how many columns and rows the wrong mode of the second screen is larger."""
@@ -64,20 +63,6 @@ Section "Screen"
     EndSubSection
 EndSection
 """
-
-
-class Panel(NamedTuple):
-    """What a panel tells of itself over its cable.
-
-    maker: three letters, registered ones of a maker of displays. product, number: the maker's code of the model, and a
-    serial number, 0 if it has none. name, serial: as it spells them, up to 13 characters, "" if it does not.
-    """
-
-    maker: str
-    product: int
-    number: int
-    name: str
-    serial: str
 
 
 class ScreenOptions(EmulatorOptions):
@@ -122,7 +107,7 @@ class Screen(Emulator):
         self._folder: Path | None = None
         self._number = -1
         self._cookie = b""
-        self._hand: _Client | None = None
+        self._hand: Client | None = None
         self._cover = 0
         self._panel: _Panel | None = None
         self._plugged: bytes = b""
@@ -185,7 +170,7 @@ class Screen(Emulator):
         folder = self._needs_folder()
         self._cookie = os.urandom(16)
         self._authority.touch(mode=0o600)
-        self._authority.write_bytes(_authority_entry(self._cookie))
+        self._authority.write_bytes(authority_entry(self._cookie))
         told, tell = os.pipe()
         try:
             with open(folder / "output", "wb") as output:
@@ -209,11 +194,11 @@ class Screen(Emulator):
             os.close(told)
             if tell >= 0:
                 os.close(tell)
-        self._hand = _Client(self._number, self._cookie)
+        self._hand = Client(self._number, self._cookie)
         if not self._one_screen:
             self._arrange_screens()
         self._hand.tell(not self._one_screen, self._plugged)
-        self._panel = _Panel(self, _Client(self._number, self._cookie))
+        self._panel = _Panel(self, Client(self._number, self._cookie))
 
     def _command(self, folder: Path) -> list[str]:
         if self._one_screen:
@@ -350,9 +335,9 @@ def _program(device: str, name: str, packages: str) -> str:
 class _Panel:
     """The thread that carries what the screen shows to the world's panel."""
 
-    def __init__(self, screen: Screen, client: _Client) -> None:
+    def __init__(self, screen: Screen, client: Client) -> None:
         self._screen = screen
-        self._client: _Client | None = client
+        self._client: Client | None = client
         self._second = not screen._one_screen
         self._on_screen = np.zeros((screen._rows, screen._columns), np.uint8)
         self._before = self._on_screen
@@ -373,7 +358,7 @@ class _Panel:
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
-        self._thread.join(2 * _ANSWER_S + 3)
+        self._thread.join(2 * ANSWER_S + 3)
 
     def look_again(self) -> None:
         """Something changed that the server does not tell."""
@@ -385,7 +370,7 @@ class _Panel:
             begun = time.monotonic()
             try:
                 if self._client is None:
-                    self._client = _Client(self._screen._number, self._screen._cookie)
+                    self._client = Client(self._screen._number, self._screen._cookie)
                     self._client.watch()
                     self._again.set()
                 self._look(self._client)
@@ -412,7 +397,7 @@ class _Panel:
         if "panel_seen_ns" in (self._screen.world.state.dtype.names or ()):
             self._screen.world.state["panel_seen_ns"][0] = time_ns
 
-    def _listen(self, client: _Client) -> tuple[bool, int]:
+    def _listen(self, client: Client) -> tuple[bool, int]:
         """Wait a while for a change. Whether there is one, and the bench time of the beginning of the look at it."""
         until = time.monotonic() + (0.0 if self._again.is_set() else _IDLE_S)
         clock = self._screen.world.clock
@@ -424,7 +409,7 @@ class _Panel:
                 return False, now_ns
             self._seen(now_ns)
 
-    def _look(self, client: _Client) -> None:
+    def _look(self, client: Client) -> None:
         damaged, now_ns = self._listen(client)
         again = self._again.is_set()
         self._again.clear()
@@ -497,263 +482,3 @@ class _Panel:
 
     def _lost_place(self) -> bool:
         return self._flag is not None and not self._screen.world.state["stop"][0, self._flag]
-
-
-# --- what a panel tells (VESA E-EDID Standard, Release A, Revision 1: EDID 1.3) --------------------------------------
-
-_BLANK = 4
-"""Columns and rows of a refresh that are not shown, as in the panel's mode (`Screen._arrange_screens`)."""
-
-
-def edid(panel: Panel, rows: int, columns: int) -> bytes:
-    """The 128 bytes by which a panel with so many pixels tells who it is, and that it runs at 60 Hz."""
-    block = bytearray(128)
-    block[:8] = bytes([0, *[255] * 6, 0])
-    first, second, third = (ord(letter) - ord("A") + 1 for letter in panel.maker)
-    struct.pack_into(">H", block, 8, first << 10 | second << 5 | third)
-    week, year, version, revision = 1, 2020 - 1990, 1, 3
-    struct.pack_into("<HIBBBB", block, 10, panel.product, panel.number, week, year, version, revision)
-    digital, size_cm, gamma, colour_and_preferred_timing = 0x80, 0, 0, 0x0A
-    struct.pack_into("<5B", block, 20, digital, size_cm, size_cm, gamma, colour_and_preferred_timing)
-    block[38:54] = b"\x01" * 16  # no standard timings
-    block[54:72] = _timing(rows, columns)
-    for k, (tag, text) in enumerate(((0xFC, panel.name), (0xFF, panel.serial))):
-        body = f"{text}\n"[:13].encode("ascii").ljust(13) if text else bytes(13)
-        struct.pack_into("<3xBx13s", block, 72 + 18 * k, tag if text else 0x10, body)  # 0x10: not used
-    block[108:126] = _range_limits(rows, columns)
-    block[127] = -sum(block) % 256
-    return bytes(block)
-
-
-def _clock_hz(rows: int, columns: int) -> float:
-    return 60.0 * (columns + _BLANK) * (rows + _BLANK)
-
-
-def _timing(rows: int, columns: int) -> bytes:
-    """Detailed timing: 60 Hz, fronts and pulses of one pixel and one line."""
-    clock_10khz = max(1, min(round(_clock_hz(rows, columns) / 10e3), 0xFFFF))
-    horizontal = columns & 255, _BLANK, columns >> 8 << 4
-    vertical = rows & 255, _BLANK, rows >> 8 << 4
-    separate_digital_sync = 0x18
-    return struct.pack("<H10B5xB", clock_10khz, *horizontal, *vertical, 1, 1, 1 << 4 | 1, 0, separate_digital_sync)
-
-
-def _range_limits(rows: int, columns: int) -> bytes:
-    line_khz = 60e-3 * (rows + _BLANK)
-    lines = max(1, min(int(line_khz), 254)), max(2, min(int(line_khz) + 1, 255))
-    clock_10mhz = min(int(_clock_hz(rows, columns) / 10e6) + 1, 255)
-    return struct.pack("<3xBx5BB7s", 0xFD, 59, 61, *lines, clock_10mhz, 0, b"\n".ljust(7))
-
-
-# --- the X11 protocol (X.Org, "X Window System Protocol", "RandR 1.5", "Damage 1.1"), little-endian ------
-
-_MAGIC = b"MIT-MAGIC-COOKIE-1"
-_INTEGER = 19
-"""The atom that every server has for this type."""
-
-
-def _authority_entry(cookie: bytes) -> bytes:
-    """A line of an authority file that fits any server: family 65535, no address, no number."""
-    fields = b"".join(struct.pack(">H", len(part)) + part for part in (b"", b"", _MAGIC, cookie))
-    return struct.pack(">H", 65535) + fields
-
-
-class _Place(NamedTuple):
-    """Where an output lies on the desktop."""
-
-    crtc: int
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-class _Refused(OSError):
-    """The server refused a request."""
-
-
-class _Client:
-    """A connection to an X server. OSError if it does not answer."""
-
-    def __init__(self, number: int, cookie: bytes) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(_ANSWER_S)
-        try:
-            self._socket.connect(f"/tmp/.X11-unix/X{number}")
-            self._send(
-                struct.pack("<BxHHHHxx", ord("l"), 11, 0, len(_MAGIC), len(cookie)) + _padded(_MAGIC) + _padded(cookie)
-            )
-            status, length = struct.unpack("<BxxxxxH", self._receive(8))
-            setup = self._receive(4 * length)
-            if status != 1:
-                raise OSError(f"the X server refuses us: {setup[:100]!r}")
-            base, _, vendor, formats = struct.unpack("<xxxxII4xHxxxB", setup[:22])
-            self._last_id = int(base)
-            screens = 32 + vendor + -vendor % 4 + 8 * formats
-            (self._root,) = struct.unpack("<I", setup[screens : screens + 4])
-            self._randr, _ = self._extension(b"RANDR")
-            self._damage, self._damage_event = self._extension(b"DAMAGE")
-            self._ask(struct.pack("<BBHII", self._randr, 0, 3, 1, 5))
-            self._ask(struct.pack("<BBHII", self._damage, 0, 3, 1, 1))
-        except BaseException:
-            self._socket.close()
-            raise
-        self._damaged = False
-        self._region = 0
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._socket.close()
-
-    # --- requests ---------------------------------------------------------------------------------------------------
-
-    def watch(self) -> None:
-        """From now on be told when pixels change."""
-        self._region = self._id()
-        self._send(struct.pack("<BBHIIBxxx", self._damage, 1, 4, self._region, self._root, 3))  # 3: when not empty
-
-    def damaged(self, wait_s: float) -> bool:
-        """Whether pixels changed since the last time; wait so long for it."""
-        while not self._damaged and select.select([self._socket], [], [], wait_s)[0]:
-            self._event(self._receive(32))
-            wait_s = 0.0
-        changed, self._damaged = self._damaged, False
-        if changed:
-            self._send(struct.pack("<BBHIII", self._damage, 3, 4, self._region, 0, 0))
-        return changed
-
-    def panel(self, second: bool) -> _Place | None:
-        """Where the panel's screen lies: the second output's, or the only one's. None when it is off."""
-        found, configured = self._output(second)
-        if found is None:
-            return None
-        output = self._ask(struct.pack("<BBHII", self._randr, 9, 3, found, configured))
-        (crtc,) = struct.unpack("<I", output[12:16])
-        if not crtc:
-            return None
-        info = self._ask(struct.pack("<BBHII", self._randr, 20, 3, crtc, configured))
-        return _Place(crtc, *struct.unpack("<hhHH", info[12:20]))
-
-    def _output(self, second: bool) -> tuple[int | None, int]:
-        """The panel's output, None if the server has none, and since when its outputs are as they are."""
-        resources = self._ask(struct.pack("<BBHI", self._randr, 25, 2, self._root))
-        crtcs, outputs = struct.unpack("<HH", resources[16:20])
-        ids = struct.unpack(f"<{outputs}I", resources[32 + 4 * crtcs : 32 + 4 * (crtcs + outputs)])
-        (configured,) = struct.unpack("<I", resources[12:16])
-        return (ids[int(second)] if len(ids) > second else None), configured
-
-    def tell(self, second: bool, edid: bytes) -> None:
-        """Publish what the panel tells of itself, as a graphics driver does; b"": it tells nothing any more."""
-        output, _ = self._output(second)
-        if output is None:
-            return
-        name = self._atom(b"EDID")
-        if edid:
-            eight_bits_replace = (8, 0)
-            self._send(
-                struct.pack("<BBHIIIBBxxI", self._randr, 13, 6 + (len(edid) + 3) // 4, output, name, _INTEGER,
-                            *eight_bits_replace, len(edid))
-                + _padded(edid)
-            )  # fmt: skip
-        elif name in self._properties(output):
-            self._send(struct.pack("<BBHII", self._randr, 14, 3, output, name))
-        self._sync()
-
-    def _atom(self, name: bytes) -> int:
-        reply = self._ask(struct.pack("<BxHHxx", 16, 2 + (len(name) + 3) // 4, len(name)) + _padded(name))
-        return int(struct.unpack("<I", reply[8:12])[0])
-
-    def _properties(self, output: int) -> tuple[int, ...]:
-        reply = self._ask(struct.pack("<BBHI", self._randr, 10, 2, output))
-        (count,) = struct.unpack("<H", reply[8:10])
-        return struct.unpack(f"<{count}I", reply[32 : 32 + 4 * count])
-
-    def ramp(self, crtc: int) -> NDArray[np.uint8] | None:
-        """What the cable carries for each level of green; None if it is the level itself."""
-        try:
-            reply = self._ask(struct.pack("<BBHI", self._randr, 23, 2, crtc))
-        except _Refused:
-            return None
-        (size,) = struct.unpack("<H", reply[8:10])
-        if size != 256:
-            return None  # or a server that tells none
-        green = np.frombuffer(reply, "<u2", size, 32 + 2 * size)
-        ramp = (green >> 8).astype(np.uint8)  # the cable carries eight bits
-        return None if np.array_equal(ramp, np.arange(256)) or not ramp.any() else ramp
-
-    def green(self, place: _Place) -> NDArray[np.uint8] | None:
-        """What the screen shows (rows, columns): the panel takes the green of it. None if it is not there."""
-        width, height = place.width, place.height
-        try:
-            reply = self._ask(
-                struct.pack("<BBHIhhHHI", 73, 2, 5, self._root, place.x, place.y, width, height, 0xFFFFFFFF)
-            )
-        except _Refused:
-            return None
-        pixels = np.frombuffer(reply, np.uint8, 4 * width * height, 32).reshape(height, width, 4)
-        return np.ascontiguousarray(pixels[:, :, 1])
-
-    def open_window(self, x: int, y: int, width: int, height: int) -> int:
-        """A gray window above all others, which no window manager touches."""
-        window = self._id()
-        background_and_no_manager = 0x2 | 0x200
-        self._send(
-            struct.pack("<BBHIIhhHHHHI", 1, 0, 10, window, self._root, x, y, width, height, 0, 1, 0)
-            + struct.pack("<III", background_and_no_manager, 0x808080, 1)
-        )
-        self._send(struct.pack("<BxHI", 8, 2, window))
-        self._sync()
-        return window
-
-    def destroy(self, window: int) -> None:
-        """Close a window."""
-        self._send(struct.pack("<BxHI", 4, 2, window))
-        self._sync()
-
-    def _sync(self) -> None:
-        self._ask(struct.pack("<BxH", 43, 1))  # GetInputFocus: answered when all before it was done
-
-    # --- the wire ---------------------------------------------------------------------------------------------------
-
-    def _extension(self, name: bytes) -> tuple[int, int]:
-        reply = self._ask(struct.pack("<BxHHxx", 98, 2 + (len(name) + 3) // 4, len(name)) + _padded(name))
-        present, opcode, event = struct.unpack("<BBB", reply[8:11])
-        if not present:
-            raise ConfigurationError(f"the X server has no {name.decode()} extension")
-        return opcode, event
-
-    def _id(self) -> int:
-        self._last_id += 1
-        return self._last_id
-
-    def _ask(self, request: bytes) -> bytearray:
-        self._send(request)
-        while True:
-            head = self._receive(32)
-            if head[0] == 0:
-                raise _Refused(f"X error {head[1]} of request {head[10]}")
-            if head[0] == 1:
-                (more,) = struct.unpack("<I", head[4:8])
-                return head + self._receive(4 * more)
-            self._event(head)
-
-    def _event(self, event: bytearray) -> None:
-        if event[0] & 0x7F == self._damage_event:
-            self._damaged = True
-
-    def _send(self, request: bytes) -> None:
-        self._socket.sendall(request)
-
-    def _receive(self, n: int) -> bytearray:
-        data = bytearray(n)
-        view, got = memoryview(data), 0
-        while got < n:
-            count = self._socket.recv_into(view[got:])
-            if not count:
-                raise OSError("the X server has closed the connection")
-            got += count
-        return data
-
-
-def _padded(text: bytes) -> bytes:
-    return text + b"\0" * (-len(text) % 4)

@@ -20,7 +20,8 @@ from screens import COLUMNS, ROWS, BlankTable, arrives, elsewhere, gray_on_panel
 from drivers.contract import ConfigurationError, DeviceError, DeviceTimeout, LimitError, Sequence
 from drivers.slmsuite_screen import ScreenSLM
 from drivers.x11 import Display
-from simulators.emulators.screen import Panel, Screen, ScreenOptions
+from simulators.emulators.edid import Panel
+from simulators.emulators.screen import Screen, ScreenOptions
 from simulators.worlds.prbm import PrbmWorld
 
 CHECKS = ("lock", "size", "panel", "gamma", "window", "pixels")
