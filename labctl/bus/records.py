@@ -31,7 +31,8 @@ class ServerRecord(msgspec.Struct, frozen=True):
 
 
 class BenchRecord(msgspec.Struct, frozen=True):
-    """A bench that is up: what a client needs besides the servers."""
+    """A bench that is up: what a client needs besides the servers. next_key: the public key that it will have, while it
+    is being changed."""
 
     bench: str
     fingerprint: str
@@ -39,6 +40,7 @@ class BenchRecord(msgspec.Struct, frozen=True):
     supervisor_pid: int
     started_utc_ns: int
     servers: list[ServerRecord]
+    next_key: str = ""
 
 
 def record_from(value: Any) -> BenchRecord:

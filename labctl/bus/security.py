@@ -2,20 +2,24 @@
 
 Files lie in ``LABCTL_KEYS`` or ``~/.config/labctl/keys``: ``NAME.key`` (public), ``NAME.key_secret`` (mode 0600),
 ``allowed.toml`` (which clients a bench of this user lets in, with their roles), ``trusted.toml`` (which remote benches
-this user believes). Formats of the key files are ZeroMQ's own certificates.
+this user believes). Formats of the key files are ZeroMQ's own certificates. How keys are changed for new ones is in
+`labctl.bus.rotation`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import re
 import stat
 import threading
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +29,14 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from drivers.errors import ConfigurationError
 from labctl.bus.roles import ROLES, Caller
+from labctl.private import open_to_others, private_folder, write_private
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+_NEXT = "+next"  # no name has a +
+_LARGEST_LIST_BYTES = 1 << 20
 DOMAIN = "labctl"
 
 
@@ -53,8 +60,13 @@ def folder() -> Path:
 
 def make(name: str) -> Path:
     """A new key pair ``name``; returns the public file. ConfigurationError if it exists: keys are not overwritten."""
+    check_name(name)
+    return make_pair(name)
+
+
+def make_pair(name: str) -> Path:
+    """The same for a name that nobody chose."""
     place = _own_folder()
-    _check_name(name)
     public = place / f"{name}.key"
     if public.exists() or (place / f"{name}.key_secret").exists():
         raise ConfigurationError(f"{public} exists and is kept; choose another name, or remove both files yourself")
@@ -67,10 +79,12 @@ def make(name: str) -> Path:
 
 
 def load(name: str) -> KeyPair | None:
-    """The key pair ``name``, None if there is none. ConfigurationError if others can read the secret."""
+    """The key pair ``name``, None if there is none. ConfigurationError if others can read the secret, or could put
+    another in its place."""
     path = folder() / f"{name}.key_secret"
     if not path.exists():
         return None
+    _own_folder()
     if hasattr(os, "getuid") and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigurationError(f"{path} can be read by others: run `chmod 600 {path}`, and better make a new key")
     public, secret = _certificate(path)
@@ -81,7 +95,13 @@ def load(name: str) -> KeyPair | None:
 
 def names() -> list[str]:
     """Key pairs that this user has."""
-    return sorted(path.name.removesuffix(".key_secret") for path in folder().glob("*.key_secret"))
+    found = (path.name.removesuffix(".key_secret") for path in folder().glob("*.key_secret"))
+    return sorted(name for name in found if not name.endswith(_NEXT))
+
+
+def next_name(name: str) -> str:
+    """The pair that takes the place of ``name`` one day, while keys are changed."""
+    return f"{name}{_NEXT}"
 
 
 def own_keys() -> KeyPair | None:
@@ -107,8 +127,9 @@ def own_keys() -> KeyPair | None:
 
 def public_key(text: str) -> str:
     """A public key given as itself or as the path of a ``.key`` file."""
-    if Path(text).is_file():  # asked first: a path of 40 characters looks like a key
-        return _certificate(Path(text))[0]
+    with contextlib.suppress(OSError, ValueError):  # too long for a path, or with a zero in it
+        if Path(text).is_file():  # asked first: a path of 40 characters looks like a key
+            return _certificate(Path(text))[0]
     if _KEY.fullmatch(text):
         return text
     raise ConfigurationError(f"{text!r} is neither a public key (40 characters) nor a file with one")
@@ -117,9 +138,12 @@ def public_key(text: str) -> str:
 def _certificate(path: Path) -> tuple[str, str | None]:
     try:
         public, secret = zmq.auth.load_certificate(path)
+        found = public.decode(), secret.decode() if secret else None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} is no key file: {error}") from None
-    return public.decode(), secret.decode() if secret else None
+    if not all(key is None or _KEY.fullmatch(key) for key in found):
+        raise ConfigurationError(f"{path} is no key file: its keys are not 40 characters of Z85")
+    return found
 
 
 # --- who is let in, whom to believe -------------------------------------------------------------------------------
@@ -127,89 +151,142 @@ def _certificate(path: Path) -> tuple[str, str | None]:
 
 def allow(name: str, key: str, role: str) -> None:
     """Let the owner of a public key in, as ``role``."""
-    _check_name(name)
+    check_name(name)
     if role not in ROLES:
         raise ConfigurationError(f"no role {role!r}; roles are {', '.join(ROLES)}")
-    table = _read("allowed.toml")
-    table[name] = {"key": public_key(key), "role": role}
-    _write("allowed.toml", table)
+    key = public_key(key)
+    table = read_list(ALLOWED)
+    before = table.get(name, {})
+    # Another role leaves a change of keys that is under way as it is; another key ends it.
+    kept = before if before.get("key") == key else {}
+    table[name] = {**kept, "key": key, "role": role}
+    write_list(ALLOWED, table)
 
 
 def revoke(name: str) -> None:
-    """Keep a client out from its next connection on. ConfigurationError if it was not let in."""
-    table = _read("allowed.toml")
+    """Keep a client out, with all its keys, from its next request on. ConfigurationError if it was not let in."""
+    table = read_list(ALLOWED)
     if name not in table:
         raise ConfigurationError(f"no client {name!r} is allowed; allowed are {', '.join(table) or 'none'}")
     del table[name]
-    _write("allowed.toml", table)
+    write_list(ALLOWED, table)
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A key that is let in, and whose it is. until: Unix time (s) from which on it is not; None for no end."""
+
+    key: str
+    caller: Caller
+    until: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether its time is over."""
+        return self.until is not None and time.time() >= self.until
+
+
+def admitted() -> list[Admitted]:
+    """Every key that is let in: one for each client, and the one before while keys are changed."""
+    found = []
+    for name, entry in read_list(ALLOWED).items():
+        key, role = str(entry.get("key", "")), str(entry.get("role", "observer"))
+        old, until = str(entry.get("old", "")), _time(entry.get("until"))
+        if not _KEY.fullmatch(key) or role not in ROLES or (old and not (_KEY.fullmatch(old) and until is not None)):
+            raise ConfigurationError(
+                f"{folder() / ALLOWED}: {name} needs key (40 characters) and a role of {', '.join(ROLES)}; old, if it "
+                "is there, is a key and needs a time, until"
+            )
+        caller = Caller(name, ROLES[role])
+        found.append(Admitted(key, caller))
+        if old:
+            found.append(Admitted(old, caller, until))
+    return found
 
 
 def allowed() -> dict[str, tuple[str, Caller]]:
-    """Who is let in: name and role by public key, as ``{name: (key, caller)}``."""
-    found = {}
-    for name, entry in _read("allowed.toml").items():
-        key, role = str(entry.get("key", "")), str(entry.get("role", "observer"))
-        if not _KEY.fullmatch(key) or role not in ROLES:
-            raise ConfigurationError(f"{folder() / 'allowed.toml'}: {name} needs key (40 characters) and a role of "
-                                     f"{', '.join(ROLES)}")  # fmt: skip
-        found[name] = (key, Caller(name, ROLES[role]))
-    return found
+    """Who is let in: name and role by public key, as ``{name: (key, caller)}``. Without keys that end soon."""
+    return {one.caller.name: (one.key, one.caller) for one in admitted() if one.until is None}
+
+
+def _time(value: object) -> float | None:
+    """Unix time of a text in ISO 8601 with a time zone, or of TOML's own; None of anything else."""
+    try:
+        when = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return when.timestamp() if isinstance(when, datetime) and when.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def trust(name: str, address: str, key: str) -> None:
     """Believe the bench at ``address`` (tcp://HOST:PORT) if it proves this public key; call it ``name`` from now on."""
-    _check_name(name)
-    if not re.fullmatch(r"tcp://[^/]+:\d+", address):
+    check_name(name)
+    if not re.fullmatch(r"tcp://[A-Za-z0-9._%:\[\]-]+:\d+", address):
         raise ConfigurationError(f"{address!r} is no address; write tcp://HOST:PORT")
-    table = _read("trusted.toml")
+    table = read_list(TRUSTED)
     table[name] = {"address": address, "key": public_key(key)}
-    _write("trusted.toml", table)
+    write_list(TRUSTED, table)
 
 
 def trusted() -> Mapping[str, Mapping[str, str]]:
-    """Remote benches that are believed: address and key by name."""
-    return _read("trusted.toml")
+    """Remote benches that are believed, by name: address, key, and while keys are changed the ``next`` one."""
+    table = read_list(TRUSTED)
+    for name, entry in table.items():
+        keys = [entry.get("key"), *([entry["next"]] if "next" in entry else [])]
+        if not isinstance(entry.get("address"), str) or not all(isinstance(k, str) and _KEY.fullmatch(k) for k in keys):
+            raise ConfigurationError(f"{folder() / TRUSTED}: {name} needs address (tcp://HOST:PORT) and key; say "
+                                     "`labctl keys trust` again")  # fmt: skip
+    return table
 
 
-def _read(file: str) -> dict[str, Any]:
+ALLOWED, TRUSTED = "allowed.toml", "trusted.toml"
+
+
+def read_list(file: str) -> dict[str, Any]:
+    """`ALLOWED` or `TRUSTED`, empty if it is not there. ConfigurationError if it is none, or others can write it."""
     path = folder() / file
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    try:
+        _own_folder()
+        wrong = open_to_others(path)
+        if wrong:
+            raise ConfigurationError(f"{path} is not believed: {wrong}; look through it, then `chmod 600 {path}`")
+        if path.stat().st_size > _LARGEST_LIST_BYTES:
+            raise ConfigurationError(f"{path} is larger than {_LARGEST_LIST_BYTES} bytes, and no list of keys")
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # TOML's and UTF-8's errors are ValueErrors
         raise ConfigurationError(f"{path} cannot be read: {error}") from None
     if not all(isinstance(entry, dict) for entry in table.values()):
         raise ConfigurationError(f"{path}: every entry is a table [NAME]")
     return table
 
 
-def _write(file: str, table: Mapping[str, Mapping[str, str]]) -> None:
-    place = _own_folder()
+def write_list(file: str, table: Mapping[str, Mapping[str, object]]) -> None:
+    """Put a list in the place of the one before: a reader sees the old one or the new one."""
+    path = _own_folder() / file
     lines = []
     for name, entry in sorted(table.items()):
-        lines += [f'["{name}"]', *(f"{key} = {_toml_text(str(value))}" for key, value in entry.items()), ""]
-    fresh = place / f"{file}.{os.getpid()}"
-    fresh.write_text("\n".join(lines), encoding="utf-8")
-    fresh.chmod(0o600)
-    fresh.replace(place / file)  # a reader sees the old list or the new one
+        told = (f"{_toml_text(key)} = {_toml_text(str(value))}" for key, value in entry.items())
+        lines += [f"[{_toml_text(name)}]", *told, ""]
+    try:
+        write_private(path, "\n".join(lines).encode())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error}; make room there, or set LABCTL_KEYS") from None
 
 
 def _toml_text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    """A text of TOML, which escapes as JSON does."""
+    return json.dumps(value, ensure_ascii=True)
 
 
 def _own_folder() -> Path:
-    place = folder()
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"the key folder {place} cannot be made: {error}; set LABCTL_KEYS") from None
-    return place
+    cure = "take the rights to write from others, or set LABCTL_KEYS to a folder of your own"
+    return private_folder(folder(), "key folder", cure, closed=False)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """ConfigurationError unless it can be the name of a key."""
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"{name!r:.80} is no name for a key: letters, digits and _ . @ - are allowed")
 
@@ -226,7 +303,7 @@ class Door:
     def __init__(self, context: zmq.Context[Any]) -> None:
         self._lock = threading.Lock()
         self._stamp: float | None = None
-        self._callers: dict[str, Caller] = {}
+        self._admitted: dict[str, Admitted] = {}
         self.refused = 0
         self._authenticator = ThreadAuthenticator(context, log=logging.getLogger("labctl.zap"))
         # Its own log line per connection says nothing of names or roles; ours do.
@@ -249,10 +326,11 @@ class Door:
         """Who owns a key, or None for somebody who is not, or no longer, let in."""
         with self._lock:
             self._refresh()
-            return self._callers.get(public)
+            found = self._admitted.get(public)
+            return None if found is None or found.over else found.caller
 
     def _refresh(self) -> None:
-        path = folder() / "allowed.toml"
+        path = folder() / ALLOWED
         try:
             stamp = path.stat().st_mtime_ns
         except OSError:
@@ -261,9 +339,9 @@ class Door:
             return
         try:
             self._stamp = stamp
-            self._callers = dict(allowed().values())
+            self._admitted = {one.key: one for one in admitted()}
         except ConfigurationError as error:
-            self._callers = {}  # a list that cannot be read lets nobody in
+            self._admitted = {}  # a list that cannot be read lets nobody in
             log.error("%s; nobody is let in until it is mended", error)
 
     def close(self) -> None:

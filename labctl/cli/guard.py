@@ -35,7 +35,9 @@ def guarded(command: Callable[[], object]) -> int:
     from drivers.errors import LabError, StorageError
     from labctl.experiments import interruption
     from labctl.experiments.storing import spoilt
+    from labctl.private import others_never_write
 
+    others_never_write()
     interruption.forget()
     signal.signal(signal.SIGTERM, terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

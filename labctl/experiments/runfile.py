@@ -42,7 +42,7 @@ class RunLock:
         """The lock of a run file. ConfigurationError if a living process has it."""
         path = run.with_suffix(".lock")
         while True:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -143,6 +143,8 @@ def replacing(aside: Path, path: Path, durable: bool) -> Iterator[None]:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+    with contextlib.suppress(FileNotFoundError):  # what its owner has closed to others stays closed
+        shutil.copymode(path, aside)
     if durable:
         synchronise(aside)
     os.replace(aside, path)

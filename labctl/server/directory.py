@@ -5,26 +5,31 @@ Servers keep their own leases and tell the directory of them with every heartbea
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import zmq
 
 from drivers.errors import BusError, ConfigurationError, LabError
-from labctl.bus import security
+from labctl.bus import rotation, security
 from labctl.bus.connection import Connection
 from labctl.bus.messages import Request
 from labctl.bus.records import BenchRecord, ServerRecord, plain, record_from
 from labctl.bus.roles import LOCAL_USER, Caller
 from labctl.bus.server_side import ServerSide
-from labctl.bus.transport import Address
+from labctl.bus.transport import Address, connect
 from labctl.server import runtime
 from labctl.server.lane import Lane, start_all
 
+log = logging.getLogger(__name__)
+
 HEARTBEAT_S = 0.5
 SILENT_AFTER_S = 2.0
+_PROOF_PATIENCE_MS = 5000
 
 
 class Directory:
@@ -38,8 +43,11 @@ class Directory:
         remote_endpoint: str = "",
         keys: security.KeyPair | None = None,
         door: security.Door | None = None,
+        next_key: Callable[[], str] = lambda: "",
     ) -> None:
+        """next_key: says which public key the bench will have, if its pair is being changed."""
         self._bench = bench
+        self._next_key = next_key
         # Known before they are heard of: a directory that was started again must not tell of half a bench.
         self._servers: dict[str, ServerRecord] = {server.name: server for server in bench.servers}
         self._states: dict[str, Any] = {}
@@ -70,8 +78,10 @@ class Directory:
     def _answer(self, request: Request) -> Any:
         match request.verb:
             case "bench":
+                next_key = self._next_key()
                 with self._lock:
-                    return plain(msgspec.structs.replace(self._bench, servers=list(self._servers.values())))
+                    servers = list(self._servers.values())
+                return plain(msgspec.structs.replace(self._bench, servers=servers, next_key=next_key))
             case "status":
                 return self._status()
         raise BusError(f"unknown verb {request.verb!r:.80} for the directory; it knows bench and status")
@@ -154,12 +164,24 @@ def find_up(context: zmq.Context[Any], bench: str) -> BenchRecord | None:
 
 
 def find_remote(context: zmq.Context[Any], name: str, keys: security.KeyPair | None) -> BenchRecord:
-    """The bench that ``trusted.toml`` knows as ``name``."""
-    return record_from(ask(context, trusted_address(name), "bench", keys))
+    """The bench that ``trusted.toml`` knows as ``name``. It may tell of a key that it is going to have: the log says
+    how to believe that one."""
+    record = record_from(ask(context, trusted_address(name), "bench", keys))
+    known = security.trusted().get(name, {})
+    if record.next_key and known and record.next_key not in known.values():
+        log.warning(
+            "the bench at %s gets another key. Ask whoever keeps it whether it is this one, and say: labctl keys trust "
+            "%s --next '%s'", name, name, record.next_key,
+        )  # fmt: skip
+    return record
 
 
 def trusted_address(name: str) -> Address:
-    """Where a trusted bench is. ConfigurationError if it is not known; a bare tcp address of this host is one too."""
+    """Where a trusted bench is, with the key that it proves. A bare tcp address of this host is one too.
+
+    Waits for the bench only while its key is being changed, to see which of two it proves. ConfigurationError if it is
+    not known.
+    """
     if name.startswith("tcp://"):
         return Address(name)
     trusted = security.trusted()
@@ -168,7 +190,26 @@ def trusted_address(name: str) -> Address:
             f"no bench {name!r} is trusted; trusted are {', '.join(trusted) or 'none'}. Tell its address and key with "
             "`labctl keys trust NAME --at tcp://HOST:PORT --key KEY`"
         )
-    return Address(trusted[name]["address"], trusted[name].get("key", ""))
+    entry = trusted[name]
+    keys = [entry["key"], *([entry["next"]] if "next" in entry else [])]
+    proved = keys[0] if len(keys) == 1 else _proved(entry["address"], keys)
+    if proved != keys[0]:
+        rotation.proved(name, proved)
+    return Address(entry["address"], proved)
+
+
+def _proved(endpoint: str, keys: Sequence[str]) -> str:
+    """Which of its keys the bench at an address proves; the first if it proves none in time."""
+    context: zmq.Context[Any] = zmq.Context()
+    try:
+        own, poller = security.own_keys(), zmq.Poller()
+        sockets = {connect(context, Address(endpoint, key), zmq.DEALER, own): key for key in keys}
+        for socket in sockets:
+            poller.register(socket, zmq.POLLOUT)  # it can take something once the keys are proved
+        found = poller.poll(_PROOF_PATIENCE_MS)
+        return sockets[found[0][0]] if found else keys[0]
+    finally:
+        context.destroy(linger=0)
 
 
 def ask(context: zmq.Context[Any], address: Address, verb: str, keys: security.KeyPair | None = None) -> Any:

@@ -17,22 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from drivers.errors import ConfigurationError
+from labctl.private import private_folder
 
 _KEPT = 40
 _KEPT_AT_LEAST_S = 30 * 86400.0
 _LONGEST_LINE = 16_000
 _FIELDS = ("device", "run")
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def folder() -> Path:
     """``LABCTL_LOGS``, or the user's folder for state; made if it is missing."""
     named, state = os.environ.get("LABCTL_LOGS"), os.environ.get("XDG_STATE_HOME")
     path = Path(named) if named else (Path(state) if state else Path.home() / ".local" / "state") / "labctl" / "logs"
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"the log folder {path} cannot be made: {error}; set LABCTL_LOGS") from None
-    return path
+    cure = "take the rights to write from others, or set LABCTL_LOGS to a folder of your own"
+    return private_folder(path, "log folder", cure, closed=False)
 
 
 def new_file(bench: str) -> Path:
@@ -84,7 +83,7 @@ class _File(logging.Handler):
     def __init__(self, path: Path, bench: str, process: str) -> None:
         super().__init__()
         try:
-            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._handle = os.open(path, _APPENDING, 0o600)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write the log {path}: {error}; set LABCTL_LOGS to another folder"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from drivers.errors import BusError, ConfigurationError
+from drivers.errors import BusError
 from labctl.bus.segments import process_alive
+from labctl.private import private_folder, write_private
 
 _LONGEST_BASE = 76
 """The system allows 107 bytes for a socket's path, and names of servers and lanes are added."""
@@ -44,7 +45,7 @@ class HostRecord(msgspec.Struct, frozen=True):
 
 
 def folder() -> Path:
-    """``LABCTL_RUNTIME``, or the user's runtime folder; made with mode 0700."""
+    """``LABCTL_RUNTIME``, or the user's runtime folder, made with mode 0700. ConfigurationError if others can enter."""
     named, session = os.environ.get("LABCTL_RUNTIME"), os.environ.get("XDG_RUNTIME_DIR")
     if named:
         path = Path(named)
@@ -52,16 +53,7 @@ def folder() -> Path:
         path = Path(session) / "labctl"
     else:
         path = Path(tempfile.gettempdir()) / f"labctl-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
-    except OSError as error:
-        raise ConfigurationError(
-            f"the runtime folder {path} cannot be used: {error}; set LABCTL_RUNTIME to a folder of your own"
-        ) from None
-    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
-        raise BusError(f"{path} can be entered by others; remove it or set LABCTL_RUNTIME to a folder of your own")
-    return path
+    return private_folder(path, "runtime folder", "remove it, or set LABCTL_RUNTIME to a folder of your own")
 
 
 def base_endpoint(bench: str) -> str:
@@ -111,10 +103,7 @@ def announcing() -> Iterator[None]:
 def announce(record: HostRecord) -> Path:
     """Leave word; the file appears whole or not at all."""
     path = _path(record)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(msgspec.json.encode(record))
-    fresh.chmod(0o600)
-    fresh.replace(path)
+    write_private(path, msgspec.json.encode(record))
     return path
 
 
@@ -125,7 +114,7 @@ def withdraw(record: HostRecord) -> None:
     if found is not None and found.pid == record.pid:
         path.unlink(missing_ok=True)
     own = glob.escape(f"{record.bench}-{record.pid}")
-    for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*"), *folder().glob(f".*.{record.pid}")]:
+    for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*"), *folder().glob(f".*.{record.pid}.*")]:
         leftover.unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import gc
 import io
 import logging
@@ -27,9 +28,10 @@ from drivers.errors import BusError, LabError
 from labctl import registry
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
-from labctl.bus import security, segments
+from labctl.bus import rotation, security, segments
 from labctl.bus.records import BenchRecord
 from labctl.bus.ring import Arena
+from labctl.private import others_never_write
 from labctl.server import logs, runtime
 from labctl.server.directory import HEARTBEAT_S, Directory, Heart
 from labctl.server.host import Host
@@ -65,6 +67,7 @@ class Task(msgspec.Struct, frozen=True):
 
 def main() -> int:
     """Be what the first line of standard input says, until it ends."""
+    others_never_write()
     # Without a buffer, whose lock a thread that waits here for ever would keep from the interpreter's end.
     lifeline = io.FileIO(sys.stdin.fileno(), closefd=False)
     task = msgspec.json.decode(lifeline.readline(), type=Task)
@@ -181,7 +184,8 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             yield _emulate(task, config, context, stack, end)
             return
         elif task.role == "directory":
-            directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door)
+            coming = functools.partial(_coming_key, task.keys)
+            directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door, coming)
             stack.callback(directory.stop)
             directory.start()
         else:
@@ -200,6 +204,15 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
             _first_beat(heart, end)
             heart.start()
         yield {}
+
+
+def _coming_key(name: str) -> str:
+    """The public key that a bench will have, if it has one and it is being changed."""
+    try:
+        return rotation.coming(name) if name else ""
+    except LabError as error:
+        log.error("the new key of %s is not told to clients: %s", name, error)
+        return ""
 
 
 class Blow(msgspec.Struct, frozen=True):

@@ -188,7 +188,7 @@ def test_a_runtime_folder_that_others_may_enter_is_refused(
     tmp_path.chmod(0o755)
     monkeypatch.setenv("LABCTL_RUNTIME", str(tmp_path))
     done = labctl("status")
-    assert done.status == 1
+    assert done.status == 2
     assert "can be entered by others" in done.err
 
 

@@ -16,6 +16,7 @@ import os
 import selectors
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 import tempfile
@@ -66,8 +67,9 @@ def library() -> Path:
     digest = hashlib.sha256(_SOURCE.read_bytes() + " ".join(_COMPILE).encode()).hexdigest()[:12]
     folder = Path(tempfile.gettempdir(), f"labctl-sdk3-{os.getuid()}-{digest}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise ConfigurationError(f"{folder} belongs to somebody else; remove it or set TMPDIR")
+    status = folder.lstat()  # of a link, whoever made it: what it leads to may change before the library is loaded
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise ConfigurationError(f"{folder} is not this user's alone; remove it or set TMPDIR")
     (folder / "cameras").mkdir(mode=0o700, exist_ok=True)
     made = folder / "atcore.so"
     if not made.exists():
