@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 MOST_REPEATS = 64
-WANTED_SNR = 5.0
+WANTED_SNR = 16.0
 """Of the contrast of |psi|^2 between phases, in the mean over nodes and samples."""
 _TRUSTED = 1e-3
 """Square of nudges that stands for their plan, until they were measured."""
