@@ -202,21 +202,7 @@ class SoftwareSequencer(Sequencer):
             ids.append(self._show(sequence, k))
             stable.append(self._slm.settle())
             taken.append(self._camera.trigger(ids[-1]))
-        first = taken[0]
-        stack = FrameStack(
-            data=np.stack([f.data for f in taken]),
-            frame_ids=np.array([f.frame_id for f in taken], np.int64),
-            start_ns=np.array([f.start_ns for f in taken], np.int64),
-            end_ns=np.array([f.end_ns for f in taken], np.int64),
-            utc_start_ns=first.utc_start_ns,
-            exposure_s=first.exposure_s,
-            roi=first.roi,
-            electrons_per_count=first.electrons_per_count,
-            bit_depth=first.bit_depth,
-            saturated=np.array([f.saturated for f in taken], np.int64),
-            lost_before=np.array([f.lost_before for f in taken], np.int64),
-            binning=first.binning,
-        )
+        stack = FrameStack.of(taken, np.stack([f.data for f in taken]))
         return np.array(ids, np.int64), np.array(stable, np.int64), stack
 
     # --- photodetector ----------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-import numpy as np
-
 from drivers.contract.device import Device
 from drivers.contract.values import ROI, UNKNOWN_PATTERN, Frame, FrameStack
 from drivers.correction import (
@@ -118,21 +116,7 @@ class Camera(Device):
         if frames < 1:
             raise LimitError(f"{self.name}.burst: {frames} frames; at least 1 is needed")
         taken = [self.trigger() for _ in range(frames)]
-        first = taken[0]
-        data = self.allocate((frames, *first.data.shape), first.data.dtype)
+        data = self.allocate((frames, *taken[0].data.shape), taken[0].data.dtype)
         for into, frame in zip(data, taken, strict=True):
             into[:] = frame.data
-        return FrameStack(
-            data=data,
-            frame_ids=np.array([f.frame_id for f in taken], np.int64),
-            start_ns=np.array([f.start_ns for f in taken], np.int64),
-            end_ns=np.array([f.end_ns for f in taken], np.int64),
-            utc_start_ns=first.utc_start_ns,
-            exposure_s=first.exposure_s,
-            roi=first.roi,
-            electrons_per_count=first.electrons_per_count,
-            bit_depth=first.bit_depth,
-            saturated=np.array([f.saturated for f in taken], np.int64),
-            lost_before=np.array([f.lost_before for f in taken], np.int64),
-            binning=first.binning,
-        )
+        return FrameStack.of(taken, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,25 @@ class FrameStack(Value, frozen=True):
     saturated: NDArray[np.int64]
     lost_before: NDArray[np.int64]
     binning: int = 1
+
+    @classmethod
+    def of(cls, taken: Sequence[Frame], data: NDArray[Any]) -> FrameStack:
+        """Frames of one setting that were taken one by one. data: (n, rows, columns), theirs."""
+        first = taken[0]
+        return cls(
+            data=data,
+            frame_ids=np.array([f.frame_id for f in taken], np.int64),
+            start_ns=np.array([f.start_ns for f in taken], np.int64),
+            end_ns=np.array([f.end_ns for f in taken], np.int64),
+            utc_start_ns=first.utc_start_ns,
+            exposure_s=first.exposure_s,
+            roi=first.roi,
+            electrons_per_count=first.electrons_per_count,
+            bit_depth=first.bit_depth,
+            saturated=np.array([f.saturated for f in taken], np.int64),
+            lost_before=np.array([f.lost_before for f in taken], np.int64),
+            binning=first.binning,
+        )
 
 
 class Reading(Value, frozen=True):
