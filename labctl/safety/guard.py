@@ -198,18 +198,21 @@ class Guard:
                 self._keep()
         for trip in trips:
             self._act(trip, self.latch.told(trip))
-        if lit and not trips:
+        if self.latch.tripped and not trips:
             self._insist()
         return lit
 
     def _insist(self) -> None:
         """An emitter that should be dark and could not be told so is told again."""
-        dark = {device for trip in list(self.latch.tripped.values()) for device in trip.guards}
-        left = [device for device in list(self._lit) if device in dark]
+        tripped = dict(self.latch.tripped)
+        dark = {device for trip in tripped.values() for device in trip.guards}
+        left = {device for device in list(self._lit) if device in dark}
+        for interlock in (self._interlocks[name] for name in tripped if name in self._interlocks):
+            left |= {device for device in self._judge.defiant(interlock) if device not in self._lit}
         if left and time.monotonic() - self._insisted_s > _INSIST_EVERY_S:
             self._insisted_s = time.monotonic()
-            log.error("%s may still emit, and is told again to be dark", ", ".join(left))
-            self._darken(left)
+            log.error("%s may still emit, and is told again to be dark", ", ".join(sorted(left)))
+            self._darken(sorted(left))
 
     def _watch(self) -> None:
         every_s = min((i.rule.every for i in self._interlocks.values()), default=0.05)

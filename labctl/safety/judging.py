@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from labctl.safety.doses import Doses
-from labctl.safety.laser_rules import Dose
+from labctl.safety.laser_rules import Dose, ReadBack
 from labctl.safety.rules import Interlock, Light, Seen, Violation
 from labctl.safety.sources import Source
 
@@ -60,6 +60,14 @@ class Judge:
             if violation is not None:
                 return violation
         return None
+
+    def defiant(self, interlock: Interlock) -> list[str]:
+        """Lasers that say they emit though they were told to be dark, by a rule that asks them."""
+        if not isinstance(interlock.rule, ReadBack):
+            return []
+        seen = {device: self._sources[interlock.name, device].seen((interlock.name, device)).value
+                for device in interlock.guards}  # fmt: skip
+        return [device for device, value in seen.items() if value is not None and value[2]]
 
     # --- looking ----------------------------------------------------------------------------------------------------
 

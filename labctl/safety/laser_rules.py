@@ -63,7 +63,7 @@ class ReadBack(Rule):
         return wrong or self.model_copy(update={"monitor": names.pop()})
 
     def judge(self, device: str, seen: Seen, light: Light) -> Violation | None:
-        """value: None, or two texts: what the laser says, and what it was told."""
+        """value: None, or what the laser says, what it was told, in words, and whether it emits though told not to."""
         if seen.value is not None:
             return Violation(device, str(seen.value[0]), str(seen.value[1]))
         if light.since_ns is None:

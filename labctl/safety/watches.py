@@ -220,18 +220,16 @@ class LaserWatch(Watch):
         begun_ns = now_ns()
         emits = bool(getattr(device, "emission"))  # noqa: B009 - guards emit
         settled = begun_ns - self._emission_ns > self._rule.after * 1e9
-        wrong = None
+        wrong: list[Any] | None = None
         if settled and emits != self._told_emission:
             says = {True: "that it emits", False: "that it is dark"}
-            wrong = [
-                f"{self.device} says {says[emits]}",
-                f"it was told to {'emit' if self._told_emission else 'be dark'}",
-            ]
+            told = "emit" if self._told_emission else "be dark"
+            wrong = [f"{self.device} says {says[emits]}", f"it was told to {told}", emits]
         elif self._power and self._told_power is not None:
             wrong = self._compare(device, emits and self._told_emission and settled, begun_ns)
         self.seen = Seen(now_ns(), wrong, self.seen.count + 1 if wrong else 0)
 
-    def _compare(self, device: Device, lit: bool, begun_ns: int) -> list[str] | None:
+    def _compare(self, device: Device, lit: bool, begun_ns: int) -> list[Any] | None:
         told = self._told_power
         assert told is not None
         limits = device.limits(self._power)
@@ -242,7 +240,11 @@ class LaserWatch(Watch):
         for name in names:
             found = float(getattr(device, name))
             if not abs(found - told) <= allowed:
-                return [f"{self.device}.{name} is {found:.6g}", f"{told:.6g} as it was told, within {allowed:.3g}"]
+                return [
+                    f"{self.device}.{name} is {found:.6g}",
+                    f"{told:.6g} as it was told, within {allowed:.3g}",
+                    False,
+                ]
         return None
 
 

@@ -190,6 +190,19 @@ def test_a_laser_that_is_brighter_than_it_was_told_trips(tmp_path: Path) -> None
         assert bench.acknowledge() == ["told"]
 
 
+def test_a_laser_that_emits_though_it_was_told_to_be_dark_is_told_again(tmp_path: Path) -> None:
+    rules = rule("told", '"read-back"\nafter = "0.1 s"')
+    with served(drill_file(tmp_path, rules)) as (bench, host), bench.control():
+        pump = host.devices["pump"]
+        for _ in range(2):
+            pump.emission = True  # by its front panel
+            deadline = time.monotonic() + 10
+            while pump.emission:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert "pump says that it emits" in told_of_trip(bench)
+
+
 def test_a_dose_that_is_reached_trips_until_there_is_a_new_sample(tmp_path: Path) -> None:
     rules = rule("dose", '"dose"\nper = "sample"\nlimit = "0.3 J"\nfactor = 0.5')
     with served(drill_file(tmp_path, rules)) as (bench, _), bench.control():
