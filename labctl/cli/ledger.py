@@ -53,4 +53,4 @@ def _tell(result: Result) -> None:
     sign = "✓" if result.ok else "✗"
     print(f" {sign} {row.fault}   {worst}{bound}", flush=True)  # noqa: T201
     if not result.ok:
-        print(f"   {result.wrong}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"   {result.wrong or result.late}", file=sys.stderr, flush=True)  # noqa: T201

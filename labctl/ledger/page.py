@@ -30,7 +30,7 @@ def page(results: Iterable[Result]) -> str:
     for result in results:
         row = result.row
         worst, bound = _seconds(result.worst_s), _seconds(row.bound_s)
-        outcome = row.outcome if result.ok else result.wrong.replace("|", "/").replace("\n", " ")
+        outcome = row.outcome if result.ok else (result.wrong or result.late).replace("|", "/").replace("\n", " ")
         lines.append(
             f"| {row.fault} | {row.detected_by} | {outcome} | {worst} | {bound} | {result.trials} | "
             f"{'yes' if result.ok else '**no**'} |"

@@ -50,7 +50,8 @@ def refused(kind: type[Exception], act: Callable[[], Any]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """What trials of a row found. worst_s: None where no time bound applies. wrong: why it is not ok, "" if it is."""
+    """What trials of a row found. worst_s: None where no time bound applies. wrong: what did not end as told, "" if all
+    did."""
 
     row: Row
     trials: int
@@ -58,16 +59,26 @@ class Result:
     wrong: str
 
     @property
+    def late(self) -> str:
+        """By how much the bound was missed, "" if it was kept."""
+        bound_s = self.row.bound_s
+        if bound_s is None or self.wrong:
+            return ""
+        if self.worst_s is None:
+            return "no time was taken"
+        return "" if self.worst_s <= bound_s else f"took {self.worst_s:.3f} s, allowed are {bound_s:g}"
+
+    @property
     def ok(self) -> bool:
         """Whether every trial ended as told, within the bound."""
-        return not self.wrong
+        return not (self.wrong or self.late)
 
     def told(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "fault": self.row.fault,
             "detected_by": self.row.detected_by,
-            "outcome": self.row.outcome if self.ok else self.wrong,
+            "outcome": self.wrong or self.late or self.row.outcome,
             "worst_s": self.worst_s,
             "bound_s": self.row.bound_s,
             "ok": self.ok,

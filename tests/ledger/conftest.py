@@ -1,0 +1,17 @@
+"""Rows of the ledger, each tried once; times are for `make soak`, on a machine with nothing else to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from labctl.ledger.row import Result, Row
+from labctl.ledger.run import Theatre
+
+
+@pytest.fixture(scope="module")
+def tried() -> Iterator[Callable[[Row], Result]]:
+    """Tries a row. Its stage stays for the next one."""
+    with Theatre() as theatre:
+        yield theatre.tried
