@@ -24,6 +24,17 @@ BRIGHT = ROI(row=86, column=130, rows=9, columns=21)
 EVEN = ROI(row=79, column=131, rows=24, columns=12)
 
 
+def warmed(world: PrbmWorld) -> PrbmWorld:
+    """The same, set up anew: a process's first frame of the whole sensor takes as long as a driver is patient."""
+    world.warm_up()
+    camera = world.parameters.camera
+    world.source.emission, world.source.power_fraction = True, 0.02
+    counts = np.empty((camera.rows, camera.columns), np.uint16)
+    world.expose("", 0, world.clock.now_ns(), 1e-3, 0, 0, camera.rows, camera.columns, counts)
+    world.rewind()
+    return world
+
+
 def pulse(world: PrbmWorld, times: int, apart_s: float) -> None:
     for _ in range(times):
         world.fire_trigger()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from camera_behaviour import BRIGHT, EVEN, CameraBehaviour, pulse
+from camera_behaviour import BRIGHT, EVEN, CameraBehaviour, pulse, warmed
 from counting_world import TIMEOUT_S, CountingWorld, ends_within, leftovers
 
 from drivers.andor_sdk3 import AndorSDK3, blocks
@@ -45,7 +45,7 @@ def camera_on(emulator: SDK3Camera, **options: Any) -> AndorSDK3:
 
 @pytest.fixture
 def world() -> PrbmWorld:
-    world = PrbmWorld(PrbmParameters.model_validate(SMALL), PrbmWorld.clock_of_kind("real"))
+    world = warmed(PrbmWorld(PrbmParameters.model_validate(SMALL), PrbmWorld.clock_of_kind("real")))
     world.source.emission = True
     world.source.power_fraction = 0.02
     return world

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from camera_behaviour import BRIGHT, EVEN, CameraBehaviour, pulse
+from camera_behaviour import BRIGHT, EVEN, CameraBehaviour, pulse, warmed
 from counting_world import TIMEOUT_S, CountingWorld, ends_within, leftovers
 
 from drivers import aravis
@@ -53,8 +53,7 @@ def camera_on(emulator: GigECamera, **options: Any) -> AravisGigE:
 
 @pytest.fixture
 def world() -> PrbmWorld:
-    world = PrbmWorld(PrbmParameters.model_validate(SMALL), PrbmWorld.clock_of_kind("real"))
-    world.warm_up()
+    world = warmed(PrbmWorld(PrbmParameters.model_validate(SMALL), PrbmWorld.clock_of_kind("real")))
     world.source.emission = True
     world.source.power_fraction = 0.02
     return world
