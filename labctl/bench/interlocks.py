@@ -120,6 +120,16 @@ def _one_ramp_each(interlocks: Mapping[str, Interlock], findings: list[Finding])
             ramped[guard] = name
 
 
+def live_interlocks(config: BenchConfig) -> dict[str, Interlock]:
+    """Those about devices that are there: what is played back from a record is asked nothing that is not in it."""
+    played = {name for name, device in config.devices.items() if device.backend == "replay"}
+    return {
+        name: interlock
+        for name, interlock in config.interlocks.items()
+        if not played & {*interlock.guards, *interlock.rule.watched(interlock.guards)}
+    }
+
+
 def notes(config: BenchConfig) -> list[str]:
     """What is allowed and yet unwise, with file and line: watched devices that cannot be asked while others work."""
     home = {device: server for server, names in config.servers.items() for device in names}

@@ -25,7 +25,7 @@ from labctl.safety.sources import Source
 log = logging.getLogger(__name__)
 
 _AT_REST_EVERY_S = 0.25
-_REFRESH_PATIENCE_S = 2.0
+_REFRESH_PATIENCE_S, _REFRESH_EVERY_S = 2.0, 0.01
 _INSIST_EVERY_S = 0.5
 
 
@@ -106,6 +106,7 @@ class Guard:
             # Another server may need a moment until it is free to ask.
             if wrong is None or self._virtual or not self._judge.is_old(*wrong) or time.monotonic() > until:
                 break
+            time.sleep(_REFRESH_EVERY_S)
         if wrong is not None:
             interlock, violation = wrong
             raise InterlockError(

@@ -286,7 +286,7 @@ class Interlocks:
         """Light out; then everybody is told: who is in control at the next call, the other servers at once."""
         tokens = [lease.token for lease in self._server.book.leases_on(trip.guards)]
         self._notices.add(tokens, trip.interlock, text)
-        self._peers.tell_at_once("tripped", [msgspec.to_builtins(trip), tokens, text])
+        self._peers.tell_at_once("tripped", [msgspec.to_builtins(trip), tokens, text, time.monotonic_ns()])
         begun = time.monotonic()
         self._server.make_safe(trip.guards)
         took_ms = 1e3 * (time.monotonic() - begun)
@@ -295,14 +295,17 @@ class Interlocks:
 
     def _tripped(self, arguments: Any) -> None:
         """Another server's interlock acted."""
-        told, tokens, text = arguments
+        told, tokens, text, at_ns = arguments
         trip = msgspec.convert(told, Trip)
+        if self._notices.is_past(trip.interlock, at_ns):
+            return
         self._notices.add([str(token) for token in tokens], trip.interlock, str(text))
         if self.guard is not None and trip.rule != "armed":
             mine = self.guard.guards_of(trip.interlock)
             if mine and not self.guard.is_tripped(trip.interlock):
                 self.guard.take(trip)
-                self._server.make_safe(mine)
+                # Not here: leases are renewed on this lane, and a device that hangs is waited for.
+                threading.Thread(target=self._server.make_safe, args=(mine,), daemon=True).start()
         self._stop_playing(tokens)
 
     def _stop_playing(self, tokens: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ Which server that call goes to does not matter: the one that has told says so to
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable
 
 from drivers.errors import InterlockError
@@ -18,6 +19,7 @@ class Notices:
         self._peers = peers
         self._notices: dict[str, tuple[str, str]] = {}
         self._told: set[tuple[str, str]] = set()
+        self._forgotten_ns: dict[str, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._notices)
@@ -42,7 +44,12 @@ class Notices:
         if self._notices.get(token, ("", ""))[0] == interlock:
             del self._notices[token]
 
+    def is_past(self, interlock: str, at_ns: int) -> bool:
+        """Whether what happened then (the machine's monotonic time) was forgotten before it was heard of here."""
+        return at_ns < self._forgotten_ns.get(interlock, 0)
+
     def forget(self, interlocks: Collection[str]) -> None:
         """Of these nobody is to be told any more, and of the next time everybody is."""
+        self._forgotten_ns.update(dict.fromkeys(interlocks, time.monotonic_ns()))
         self._notices = {token: told for token, told in self._notices.items() if told[0] not in interlocks}
         self._told = {told for told in self._told if told[1] not in interlocks}

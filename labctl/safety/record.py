@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,8 @@ import msgspec
 from labctl.private import private_folder
 
 log = logging.getLogger(__name__)
+
+_OWN_PATIENCE_S = 2.0
 
 
 class Trip(msgspec.Struct, frozen=True):
@@ -60,7 +63,8 @@ def folder() -> Path:
 class Record:
     """The file of one server of a bench; path None keeps nothing, as for a table in virtual time.
 
-    trouble: why the file cannot be written, lost: why what it held is not known; "" if all is well.
+    It belongs to one process at a time. trouble: why the file cannot be written, lost: why what it held is not known;
+    "" if all is well.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -68,12 +72,17 @@ class Record:
         self.trouble = ""
         self.lost = ""
         self.kept = Kept()
+        self._lock: int | None = None
         self._to_write: Kept | None = None
         self._changed = threading.Condition()
         self._writing = False
         self._stop = False
         self._thread = threading.Thread(target=self._write_on, name="labctl-interlock-record", daemon=True)
         if path is not None:
+            self._lock = _own(path)
+            if self._lock is None:
+                self.trouble = f"{path} is kept by another process that serves this bench"
+                log.error("%s; end that one", self.trouble)
             self._read(path)
 
     @classmethod
@@ -84,7 +93,7 @@ class Record:
 
     def start(self) -> None:
         """Begin to write, first of all what was read: a file that cannot be written is told before there is light."""
-        if self.path is not None:
+        if self.path is not None and self._lock is not None:
             self._thread.start()
             self.keep(self.kept)
 
@@ -95,12 +104,15 @@ class Record:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(5.0)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def keep(self, kept: Kept) -> None:
         """Have this written, soon and in the place of what was to be written before."""
         with self._changed:
             self.kept = kept
-            self._to_write = kept
+            self._to_write = kept if self._lock is not None else None
             self._changed.notify_all()
 
     def flush(self, timeout_s: float = 5.0) -> bool:
@@ -140,6 +152,28 @@ class Record:
                 with self._changed:
                     self._writing = False
                     self._changed.notify_all()
+
+
+def _own(path: Path) -> int | None:
+    """The right to write a record, as a handle; the system gives it back if this process dies. None if another has it.
+
+    A server that was killed may not be gone yet when the next one comes.
+    """
+    try:
+        import fcntl
+    except ImportError:  # another system: two servers of one bench are kept apart by their supervisor only
+        return os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + _OWN_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError:  # held, or a file system without locks
+            if time.monotonic() > until:
+                os.close(handle)
+                return None
+        time.sleep(0.02)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -85,7 +85,6 @@ class Remote:
         self._trouble = ""
         self._wanted_until = 0.0
         self._wake = threading.Event()
-        self._heard = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask_on, name=f"labctl-lookout-{server}", daemon=True)
 
@@ -110,12 +109,8 @@ class Remote:
 
     def refresh(self) -> None:
         """As `Source`; in real time devices are asked by the other server as soon as it is free."""
-        if self._virtual:
-            self._ask("fresh")
-            return
         self.want()
-        with self._heard:
-            self._heard.wait(_ANSWER_WITHIN_S)
+        self._ask("fresh" if self._virtual else "wanted")
 
     def ask_again(self) -> None:
         """As `Source`."""
@@ -147,8 +142,6 @@ class Remote:
             if not self._trouble:
                 log.warning("server %s does not tell what it sees: %s", self._server, error)
             self._trouble = f"server {self._server} does not tell: {error!s:.200}"
-        with self._heard:
-            self._heard.notify_all()
 
     def _ask_on(self) -> None:
         while not self._stop.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import os
@@ -19,6 +20,7 @@ from drivers.errors import BusError, ConfigurationError, LabError, LimitError
 from drivers.settings import Limits
 from labctl import registry
 from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bench.interlocks import live_interlocks
 from labctl.bus.connection import Connection
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
@@ -96,9 +98,10 @@ class Host:
             )
             for name, place in places.items()
         }
-        if config.interlocks:
+        interlocked = dataclasses.replace(config, interlocks=live_interlocks(config))
+        if interlocked.interlocks:
             for server in self.servers.values():
-                server.interlocks = Interlocks(server, config, self._control_of, self.time_ns, self._pause)
+                server.interlocks = Interlocks(server, interlocked, self._control_of, self.time_ns, self._pause)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -386,7 +389,8 @@ def rehearse(config: BenchConfig) -> bool:
         return False
     context: zmq.Context[Any] = zmq.Context()
     try:
-        with running(config, context) as host:
+        # Without interlocks: what they keep on disk is that of the bench which may be up meanwhile.
+        with running(dataclasses.replace(config, interlocks={}), context) as host:
             if any(isinstance(device, Replayed) for device in host.devices.values()):
                 return True  # it fitted when it was recorded
             for name, alignment in config.alignment.items():

@@ -9,11 +9,13 @@ import pytest
 from drill import drill_file, lit, served, state_of, told_of_trip
 
 from drivers.errors import InterlockError
+from labctl.bench.load import load_bench
 from labctl.bus.messages import Request
 from labctl.bus.roles import Caller, Role, RoleError
 from labctl.safety.doses import Doses
 from labctl.safety.laser_rules import Dose
 from labctl.safety.record import DoseKept, Record, Trip, folder
+from labctl.server.host import rehearse
 
 READING = """
 [interlocks.tap]
@@ -45,7 +47,7 @@ def test_a_tripped_interlock_is_tripped_after_a_restart(tmp_path: Path) -> None:
         guard = host.servers["lasers"].interlocks
         assert guard is not None
         assert guard.record.flush()
-    (file,) = folder().iterdir()
+    (file,) = folder().glob("*.json")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with served(path) as (bench, _), bench.control():
         assert state_of(bench, "tap")["tripped"]
@@ -140,6 +142,26 @@ def test_a_record_reads_what_it_wrote(tmp_path: Path) -> None:
     again = Record(tmp_path / "record.json")
     assert again.kept.tripped == {"tap": trip}
     assert again.kept.doses == {"dose": DoseKept(1.5, 2.0)}
+
+
+def test_a_record_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    path = drill_file(tmp_path, DOSE.format(per="day"))
+    with served(path) as (first, _), first.control():
+        first.pump.emission = True
+        with (
+            served(path) as (second, _),
+            second.control(),
+            pytest.raises(InterlockError, match="kept by another process"),
+        ):
+            second.pump.emission = True
+        assert first.pump.emission
+    with served(path) as (third, _), third.control():
+        third.pump.emission = True
+
+
+def test_to_check_a_bench_leaves_what_is_kept_of_it_alone(tmp_path: Path) -> None:
+    assert rehearse(load_bench(drill_file(tmp_path, ARMED)))
+    assert list(folder().iterdir()) == []
 
 
 @pytest.mark.parametrize(("verb", "allowed"), [("arm", 3), ("acknowledge", 3), ("disarm", 1), ("interlocks", 1)])
