@@ -37,15 +37,17 @@ class Traffic:
         """A lane's handler, seen from outside."""
 
         def handle(request: Request, caller: Caller) -> Any:
-            if lane == "calls" and request.verb == "record" and not request.device:
+            if request.verb == "record" and lane == "calls" and not request.device:
                 return self._command(request, caller)
+            recording, replay = self._recording, self.replay
+            if recording is None and replay is None:
+                return handler(request, caller)
 
             def serve() -> Any:
-                if self.replay is None:
+                if replay is None:
                     return handler(request, caller)
-                return self.replay.serve(lane, request, lambda: handler(request, caller))
+                return replay.serve(lane, request, lambda: handler(request, caller))
 
-            recording = self._recording
             return serve() if recording is None else recording.through(lane, serve, request)
 
         return handle
