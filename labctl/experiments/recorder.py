@@ -35,6 +35,8 @@ _CHECKPOINT_DUE_AFTER_S = 0.5
 _TABLE_SHARE = 0.03
 """Of a run's time, for checkpoints with a frozen table, which may take a tenth of a second each."""
 _TABLE_CREDIT_S = 0.5
+_RECOVERIES = "recoveries of the bench"
+"""Among the state of a checkpoint, beside the protocol's."""
 
 
 class Freezable(TypingProtocol):
@@ -127,6 +129,7 @@ class Recorder:
         self = cls.__new__(cls)
         self._begin(path, lock, name, seed, console)
         self._from = kept
+        self.recoveries = {} if kept is None else json.loads(kept.state.get(_RECOVERIES, "{}"))
         self._steps = 0 if kept is None else kept.steps
         with runfile.cutting(path, self._steps) as file:
             file["checkpoint"][0] = -1 if kept is None else self._steps
@@ -148,6 +151,7 @@ class Recorder:
         self._checkpoint_path = path.with_suffix(".checkpoint")
         self._lock = lock
         self.bench: Freezable | None = None
+        self.recoveries: dict[str, int] = {}
         self._when_thawed: list[Callable[[], object]] = []
         self._frozen_s = self._freezing_s = 0.0
         self._from: Checkpoint | None = None
@@ -274,6 +278,8 @@ class Recorder:
             runfile.synchronise(self.path)  # first: a checkpoint must not know of more steps than the disk
         index = self._next if self._in_loop else None
         rng = self.rng.bit_generator.state
+        if self.recoveries:
+            state = {**state, _RECOVERIES: json.dumps(self.recoveries)}
         kept = Checkpoint(self._steps, self._loops - 1, index, rng, state, self._late, table)
         checkpoint.write(self._checkpoint_path, kept, durable=durable)
         self._checkpoint_at = now
@@ -304,7 +310,14 @@ class Recorder:
     @property
     def resumed(self) -> Mapping[str, Any] | None:
         """State of the checkpoint from which this run goes on; None in a run that does not."""
-        return None if self._from is None else self._from.state
+        if self._from is None:
+            return None
+        return {name: value for name, value in self._from.state.items() if name != _RECOVERIES}
+
+    def recovered(self, what: str) -> None:
+        """Count something that went wrong and was mended on the way, such as a frame that was asked for again: the
+        attribute ``recoveries`` of the run file has how often each did, and so have its results."""
+        self.recoveries[what] = self.recoveries.get(what, 0) + 1
 
     @property
     def steps_saved(self) -> int:
@@ -397,6 +410,7 @@ class Recorder:
             else:
                 group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
         file.attrs["pictures"] = json.dumps(self._pictures)
+        file.attrs["recoveries"] = json.dumps(self.recoveries)
         if self._interlocks:
             self._end_interlocks(file)
         end_part(file, status, time.time())
