@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from drivers.errors import BusError, ConfigurationError, LabError, LeaseError
 from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
+from labctl.bench.recovery import Recovery
+from labctl.bench.schema import RecoveryTable
 from labctl.bench.shelf import Shelf, fetch, must_hold, shelf_of
 from labctl.bus import security
 from labctl.bus.connection import Connection, Pending
@@ -77,6 +79,7 @@ class Bench:
         self.arena = Arena()
         self._lease = ""
         self._whole = False
+        self._recovery: Recovery | None = None
         self._held: dict[str, list[str]] = {}
         self._fetched: dict[str, Calibration] = {}
         self._renew_due_ns = 0
@@ -297,6 +300,29 @@ class Bench:
         results = together({name: functools.partial(release, self._servers[name]) for name in held})
         self._set_patience(self._record.lease_s / _RENEWALS_PER_LEASE)
         _raise_first(results)
+
+    # --- recovery ---------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def recovering(
+        self, count: Callable[[str], None], say: Callable[[str], None] = lambda text: None, *, own: bool = False
+    ) -> Iterator[None]:
+        """Meanwhile, measurements that fail are made again as the bench file's ``[recovery]`` says; see `Recovery`."""
+        policy = RecoveryTable() if self._config is None else self._config.recovery
+        self._recovery = Recovery(self, policy, count, say, own=own)
+        for proxy in self._devices.values():
+            proxy.go_through(self._recovery)
+        try:
+            yield
+        finally:
+            self._recovery = None
+            for proxy in self._devices.values():
+                proxy.go_through(None)
+
+    def recovered(self, what: str) -> None:
+        """Count a failure that the experiment has dealt with by itself, such as "play again", in the run's file."""
+        if self._recovery is not None:
+            self._recovery.recovered(what)
 
     # --- frozen state -----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from drivers.settings import Configurable, Limits
 from labctl.bench.lines import key_lines, line_of
-from labctl.bench.schema import CalibrationsTable, NetworkTable
+from labctl.bench.schema import CalibrationsTable, NetworkTable, RecoveryTable
 from labctl.safety.rules import Interlock
 
 
@@ -58,7 +58,7 @@ class BenchConfig:
     world_parameters are None on a bench without a world. lease_s: how long a lease lives unless renewed.
     servers: device names by server. network: how other machines reach it, None if they cannot. calibrations: where
     they are kept, and what is accepted of them. overrides: what was set on top of the files, by dotted key. interlocks:
-    rules that light must keep to, by name.
+    rules that light must keep to, by name. recovery: what a run does by itself where a measurement fails.
     """
 
     name: str
@@ -76,6 +76,7 @@ class BenchConfig:
     overrides: dict[str, object] = field(default_factory=dict)
     overlay_text: str = ""
     interlocks: dict[str, Interlock] = field(default_factory=dict)
+    recovery: RecoveryTable = field(default_factory=RecoveryTable)
 
     def where(self, *path: str) -> str:
         """File and line of a key, for messages: ``benches/x.toml:12: devices.camera.exposure``."""

@@ -21,6 +21,7 @@ from labctl.bench.schema import (
     BenchTable,
     CalibrationsTable,
     NetworkTable,
+    RecoveryTable,
     ServerTable,
     registered,
     validated,
@@ -57,9 +58,10 @@ def load_bench(
     alignment = _alignment(tables["alignment"], findings)
     network = validated(NetworkTable, tables["network"], ("network",), findings) if "network" in sources.data else None
     calibrations = validated(CalibrationsTable, tables["calibrations"], ("calibrations",), findings)
+    recovery = validated(RecoveryTable, tables["recovery"], ("recovery",), findings)
     interlocks = interlocks_of(tables["interlocks"], devices, list(tables["devices"]), findings)
     problems = sources.in_order([*sources.problems, *(sources.located(finding) for finding in findings)])
-    if problems or bench is None or calibrations is None:
+    if problems or bench is None or calibrations is None or recovery is None:
         raise BenchFileError(problems)
     return BenchConfig(
         name=bench.name,
@@ -77,6 +79,7 @@ def load_bench(
         calibrations=calibrations,
         overrides=dict(overrides),
         interlocks=interlocks,
+        recovery=recovery,
     )
 
 

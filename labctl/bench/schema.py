@@ -19,7 +19,7 @@ from labctl.bench.problems import Finding, KeyPath, show, unknown_key
 
 M = TypeVar("M", bound=BaseModel)
 
-SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network", "calibrations", "interlocks")
+SECTIONS = ("bench", "world", "devices", "servers", "alignment", "network", "calibrations", "interlocks", "recovery")
 
 BACKENDS = ("simulated", "emulated", "real", "replay")
 """Where a device's answers come from."""
@@ -75,6 +75,18 @@ class CalibrationsTable(_Table):
         if not isinstance(value, (list, tuple)):
             raise ValueError(f'{show(value)} is no list; write ["stale"], ["foreign"] or ["stale", "foreign"]')
         return value
+
+
+class RecoveryTable(_Table):
+    """``[recovery]``: what a run on the bench does by itself where a measurement fails.
+
+    tries: how often in all a frame, a reading or a sequence is asked for that was lost or is not what was asked for.
+    acknowledge_within: how long a run waits for a tripped interlock to be acknowledged, and then has its light on again
+    and goes on; "0 s": it ends, to be resumed from its checkpoint.
+    """
+
+    tries: Annotated[int, Field(ge=1, le=100)] = 3
+    acknowledge_within: Annotated[Seconds, Field(ge=0, le=1e6)] = 0.0
 
 
 class DeviceTable(_Table):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import DTypeLike, NDArray
 
@@ -13,6 +13,18 @@ from drivers.settings import Limits
 from labctl.bus.connection import Connection, Pending
 from labctl.bus.ring import Arena
 from labctl.bus.stream import Stream
+
+
+class Around(Protocol):
+    """What stands between a client's calls and the bus."""
+
+    def call(self, device: str, kind: str, name: str, ask: Callable[[], Any]) -> Any:
+        """Make a call, perhaps again."""
+        ...
+
+    def emits(self, device: str, on: bool, again: Callable[[], Any]) -> None:
+        """An emission was set; again: sets it once more."""
+        ...
 
 
 class DeviceProxy:
@@ -41,8 +53,10 @@ class DeviceProxy:
         set_(self, "description", description)
         set_(self, "kind", description.kind)
         set_(self, "_settings", {s.name: s for s in description.settings})
+        set_(self, "_around", None)
         for operation in description.operations:
-            set_(self, operation.name, _Call(connection, name, operation.name, operation.signature, operation.doc))
+            call = _Call(connection, name, description.kind, operation.name, operation.signature, operation.doc)
+            set_(self, operation.name, call)
 
     def identity(self) -> Identity:
         """Model, serial number and firmware."""
@@ -96,12 +110,32 @@ class DeviceProxy:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._settings:
             raise AttributeError(f"{self.name} has no {name!r}; it has {', '.join(dir(self))}")
+        if self._around is not None:
+            return self._around.call(
+                self.name, self.kind, name, lambda: self._connection.request(self.name, "get", name)
+            )
         return self._connection.request(self.name, "get", name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._settings:
             raise self._no_setting(name)
-        self._connection.request(self.name, "set", name, value)
+        if self._around is None:
+            self._connection.request(self.name, "set", name, value)
+            return
+
+        def write() -> Any:
+            return self._connection.request(self.name, "set", name, value)
+
+        self._around.call(self.name, self.kind, name, write)
+        if name == "emission":
+            self._around.emits(self.name, bool(value), write)
+
+    def go_through(self, around: Around | None) -> None:
+        """Have every call that is waited for made by ``around``, as `labctl.bench.recovery.Recovery` does; None: no
+        more."""
+        object.__setattr__(self, "_around", around)
+        for operation in self.description.operations:
+            getattr(self, operation.name).around = around
 
     def _no_setting(self, name: str) -> AttributeError:
         return AttributeError(f"{self.name} has no setting {name!r}; it has {', '.join(self._settings)}")
@@ -123,14 +157,22 @@ class DeviceProxy:
 class _Call:
     """One remote operation."""
 
-    def __init__(self, connection: Connection, device: str, name: str, signature: str, doc: str) -> None:
+    def __init__(self, connection: Connection, device: str, kind: str, name: str, signature: str, doc: str) -> None:
         self._connection = connection
         self._device = device
+        self._kind = kind
         self._name = name
+        self.around: Around | None = None
         self.__doc__ = f"{name}{signature}\n\n{doc}"
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
-        return self._connection.request(self._device, "call", self._name, [positional, named])
+        if self.around is None:
+            return self._connection.request(self._device, "call", self._name, [positional, named])
+
+        def ask() -> Any:
+            return self._connection.request(self._device, "call", self._name, [positional, named])
+
+        return self.around.call(self._device, self._kind, self._name, ask)
 
     def submit(self, *positional: Any, **named: Any) -> Pending:
         """Begin the call; `Pending.result` waits for it and gives what the call gives."""

@@ -29,7 +29,7 @@ from labctl.experiments.recorder import Recorder
 from labctl.experiments.runfile import RunLock
 from labctl.experiments.unfinished import Unfinished, read_unfinished
 
-BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.", "interlocks.")
+BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.", "interlocks.", "recovery.")
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,8 @@ def _perform(
             experiment.prepare(parameters, record)
             control = table.control(name, run=record.path.stem, calibrating=experiment.calibrating)
             noting = noting_interlocks(table, record.path.stem, record, config)
-            with noting, nullcontext() if experiment.takes_control else control:
+            mending = table.recovering(record.recovered, console.say, own=experiment.recovers_frames)
+            with noting, mending, nullcontext() if experiment.takes_control else control:
                 devices = {role: device.identity() for role, device in table.devices.items()}
                 shelf = table.calibrations()
                 record.setup(
@@ -276,6 +277,8 @@ def _perform(
                 own = experiment.takes_control
                 bench_seconds = float(results.get("bench_s", math.nan)) if own else table.time_s() - begun_s
         values = experiment.conclude(results, parameters, record)
+        if record.recoveries:
+            values = {**values, "recoveries": dict(record.recoveries)}
         record.finish({**values, "bench_time_s": bench_seconds})
     targets = None
     if isinstance(experiment, Figure) and _as_published(experiment, parameters, config, job.bench_given):

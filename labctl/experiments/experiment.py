@@ -68,6 +68,10 @@ class Protocol(ABC):
     it set last: then a simulated table is kept with them, and a resumed run measures on it bit for bit what one that
     was never stopped would have measured."""
 
+    recovers_frames: ClassVar[bool] = False
+    """Whether it deals with lost frames by itself, and tells of them by `Bench.recovered`: then the bench does not ask
+    for them again."""
+
     calibrating: ClassVar[bool] = False
     """Whether calibrations that would be refused are left out in its session, since they are measured anew there."""
 

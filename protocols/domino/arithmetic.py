@@ -14,6 +14,7 @@ class Arithmetic(Figure):
 
     bench = "dyad-sim"
     takes_control = True  # would be taken by `run` itself, where devices are used
+    recovers_frames = True
 
 
 def with_picture(record: Recorder, name: str, draw: Callable[[Path], None]) -> None:

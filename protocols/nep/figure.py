@@ -18,6 +18,7 @@ class NepFigure(Figure):
 
     bench = "nep-sim"
     takes_control = True
+    recovers_frames = True
 
 
 def with_picture(record: Recorder, name: str, draw: Callable[[Path], None]) -> None:

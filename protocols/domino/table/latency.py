@@ -57,6 +57,7 @@ class Latency(Figure):
     bench = "domino-sim"
     roles = ("slm", "coupler", "camera", "pump", "reference", "sequencer")
     alignments = ("domino",)
+    recovers_frames = True
 
     def prepare(self, parameters: LatencyParameters, record: Recorder) -> None:
         """The network and the starts."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import ROI, Bench, CalibrationError, ConfigurationError, DeviceTimeout, SequenceResult
+from labctl.client import ROI, Bench, CalibrationError, ConfigurationError, DeviceTimeout, FrameError, SequenceResult
 from protocols.domino.table.alignment import DominoAlignment
 from protocols.domino.table.encoding import Couplings, Panel, Strip
 from protocols.rig import Camera, alignment_of, emit, in_the_dark, power_limits
@@ -196,7 +196,8 @@ class Rig:
         """Frames of vectors (vectors, rows, columns), one after the other; None if one of them is lost."""
         try:
             result: SequenceResult = self.bench.sequencer.play(self.strip.sequence(patterns), [], frames=True)
-        except DeviceTimeout:
+        except (DeviceTimeout, FrameError):
+            self.bench.recovered("play that lost a frame")
             return None
         if result.frames is None or len(result.frames) != len(patterns):
             return None

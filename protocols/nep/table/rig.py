@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.client import ROI, Bench, CalibrationError, ConfigurationError, DeviceTimeout, SequenceResult
+from labctl.client import ROI, Bench, CalibrationError, ConfigurationError, DeviceTimeout, FrameError, SequenceResult
 from protocols.nep.table.alignment import NepAlignment
 from protocols.nep.table.encoding import Phases, PotentialMacros, PumpMacros
 from protocols.rig import Camera, alignment_of, emit, in_the_dark, power_limits
@@ -114,7 +114,8 @@ class Rig:
         """Frames of patterns (patterns, rows, columns) of the pump, one after the other; None if one is lost."""
         try:
             result: SequenceResult = self.bench.sequencer.play(self.pump.sequence(patterns), [], frames=True)
-        except DeviceTimeout:
+        except (DeviceTimeout, FrameError):
+            self.bench.recovered("play that lost a frame")
             return None
         self.plays += 1
         if result.frames is None or len(result.frames) != len(patterns):
