@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from drivers.contract import ROI, Identity
-from drivers.errors import BusError, ConfigurationError, LabError, LeaseError
+from drivers.errors import BusError, ConfigurationError, InterlockError, LabError, LeaseError
 from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
@@ -456,7 +456,7 @@ class Bench:
         return desk.acknowledge(self._controls, interlock, reason, this_user(), new_sample=new_sample)
 
     def wait_acknowledged(self, timeout_s: float | None = None) -> list[str]:
-        """Wait, keeping control, until no interlock is tripped and what must be armed is; names of those waited for.
+        """Wait, keeping control, until nothing is tripped and what was disarmed is armed; interlocks waited for.
 
         After an InterlockError a control loop waits here and then begins its measurement again: its light is off.
         Raises InterlockError, with the reasons, if it is not so within ``timeout_s`` (None: however long it takes).
@@ -464,13 +464,12 @@ class Bench:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         waited_for: dict[str, None] = {}
         while True:
-            told = self.interlocks()
-            refusal = desk.refusal(told)
-            if refusal is None:
+            refusals = desk.refusals(self.interlocks())
+            if not refusals:
                 return list(waited_for)
-            waited_for |= {state["name"]: None for state in told if state["state"] in ("tripped", "not armed")}
+            waited_for |= dict.fromkeys(refusals)
             if deadline is not None and time.monotonic() > deadline:
-                raise refusal
+                raise InterlockError("; ".join(refusals.values()))
             self.renew()
             time.sleep(_LOOK_AGAIN_S)
 

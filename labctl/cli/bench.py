@@ -162,6 +162,7 @@ def _print_state(state: dict[str, Any]) -> None:
 
 
 def _interlock_table(told: list[dict[str, Any]]) -> Any:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("interlock", "rule", "guards", "state", "why")
@@ -173,7 +174,7 @@ def _interlock_table(told: list[dict[str, Any]]) -> Any:
         if "dose_j" in one:
             why = why or f"{one['dose_j']:.4g} J of {one['limit_j']:.4g} J"
         state = "TRIPPED" if one["tripped"] else str(one["state"])
-        table.add_row(one["name"], one["rule"], ", ".join(one["guards"]), state, why)
+        table.add_row(one["name"], one["rule"], ", ".join(one["guards"]), state, escape(why))
     return table
 
 

@@ -62,7 +62,8 @@ class Arming:
         return ""
 
     def status(self) -> dict[str, dict[str, object]]:
-        """Of every emitter that a rule wants armed: whether it is, by whom, until when (UTC, s; None for no end)."""
+        """Of every emitter that a rule wants armed: whether it is, by whom, until when (UTC, s; None for no end), and
+        why it is no more, "" if it never was."""
         found: dict[str, dict[str, object]] = {}
         for device in self.limits_s:
             why = self.why_not(device)
@@ -71,5 +72,6 @@ class Arming:
                 "armed": not why,
                 "by": armed.by if armed else "",
                 "until_utc": armed.until_utc if armed else None,
+                "why": "" if armed else self._why.get(device, ""),
             }
         return found

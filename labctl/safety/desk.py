@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from drivers.errors import ConfigurationError, InterlockError, LabError
+from drivers.errors import ConfigurationError, LabError
 
 _WITHIN_S = 5.0
 
@@ -121,14 +121,15 @@ def acknowledge(
     return sorted(set(done))
 
 
-def refusal(told: Sequence[Mapping[str, Any]]) -> InterlockError | None:
-    """What light would be refused for, as far as people can do something about it."""
-    reasons = [state["reason"] or f"{state['name']}: not armed" for state in told if _refuses(state)]
-    return InterlockError("\n".join(reasons)) if reasons else None
-
-
-def _refuses(state: Mapping[str, Any]) -> bool:
-    return state["state"] in ("tripped", "not armed")
+def refusals(told: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Interlocks that keep light off until a person does something, by name, and why: those that are tripped, and those
+    whose emitters were armed and are no more."""
+    found = {}
+    for state in told:
+        disarmed = [one["why"] for one in state.get("armed", {}).values() if not one["armed"] and one["why"]]
+        if state["tripped"] or disarmed:
+            found[str(state["name"])] = str(state["reason"] or "; ".join(disarmed))
+    return found
 
 
 def _ask(control: Asked, verb: str, arguments: Any = None) -> Any:

@@ -44,6 +44,15 @@ def test_light_needs_arming_and_goes_out_when_disarmed(tmp_path: Path) -> None:
         assert not host.devices["pump"].emission
         assert "disarmed by" in told_of_trip(bench)
         assert state_of(bench, "key")["state"] == "not armed"
+        with pytest.raises(InterlockError, match="disarmed by"):
+            bench.wait_acknowledged(timeout_s=0.2)
+        bench.arm()
+        assert bench.wait_acknowledged(timeout_s=0.2) == []
+
+
+def test_who_waits_does_not_wait_for_what_nobody_armed(tmp_path: Path) -> None:
+    with served(drill_file(tmp_path, rule("key", '"armed"'))) as (bench, _), bench.control():
+        assert bench.wait_acknowledged(timeout_s=0) == []
 
 
 def test_arming_ends_after_its_time(tmp_path: Path) -> None:
