@@ -29,8 +29,10 @@ def details_of(path: Path) -> dict[str, Any]:
     """A run, in JSON's types: summary, parameters, devices, settings, versions, git, parts, arrays by shape, results,
     pictures that are there, and ``repeat``, the command that makes it again.
 
-    Further attributes of the run file, such as ``recoveries`` and ``interlocks``, are under their names. Raises
-    ConfigurationError, with the reason, for a file that is none of ours, cut off or spoilt.
+    ``recoveries`` and ``interlocks`` say how often which of them came in, ``interlock_events`` what interlocks did.
+    Further attributes of the run file are under their names.
+
+    Raises ConfigurationError, with the reason, for a file that is none of ours, cut off or spoilt.
     """
     summary = read_summary(path)
     if summary.status in (UNREADABLE, FOREIGN):
@@ -56,6 +58,9 @@ def _told(file: h5py.File) -> dict[str, Any]:
     # A resumed run has the settings and devices of each part with the part.
     parts = [_part(part) for part in file["parts"].values()] if "parts" in file else []
     told: dict[str, Any] = {
+        "recoveries": {},
+        "interlocks": {},
+        "interlock_events": _text(file["interlocks"]) if "interlocks" in file else [],
         **{name: _value(value) for name, value in file.attrs.items() if name not in _ROOT},
         **{name: _text(setup[name]) for name in _SETUP if name in setup},
         "versions": _value(setup.attrs.get("versions", "{}")),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import folders
+import h5py
 import pytest
 from commands import Command
 from hypothesis import given
@@ -72,6 +73,20 @@ def test_the_command_that_is_shown_makes_the_run_again(labctl: Command, tmp_path
     assert told["repeat"]["text"] in shown
     for word in ("fingerprint", "sim-camera-7", "numpy", "git", "length"):
         assert word in shown
+
+
+def test_what_was_mended_and_what_interlocks_did_is_shown(labctl: Command, tmp_path: Path) -> None:
+    path = folders.run(tmp_path / "runs")
+    with h5py.File(path, "a", locking=False) as file:
+        file.attrs["recoveries"] = json.dumps({"lost frame": 3, "re-armed": 1})
+        file.attrs["interlocks"] = json.dumps({"tap": 2})
+        file["interlocks"] = json.dumps([{"what": "tripped", "interlock": "tap"}])
+    (listed,) = json.loads(labctl("runs", "list", "--json").out)["runs"]
+    assert (listed["recoveries"], listed["interlocks"]) == (4, 2)
+    told = json.loads(labctl("runs", "show", "latest", "--json").out)
+    assert told["recoveries"] == {"lost frame": 3, "re-armed": 1}
+    assert told["interlock_events"] == [{"what": "tripped", "interlock": "tap"}]
+    assert "lost frame" in labctl("runs", "show", "latest").out
 
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8"), max_size=8)
