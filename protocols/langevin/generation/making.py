@@ -42,9 +42,11 @@ class MakingFigure(LangevinFigure):
         training = Training(p, record.seed)
         before = training.batches if p.noising == "measured" and self.trained is not None else 0
         begun_s = bench.time_s()
+        if self.trained is None:
+            with computer_of(p, training.units, bench, record) as computer:
+                training.noise_all(computer)
+            self.trained = training.fitted()  # without control of the bench, whose lease it would outlast
+            self.trained.save(self.model)
         with computer_of(p, training.units, bench, record, before) as computer:
-            if self.trained is None:
-                self.trained = train_now(p, record.seed, computer)
-                self.trained.save(self.model)
             denoise(computer, self.trained, trajectories, times, record)
         return {"bench_s": bench.time_s() - begun_s, **on_board(record)} if p.loop == "device" else {}

@@ -60,6 +60,19 @@ class Training:
                 return
         self.batch += 1
 
+    def noise_all(self, computer: Computer | None = None) -> None:
+        """Every batch."""
+        while self.batch < self.batches:
+            self.noise(computer)
+
+    def fitted(self) -> Trained:
+        """All iterations at once, and what comes of them."""
+        for _ in range(self.p.iterations):
+            if self.improve().gap < self.p.settled:
+                break
+        self.finish()
+        return self.trained
+
     def _take(self, found: Sums) -> None:
         self.sums = found if self.sums is None else self.sums.plus(found, 1 / (self.batch + 1))
         self.batch += 1
@@ -126,13 +139,8 @@ class Training:
             self._fit().restore(state)
 
 
-def train_now(p: TrainParameters, seed: int, computer: Computer | None = None) -> Trained:
-    """All of it at once; on a computer where noising is measured."""
+def train_now(p: TrainParameters, seed: int) -> Trained:
+    """All of it at once."""
     training = Training(p, seed)
-    for _ in range(training.batches):
-        training.noise(computer)
-    for _ in range(p.iterations):
-        if training.improve().gap < p.settled:
-            break
-    training.finish()
-    return training.trained
+    training.noise_all()
+    return training.fitted()
