@@ -181,19 +181,15 @@ def found_response(
         fit = _fitted(T, fields, edges, nu, density, leak, shift)
         return fit, _disentangled(fit, edges, g, density, 1 / math.sqrt(nu))
 
-    if density:
-        # The coefficient of |y|^2 y says it at once.
-        first, reach = math.log(max(_strength(of(0.0), edges), 1e-12) / g), 0.5
-    else:
-        # The strength that a unit makes may touch g without passing through; what is left tells in any case.
-        left = [tied(float(x))[0].off for x in _UNITS]
-        k = int(np.argmin(left))
-        if k in (0, len(_UNITS) - 1):
-            raise CalibrationError(
-                f"no unit of density makes the nonlinearity g = {g:g} (the fit gets better up to the last one that was "
-                "tried): is g that of this sample, does the pump reach densities at which the sheet is not linear?"
-            )
-        first, reach = float(_UNITS[k]), float(_UNITS[1] - _UNITS[0])
+    # The strength that a unit makes may touch g without passing through, or be lost in noise; what is left tells.
+    left = [tied(float(x))[0].off for x in _UNITS]
+    k = int(np.argmin(left))
+    if k in (0, len(_UNITS) - 1):
+        raise CalibrationError(
+            f"no unit of density makes the nonlinearity g = {g:g} (the fit gets better up to the last one that was "
+            "tried): is g that of this sample, does the pump reach densities at which the sheet is not linear?"
+        )
+    first, reach = float(_UNITS[k]), float(_UNITS[1] - _UNITS[0])
     best = minimize_scalar(
         lambda x: tied(x)[0].off, bounds=(first - reach, first + reach), method="bounded", options={"xatol": 1e-3}
     )
@@ -238,14 +234,6 @@ def _fitted(
         own[k], shift[k], background[k] = fit[0], fit[1] if tied is None else tied[k], fit[-1]
         beside[k, ok], leaks[k, ok] = fit[2 : 2 + len(near)], fit[2 + len(near) : -1]
     return _Fit(own, shift, beside, leaks, background, math.sqrt(left / max(size, 1e-300)))
-
-
-def _strength(fit: _Fit, edges: Edges) -> float:
-    """g by which q and r belong together: g^2 = -q_i q_n (c_i h_n) (c_n h_i), in the mean over edges."""
-    first, second, one, other = _pairs(fit, edges)
-    product = -fit.shift[first] * fit.shift[second] * (-0.5j / one) * (-0.5j / other)
-    weight = np.abs(one * other)
-    return math.sqrt(max(float((weight * product.real).sum() / weight.sum()), 0.0))
 
 
 def _pairs(fit: _Fit, edges: Edges) -> tuple[Index, Index, Complex, Complex]:
