@@ -21,6 +21,7 @@ from labctl.safety.latch import Latch
 from labctl.safety.record import Kept, Record, Trip
 from labctl.safety.rules import Interlock, Rule, Violation
 from labctl.safety.sources import Source
+from labctl.safety.state import state_of
 
 log = logging.getLogger(__name__)
 
@@ -331,21 +332,7 @@ class Guard:
             armed = self.arming.status()
             unknown = [Interlock(n, Rule(rule=t.rule), tuple(t.guards)) for n, t in self.latch.tripped.items()
                        if n not in self._interlocks]  # fmt: skip
-            return [self._status(interlock, armed) for interlock in [*self._interlocks.values(), *unknown]]
-
-    def _status(self, interlock: Interlock, armed: dict[str, dict[str, object]]) -> dict[str, Any]:
-        name, guards, trip = interlock.name, interlock.guards, self.latch.tripped.get(interlock.name)
-        state = "tripped" if trip else "watching" if any(device in self._lit for device in guards) else "ready"
-        told: dict[str, Any] = {
-            "name": name, "rule": interlock.rule.rule, "guards": list(guards), "tripped": trip is not None,
-            "state": state, "reason": self.latch.told(trip) if trip else "",
-        }  # fmt: skip
-        if trip:
-            told |= {"value": trip.value, "limit": trip.limit, "device": trip.device, "utc": trip.utc, "run": trip.run}
-        if interlock.rule.rule == "armed":
-            told["armed"] = {device: armed[device] for device in guards if device in armed}
-            if not trip and not all(one["armed"] for one in told["armed"].values()):
-                told["state"] = "not armed"
-        if isinstance(interlock.rule, Dose):
-            told |= {"dose_j": self._doses.joules(name), "limit_j": interlock.rule.limit}
-        return told
+            return [
+                state_of(i, self.latch, armed, self._doses, lit=any(device in self._lit for device in i.guards))
+                for i in [*self._interlocks.values(), *unknown]
+            ]

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from drivers.contract import Device, SequenceResult
-from drivers.errors import BusError, ConfigurationError, InterlockError
+from drivers.errors import BusError, InterlockError
 from labctl.bus.connection import Connection
 from labctl.bus.messages import DELEGATED, Request
-from labctl.bus.roles import LOCAL_USER, Caller, Role
+from labctl.bus.roles import LOCAL_USER, Caller
 from labctl.safety.emission import Emission, Server
 from labctl.safety.guard import Guard
 from labctl.safety.laser_rules import Ramp, set_point
 from labctl.safety.notices import Notices
 from labctl.safety.observer import Observer
 from labctl.safety.peers import TELL_WITHIN_S, Peers
+from labctl.safety.people import PEOPLES_VERBS, People
 from labctl.safety.record import Record, Trip
 from labctl.safety.rules import Interlock
 from labctl.safety.sources import Local, Remote, Source
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_WITHIN_S = 30.0
-VERBS = ("interlocks", "arm", "disarm", "acknowledge", "observed", "tripped", "noted", "look", "lit", "seen")
+VERBS = (*PEOPLES_VERBS, "observed", "tripped", "noted", "look", "lit", "seen")
 
 
 class Interlocks:
@@ -89,6 +90,7 @@ class Interlocks:
                 config.name, guarded, self._sources(guarded, mine), self.record, now_ns, virtual=self._virtual,
                 power_w=self._emission.power_w, act=self._act, darken=server.make_safe, run_of=self._run_of,
             )  # fmt: skip
+        self._people = People(self.guard, self._notices, config.interlocks)
         everywhere = {self._home(guard) for interlock in config.interlocks.values() for guard in interlock.guards}
         self._guards_elsewhere = sorted(everywhere - {server.name})
         # Those whose light depends on what is seen here.
@@ -319,15 +321,8 @@ class Interlocks:
 
     def handle(self, request: Request, caller: Caller) -> Any:
         """Answer one of `VERBS`."""
-        match request.verb:
-            case "interlocks":
-                return {"states": self.status(), "events": self.guard.latch.events if self.guard is not None else []}
-            case "arm":
-                return self.arm(request.arguments, caller)
-            case "disarm":
-                return self.disarm(request.arguments, caller)
-            case "acknowledge":
-                return self.acknowledge(request.arguments, caller)
+        if request.verb in PEOPLES_VERBS:
+            return self._people.handle(request.verb, request.arguments, caller)
         if caller is not LOCAL_USER:
             raise BusError(f"{request.verb} is between servers of the bench")
         match request.verb:
@@ -359,48 +354,10 @@ class Interlocks:
             self.observer.ask_between_calls()
         return self._report()
 
-    def arm(self, arguments: Any, caller: Caller) -> dict[str, Any]:
-        """Arm emitters of this server; how they are now, by name."""
-        caller.must_be(Role.LASER_OPERATOR, "arming")
-        devices, for_s = _names(arguments, "devices"), arguments.get("for_s")
-        if for_s is not None and not (isinstance(for_s, (int, float)) and 0 < for_s <= 7 * 86400):
-            raise ConfigurationError(f"armed for {for_s!r} s; more than 0 s and at most 7 days can be")
-        self._forget_notices([n for n, i in self._config.interlocks.items() if i.rule.rule == "armed"])
-        return self.guard.arm(devices, for_s, _who(arguments, caller)) if self.guard is not None else {}
-
     def disarm(self, arguments: Any, caller: Caller) -> list[str]:
         """Disarm emitters of this server; which were armed."""
-        if self.guard is None:
-            return []
-        return self.guard.disarm(_names(arguments, "devices"), f"it was disarmed by {_who(arguments, caller)}")
-
-    def acknowledge(self, arguments: Any, caller: Caller) -> list[str]:
-        """Acknowledge trips of this server; which interlocks were tripped."""
-        caller.must_be(Role.LASER_OPERATOR, "acknowledging an interlock")
-        names = _names(arguments, "interlocks")
-        name, reason = names[0] if names else "", str(arguments.get("reason", ""))[:500]
-        done = []
-        if self.guard is not None:
-            new_sample = bool(arguments.get("new_sample"))
-            done = self.guard.acknowledge(name, _who(arguments, caller), reason, new_sample=new_sample)
-        self._forget_notices([name] if name else [*self._config.interlocks, *done])
-        return done
-
-    def _forget_notices(self, interlocks: Iterable[str]) -> None:
-        self._notices.forget([n for n in interlocks if self.guard is None or not self.guard.is_tripped(n)])
+        return self._people.disarm(arguments, caller)
 
     def status(self) -> list[dict[str, Any]]:
         """Every interlock that guards something here."""
-        return self.guard.status() if self.guard is not None else []
-
-
-def _names(arguments: Any, key: str) -> list[str]:
-    found = arguments.get(key) if isinstance(arguments, dict) else None
-    if not isinstance(arguments, dict) or not (found is None or isinstance(found, list)):
-        raise BusError(f"malformed arguments; a table with the list `{key}` is needed")
-    return [str(name) for name in found or []]
-
-
-def _who(arguments: Mapping[str, Any], caller: Caller) -> str:
-    said = str(arguments.get("by", ""))[:200]
-    return said if caller is LOCAL_USER and said else f"{said} [{caller.name}]".strip()
+        return self._people.status()

@@ -127,7 +127,7 @@ class Record:
             self.kept = msgspec.json.decode(path.read_bytes(), type=Kept)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError) as error:  # msgspec's errors, and those of UTF-8, are ValueErrors
             self.lost = f"{path} cannot be read ({error})"
             with contextlib.suppress(OSError):
                 os.replace(path, path.with_suffix(".damaged"))
