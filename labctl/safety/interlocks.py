@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,9 +27,9 @@ from labctl.safety.observer import Observer
 from labctl.safety.peers import TELL_WITHIN_S, Peers
 from labctl.safety.people import PEOPLES_VERBS, People
 from labctl.safety.record import Record, Trip
-from labctl.safety.rules import Interlock
-from labctl.safety.sources import Local, Remote, Source
-from labctl.safety.watches import Passed, watch_of
+from labctl.safety.sources import Remote
+from labctl.safety.watches import Passed
+from labctl.safety.wiring import guarded_by, home_of, sources_of, watches_of
 
 if TYPE_CHECKING:
     from labctl.bench.config import BenchConfig
@@ -63,21 +63,12 @@ class Interlocks:
         self._notices = Notices(self._peers)
         self._lit_elsewhere = False
         self.observer = Observer(
-            server.name, self._watches(mine), server.devices, server.parts, server.lock, now_ns,
+            server.name, watches_of(config, mine, self._set_points), server.devices, server.parts, server.lock, now_ns,
             virtual=self._virtual, tell=self._seen,
         )  # fmt: skip
         self._connect = connect
         self._remotes: dict[str, Remote] = {}
-        guarded = {
-            name: Interlock(
-                name,
-                interlock.rule,
-                tuple(g for g in interlock.guards if g in mine),
-                tuple(g for g in interlock.guards if g not in mine),
-            )
-            for name, interlock in config.interlocks.items()
-            if mine & set(interlock.guards)
-        }
+        guarded = guarded_by(config, mine)
         self.record = Record(None) if self._virtual or not guarded else Record.of(config.name, server.name)
         self.guard: Guard | None = None
         ramps = {g: i.rule for i in guarded.values() if isinstance(i.rule, Ramp) for g in i.guards}
@@ -86,46 +77,23 @@ class Interlocks:
             virtual=self._virtual,
         )  # fmt: skip
         if guarded:
+            sources = sources_of(config, guarded, mine, self.observer, self._remotes, self._remote)
             self.guard = Guard(
-                config.name, guarded, self._sources(guarded, mine), self.record, now_ns, virtual=self._virtual,
+                config.name, guarded, sources, self.record, now_ns, virtual=self._virtual,
                 power_w=self._emission.power_w, act=self._act, darken=server.make_safe, run_of=self._run_of,
             )  # fmt: skip
         self._people = People(self.guard, self._notices, config.interlocks)
-        everywhere = {self._home(guard) for interlock in config.interlocks.values() for guard in interlock.guards}
+        everywhere = {home_of(config, guard) for interlock in config.interlocks.values() for guard in interlock.guards}
         self._guards_elsewhere = sorted(everywhere - {server.name})
         # Those whose light depends on what is seen here.
-        watched_by = {self._home(g) for name, _ in self.observer.watches for g in config.interlocks[name].guards}
+        watched_by = {home_of(config, g) for name, _ in self.observer.watches for g in config.interlocks[name].guards}
         self._tells = sorted(watched_by - {server.name})
         self._news = threading.Event()
         self._stop = threading.Event()
         self._teller = threading.Thread(target=self._tell_on, name=f"labctl-teller-{server.name}", daemon=True)
 
-    def _watches(self, mine: set[str]) -> dict[tuple[str, str], Any]:
-        found = {}
-        for name, interlock in self._config.interlocks.items():
-            for device in interlock.rule.watched(interlock.guards):
-                if device in mine:
-                    watch = watch_of(interlock.rule, device, self._set_points[device])
-                    if watch is not None:
-                        found[name, device] = watch
-        return found
-
-    def _sources(self, guarded: Mapping[str, Interlock], mine: set[str]) -> dict[tuple[str, str], Source]:
-        found: dict[tuple[str, str], Source] = {}
-        local = Local(self.observer)
-        for name, interlock in guarded.items():
-            for device in interlock.rule.watched(interlock.guards):
-                if device in mine:
-                    found[name, device] = local
-                    continue
-                home = self._home(device)
-                if home not in self._remotes:
-                    self._remotes[home] = Remote(home, self._connect(home), virtual=self._virtual)
-                found[name, device] = self._remotes[home]
-        return found
-
-    def _home(self, device: str) -> str:
-        return next(name for name, devices in self._config.servers.items() if device in devices)
+    def _remote(self, server: str) -> Remote:
+        return Remote(server, self._connect(server), virtual=self._virtual)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
