@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.nep.loop import IdealLoop, Loop
@@ -26,6 +27,9 @@ def opened_loop(p: LoopParameters, network: Network, bench: Bench, record: Recor
             "density_noise, psi_noise and disorder are of loop=ideal; a table has its own (world.* of the bench file)"
         )
     from protocols.nep.table.loop import opened  # who computes needs nothing of light
+    from protocols.nep.table.warming import warm_up
 
+    plan: Any = bench.alignment("nep")
+    warm_up(plan)
     with bench.control(record.name, run=record.path.stem):
         yield opened(bench, network, p, record)
