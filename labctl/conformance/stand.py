@@ -229,7 +229,7 @@ def _opened(config: BenchConfig, layout: Layout) -> Iterator[Bench]:
 @contextlib.contextmanager
 def own_folders() -> Iterator[Path]:
     """Folders of the suite's own, so that no bench of the user's is found or disturbed."""
-    names = ("LABCTL_RUNTIME", "LABCTL_LOGS", "LABCTL_KEYS", "LABCTL_CALIBRATIONS")
+    names = ("LABCTL_RUNTIME", "LABCTL_LOGS", "LABCTL_KEYS", "LABCTL_CALIBRATIONS", "LABCTL_INTERLOCKS")
     before = {name: os.environ.get(name) for name in (*names, "LABCTL_AT", "LABCTL_SHOW")}
     with tempfile.TemporaryDirectory(prefix="labctl-c-") as text:
         folder = Path(text)
