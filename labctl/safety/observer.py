@@ -130,6 +130,7 @@ class Observer:
         """Light has just come on, or changed: ask every device at the next opportunity."""
         for watch in self.watches.values():
             watch.hurried = True
+        self._wake.set()
 
     def seen(self, key: tuple[str, str]) -> Seen:
         """What is known now, by interlock and device."""
@@ -145,6 +146,7 @@ class Observer:
         for (interlock, _), watch in self.watches.items():
             if interlock in interlocks:
                 watch.forget()
+        self._wake.set()
 
     def ask_due(self) -> None:
         """Ask every device of which nothing is known any more, or soon will not be; under the lock."""
@@ -197,4 +199,8 @@ class Observer:
                         self._lock.release()
                     self._tell()
             next_ns = min(self._due_in_ns(watch) for watch in watches)
-            self._stop.wait(max(next_ns / 1e9, _LEAST_PAUSE_S))
+            # Woken where something is due sooner than it was; a moment's pause leaves the lock to calls.
+            if self._stop.wait(_LEAST_PAUSE_S):
+                return
+            self._wake.wait(max(next_ns / 1e9 - _LEAST_PAUSE_S, 0.0))
+            self._wake.clear()
