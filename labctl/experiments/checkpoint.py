@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -93,37 +94,77 @@ def write(path: Path, checkpoint: Checkpoint, *, durable: bool = False) -> None:
 def read(path: Path) -> Checkpoint | None:
     """The checkpoint at ``path``, None if there is none. Raises ConfigurationError if it is spoilt."""
     try:
-        # From memory: numpy leaves a file that it cannot read open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            head = json.loads(file["labctl"].tobytes())
-            if head["layout"] not in _READ:
-                raise ConfigurationError(
-                    f"{path} has layout {head['layout']}, this version of labctl reads {_READ}; resume with the "
-                    "version that wrote it"
-                )
-            state = {name: _value(kept, name, file) for name, kept in head["state"].items()}
-            late = {name: file[f"late_{name}"] for name in head["late"]}
-            table = file["table"] if head.get("table") else None
-        return Checkpoint(head["steps"], head["loop"], head["index"], head["rng"], state, late, table)
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, EOFError) as error:
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}; make it readable, or begin with --anew") from None
+    try:
+        return _read(data, path)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zip, npy and JSON each fail in many ways on bytes that may be anybody's
         raise ConfigurationError(
             f"{path} is no whole checkpoint ({type(error).__name__}: {error}); restore it, or begin the run anew with "
             "--anew"
         ) from None
 
 
+def _read(data: bytes, path: Path) -> Checkpoint:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for member in archive.infolist():
+            # As numpy wrote it: what is not compressed takes no more memory than it does on the disk.
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(data):
+                raise ValueError(f"{member.filename!r:.80} is not as it was written")
+            with archive.open(member) as kept:
+                _must_fit(kept, member)
+    # From memory: numpy leaves a file that it cannot read open.
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        head = json.loads(file["labctl"].tobytes())
+        if head["layout"] not in _READ:
+            raise ConfigurationError(
+                f"{path} has layout {head['layout']}, this version of labctl reads {_READ}; resume with the version "
+                "that wrote it"
+            )
+        state = {str(name): _value(kept, name, file) for name, kept in head["state"].items()}
+        late = {str(name): file[f"late_{name}"] for name in head["late"]}
+        table = file["table"] if head.get("table") else None
+    steps, loop, index, rng = head["steps"], head["loop"], head["index"], head["rng"]
+    whole = all(type(n) is int for n in (steps, loop, 0 if index is None else index))
+    if not whole or steps < 0 or loop < -1 or (index or 0) < 0:
+        raise ValueError(f"steps {steps!r:.40}, loop {loop!r:.40}, index {index!r:.40}")
+    _generator(rng)
+    return Checkpoint(steps, loop, index, rng, state, late, table)
+
+
+def _must_fit(kept: IO[bytes], member: zipfile.ZipInfo) -> None:
+    """ValueError if an array's header claims more than there is: numpy would make room for it first."""
+    version = np.lib.format.read_magic(kept)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(kept)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{member.filename!r:.80} claims {shape!r:.80} of {dtype}")
+
+
 def _value(kept: Any, name: str, file: Any) -> Any:
     if isinstance(kept, list):
         return kept[0]
     if isinstance(kept, dict):
-        state = kept["generator"]
-        generator = np.random.Generator(_GENERATORS[state["bit_generator"]]())
-        generator.bit_generator.state = state
-        return generator
+        return _generator(kept["generator"])
     array = file[f"state_{name}"]
     return array[()] if kept == "scalar" else array
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    """A generator in this state. ValueError, KeyError or TypeError for what is none: its compiled code does not look
+    where it reads."""
+    place, last = {"MT19937": ("pos", 624), "Philox": ("buffer_pos", 4)}.get(state["bit_generator"], ("", 0))
+    found = state["state"].get(place) if place == "pos" else state.get(place)
+    if place and not (type(found) is int and 0 <= found <= last):
+        raise ValueError(f"{place} {found!r:.40} of a generator")
+    generator = np.random.Generator(_GENERATORS[state["bit_generator"]]())
+    generator.bit_generator.state = state
+    return generator
 
 
 def _listed(state: Any) -> Any:

@@ -114,7 +114,7 @@ class Recorder:
         Steps after the checkpoint are measured again. Without a checkpoint, or with ``anew``, all are. Raises
         ConfigurationError if the checkpoint is lost or spoilt.
         """
-        with open_run(path) as file:
+        with runfile.spoilt_told(path), open_run(path) as file:
             name, seed = str(file.attrs["protocol"]), int(file.attrs["seed"])
             made = int(file["checkpoint"][0])
             seen_s = max(p.stat().st_mtime for p in (path, path.with_suffix(".checkpoint")) if p.exists())

@@ -23,8 +23,9 @@ from typing import Any
 
 import h5py
 
-from drivers.errors import ConfigurationError
+from drivers.errors import ConfigurationError, LabError
 
+_GROUPS = ("setup", "data", "steps", "results", "parts")
 _BLOCK_BYTES = 32 << 20
 _READ_ATTEMPTS = 26
 """0.07 s together, far more than any block takes to be written."""
@@ -100,10 +101,32 @@ def changing(path: Path, *, durable: bool = False) -> Iterator[h5py.File]:
 
 
 @contextlib.contextmanager
+def spoilt_told(path: Path) -> Iterator[None]:
+    """Whatever HDF5, or who reads, stumbles over in a run file is told as a ConfigurationError.
+
+    Troubles of the disk, in which the file has no part, are not.
+    """
+    try:
+        yield
+    except LabError:
+        raise
+    except Exception as error:  # HDF5 fails in any way on a file of which some bytes are others
+        if (isinstance(error, OSError) and error.errno) or "errno = " in str(error):
+            raise
+        raise ConfigurationError(
+            f"{path} is a run file that is spoilt ({type(error).__name__}: {error}); bring back the whole file"
+        ) from None
+
+
+@contextlib.contextmanager
 def cutting(path: Path, steps: int) -> Iterator[h5py.File]:
-    """As `changing`, with all but the first ``steps`` steps and the results left out; also of a run that was killed."""
+    """As `changing`, with all but the first ``steps`` steps and the results left out; also of a run that was killed.
+
+    Raises ConfigurationError, and nothing is changed, if the file is spoilt.
+    """
     aside = path.with_suffix(".new")
     with (
+        spoilt_told(path),
         replacing(aside, path, durable=True),
         open_run(path) as old,
         h5py.File(aside, "w", libver="latest", locking=False) as new,
@@ -171,9 +194,29 @@ def appending(path: Path) -> h5py.File:
 def open_run(path: str | Path) -> h5py.File:
     """A run file for reading, also one whose run was killed or is still being written.
 
-    Raises ConfigurationError if it is not a run file.
+    Raises ConfigurationError if it is not a run file, or its groups are none.
     """
-    return open_marked(path, "labctl_run", "run")
+    file = open_marked(path, "labctl_run", "run")
+    try:
+        with spoilt_told(Path(path)):
+            _must_have_groups(file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _must_have_groups(file: h5py.File) -> None:
+    """ValueError if something else is in a group's place: whether a name is in a dataset is asked of every number."""
+    groups = [f"parts/{name}" for name in file["parts"]] if _is(file, "parts", h5py.Group) else []
+    for name in (*_GROUPS, *groups):
+        if name in file and not _is(file, name, h5py.Group):
+            raise ValueError(f"{name} is no group")
+
+
+def _is(file: h5py.File, name: str, kind: type) -> bool:
+    link = file.get(name, getlink=True) if name in file else None
+    return isinstance(link, h5py.HardLink) and file.get(name, getclass=True) is kind
 
 
 def open_marked(path: str | Path, mark: str, what: str) -> h5py.File:
@@ -225,17 +268,20 @@ def _set_attempts() -> Any:
 
 
 def must_be_whole(file: h5py.File, path: Path) -> None:
-    """ConfigurationError if series of a file that nobody writes go on after its end: HDF5 would read zeros there."""
+    """ConfigurationError if series of a file that nobody writes go on after its end, or claim to be larger than the
+    file: HDF5 would read zeros there, as many as are claimed."""
     ends = 0
+    size = os.path.getsize(path)
     for series in file["steps"].values():
 
         def note(chunk: Any) -> None:
             nonlocal ends
             ends = max(ends, chunk.byte_offset + chunk.size)
 
+        if not isinstance(series, h5py.Dataset) or series.nbytes > size:  # nothing is compressed in a run file
+            raise ConfigurationError(f"{path} is spoilt: one of its series is none, or larger than the file")
         if series.chunks is not None:
             series.id.chunk_iter(note)
-    size = os.path.getsize(path)
     if ends > size:
         raise ConfigurationError(
             f"{path} is cut off: its steps go on to byte {ends}, and it ends at {size}; bring back the whole file"

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import h5py
+
 from drivers.errors import ConfigurationError
 from labctl import registry
-from labctl.experiments.runfile import open_run
+from labctl.experiments.runfile import open_run, spoilt_told
 
 _GROUPS = ("labctl.protocols", "labctl.figures")
 
@@ -33,7 +35,7 @@ class Unfinished:
 
 def read_unfinished(path: Path) -> Unfinished:
     """Read a run file that is to be gone on with. ConfigurationError if it cannot be, and why."""
-    with open_run(path) as file:
+    with spoilt_told(path), open_run(path) as file:
         name, status = str(file.attrs["protocol"]), str(file.attrs["status"])
         if status == "complete":
             raise ConfigurationError(f"{path} is complete: there is nothing left to do; begin another run of {name}")
@@ -42,9 +44,10 @@ def read_unfinished(path: Path) -> Unfinished:
         if "group" not in file["setup"]:
             raise ConfigurationError(f"{path} ended before it began: it does not say what was to be done; begin anew")
         told = {
-            key: file["setup"][key].asstr()[()]
+            key: _text(file["setup"][key])
             for key in ("group", "given", "folder", "at", "bench_file", "bench_overlay", "bench_path", "fingerprint")
         }
+        given = dict(json.loads(told["given"]))
     if told["group"] not in _GROUPS and not _goes_on(told["group"], name):
         raise ConfigurationError(
             f"{path} is a calibration or a check of one, {name}: its numbers belong to one moment, and it is not "
@@ -53,12 +56,19 @@ def read_unfinished(path: Path) -> Unfinished:
     return Unfinished(
         name=name,
         group=cast(registry.Group, told["group"]),
-        given=json.loads(told["given"]),
+        given=given,
         bench_path=Path(told["folder"], told["bench_path"]),
         bench_texts=(told["bench_file"], told["bench_overlay"]),
         fingerprint=told["fingerprint"],
         at=told["at"] or None,
     )
+
+
+def _text(kept: h5py.Dataset) -> str:
+    text = kept.asstr()[()] if kept.shape == () else None
+    if not isinstance(text, str):
+        raise ValueError(f"{kept.name} is no text")
+    return text
 
 
 def _goes_on(group: str, name: str) -> bool:

@@ -159,8 +159,8 @@ def _block(file: BinaryIO, at: int) -> tuple[Head, Body] | None:
     if zlib.crc32(top) != top_crc or offset + body_bytes > os.fstat(file.fileno()).st_size:
         return None
     try:
-        head = _decoder.decode(zstandard.ZstdDecompressor().decompress(top, max_output_size=_LARGEST_HEAD))
-    except (zstandard.ZstdError, msgspec.MsgspecError, MemoryError):
+        head = _decoder.decode(_unpacked(top, _LARGEST_HEAD))
+    except (zstandard.ZstdError, msgspec.MsgspecError, MemoryError, RecursionError, ValueError):
         return None
     return head, Body(offset, body_bytes, size, body_crc)
 
@@ -179,6 +179,14 @@ def _next_magic(file: BinaryIO, at: int) -> int | None:
         before = (before + piece)[-(len(MAGIC) - 1) :]
 
 
+def _unpacked(data: bytes, most_bytes: int) -> bytes:
+    """Raises ZstdError for what is spoilt, or would be larger: a frame that tells its size is believed otherwise."""
+    told = zstandard.get_frame_parameters(data).content_size
+    if told not in (zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR) and told > most_bytes:
+        raise zstandard.ZstdError(f"{told} bytes, where {most_bytes} are allowed")
+    return zstandard.ZstdDecompressor().decompress(data, max_output_size=most_bytes)
+
+
 def read_body(path: Path, body: Body) -> bytes:
     """The arrays of a block, unpacked. ConfigurationError if they are spoilt."""
     with path.open("rb") as file:
@@ -189,6 +197,6 @@ def read_body(path: Path, body: Body) -> bytes:
             raise ConfigurationError(
                 f"{path}: a block at byte {body.offset} is spoilt; bring back the record as it was"
             )
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=body.size) if data else b""
-    except zstandard.ZstdError as error:
+        return _unpacked(data, body.size) if data else b""
+    except (zstandard.ZstdError, MemoryError) as error:
         raise ConfigurationError(f"{path}: a block at byte {body.offset} is spoilt: {error}") from None

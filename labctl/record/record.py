@@ -58,7 +58,10 @@ class Record:
             if not head.server:
                 self.about |= head.about
             for told in head.about.get("devices", ()) if head.server else ():
-                description = msgspec.convert(told, DeviceDescription)
+                try:
+                    description = msgspec.convert(told, DeviceDescription)
+                except msgspec.ValidationError as error:
+                    raise ConfigurationError(f"{path} tells of a device what no labctl tells: {error}") from None
                 self.devices[description.name] = description
                 self.server_of[description.name] = head.server
             self.entries.setdefault(head.server, []).extend(head.entries)

@@ -34,6 +34,8 @@ CREATE VIEW listed AS SELECT
     FROM runs;
 """
 
+_STATEMENTS = {statement.strip() for statement in _TABLES.split(";") if statement.strip()}
+
 _Place = tuple[int, int]
 _Row = tuple[_Place, RunSummary]
 _decoder = msgspec.json.Decoder(RunSummary)
@@ -216,13 +218,16 @@ def _forget(connection: sqlite3.Connection, names: Iterable[str]) -> None:
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[str, _Row]]:
-    """All rows. Raises _Damaged where one is not as it was written."""
+    """All rows. Raises _Damaged where one is not as it was written, or the file does more than hold rows."""
+    made = {row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    if made != _STATEMENTS:  # a view in the table's place, say, need not end
+        raise _Damaged("its tables are not those of labctl")
     for file, size, mtime_ns, told, crc in connection.execute("SELECT file, size, mtime_ns, told, crc FROM runs"):
         try:
             if crc != _crc(file, size, mtime_ns, told):
                 raise _Damaged(f"the row of {file!r:.80} is not what was written")
             yield file, ((size, mtime_ns), _decoder.decode(told))
-        except (msgspec.MsgspecError, TypeError, AttributeError) as error:
+        except (msgspec.MsgspecError, TypeError, AttributeError, UnicodeError, RecursionError) as error:
             raise _Damaged(str(error)) from None
 
 

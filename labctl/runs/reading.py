@@ -90,7 +90,11 @@ def bench_of(setup: h5py.Group) -> str:
 
 def text_of(group: h5py.Group, name: str) -> str:
     """A text that is kept as a dataset; "" if it is not there."""
-    return whole(group[name].asstr()[()]) if name in group else ""
+    if name not in group:
+        return ""
+    if group[name].shape != ():  # it may claim any number of them
+        raise ValueError(f"{name} is no text")
+    return whole(group[name].asstr()[()])
 
 
 def mapping_of(group: h5py.Group, name: str) -> dict[str, Any]:

@@ -161,5 +161,5 @@ def _living(path: Path) -> HostRecord | None:
 def _read(path: Path) -> HostRecord | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=HostRecord)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # msgspec's errors, and those of UTF-8, are ValueErrors
         return None

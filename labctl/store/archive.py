@@ -7,11 +7,10 @@ import os
 import re
 import secrets
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from drivers.errors import CalibrationError, ConfigurationError
+from drivers.errors import CalibrationError, ConfigurationError, LabError
 from labctl.store import file
 from labctl.store.store import Store
 
@@ -58,7 +57,9 @@ def import_(store: Store, path: str | Path) -> tuple[str, ...]:
                 file.decode(_read(archive, calibration_id, path), calibration_id, _where(path, calibration_id))
             for calibration_id in ids:
                 store.add_file(_read(archive, calibration_id, path), _where(path, calibration_id))
-    except (OSError, zipfile.BadZipFile) as error:
+    except LabError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zip files fail in many ways, and it may be anybody's
         raise ConfigurationError(
             f"{path} cannot be read as an archive of calibrations ({error}); give a file made by `labctl calibrations "
             "export`, and copy it again if it may be incomplete"
@@ -80,14 +81,15 @@ def _with_parents(store: Store, ids: Iterable[str]) -> list[str]:
 
 
 def _manifest(archive: zipfile.ZipFile, path: str | Path) -> tuple[str, ...]:
-    names = archive.namelist()
+    names = set(archive.namelist())
     try:
-        ids = json.loads(archive.read(_MANIFEST))["ids"]
+        ids = json.loads(_whole(archive, _MANIFEST))["ids"]
         sound = all(isinstance(i, str) and _ID.fullmatch(i) for i in ids)
-    except (KeyError, TypeError, ValueError, zlib.error):
+    except Exception:  # noqa: BLE001 - whatever it is, it is none
         ids, sound = [], False
     if not sound:
         raise ConfigurationError(f"{path} is no archive of calibrations; give a file of `labctl calibrations export`")
+    ids = list(dict.fromkeys(ids))
     missing = [i[:12] for i in ids if _member(i) not in names]
     if missing:
         raise CalibrationError(f"{path} is incomplete: it lacks {', '.join(missing)}; copy or export it again")
@@ -95,15 +97,22 @@ def _manifest(archive: zipfile.ZipFile, path: str | Path) -> tuple[str, ...]:
 
 
 def _read(archive: zipfile.ZipFile, calibration_id: str, path: str | Path) -> bytes:
-    member = archive.getinfo(_member(calibration_id))
-    if member.file_size > _LARGEST_BYTES:
-        raise CalibrationError(f"{_where(path, calibration_id)} claims {member.file_size} bytes; 4 GiB are allowed")
     try:
-        return archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        return _whole(archive, _member(calibration_id))
+    except Exception as error:  # noqa: BLE001 - as in `import_`
         raise CalibrationError(
             f"{_where(path, calibration_id)} is not what was exported ({error}); copy or export it again"
         ) from None
+
+
+def _whole(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member as `export` writes it: not compressed, so that it takes no more memory than it does on the disk."""
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > member.compress_size:
+        raise zipfile.BadZipFile(f"{name} is compressed, {member.file_size} bytes are claimed")
+    if member.file_size > _LARGEST_BYTES:
+        raise zipfile.BadZipFile(f"{name} claims {member.file_size} bytes; 4 GiB are allowed")
+    return archive.read(member)
 
 
 def _member(calibration_id: str) -> str:

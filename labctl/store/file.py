@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from drivers.contract import Identity
-from drivers.errors import CalibrationError, LabError
+from drivers.errors import CalibrationError
 from labctl.store.calibration import Calibration, Check, Condition, Measured, Record, RunFile
 from labctl.store.log import checks_table
 
@@ -71,20 +71,32 @@ def decode(data: bytes, wanted_id: str, where: str) -> Calibration:
                 raise CalibrationError(
                     f"{where} has layout {layout}, this version of labctl reads {LAYOUT}; use the version that wrote it"
                 )
-            header = json.loads(file["header"].asstr()[()])
-            errors = file["uncertainties"]
-            values = {
-                name: Measured(
-                    dataset[()], str(dataset.attrs["unit"]), errors[name][()] if name in errors else None
-                )
-                for name, dataset in file["values"].items()
-            }  # fmt: skip
+            header = json.loads(_own(file, "header", len(data)).asstr()[()])
+            errors = {name: _own(file["uncertainties"], name, len(data))[()] for name in file["uncertainties"]}
+            values = {}
+            for name in file["values"]:
+                dataset = _own(file["values"], name, len(data))
+                values[name] = Measured(dataset[()], str(dataset.attrs["unit"]), errors.get(name))
         return Calibration(values=values, **record_fields(header), id=wanted_id)
     except CalibrationError:
         raise
-    except (OSError, KeyError, TypeError, ValueError, LabError) as error:
+    except Exception as error:  # noqa: BLE001 - HDF5 fails in any way on bytes that may be anybody's
         what = f"{type(error).__name__}: {error}"
         raise CalibrationError(f"{where} is no calibration of labctl ({what}); {CURE}") from None
+
+
+def _own(group: Any, name: str, most_bytes: int) -> Any:
+    """A dataset whose bytes are in the file itself, as `encode` writes them.
+
+    ValueError for a link, for one that lies in another file, and for one that claims to be larger than its file: HDF5
+    would follow, and make room.
+    """
+    import h5py
+
+    dataset = group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual or dataset.nbytes > most_bytes:
+        raise ValueError(f"{name!r:.80} is not kept in the file as labctl keeps it")
+    return dataset
 
 
 # --- the header ---------------------------------------------------------------------------------------------------

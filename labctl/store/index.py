@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from labctl.store.calibration import Record
 
 FILES, USES, VERDICTS = "files", "uses", "verdicts"
 LOGS = (USES, VERDICTS)
+_ROWS = {FILES: "calibrations", USES: "uses", VERDICTS: "verdicts"}
 _PATIENCE_S = 30.0
-_NAME = "index-2.sqlite"  # another layout gets another name: two versions of labctl may share a folder
+_NAME = "index-3.sqlite"  # another layout gets another name: two versions of labctl may share a folder
 _TABLES = """
-CREATE TABLE seen (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, damage TEXT);
+CREATE TABLE seen (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, damage TEXT, crc INTEGER);
 CREATE TABLE calibrations (
     path TEXT PRIMARY KEY, id TEXT, kind TEXT, bench TEXT, role TEXT, made TEXT, header TEXT);
 CREATE TABLE uses (
@@ -32,6 +34,11 @@ CREATE INDEX by_use ON uses (bench, role, kind, utc_ns);
 CREATE TABLE verdicts (path TEXT PRIMARY KEY, bench TEXT, role TEXT, kind TEXT, id TEXT, utc_ns INTEGER, told TEXT);
 CREATE INDEX by_verdict ON verdicts (bench, role, kind, id, utc_ns);
 """
+_STATEMENTS = {statement.strip() for statement in _TABLES.split(";") if statement.strip()}
+
+
+class _Spoilt(sqlite3.DatabaseError):
+    """It does not hold what was written."""
 
 
 class Index:
@@ -54,9 +61,10 @@ class Index:
         for _ in range(3):
             try:
                 return self._caught_up(self._on_disk)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeError, TypeError, OverflowError) as error:
                 spoilt = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-                if getattr(error, "sqlite_errorcode", None) not in spoilt:
+                known = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _Spoilt)
+                if known and getattr(error, "sqlite_errorcode", None) not in spoilt:
                     break  # it cannot be written here, or is locked by somebody who hangs
                 self._set_aside()
         return self._caught_up(_in_memory)
@@ -110,7 +118,11 @@ def _in_memory() -> sqlite3.Connection:
 
 def _catch_up(connection: sqlite3.Connection, folder: Path) -> None:
     there = _files_there(folder)
-    known = {path: (size, mtime) for path, size, mtime in connection.execute("SELECT path, size, mtime_ns FROM seen")}
+    connection.execute("BEGIN")  # one moment of the index: others may be writing it
+    try:
+        known = _known(connection)
+    finally:
+        connection.execute("ROLLBACK")
     if there == known:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -124,6 +136,29 @@ def _catch_up(connection: sqlite3.Connection, folder: Path) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _known(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+    """Size and time of every file that was read. Raises _Spoilt if what was found in them is not what is kept: SQLite
+    has no checksums of its own."""
+    if {row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")} != _STATEMENTS:
+        raise _Spoilt("its tables are others")
+    kept: dict[str, list[object]] = {}
+    for table in _ROWS.values():
+        for row in connection.execute(f"SELECT * FROM {table}"):
+            kept.setdefault(row[0], []).append(row)
+    known = {}
+    for path, size, mtime_ns, damage, crc in connection.execute("SELECT path, size, mtime_ns, damage, crc FROM seen"):
+        if crc != _crc(path, size, mtime_ns, damage, kept.pop(path, [])):
+            raise _Spoilt(f"what it says of {path!r:.80} is not what was written")
+        known[path] = (size, mtime_ns)
+    if kept:
+        raise _Spoilt("it says something of files that it has not seen")
+    return known
+
+
+def _crc(*told: object) -> int:
+    return zlib.crc32(repr(told).encode(errors="backslashreplace"))
 
 
 def _files_there(folder: Path) -> dict[str, tuple[int, int]]:
@@ -144,32 +179,27 @@ def _forget(connection: sqlite3.Connection, path: str) -> None:
 
 def _read(connection: sqlite3.Connection, folder: Path, path: str, size: int, mtime_ns: int) -> None:
     part, _, name = path.partition("/")
-    damage = None
+    damage, rows = None, []
+    row: tuple[object, ...]
     try:
         data = (folder / path).read_bytes()
         if part == FILES:
             c = file.decode(data, name.removesuffix(".h5"), str(folder / path))
-            header = json.dumps(file.header_of(c))
-            row = (path, c.id, c.kind, c.bench, c.role, c.made.isoformat(), header)
-            connection.execute("INSERT INTO calibrations VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            row = (path, c.id, c.kind, c.bench, c.role, c.made.isoformat(), json.dumps(file.header_of(c)))
         elif part == VERDICTS:
             v = log.decode_verdict(name, data, str(folder / path))
-            told = json.dumps(log.verdict_table(v))
-            connection.execute(
-                "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (path, v.bench, v.role, v.kind, v.id, v.utc_ns, told),
-            )
+            row = (path, v.bench, v.role, v.kind, v.id, v.utc_ns, json.dumps(log.verdict_table(v)))
         else:
             u = log.decode(name, data, str(folder / path))
-            connection.execute(
-                "INSERT INTO uses VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (path, u.bench, u.role, u.kind, u.id, u.who, u.utc_ns, u.note),
-            )
+            row = (path, u.bench, u.role, u.kind, u.id, u.who, u.utc_ns, u.note)
+        connection.execute(f"INSERT INTO {_ROWS[part]} VALUES ({', '.join('?' * len(row))})", row)
+        rows.append(row)
     except CalibrationError as error:
         damage = str(error)
     except OSError as error:
         damage = f"{folder / path} cannot be read: {error}"
-    connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (path, size, mtime_ns, damage))
+    crc = _crc(path, size, mtime_ns, damage, rows)
+    connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?)", (path, size, mtime_ns, damage, crc))
 
 
 def record_of(calibration_id: str, header: str) -> Record:

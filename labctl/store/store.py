@@ -1,7 +1,7 @@
 """The store: a folder of files that are written once, and never half.
 
 ``files/ID.h5`` are the calibrations, ``uses/`` is the log of what is in force, ``verdicts/`` that of what was checked,
-``incoming/`` holds files while they are being written, ``index-2.sqlite`` is made from the others. Any number of
+``incoming/`` holds files while they are being written, ``index-3.sqlite`` is made from the others. Any number of
 processes may read and write at once.
 """
 

@@ -250,7 +250,7 @@ def test_the_last_word_counts_though_the_clock_was_set_back(store: Store, monkey
 
 
 def index_of(store: Store) -> Path:
-    return store.path / "index-2.sqlite"
+    return store.path / "index-3.sqlite"
 
 
 def everything(store: Store) -> Any:
