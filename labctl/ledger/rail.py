@@ -107,6 +107,7 @@ kind = "photodetector"
 backend = "emulated"
 driver = "thorlabs_pm100"
 timeout = "0.3 s"
+range = "2 W"                       # a meter that looks for its range is blind, and saturated, when light comes on
 [devices.sequencer]
 kind = "sequencer"
 slm = "slm"
