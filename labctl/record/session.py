@@ -32,7 +32,8 @@ class Session:
         }  # fmt: skip
 
     def begin(self) -> None:
-        """Make the file and have every server write in it. ConfigurationError if it is there already."""
+        """Make the file and have every server write in it. ConfigurationError if it is there already, BusError if the
+        bench is being recorded."""
         block = packed(Head("", about=_about(self._bench)), [])
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -44,8 +45,17 @@ class Session:
             os.write(handle, block)
         finally:
             os.close(handle)
-        for server in self._bench.servers.values():
-            server.calls.request("", "record", arguments=self._arguments)
+        begun = []
+        try:
+            for server in self._bench.servers.values():
+                server.calls.request("", "record", arguments=self._arguments)
+                begun.append(server)
+        except BaseException:
+            for server in begun:
+                with contextlib.suppress(LabError):
+                    server.calls.request("", "record")
+            self._path.unlink()
+            raise
 
     def look(self) -> dict[str, str]:
         """Why servers that have ended did; one that was started again begins again. Those that do not answer, and are
@@ -77,8 +87,10 @@ class Session:
 def recording(bench: Bench, path: str | Path, most_bytes: int = MOST_BYTES) -> Iterator[Session]:
     """All bus traffic of an open bench into a file, while the block lasts.
 
-    most_bytes: of the file; when it is full the record ends there, and the session goes on. Raises ConfigurationError
-    if the file is there already or cannot be written, or if the bench is on another machine.
+    most_bytes: of the file; when it is full the record ends there, and the session goes on.
+
+    Raises ConfigurationError if the file is there already or cannot be written, BusError if the bench is being recorded
+    already, or is on another machine.
     """
     session = Session(bench, Path(path), most_bytes)
     session.begin()

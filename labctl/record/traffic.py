@@ -59,6 +59,8 @@ class Traffic:
             raise BusError("a record is begun on the bench's own machine: its file lies there")
         caller.must_be(Role.OPERATOR, "record")
         recording = self._recording
+        if request.arguments is not None and recording is not None and not recording.ended:
+            raise BusError(f"server {self._server} is being recorded to {recording.path}; end that first, with Ctrl-C")
         self.close()
         if request.arguments is None:
             return None if recording is None else recording.status()

@@ -15,7 +15,9 @@ import pytest
 from conftest import Recorded, Replays
 from fakes import wait_until
 
-from drivers.errors import ConfigurationError
+from drivers.errors import BusError, ConfigurationError
+from labctl.bus.messages import Request
+from labctl.bus.roles import Caller, Role
 from labctl.record.blocks import read_body, read_heads
 from labctl.record.record import Record
 from labctl.record.session import recording
@@ -102,6 +104,7 @@ print("went on")
 
 def test_it_ends_with_the_process_that_asked_for_it(file: Path, recorded: Recorded) -> None:
     with recorded() as (_, bench):
+        bench.servers["main"].calls.request("", "record")
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
         arguments = {"file": str(file), "most_bytes": 10**9, "asker": [gone.pid, "1"]}
@@ -115,6 +118,7 @@ def test_no_file_is_written_over(file: Path, recorded: Recorded) -> None:
     with recorded() as (lab, bench):
         with pytest.raises(ConfigurationError, match="is there already"), recording(bench, file):
             pass
+        bench.servers["main"].calls.request("", "record")
         arguments = {"file": str(file.with_name("letter")), "most_bytes": 10**9, "asker": [os.getpid(), ""]}
         with pytest.raises(ConfigurationError, match="is not a record"):
             bench.servers["main"].calls.request("", "record", arguments=arguments)
@@ -122,6 +126,26 @@ def test_no_file_is_written_over(file: Path, recorded: Recorded) -> None:
             pass
         assert lab.server.traffic.status() is None
     assert file.with_name("letter").read_text() == "dear"
+
+
+def test_a_bench_that_is_being_recorded_is_not_recorded_twice(recorded: Recorded, file: Path) -> None:
+    with recorded() as (_, bench):
+        with pytest.raises(BusError, match=r"main is being recorded to .*lamps.record"), recording(bench, "other"):
+            pass
+        bench.lamp.look()
+    assert not Path("other").exists()
+    assert [entry.name for entry in Record(file).entries["main"]][-1:] == ["look"]
+
+
+def test_nobody_from_another_machine_has_a_file_written(recorded: Recorded, file: Path) -> None:
+    with recorded() as (lab, bench):
+        bench.servers["main"].calls.request("", "record")
+        handle = lab.server.traffic.on("calls", lambda request, caller: None)
+        arguments = {"file": str(file), "most_bytes": 10**9, "asker": [os.getpid(), ""]}
+        request = Request(2, "far", 1, "", "record", "", arguments, "", 0)
+        with pytest.raises(BusError, match="own machine"):
+            handle(request, Caller("somebody", Role.LASER_OPERATOR))
+        assert lab.server.traffic.status() is None
 
 
 def test_cut_off_or_spoilt_anywhere_the_rest_is_read(recorded: Recorded, file: Path) -> None:
