@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -49,7 +49,8 @@ def device_config(name: str, table: Mapping[str, Any], findings: list[Finding]) 
     driver = fixed.driver or (fixed.kind if composite and backend == "real" else None)
     factory = _factory(fixed.kind, kind, backend, driver, path, findings)
     # With no class the kind still tells most of what is wrong with the other keys.
-    settings, limits, others = _settings_and_limits(factory or kind, table, fixed.limits, path, findings)
+    keys = _option_keys(factory, driver)
+    settings, limits, others = _settings_and_limits(factory or kind, table, fixed.limits, keys, path, findings)
     if factory is None or backend is None:
         return None
     if backend == "emulated":
@@ -72,7 +73,9 @@ def _replayed(
     from labctl.record.device import Replayed  # it stands on this module
 
     path: KeyPath = ("devices", name)
-    settings, limits, others = _settings_and_limits(kind, table, fixed.limits, path, findings)
+    settings, limits, others = _settings_and_limits(
+        kind, table, fixed.limits, _option_keys(None, fixed.driver), path, findings
+    )
     own = field_keys(Replayed.Options)
     left, known = [key for key in others if key not in own], list(own)
     groups: tuple[registry.Group, ...] = ("labctl.drivers", "labctl.emulators", "labctl.simulated")
@@ -179,10 +182,14 @@ def _settings_and_limits(
     cls: type[Configurable],
     table: Mapping[str, Any],
     limit_tables: Mapping[str, Any],
+    options: Collection[str],
     path: KeyPath,
     findings: list[Finding],
 ) -> tuple[dict[str, Any], dict[str, Limits], dict[str, Any]]:
-    """Settings and limits in SI by the contract's names, and the keys that are neither."""
+    """Settings and limits in SI by the contract's names, and the keys that are neither.
+
+    options: of the class, or of the driver that is named; what a device only tells, such as its range, may be one.
+    """
     declared = {info.file_key: (s, info) for s in cls.declared_settings().values() for info in [s.info(s.limits)]}
     limits: dict[str, Limits] = {}
     rangeable = [key for key, (s, info) in declared.items() if s.value_type in (int, float) and not info.read_only]
@@ -199,7 +206,7 @@ def _settings_and_limits(
     for key, value in table.items():
         if key in _FIXED:
             continue
-        if key not in declared:
+        if key not in declared or (declared[key][1].read_only and key in options):
             others[key] = value
             continue
         found = _setting(*declared[key], value, limits, (*path, key), findings)
@@ -368,6 +375,12 @@ def _check_options_of_real_driver(
     known = {key: others[key] for key in left if key in field_keys(model)}
     validated(model, known, path, findings)
     return [key for key in left if key not in known]
+
+
+def _option_keys(factory: type[Configurable] | None, driver: str | None) -> set[str]:
+    """Of a class, and of the real driver that is named beside a simulated backend."""
+    named = registry.load("labctl.drivers", driver) if driver in registry.names("labctl.drivers") else None
+    return {key for model in map(_options_model, (factory, named)) if model is not None for key in field_keys(model)}
 
 
 def _options_model(factory: object) -> type[BaseModel] | None:
