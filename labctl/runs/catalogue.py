@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,11 +20,12 @@ import msgspec
 
 from drivers.errors import ConfigurationError
 from labctl.runs.filesystems import locks_work, on_network
-from labctl.runs.summary import RunSummary
+from labctl.runs.summary import UNREADABLE, RunSummary
 
 NAME = "catalogue-1.sqlite"  # another layout gets another name: two versions of labctl may share a folder
 _PATIENCE_S = 0.25
 _BATCH = 200
+_FRESH_NS = 60 * 10**9
 _TABLES = """
 CREATE TABLE runs (file TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, told TEXT, crc INTEGER) WITHOUT ROWID;
 CREATE VIEW listed AS SELECT
@@ -196,9 +198,13 @@ def _batches(names: list[str]) -> Iterator[list[str]]:
 
 
 def _kept(rows: Iterable[_Row]) -> list[tuple[str, int, int, str, int]]:
-    """Rows as SQLite has them; a run whose name or numbers it cannot hold is left out, and read each time."""
+    """Rows as SQLite has them. A run whose name or numbers it cannot hold is left out, and read each time; and so is a
+    file that could not be read, if it has just been written or that may be for want of permission."""
     found = []
     for (size, mtime_ns), run in rows:
+        passing = "ermission denied" in run.why or time.time_ns() - mtime_ns < _FRESH_NS
+        if run.status == UNREADABLE and passing:
+            continue
         with contextlib.suppress(UnicodeError, OverflowError, TypeError, msgspec.MsgspecError):
             told = msgspec.json.encode(run).decode()
             found.append((run.file, size, mtime_ns, told, _crc(run.file, size, mtime_ns, told)))

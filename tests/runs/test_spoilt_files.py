@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import folders
@@ -35,6 +37,18 @@ def test_files_cut_off_foreign_or_no_files_at_all_are_listed_with_the_reason(fol
     assert "truncated" in found["cut.h5"].why
     with pytest.raises(ConfigurationError, match="truncated"):
         details_of(folder / "cut.h5")
+
+
+def test_a_file_that_could_not_be_read_a_moment_ago_is_tried_again(folder: Path) -> None:
+    path, read = next(folder.glob("*.h5")), []
+    sound, times = path.read_bytes(), path.stat()
+    for age_ns, again in ((0, 1), (3600 * 10**9, 0)):
+        path.write_bytes(b"x" * len(sound))
+        os.utime(path, ns=(times.st_atime_ns, time.time_ns() - age_ns))
+        assert sum(run.status == "unreadable" for run in Catalogue(folder).runs()) == 1
+        read.clear()
+        Catalogue(folder).runs(read.append)
+        assert sum(read) == again
 
 
 def test_a_killed_run_is_told_from_one_that_is_being_written(tmp_path: Path) -> None:
