@@ -108,7 +108,8 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, failed or killed, from its last checkpoint and in the same file.
 
-    Parameters, seed and bench are those of the run. A simulated table in virtual time begins anew, noise included.
+    Parameters, seed and bench are those of the run. A simulated table in virtual time goes on where it was, time and
+    noise included, if the protocol keeps it in its checkpoints; else it begins anew, and that is said.
     """
     from labctl.cli.experiments import resume_run
 

@@ -252,7 +252,6 @@ def _perform(
             parameters=parameters,
         )
         with opening as table:
-            record.bench = table if experiment.keeps_table else None
             # What the bench lacks is told before anything is trained.
             for role in experiment.roles:
                 table[role]
@@ -260,6 +259,7 @@ def _perform(
                 table.alignment(alignment)
             stands_on = tuple(dict.fromkeys(table.calibration(need).id for need in experiment.needs()))
             experiment.prepare(parameters, record)
+            record.bench = table if experiment.keeps_table else None
             control = table.control(name, run=record.path.stem, calibrating=experiment.calibrating)
             noting = noting_interlocks(table, record.path.stem, record, config)
             mending = table.recovering(record.recovered, console.say, own=experiment.recovers_frames)

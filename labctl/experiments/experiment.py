@@ -63,7 +63,7 @@ class Protocol(ABC):
     """Whether `run` takes control of the bench by itself, as often as it needs: what calibrates in between does, since
     calibrations act from the beginning of a session on."""
 
-    keeps_table: ClassVar[bool] = False
+    keeps_table: bool = False
     """Whether its checkpoints have all that it knows of the table beside what set-up tells, such as the exposure that
     it set last: then a simulated table is kept with them, and a resumed run measures on it bit for bit what one that
     was never stopped would have measured."""

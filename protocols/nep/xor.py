@@ -60,6 +60,7 @@ class Xor(NepFigure):
     """
 
     Parameters = XorParameters
+    keeps_table = True
 
     def targets(self, parameters: XorParameters) -> dict[str, dict[str, float]] | None:
         """Reproduced independently, to 5e-4; elsewhere that it has learnt, where that is promised."""
@@ -93,12 +94,14 @@ class Xor(NepFigure):
             loop.check(learner.V, task.pumps(learner.w))
             start = network, learner.V, learner.w, task.X, targets
             plan, choice = settled(loop, *start, plan, p, record.resumed, task.P)
+            if (kept := record.resumed) is not None:
+                record.when_thawed(lambda: loop.restore(kept))
             for step in record.steps(p.epochs, "learning"):
                 epoch = learner.run_epoch(loop, task.X, targets, plan, record.rng, task.P)
                 step.save(cost=len(targets) * epoch.cost, left_out=epoch.left_out)
                 step.note(f"cost {len(targets) * epoch.cost:.4g}")
                 if record.checkpoint_due or p.loop == "table":
-                    record.checkpoint(**learner.state(), **choice._asdict())
+                    record.checkpoint(**learner.state(), **choice._asdict(), **loop.state())
             fields = loop.measure(learner.V, task.pumps(learner.w))
             report = loop.report()
         require_good(fields.good)

@@ -202,10 +202,12 @@ def test_a_device_needs_no_more_of_the_world_than_its_operations() -> None:
         "collect_readings",
         "detach",
         "fire_trigger",
+        "freeze",
         "load",
         "measure",
         "run",
         "step",
+        "thaw",
         "trigger",
         "write",
     }

@@ -73,6 +73,7 @@ class Bits(Figure):
     bench = "dyad-sim"
     Parameters = BitsParameters
     roles = DYAD_ROLES
+    keeps_table = True
     alignments = DYAD_ALIGNMENTS
 
     def targets(self, parameters: Any) -> dict[str, dict[str, float]] | None:
@@ -99,6 +100,8 @@ class Bits(Figure):
         """Make dyads fair and take states; then with all ratios at 1."""
         p = parameters
         lattice = DyadLattice(bench, plan_of(bench), record.rng)
+        if (kept := record.resumed) is not None:
+            record.when_thawed(lambda: lattice.restore(kept))
         with lattice.light():
             lattice.set_ratios(np.ones(lattice.n))
             unfair = lattice.shots(_LOOKED).states
@@ -121,7 +124,7 @@ class Bits(Figure):
                 step.save(states=shots.states, frame_s=shots.frame_s, misread=float(shots.misread.mean()))
                 step.note(f"{'calibrated' if step.index < calibrated else 'ratios at 1'}, p1 {shots.states.mean():.3f}")
                 if record.checkpoint_due:
-                    record.checkpoint()
+                    record.checkpoint(**lattice.kept())
         return {"dyads": lattice.n, "calibration": lattice.balanced is not None}
 
     def conclude(self, results: dict[str, Any], parameters: BitsParameters, record: Recorder) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Noise(Figure):
     bench = "dyad-sim"
     Parameters = NoiseParameters
     roles = DYAD_ROLES
+    keeps_table = True
     alignments = DYAD_ALIGNMENTS
 
     def targets(self, parameters: Any) -> dict[str, dict[str, float]] | None:
@@ -89,6 +90,8 @@ class Noise(Figure):
         lattice = DyadLattice(bench, plan_of(bench), record.rng)
         if p.method == "binomial" and p.dyads > lattice.n:
             raise ConfigurationError(f"dyads: {p.dyads}; the lattice has {lattice.n}; choose as many or fewer")
+        if (kept := record.resumed) is not None:
+            record.when_thawed(lambda: lattice.restore(kept))
         with lattice.light():
             make_fair(lattice, p.precision, p.most, record.rng)
             single = lattice.shots(_SINGLE)
@@ -97,7 +100,7 @@ class Noise(Figure):
                 begun_s = bench.time_s()
                 images, light = _integrated(lattice, p) if p.method == "integrated" else _binomial(lattice, p)
                 step.save(images=images, light=light, bench_s=bench.time_s() - begun_s)
-                record.checkpoint()
+                record.checkpoint(**lattice.kept())
         return {"method": p.method, "shape": list(lattice.shape), "misread": float(single.misread.mean())}
 
     def conclude(self, results: dict[str, Any], parameters: NoiseParameters, record: Recorder) -> dict[str, Any]:

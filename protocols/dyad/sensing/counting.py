@@ -28,8 +28,11 @@ def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
     reference of its own.
     """
     probe = the_probe(bench, p)
-    part = 0 if record.resumed is None else int(record.resumed["part"]) + 1
+    kept = record.resumed
+    part = 0 if kept is None else int(kept["part"]) + (not record.resumes_table)
     lattice = DyadLattice(bench, plan_of(bench), record.rng, known=known_before(record))
+    if kept is not None:
+        record.when_thawed(lambda: lattice.restore(kept))
     state = lattice.state() | {"part": np.int64(part)}
     with lattice.light():
         x = record.saved("x")
@@ -40,9 +43,11 @@ def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
                 record.save(f"slope_{name}", counted)
             record.save("x", x)
             record.save("places", lattice.places)
-            record.checkpoint(**state)
+            record.checkpoint(**state, **lattice.kept())
+        elif record.steps_saved == 0:
+            record.restore_rng()
         lattice.set_ratios(np.exp(x))
-        first = True
+        first = record.steps_saved == 0 or not record.resumes_table
         for step in record.steps(p.repeats, "sensing"):
             before = lattice.shots(p.reference if first else p.trials[-1])
             first = False
@@ -60,7 +65,7 @@ def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
                 taken=taken,
                 part=part,
             )
-            record.checkpoint(**state)
+            record.checkpoint(**state, **lattice.kept())
         frame_s = lattice.shots(p.trials[0]).frame_s
     return {"shape": list(lattice.shape), "frame_s": frame_s, "coupling": lattice.plan.coupling}
 

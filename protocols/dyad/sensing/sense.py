@@ -47,6 +47,10 @@ class Sense(Figure):
         away = {"min": -3.5, "max": 3.5}
         return {"false_alarm_away": away, "dyad_false_alarm_away": away, "scale": {"min": 0.8, "max": 1.25}}
 
+    def prepare(self, parameters: SenseParameters, record: Recorder) -> None:
+        """A lattice that is moved over the sample is found anew by who resumes."""
+        self.keeps_table = parameters.mode == "detect"
+
     def run(self, bench: Bench, parameters: SenseParameters, record: Recorder) -> dict[str, Any]:
         """Count."""
         return (count if parameters.mode == "detect" else survey)(bench, parameters, record)

@@ -52,6 +52,7 @@ class DigitsOnTable(NepFigure):
     bench = "nep-cells"
     alignments = ("nep",)
     Parameters = DigitsParameters
+    keeps_table = True
 
     def targets(self, parameters: DigitsParameters) -> dict[str, dict[str, float]] | None:
         """Promised for the recipe that is the default."""
@@ -116,6 +117,7 @@ class DigitsOnTable(NepFigure):
         if resumed is not None:
             if resumed["kind"] == kind:
                 learner.restore(resumed)
+                record.when_thawed(lambda: loop.restore(resumed))
             elif kind == "ideal":
                 kept = {name: record.saved(f"{name}_ideal") for name in ("V", "w")}
                 learner.restore({**kept, "epoch": p.epochs, "updates": 0})
@@ -128,7 +130,7 @@ class DigitsOnTable(NepFigure):
             epoch = learner.run_epoch(loop, X, targets, plan, order)
             step.save(kind=KINDS.index(kind), cost=epoch.cost, accuracy=epoch.accuracy, left_out=epoch.left_out)
             step.note(f"cost {epoch.cost:.4g}, right {epoch.accuracy:.1%}")
-            record.checkpoint(**learner.state(), kind=kind)
+            record.checkpoint(**learner.state(), **loop.state(), kind=kind)
         record.save(f"V{_SUFFIX[kind]}", learner.V)
         record.save(f"w{_SUFFIX[kind]}", learner.w)
 
