@@ -470,7 +470,8 @@ class Bench:
             waited_for |= dict.fromkeys(refusals)
             if deadline is not None and time.monotonic() > deadline:
                 raise InterlockError("; ".join(refusals.values()))
-            self.renew()
+            with contextlib.suppress(InterlockError):  # which is what is waited for
+                self.renew()
             time.sleep(_LOOK_AGAIN_S)
 
     @property

@@ -129,6 +129,11 @@ class Interlocks:
         if self._notices and not (request.verb == "set" and not request.arguments):
             self._notices.raise_for(request.lease)
 
+    def renewed(self, request: Request) -> None:
+        """The same for who only renews, on the control lane, where other servers are not waited for."""
+        if self._notices:
+            self._notices.raise_for(request.lease, wait=False)
+
     def after(self, request: Request, value: Any) -> None:
         """Look at what a call brought. Raises InterlockError if an interlock turned the light off meanwhile."""
         readout = ""

@@ -29,12 +29,13 @@ class Notices:
         fresh = [token for token in tokens if (token, interlock) not in self._told]
         self._notices.update(dict.fromkeys(fresh, (interlock, text)))
 
-    def raise_for(self, token: str) -> None:
-        """Raise InterlockError if who has this lease is to be told."""
+    def raise_for(self, token: str, *, wait: bool = True) -> None:
+        """Raise InterlockError if who has this lease is to be told. wait: until the other servers know; not on control
+        lanes, which would wait for one another."""
         found = self._notices.pop(token, None) if token else None
         if found is not None:
             interlock, text = found
-            self._peers.tell("noted", [token, interlock])
+            (self._peers.tell if wait else self._peers.tell_at_once)("noted", [token, interlock])
             self._told.add((token, interlock))
             raise InterlockError(text)
 

@@ -214,7 +214,7 @@ class DeviceServer:
             case "renew":
                 self.renew(request)
                 if self.interlocks is not None:  # a loop that has no call to make is told, too
-                    self.interlocks.before(request)
+                    self.interlocks.renewed(request)
                 return None
             case "renew-where":
                 self.renew(request)

@@ -50,6 +50,17 @@ def test_light_needs_arming_and_goes_out_when_disarmed(tmp_path: Path) -> None:
         assert bench.wait_acknowledged(timeout_s=0.2) == []
 
 
+def test_a_loop_that_only_renews_is_told_once(tmp_path: Path) -> None:
+    with served(drill_file(tmp_path, rule("key", '"armed"'))) as (bench, _), bench.control():
+        bench.arm()
+        lit(bench)
+        bench.disarm()
+        with pytest.raises(InterlockError, match="disarmed by"):
+            bench.renew()
+        bench.renew()
+        assert [bench.pump.emission, bench.meter.integration_s, bench.slm.settle_s] == [False, 0.001, 0.005]
+
+
 def test_who_waits_does_not_wait_for_what_nobody_armed(tmp_path: Path) -> None:
     with served(drill_file(tmp_path, rule("key", '"armed"'))) as (bench, _), bench.control():
         assert bench.wait_acknowledged(timeout_s=0) == []
