@@ -312,6 +312,7 @@ def ledger(
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="So many rows, drawn by the seed.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sample, and of the moments of faults.")] = 0,
     trials: Annotated[int, typer.Option("--trials", min=1, help="Of each row.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")] = 1,
     list_: Annotated[bool, typer.Option("--list", help="List the rows.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write what was found of all rows here.")] = None,
     json: JsonOption = False,
@@ -326,7 +327,7 @@ def ledger(
 
     if list_:
         raise typer.Exit(list_rows(json))
-    raise typer.Exit(run_ledger(rows or [], sample, seed, trials, report, json))
+    raise typer.Exit(run_ledger(rows or [], sample, seed, trials, workers, report, json))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from drivers.errors import ConfigurationError
 from labctl.cli.guard import FAILED
 from labctl.ledger.page import page
 from labctl.ledger.row import Result
-from labctl.ledger.run import chosen, rows, run
+from labctl.ledger.run import chosen, rows, run, run_side_by_side
 
 
 def list_rows(as_json: bool) -> int:
@@ -34,7 +34,8 @@ def run_ledger(names: list[str], sample: int | None, seed: int, trials: int, rep
     some = chosen(rows(), sample, seed, names)
     if report is not None and len(some) != len(rows()):
         raise ConfigurationError("--report writes a page of all rows; leave out --sample and names")
-    results = run(some, trials, seed, _quiet if as_json else _tell)
+    told = _quiet if as_json else _tell
+    results = run(some, trials, seed, told) if workers == 1 else run_side_by_side(some, trials, seed, workers, told)
     if report is not None:
         report.write_text(page(results), encoding="utf-8")
     if as_json:

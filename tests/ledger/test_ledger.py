@@ -46,7 +46,7 @@ def four(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_results_are_told_as_json(four: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run_ledger([], None, 0, 2, None, True) == 1
+    assert command.run_ledger([], None, 0, 2, 1, None, True) == 1
     told = json.loads(capsys.readouterr().out)["rows"]
     assert [list(row) for row in told] == [["fault", "detected_by", "outcome", "worst_s", "bound_s", "ok"]] * 4
     assert [row["ok"] for row in told] == [True, True, False, False]
@@ -61,7 +61,7 @@ def test_a_sample_is_drawn_by_its_seed(four: None, capsys: pytest.CaptureFixture
     assert {tuple(r.fault for r in chosen(MADE_UP, 2, seed)) for seed in range(40)} == {
         (a.fault, b.fault) for i, a in enumerate(MADE_UP) for b in MADE_UP[i + 1 :]
     }
-    assert command.run_ledger(["good"], None, 0, 1, None, True) == 0
+    assert command.run_ledger(["good"], None, 0, 1, 1, None, True) == 0
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 1
 
 
@@ -72,9 +72,9 @@ def test_what_makes_no_sense_is_refused(four: None, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no row 'god' in the ledger .did you mean"):
         chosen(MADE_UP, names=["god"])
     with pytest.raises(ConfigurationError, match="leave it out where rows are named"):
-        command.run_ledger(["good"], 1, 0, 1, None, True)
+        command.run_ledger(["good"], 1, 0, 1, 1, None, True)
     with pytest.raises(ConfigurationError, match="a page of all rows"):
-        command.run_ledger([], 1, 0, 1, tmp_path / "page.md", True)
+        command.run_ledger([], 1, 0, 1, 1, tmp_path / "page.md", True)
 
 
 def test_the_page_has_every_row(tmp_path: Path) -> None:
