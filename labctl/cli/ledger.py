@@ -27,7 +27,9 @@ def list_rows(as_json: bool) -> int:
     return 0
 
 
-def run_ledger(names: list[str], sample: int | None, seed: int, trials: int, report: Path | None, as_json: bool) -> int:
+def run_ledger(
+    names: list[str], sample: int | None, seed: int, trials: int, workers: int, report: Path | None, as_json: bool
+) -> int:
     """Trials of the rows that are chosen; one JSON object on standard output."""
     if names and sample is not None:
         raise ConfigurationError("--sample draws rows; leave it out where rows are named")
