@@ -1,4 +1,4 @@
-"""Rows of the ledger: disk, files, clock, network."""
+"""Rows of the ledger: disk, files, frames, clock, network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from labctl.ledger.row import Result, Row
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("row", rows_of("disk", "files", "clock", "network"))
+@pytest.mark.parametrize("row", rows_of("disk", "files", "frames", "clock", "network"))
 def test_what_comes_of_it_is_what_the_ledger_says(row: Row, tried: Callable[[Row], Result]) -> None:
     assert tried(row).wrong == ""

@@ -36,7 +36,7 @@ camera = {{ rows = 40, columns = 64, axis_row = 20, axis_column = 30 }}
 """
 
 
-class _Desk:
+class Desk:
     """A bench within scripts, a folder of runs, and one run in it."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,8 +61,8 @@ class _Desk:
 
 
 @contextlib.contextmanager
-def _desk(folder: Path) -> Iterator[_Desk]:
-    yield _Desk(folder)
+def desk(folder: Path) -> Iterator[Desk]:
+    yield Desk(folder)
 
 
 def _listed(out: Path) -> list[dict[str, object]]:
@@ -70,7 +70,7 @@ def _listed(out: Path) -> list[dict[str, object]]:
     return found
 
 
-def _truncated(desk: _Desk, trial: Trial) -> None:
+def _truncated(desk: Desk, trial: Trial) -> None:
     runs = desk.runs(trial.folder)
     whole = run_file(runs)
     cut = whole.with_name(f"cut-{whole.name}")
@@ -96,7 +96,7 @@ def _catalogue(runs: Path) -> Path:
     return found[0]
 
 
-def _locked(desk: _Desk, trial: Trial) -> None:
+def _locked(desk: Desk, trial: Trial) -> None:
     runs = desk.runs(trial.folder)
     with contextlib.closing(sqlite3.connect(_catalogue(runs), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -106,7 +106,7 @@ def _locked(desk: _Desk, trial: Trial) -> None:
     assert len(_listed(runs)) == 2
 
 
-def _corrupted(desk: _Desk, trial: Trial) -> None:
+def _corrupted(desk: Desk, trial: Trial) -> None:
     runs = desk.runs(trial.folder)
     place = _catalogue(runs)
     data = bytearray(place.read_bytes())
@@ -121,7 +121,7 @@ def _corrupted(desk: _Desk, trial: Trial) -> None:
     assert Catalogue(runs).runs()
 
 
-def _calibration(desk: _Desk, trial: Trial) -> None:
+def _calibration(desk: Desk, trial: Trial) -> None:
     store = Store(trial.folder / "store")
     with open_bench(desk.bench_file) as bench:
         camera = bench.camera.identity()
@@ -155,9 +155,9 @@ def _calibration(desk: _Desk, trial: Trial) -> None:
 
 ROWS = [
     Row("run file truncated", "its reader", "opened as far as it is whole, or an error that names it; other runs are "
-        "listed", None, _desk, _truncated),
-    Row("catalogue of runs locked", "a time-out of its own", "runs go on, and are listed", None, _desk, _locked),
-    Row("catalogue of runs corrupted", "its check sums", "made anew from the run files", None, _desk, _corrupted),
-    Row("calibration file corrupted", "its hash", "refused before there is light; the error names it", None, _desk,
+        "listed", None, desk, _truncated),
+    Row("catalogue of runs locked", "a time-out of its own", "runs go on, and are listed", None, desk, _locked),
+    Row("catalogue of runs corrupted", "its check sums", "made anew from the run files", None, desk, _corrupted),
+    Row("calibration file corrupted", "its hash", "refused before there is light; the error names it", None, desk,
         _calibration),
 ]  # fmt: skip
