@@ -65,6 +65,13 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     released: list[int] = []
     sent_ns: int = 0
 
+    def __repr__(self) -> str:
+        """Without lease and session, which nobody may learn from a log, and without data."""
+        return f"<request {self.number}: {self.verb} {self.device or 'server'}.{self.name}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("number", self.number), ("verb", self.verb), ("device", self.device), ("name", self.name)]
+
 
 class Failure(msgspec.Struct, array_like=True, frozen=True):
     """An error on its way back: its type's name, message and the server's traceback."""

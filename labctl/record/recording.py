@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,8 @@ class Recording:
             if self.ended or self._closing:
                 return
             session = self._sessions.setdefault(request.session, len(self._sessions))
-            run = request.arguments.get("run", "") if request.verb == "acquire" and not request.device else ""
+            acquires = request.verb == "acquire" and not request.device and isinstance(request.arguments, Mapping)
+            run = request.arguments.get("run", "") if acquires else ""
             self.entries += 1
             first = (self.entries, lane, session, request.device, request.verb, request.name or str(run))
             last = (begun_ns, self._time_ns(), time.time_ns(), took_ns, published)

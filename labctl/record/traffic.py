@@ -69,7 +69,7 @@ class Traffic:
         try:
             file, most_bytes = str(request.arguments["file"]), int(request.arguments["most_bytes"])
             pid, start = request.arguments["asker"]
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, LookupError, ValueError) as error:
             raise BusError(f"record: malformed arguments ({error})") from None
         about = {"devices": [msgspec.to_builtins(description) for description in self._describe()]}
         self._recording = Recording(

@@ -8,8 +8,10 @@ from typing import Any
 
 from labctl.bus.messages import Failure, Reply, Request, decode_reply, encode
 
-_SECRET_ARGUMENTS = frozenset(("renew", "renew-where", "cancel", "freeze", "thaw", "bye", "record"))
-"""Arguments that name sessions, which nobody may guess, or that are a whole frozen table."""
+_SECRET_ARGUMENTS = frozenset(
+    ("renew", "renew-where", "cancel", "freeze", "thaw", "bye", "record", "tripped", "noted", "look")
+)
+"""Arguments that name leases or sessions, which nobody may guess, or that are a whole frozen table."""
 _LEFT_OUT_ANSWERS = frozenset(("ping", "renew-where", "freeze", "thaw", "record"))
 _PERSONAL = frozenset(("token", "holder", "run"))
 

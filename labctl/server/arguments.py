@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from drivers.contract import Device, LimitError, Value
+from drivers.errors import BusError
 
 
 def check_arguments(device: Device, operation: str, positional: list[Any], named: dict[str, Any]) -> None:
@@ -34,6 +36,15 @@ def _check(
         wanted = hints.get(name)
         if wanted is not None and not _fits(value, wanted):
             raise LimitError(f"{what}: argument {name} = {value!r:.80} does not fit; {signature} is needed")
+
+
+@contextlib.contextmanager
+def taken_apart(verb: str) -> Iterator[None]:
+    """Whatever goes wrong within with the arguments of a verb of the server's own is told as a BusError."""
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        raise BusError(f"{verb}: malformed arguments ({type(error).__name__}: {error})") from error
 
 
 _Signature = tuple[inspect.Signature, dict[str, Any], tuple[str, ...], int]

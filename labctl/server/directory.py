@@ -23,6 +23,7 @@ from labctl.bus.roles import LOCAL_USER, Caller
 from labctl.bus.server_side import ServerSide
 from labctl.bus.transport import Address, connect
 from labctl.server import runtime
+from labctl.server.arguments import taken_apart
 from labctl.server.lane import Lane, start_all
 
 log = logging.getLogger(__name__)
@@ -87,11 +88,9 @@ class Directory:
         raise BusError(f"unknown verb {request.verb!r:.80} for the directory; it knows bench and status")
 
     def _heartbeat(self, told: Any) -> None:
-        try:
+        with taken_apart("heartbeat"):  # msgspec's errors are ValueErrors
             name, state = str(told["name"]), told["state"]
-            record = msgspec.convert(told["record"], ServerRecord) if told.get("record") else None
-        except (TypeError, KeyError, msgspec.ValidationError) as error:
-            raise BusError(f"malformed heartbeat: {error}") from None
+            record = None if told.get("record") is None else msgspec.convert(told["record"], ServerRecord)
         with self._lock:
             if record is not None:
                 self._servers[name] = record

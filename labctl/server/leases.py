@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.errors import LeaseError
 
@@ -26,7 +26,7 @@ _UNKNOWN = "this server does not know it (it was started again since, or the lea
 class Lease:
     """Who controls which devices, and until when (monotonic ns). run: the run it is taken for, if any."""
 
-    token: str
+    token: str = field(repr=False)
     holder: str
     run: str
     devices: frozenset[str]

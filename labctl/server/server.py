@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -23,7 +24,8 @@ from labctl.bus.security import Door, KeyPair
 from labctl.bus.server_side import ServerSide, Sessions, reclaim
 from labctl.record.traffic import Traffic
 from labctl.safety.interlocks import VERBS, Interlocks
-from labctl.server.arguments import check_arguments
+from labctl.safety.people import PEOPLES_VERBS
+from labctl.server.arguments import check_arguments, taken_apart
 from labctl.server.feeding import Feeder
 from labctl.server.freezing import freezable, freeze_devices, freeze_world, thaw_devices
 from labctl.server.lane import ANONYMOUS, Lane, start_all
@@ -218,14 +220,18 @@ class DeviceServer:
                 return None
             case "renew-where":
                 self.renew(request)
-                session, number = request.arguments
+                with taken_apart(request.verb):
+                    session, number = str(request.arguments[0]), int(request.arguments[1])
                 return [self.sessions.instance, self.sessions.whereabouts(session, number)]
             case "cancel":
-                session, number = request.arguments
+                with taken_apart(request.verb):
+                    session, number = str(request.arguments[0]), int(request.arguments[1])
                 return self.sessions.cancel(session, number)
             case "may-acquire":
                 caller.must_be(Role.OPERATOR, "control of devices")
-                return self.book.must_be_free([str(name) for name in request.arguments or []])
+                with taken_apart(request.verb):
+                    names = [str(name) for name in request.arguments or []]
+                return self.book.must_be_free(names)
             case "describe":
                 return [self._describe(device) for device in list(self.devices.values())]
             case "release":
@@ -247,7 +253,10 @@ class DeviceServer:
 
     def handle_interlocks(self, request: Request, caller: Caller) -> Any:
         """Answer a request about interlocks; None on a bench that has none."""
-        return self.interlocks.handle(request, caller) if self.interlocks is not None else None
+        if self.interlocks is None:
+            return None
+        with contextlib.nullcontext() if request.verb in PEOPLES_VERBS else taken_apart(request.verb):
+            return self.interlocks.handle(request, caller)
 
     def _acquire(self, arguments: Any, caller: Caller) -> None:
         if not isinstance(arguments, dict):
