@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fakes
 import pytest
 from fakes import Lab, laboratory
+from recording_fixtures import Recorded, Replays
 
 from labctl.bench.client import Bench
 from labctl.bench.config import BenchConfig
 from labctl.record.device import Replayed
 from labctl.record.session import MOST_BYTES, recording
-
-Recorded = Callable[..., AbstractContextManager[tuple[Lab, Bench]]]
-Replays = Callable[..., AbstractContextManager[Lab]]
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pathlib import Path
 import fakes
 import numpy as np
 import pytest
-from conftest import Recorded, Replays
 from fakes import wait_until
+from recording_fixtures import Recorded, Replays
 
 from drivers.errors import BusError, ConfigurationError
 from labctl.bus.messages import Request

@@ -10,7 +10,7 @@ from typing import Any
 import fakes
 import numpy as np
 import pytest
-from conftest import Recorded, Replays
+from recording_fixtures import Recorded, Replays
 
 from drivers.contract import ROI
 from drivers.errors import ConfigurationError, DeviceError, LeaseError, LimitError, ReplayError
