@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from drivers.errors import ConfigurationError, DeviceError
 from labctl.bench.client import open_bench
 from labctl.bench.load import load_bench
+from labctl.conformance.stand import own_folders
 from labctl.server.supervisor import supervised
 
 BENCH = """
@@ -31,10 +33,14 @@ port = "tap"
 """
 
 
-def test_an_emulated_instrument_is_struck_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABCTL_RUNTIME", str(tmp_path / "run"))
-    monkeypatch.setenv("LABCTL_LOGS", str(tmp_path / "logs"))
-    path = tmp_path / "drill.toml"
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with own_folders() as own:
+        yield own
+
+
+def test_an_emulated_instrument_is_struck_and_mended(folder: Path) -> None:
+    path = folder / "drill.toml"
     path.write_text(BENCH, encoding="utf-8")
     ended = threading.Event()
     with supervised(load_bench(path)) as supervisor:
