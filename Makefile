@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Of tests side by side: much of their time is waiting for processes to start. 0 is one after another.
 WORKERS ?= 2
 
-.PHONY: venv run test text kernels soak hil figures bench clean
+.PHONY: venv run test text kernels audit soak hil figures bench clean
 
 venv: $(VENV)/.installed
 
@@ -28,6 +28,10 @@ text: $(VENV)/.installed-dev
 
 kernels: $(VENV)/.installed-dev
 	@$(BIN)/python tests/compile_kernels.py
+
+# Needs a network: not a part of test, whose list of dependencies (docs/dependencies.md) is checked without one.
+audit: $(VENV)/.installed-dev
+	@$(BIN)/python scripts/audit.py
 
 soak: $(VENV)/.installed-dev
 	@$(BIN)/pytest -m soak -s
