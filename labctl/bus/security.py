@@ -139,7 +139,7 @@ def _certificate(path: Path) -> tuple[str, str | None]:
     try:
         public, secret = zmq.auth.load_certificate(path)
         found = public.decode(), secret.decode() if secret else None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError) as error:
         raise ConfigurationError(f"{path} is no key file: {error}") from None
     if not all(key is None or _KEY.fullmatch(key) for key in found):
         raise ConfigurationError(f"{path} is no key file: its keys are not 40 characters of Z85")

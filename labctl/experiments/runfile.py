@@ -308,8 +308,8 @@ def find_run(given: str, directory: Path) -> Path:
 def pictures_of(path: Path) -> list[Path]:
     """The pictures of a run that are still there, beside its file; none if it is no longer a readable run file."""
     try:
-        with open_run(path) as file:
-            names: list[str] = json.loads(file.attrs.get("pictures", "[]"))
-    except (ConfigurationError, ValueError):
+        with spoilt_told(path), open_run(path) as file:
+            names = [Path(name).name for name in json.loads(file.attrs.get("pictures", "[]"))]
+            return [picture for name in names if name and (picture := path.with_name(name)).is_file()]
+    except ConfigurationError:
         return []
-    return [picture for name in names if (picture := path.with_name(Path(name).name)).is_file()]

@@ -57,11 +57,13 @@ class Record:
         for head, body in read_heads(path):
             if not head.server:
                 self.about |= head.about
-            for told in head.about.get("devices", ()) if head.server else ():
-                try:
-                    description = msgspec.convert(told, DeviceDescription)
-                except msgspec.ValidationError as error:
-                    raise ConfigurationError(f"{path} tells of a device what no labctl tells: {error}") from None
+            try:
+                described = msgspec.convert(
+                    head.about.get("devices", ()) if head.server else (), list[DeviceDescription]
+                )
+            except msgspec.ValidationError as error:
+                raise ConfigurationError(f"{path} tells of devices what no labctl tells: {error}") from None
+            for description in described:
                 self.devices[description.name] = description
                 self.server_of[description.name] = head.server
             self.entries.setdefault(head.server, []).extend(head.entries)
@@ -116,8 +118,9 @@ class Record:
 
     def made_with(self) -> str:
         """Versions, for messages."""
-        versions, git = self.about.get("versions", {}), self.about.get("git", {})
-        commit = f", commit {git['commit'][:12]}" if git.get("commit") else ""
+        found = [self.about.get(key) for key in ("versions", "git")]
+        versions, git = (told if isinstance(told, dict) else {} for told in found)
+        commit = f", commit {str(git['commit'])[:12]}" if git.get("commit") else ""
         return f"labctl {versions.get('labctl', 'of unknown version')}{commit}"
 
 
