@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sensing_small import fair_small, least_probe_share, site_under_probe, strength, write_small
 
-from labctl.client import ConfigurationError, open_run
+from labctl.client import Bench, ConfigurationError, open_run
 from labctl.experiments.execute import Outcome, execute, resume
 from protocols.dyad.sensing import counting
 from protocols.dyad.sensing.decision import pump_equivalent
@@ -67,9 +67,12 @@ def test_a_map_is_of_the_sample(bench: Path, tmp_path: Path) -> None:
     assert done.run_file.with_name(f"{done.run_file.stem}-map.png").exists()
 
 
-def test_a_run_that_was_stopped_goes_on_with_a_reference_of_its_own(
-    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("table_goes_on", [True, False])
+def test_a_run_that_was_stopped_goes_on_with_a_reference_of_its_own_unless_its_table_does(
+    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table_goes_on: bool
 ) -> None:
+    if not table_goes_on:
+        monkeypatch.setattr(Bench, "freeze", lambda self: None)
     given = DETECT | {"probe_w": (0.05,), "trials": (60,), "repeats": 4, "reference": 300, "slope_trials": 300}
     with_probe, done = counting._with_probe, 0
 
@@ -86,7 +89,7 @@ def test_a_run_that_was_stopped_goes_on_with_a_reference_of_its_own(
             sense(bench, tmp_path, **given)
     again = resume(next(tmp_path.glob("*.h5")))
     with open_run(again.run_file) as file:
-        np.testing.assert_array_equal(file["steps/part"][()], [0, 0, 1, 1])
+        np.testing.assert_array_equal(file["steps/part"][()], [0, 0, 0, 0] if table_goes_on else [0, 0, 1, 1])
     assert again.values["detection"][0][0] > 0.5
 
 

@@ -24,8 +24,8 @@ def count(bench: Bench, p: SenseParameters, record: Recorder) -> dict[str, Any]:
 
     Saved once: `x`, ln r_gamma of fair dyads; `slope_ones`, `slope_trials` around it; `places`. In each step: ones (n,)
     `reference` of `reference_trials`, `ones` (1 + powers, trials, n), the first with the probe off, of `taken`
-    (1 + powers, trials) condensations; `misread` (n,); `part`: a run that was resumed has several, each with a
-    reference of its own.
+    (1 + powers, trials) condensations; `misread` (n,); `part`: a run whose table began anew when it was
+    resumed has several, each with a reference of its own.
     """
     probe = the_probe(bench, p)
     kept = record.resumed
