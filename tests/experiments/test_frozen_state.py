@@ -64,7 +64,13 @@ def test_a_pickle_is_no_frozen_state() -> None:
 
 @pytest.fixture(scope="module")
 def bench() -> Any:
-    small = {"world.slm.rows": 24, "world.slm.columns": 48, "world.optics.first_row": 3, "world.optics.bands": 6}
+    small: dict[str, object] = {
+        "world.slm.rows": 24,
+        "world.slm.columns": 48,
+        "world.optics.first_row": 3,
+        "world.optics.bands": 6,
+    }
+    small["bench.lease"] = "60 s"
     with open_bench("prbm-sim", small) as opened, opened.control("test"):
         opened.source.emission = True
         opened.slm.write(np.random.default_rng(2).uniform(0, 6, (20, 40)))

@@ -61,7 +61,7 @@ def shown(rng: np.random.Generator) -> Sequence:
 
 
 def job(bench: Path, stops_at: int = -1, **changes: object) -> Job:
-    overrides = {"world.noise": True, "world.optics.camera_attenuation": 1e-3, **changes}
+    overrides = {"world.noise": True, "world.optics.camera_attenuation": 1e-3, "bench.lease": "60 s", **changes}
     return Job("looks", Looks(), Looks.Parameters(stops_at=stops_at), load_bench(bench, overrides), {})
 
 
