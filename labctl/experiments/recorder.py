@@ -8,6 +8,7 @@ with, how it ended, with which versions it was made, and, from the second on, it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +22,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import ConfigurationError
+from drivers.errors import ConfigurationError, StorageError
 from labctl.experiments import checkpoint, interruption, runfile
 from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.console import Console
 from labctl.experiments.parts import begin_part, clock, cut_part, end_part
 from labctl.experiments.plain import plain
 from labctl.experiments.runfile import RunLock, open_run
+from labctl.experiments.storing import must_have_room, stored, storing
 from labctl.runs.catalogue import Catalogue
 
 _SYNCHRONISE_EVERY_S = 1.0
@@ -184,6 +186,7 @@ class Recorder:
 
     # --- what an experiment keeps -----------------------------------------------------------------------------------
 
+    @stored
     def setup(self, **texts: Any) -> None:
         """Keep texts and settings (anything JSON takes) that describe the run; before the first step."""
         with self._change() as file:
@@ -193,6 +196,7 @@ class Recorder:
                 # A dataset, not an attribute: a bench file or a snapshot may be larger than the 64 kB of an attribute.
                 group.create_dataset(key, data=text, dtype=h5py.string_dtype())
 
+    @stored
     def save(self, name: str, value: NDArray[Any]) -> None:
         """Keep an array that belongs to the whole run; in a resumed run, in the place of what there was."""
         if self._file is not None:
@@ -256,6 +260,7 @@ class Recorder:
         finally:
             self._in_loop = False
 
+    @stored
     def checkpoint(self, **state: Any) -> None:
         """From here the run goes on, should it end before it is complete. Call it at the end of a step, or outside of
         loops.
@@ -355,8 +360,10 @@ class Recorder:
         if self._from is not None:
             self._from = replace(self._from, table=None)
 
+    @stored
     def _append(self, values: Mapping[str, Any]) -> None:
         arrays = {name: np.asarray(value) for name, value in values.items()}
+        must_have_room(self.path, sum(array.nbytes for array in arrays.values()))
         if self._file is None:
             if self._steps == 0:
                 with self._change() as file:
@@ -387,12 +394,13 @@ class Recorder:
             return
         self._finished = True
         try:
-            if self._file is not None:
-                self._file.close()
-            with self._change(durable=True) as file:
-                self._end(file, results, status)
-            if status == "complete":
-                self._checkpoint_path.unlink(missing_ok=True)
+            with storing(self.path):
+                if self._file is not None:
+                    self._file.close()
+                with self._change(durable=True) as file:
+                    self._end(file, results, status)
+                if status == "complete":
+                    self._checkpoint_path.unlink(missing_ok=True)
         finally:
             if self._lock is not None:
                 self._lock.release()
@@ -435,7 +443,9 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is not None:
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-            self.finish({}, "interrupted" if interrupted else f"failed: {kind.__name__ if kind else ''}: {error}")
+            # Where a disk is full there is no room for the status either: the error that is under way says why.
+            with contextlib.suppress(StorageError):
+                self.finish({}, "interrupted" if interrupted else f"failed: {kind.__name__ if kind else ''}: {error}")
         else:
             self.finish({})
 
