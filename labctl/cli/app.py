@@ -117,6 +117,29 @@ def resume(
 
 
 @app.command()
+def repeat(
+    run: Annotated[
+        str, typer.Argument(metavar="RUNFILE|latest", help="A run file, its name in --out, or the one begun last.")
+    ],
+    noise: runs.NoiseOption = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of run files that go by name.")] = Path("runs"),
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Folder of the new run file.", show_default="that of the run")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a run again, as `labctl runs show` tells and with the bench file it had then, and compare the two.
+
+    The new run is a run of its own. What a calibration routine finds is compared, not kept.
+
+    Exit status: 0 nothing differs by more than stated noise, 1 something does or the measurement failed, 2 bad input.
+    """
+    from labctl.cli.run_compare import repeat_run
+
+    raise typer.Exit(repeat_run(run, out, into, noise or [], json))
+
+
+@app.command()
 def sweep(
     name: Annotated[str | None, typer.Argument(help="Name of a figure or protocol.")] = None,
     varied: Annotated[

@@ -147,6 +147,7 @@ def _described(told: Mapping[str, Any]) -> Iterable[str]:
     yield f"again: {repeat['text'] or 'there is no command'}{' (' + repeat['note'] + ')' if repeat['note'] else ''}"
     if repeat["text"]:
         yield f"  in {repeat['folder']}"
+        yield f"that, with the bench file it had then, and compared: labctl repeat {told['path']}"
     if told["checkpoint"] and told["status"] in ("killed", "interrupted", "failed"):
         yield f"to go on from its checkpoint: labctl resume {told['path']}"
 

@@ -16,6 +16,15 @@ app = typer.Typer(
 
 _Out = Annotated[Path, typer.Option("--out", help="Folder of run files.")]
 _Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
+_Run = Annotated[
+    str, typer.Argument(metavar="RUNFILE|latest", help="A run file, its name in --out, or the one begun last.")
+]
+NoiseOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--noise", metavar="NAME=SD", help="Standard deviation of single numbers, as steps/frame=3. Repeatable."
+    ),
+]
 
 
 @app.command("list")
@@ -49,9 +58,7 @@ def list_(
 
 @app.command()
 def show(
-    run: Annotated[
-        str, typer.Argument(metavar="RUNFILE|latest", help="A run file, its name in --out, or the one begun last.")
-    ],
+    run: _Run,
     out: _Out = Path("runs"),
     json: _Json = False,
 ) -> None:
@@ -62,3 +69,22 @@ def show(
     from labctl.cli import run_catalogue as commands
 
     raise typer.Exit(commands.show(run, out, json))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="RUN", help="A run file, its name in --out, or latest.")],
+    b: Annotated[str, typer.Argument(metavar="OTHER", help="Another one.")],
+    noise: NoiseOption = None,
+    out: _Out = Path("runs"),
+    json: _Json = False,
+) -> None:
+    """Compare two runs: which arrays and results are the same bit for bit, within stated noise, or different.
+
+    Noise is stated by a run as NAME_err beside NAME, or by --noise; false alarms 1e-4 for each array or result.
+
+    Exit status: 0 nothing differs by more than noise, 1 something does, 2 bad input.
+    """
+    from labctl.cli.run_compare import compare_runs
+
+    raise typer.Exit(compare_runs(a, b, out, noise or [], json))
