@@ -241,6 +241,39 @@ def calibrate(
 
 
 @app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="Bench file to write; its name without .toml is the bench's.")] = Path(
+        "bench.toml"
+    ),
+    like: Annotated[
+        str, typer.Option("--like", metavar="BENCH", help="Bench file, or the name of a packaged one, to begin from.")
+    ] = "prbm-sim",
+) -> None:
+    """Write a bench file with comments on everything that can be in it. Nothing is overwritten, nothing asked."""
+    from labctl.cli.init import write_bench
+
+    raise typer.Exit(write_bench(file, like))
+
+
+@app.command()
+def doctor(
+    processes: Annotated[
+        bool, typer.Option("--processes", help="Also bring up a simulated bench of processes, as `labctl up` does.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Look at this machine: Python, packages, screens, ports, folders, memory, clocks; try bus and a simulated bench.
+
+    Each finding that is not as it should be comes with its cure. No instrument is touched.
+
+    Exit status: 0 nothing is broken, 1 something is, 2 bad input.
+    """
+    from labctl.cli.doctor import examine
+
+    raise typer.Exit(examine(processes, json))
+
+
+@app.command()
 def check(
     file: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
     set_: SetOption = None,

@@ -1,0 +1,1 @@
+"""What is wrong with this machine, seen from labctl, and what cures it: `labctl doctor`. No instrument is touched."""
