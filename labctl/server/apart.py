@@ -54,6 +54,8 @@ def main() -> None:
     from drivers.errors import LabError
     from labctl.server.supervisor import supervised
 
+    # A background job of a shell ignores it, and so would its children: they would not end when it does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     path, overrides, text, overlay = msgspec.json.decode(sys.stdin.buffer.readline())
 
     def wait_for_the_end() -> None:
