@@ -68,6 +68,7 @@ class TableWorld(ABC):
         self.state = np.zeros(1, self.State) if state is None else state
         self.turn = threading.RLock()
         self._flags: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
         self._session = ""
         self.rewind()
 
@@ -189,9 +190,9 @@ class TableWorld(ABC):
                 self._ports[device] = Port(device, flag)
                 self._panels[what] = device
             case "camera":
-                self._ports[device] = CameraPort(device, flag)
+                self._ports[device] = CameraPort(device, flag, number=self._first_number(device))
             case _ if what in self.detector_places:
-                self._ports[device] = PhotodetectorPort(device, flag, place=what)
+                self._ports[device] = PhotodetectorPort(device, flag, place=what, number=self._first_number(device))
             case _:
                 there = ", ".join(self.detector_places) or "none"
                 raise DeviceError(f"{device}: the table has no place {what!r}; its places of photodetectors: {there}")
@@ -200,7 +201,18 @@ class TableWorld(ABC):
     @world_operation
     def detach(self, device: str) -> None:
         """Take a device off the table, if it is on it."""
+        self._first_number(device)
         self._ports.pop(device, None)
+
+    def _first_number(self, device: str) -> int:
+        """Of a detector's next exposure when it is put on the table again. Noise goes by that number: in real time,
+        where the table goes on, what was seen before must not come again."""
+        if isinstance(self.clock, VirtualClock):
+            return 0
+        port = self._ports.get(device)
+        if isinstance(port, DetectorPort):
+            self._counted[device] = port.number
+        return self._counted.get(device, 0)
 
     @world_operation
     def armed(self, device: str) -> int:

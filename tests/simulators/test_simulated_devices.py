@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prbm_table import lit_world, on_pulse
+from prbm_table import lit_world, on_pulse, parameters
 from scipy import stats
 
 from drivers.contract import ROI, DeviceError, DeviceTimeout, InterlockError, LimitError, Limits, Sequence
-from simulators.clock import VirtualClock
+from simulators.clock import RealClock, VirtualClock
 from simulators.devices.camera import SimulatedCamera
 from simulators.devices.photodetector import SimulatedPhotodetector
 from simulators.devices.slm import MEMORY_PATTERNS, SimulatedSLM
@@ -195,6 +195,21 @@ def test_a_frame_takes_its_exposure_and_its_readout(camera: SimulatedCamera, wor
 
 def test_frame_numbers_rise(camera: SimulatedCamera) -> None:
     assert [camera.trigger().frame_id for _ in range(3)] == [0, 1, 2]
+
+
+def test_in_real_time_a_camera_that_is_opened_again_has_new_noise() -> None:
+    """Its server may have died in the middle of a run, in which no frame may stand twice; closed in order or not."""
+    world = PrbmWorld(parameters(), RealClock())
+    frames = []
+    for closed in (True, False, False):
+        camera = SimulatedCamera("camera", world)
+        camera.open()
+        camera.roi = ZONE
+        frames += [camera.trigger() for _ in range(2)]
+        if closed:
+            camera.close()
+    assert [frame.frame_id for frame in frames] == list(range(6))
+    assert len({frame.data.tobytes() for frame in frames}) == 6
 
 
 def test_saturated_pixels_are_counted() -> None:
