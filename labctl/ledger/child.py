@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import queue
@@ -17,6 +18,18 @@ from typing import Any
 _PATIENCE_S = 60.0
 START_S = 300.0
 """A world that was never run on this machine compiles first."""
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def dies_with_its_parent() -> None:
+    """This process is killed when who started it ends, also where that was killed and this one is stopped; on Linux."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it had ended before
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Child:

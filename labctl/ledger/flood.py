@@ -9,12 +9,14 @@ import threading
 
 from drivers.errors import LabError
 from labctl.bench.client import open_bench
+from labctl.ledger.child import dies_with_its_parent
 
 _AT_ONCE = 4
 
 
 def main(bench_file: str, at: str) -> int:
     """Several connections, each asking for settings one request after another."""
+    dies_with_its_parent()
     with open_bench(bench_file, at=at):
         pass  # what would fail, fails here
     threads = [threading.Thread(target=_ask, args=(bench_file, at), daemon=True) for _ in range(_AT_ONCE)]

@@ -8,8 +8,8 @@ call DEVICE OPERATION: makes a call, which may take long
 loop LASER DEVICE: turns the laser on and uses the device again and again, until that is an error or the next line
 power LASER VALUE: sets its power, W or fraction
 off         : gives control back
-Any error ends control and is answered as ``{"error": TYPE, "message": TEXT}``, of a loop with ``detected_ns``, when it
-was raised (monotonic) and control not yet given back; the process lives on.
+Any error ends control and is answered as ``{"error": TYPE, "message": TEXT, "detected_ns": …}``, the last when it was
+raised (monotonic) and control not yet given back; the process lives on, but not longer than who started it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,14 @@ import numpy as np
 from drivers.errors import LabError
 from labctl.bench.client import Bench, open_bench
 from labctl.bus.proxy import DeviceProxy
+from labctl.ledger.child import dies_with_its_parent
 
 _RENEW_EVERY_S = 0.01
 
 
 def main(bench_file: str, at: str | None) -> int:
     """Obey until the standard input ends."""
+    dies_with_its_parent()
     orders: queue.Queue[str] = queue.Queue()
     with open_bench(bench_file, at=at) as bench:
         _say({"ready": True})
@@ -42,7 +44,8 @@ def main(bench_file: str, at: str | None) -> int:
             try:
                 _obey(bench, order.split(), orders)
             except LabError as error:
-                _say({"error": type(error).__name__, "message": str(error)})
+                detected_ns = getattr(error, "detected_ns", time.monotonic_ns())
+                _say({"error": type(error).__name__, "message": str(error), "detected_ns": detected_ns})
     return 0
 
 
@@ -58,7 +61,7 @@ def _obey(bench: Bench, words: list[str], orders: queue.Queue[str]) -> None:
     if words[0] != "on":
         return _say({"done": words[0]})
     watched = bool(bench.interlocks())
-    with bench.control("operator of the ledger"):
+    with bench.control("operator of the ledger"), _noting_when():
         for laser in words[1:]:
             bench[laser].emission = True
         _say({"on": words[1:]})
@@ -84,6 +87,16 @@ def _obey(bench: Bench, words: list[str], orders: queue.Queue[str]) -> None:
             time.sleep(_RENEW_EVERY_S)
     _say({"off": True})
     return None
+
+
+@contextlib.contextmanager
+def _noting_when() -> Iterator[None]:
+    """Errors know when they were raised: giving control back comes after, and takes its time."""
+    try:
+        yield
+    except LabError as error:
+        error.detected_ns = time.monotonic_ns()  # type: ignore[attr-defined]
+        raise
 
 
 def _loop(bench: Bench, laser: str, device: str, orders: queue.Queue[str]) -> None:

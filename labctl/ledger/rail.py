@@ -25,6 +25,7 @@ from labctl.server import logs, runtime
 from labctl.server.directory import ask
 
 LEASE_S = 0.5
+EMULATED_LEASE_S = 2.0
 LASERS = ("pump", "source")
 _PATIENCE_S = 60.0
 
@@ -261,4 +262,4 @@ def simulated(folder: Path) -> contextlib.AbstractContextManager[Rail]:
 
 def emulated(folder: Path) -> contextlib.AbstractContextManager[Rail]:
     """With the drivers of real tables, on emulated instruments."""
-    return standing(Rail(folder, "ledger-emulated", EMULATED, lease_s=2.0))
+    return standing(Rail(folder, "ledger-emulated", EMULATED, lease_s=EMULATED_LEASE_S))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
+import os
 import random
+import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -18,6 +22,8 @@ from drivers.errors import ConfigurationError
 from labctl import registry
 from labctl.conformance.stand import own_folders
 from labctl.ledger.row import Result, Row, Trial
+
+_MARK = "labctl-ledger.lock"
 
 
 def rows() -> list[Row]:
@@ -93,6 +99,18 @@ def run_side_by_side(
     return [results[row.fault] for row in some]
 
 
+def sweep() -> None:
+    """Remove the folders of ledgers that were killed. One that lives has a lock on its mark."""
+    for mark in Path(tempfile.gettempdir()).glob(f"*/{_MARK}"):
+        with contextlib.suppress(OSError):
+            folder = mark.parent.lstat()
+            if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.getuid():
+                continue
+            with mark.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(mark.parent, ignore_errors=True)
+
+
 class Theatre:
     """One stage after another, in folders of their own: a stage stays until a row wants another one."""
 
@@ -106,7 +124,10 @@ class Theatre:
         self._standing: Any = None
 
     def __enter__(self) -> Self:
+        sweep()
         self._folder = self._all.enter_context(own_folders())
+        mark = self._all.enter_context((self._folder / _MARK).open("w"))
+        fcntl.flock(mark, fcntl.LOCK_EX)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -128,8 +149,8 @@ class Theatre:
         worst_s: float | None = None
         for number in range(trials):
             try:
-                with tempfile.TemporaryDirectory(prefix="labctl-l-") as folder:
-                    self._set(row.stage)
+                self._set(row.stage)
+                with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                     self._standing.set_up()
                     took_s = row.trial(self._standing, Trial(dice, Path(folder)))
             except Exception as error:  # noqa: BLE001 - whatever a row does wrong, the others are tried

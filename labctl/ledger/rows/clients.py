@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from labctl.ledger.rail import LEASE_S, Rail, simulated
+from labctl.ledger.rail import EMULATED_LEASE_S, LEASE_S, Rail, emulated, simulated
 from labctl.ledger.row import Row, Trial
 
-_LEASE = f"lease, {LEASE_S:g} s"
-_BOUND_S = LEASE_S + 0.05
+_MARGIN_S = 0.05
 
 
 def _killed(rail: Rail, trial: Trial) -> float:
@@ -36,7 +35,7 @@ def _stopped(rail: Rail, trial: Trial) -> float:
 
 def _busy(rail: Rail, trial: Trial) -> float:
     with rail.operator("pump") as operator:
-        assert "busy" in operator.asked(f"busy {4 * LEASE_S}")
+        assert "busy" in operator.asked(f"busy {2.5 * rail.lease_s}")
         begun_ns = time.monotonic_ns()
         dark_s = rail.dark_after_s(begun_ns)
         told = operator.heard()
@@ -54,10 +53,16 @@ def _two_operators(rail: Rail, trial: Trial) -> None:
 
 
 ROWS = [
-    Row("client killed", _LEASE, "emission off; told in the log", _BOUND_S, simulated, _killed),
-    Row("client stopped", _LEASE, "emission off; the client is told when it goes on", _BOUND_S, simulated, _stopped),
-    Row("client in a busy loop", _LEASE, "emission off; the client is told at its next call", _BOUND_S, simulated,
-        _busy),
+    *(
+        Row(f"client {what}{which}", f"lease, {lease_s:g} s", f"emission off; {told}", lease_s + _MARGIN_S, stage,
+            trial)
+        for which, lease_s, stage in (("", LEASE_S, simulated), (", real drivers", EMULATED_LEASE_S, emulated))
+        for what, told, trial in (
+            ("killed", "told in the log", _killed),
+            ("stopped", "the client is told when it goes on", _stopped),
+            ("in a busy loop", "the client is told at its next call", _busy),
+        )
+    ),
     Row("two operators at once", "lease", "the second is refused and told who has control; the light of the first "
         "stays", None, simulated, _two_operators),
 ]  # fmt: skip

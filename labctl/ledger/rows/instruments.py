@@ -9,10 +9,12 @@ from typing import Any
 from labctl.ledger.child import Child
 from labctl.ledger.rail import Rail, emulated, until
 from labctl.ledger.row import Row, Trial
+from labctl.ledger.runs import broken_off, goes_on
 
 AT_ONCE_S = 0.1
 WATCHDOG_S = 2.5
 _DETECTED_WITHIN_S = 10.0
+_FRAMES = 200
 
 
 def _struck(rail: Rail, trial: Trial, device: str, fault: str) -> float:
@@ -30,6 +32,15 @@ def _struck(rail: Rail, trial: Trial, device: str, fault: str) -> float:
             rail.strike(device)
         _works_again(operator, laser, device)
     return dark_s
+
+
+def _during_a_run(rail: Rail, trial: Trial, fault: str) -> None:
+    """Of the camera, with every try that its frames have: the run ends, and goes on once it is mended."""
+    try:
+        run, _ = broken_off(rail, trial, _FRAMES, partial(rail.strike, "camera", fault), "camera")
+    finally:
+        rail.strike("camera")
+    goes_on(run, _FRAMES)
 
 
 def _error_of(operator: Child) -> dict[str, Any]:
@@ -67,4 +78,7 @@ ROWS = [
         ("SLM shows another gamma", "driver: the ramp is read back", AT_ONCE_S, "slm", "gamma"),
         ("SLM display hangs", "driver: time-out", AT_ONCE_S, "slm", "frozen"),
     )
+] + [
+    Row("camera unplugged during a run", "driver", "emission off; the run ends and names the camera; no frame stands "
+        "twice in it; it goes on when plugged in again", None, emulated, partial(_during_a_run, fault="port-loss")),
 ]  # fmt: skip

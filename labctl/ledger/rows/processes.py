@@ -12,11 +12,13 @@ from pathlib import Path
 from labctl.ledger.child import Child
 from labctl.ledger.rail import LEASE_S, Rail, emulated, simulated, until
 from labctl.ledger.row import Row, Trial
+from labctl.ledger.runs import broken_off, goes_on
 
 AT_ONCE_S = 0.1
 """From detection to darkness, where software is left."""
 WATCHDOG_S = 2.5
 """Of the laser itself, 2 s from the last word of its driver, where no software is left."""
+_FRAMES = 400
 _RESTART_S = 2.0
 """Until another process has taken a dead one's place and made its devices safe."""
 
@@ -101,11 +103,24 @@ def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
             os.kill(pid, signal.SIGCONT)
 
 
+def _killed_during_a_run(rail: Rail, trial: Trial, victim: str) -> float:
+    """The run is told who died; what it has measured is sound, and it goes on when the bench is whole again."""
+    run, dark_s = broken_off(rail, trial, _FRAMES, lambda: _kill(rail, victim), victim)
+    until(lambda: rail.logged(f"{victim} died"), otherwise="the log does not tell of it")
+    rail.set_up()
+    goes_on(run, _FRAMES)
+    return dark_s
+
+
 ROWS = [
     Row("server without lasers killed", "supervisor", "emission off everywhere; the operator is told who died; it is "
         "started again", AT_ONCE_S, simulated, partial(_other_killed, victim="eyes")),
     Row("directory killed", "supervisor", "emission off; the operator is told; it is started again", AT_ONCE_S,
         simulated, partial(_other_killed, victim="directory")),
+    Row("camera's server killed during a run", "supervisor", "emission off; the run ends and says why; no frame stands "
+        "twice in it; it goes on", AT_ONCE_S, simulated, partial(_killed_during_a_run, victim="eyes")),
+    Row("laser's server killed during a run", "supervisor", "emission off; the run ends and says why; no frame stands "
+        "twice in it; it goes on", _RESTART_S, simulated, partial(_killed_during_a_run, victim="light")),
     Row("supervisor killed", "every server: its lifeline ends", "emission off; the processes end", AT_ONCE_S,
         simulated, partial(_other_killed, victim="supervisor")),
     Row("world killed", "supervisor", "emission off; table and servers begin anew", _RESTART_S,
