@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labctl.bench.client import Bench, open_bench
+    from labctl.runs.data import open_run_data
     from labctl.server.emergency import stop_benches
 
-__all__ = ["Bench", "open_bench", "stop_benches"]
+__all__ = ["Bench", "open_bench", "open_run_data", "stop_benches"]
 
 _PLACES = {
     "Bench": "labctl.bench.client",
     "open_bench": "labctl.bench.client",
+    "open_run_data": "labctl.runs.data",
     "stop_benches": "labctl.server.emergency",
 }
 

@@ -88,3 +88,66 @@ def compare(
     from labctl.cli.run_compare import compare_runs
 
     raise typer.Exit(compare_runs(a, b, out, noise or [], json))
+
+
+@app.command()
+def plot(
+    run: _Run,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Only this, as steps/visible or W. Repeatable.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="PNG file to write.", show_default="RUN-plot.png beside the run")
+    ] = None,
+    out: _Out = Path("runs"),
+    json: _Json = False,
+) -> None:
+    """Draw what a run saved: numbers as lines over its steps, lists of them as maps, of pictures the last."""
+    from labctl.cli.run_files import plot_run
+
+    raise typer.Exit(plot_run(run, out, only or [], to, json))
+
+
+@app.command()
+def report(
+    run: _Run,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="HTML file to write.", show_default="RUN.html beside the run")
+    ] = None,
+    out: _Out = Path("runs"),
+    json: _Json = False,
+) -> None:
+    """Write a run as one HTML file with its pictures in it, which needs nothing else to be read."""
+    from labctl.cli.run_files import report_run
+
+    raise typer.Exit(report_run(run, out, to, json))
+
+
+@app.command()
+def prune(
+    older: Annotated[
+        str | None, typer.Option("--older", metavar="TIME", help="Begun longer ago than this, as '30 days'.")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", help="Complete, killed, interrupted, failed or unreadable ones. Repeatable."),
+    ] = None,
+    larger: Annotated[
+        str | None, typer.Option("--larger", metavar="SIZE", help="With pictures and all larger than this, as 100MB.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="Only of this protocol.")] = None,
+    calibrations: Annotated[
+        list[Path] | None,
+        typer.Option("--calibrations", metavar="FOLDER", help="Another folder of calibrations to respect. Repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run/--delete", help="Say what would go, or remove it.")] = True,
+    out: _Out = Path("runs"),
+    json: _Json = False,
+) -> None:
+    """Remove runs that are all of what is asked for, with their pictures and checkpoints; without --delete, tell which.
+
+    A run that is being written stays, and one on which a calibration in force stands, itself or through others.
+    """
+    from labctl.cli.run_files import prune_runs
+
+    raise typer.Exit(prune_runs(out, older, status or [], larger, protocol, calibrations or [], dry_run, json))

@@ -131,6 +131,11 @@ class RunData:
     def __repr__(self) -> str:
         return f"<run {self.name}: {self.told['protocol']}, {self.status}, {self.told['steps']} steps>"
 
+    def _repr_html_(self) -> str:
+        from labctl.runs.report import brief
+
+        return brief(self)
+
     @staticmethod
     def _one(arrays: Mapping[str, h5py.Dataset], name: str, what: str) -> h5py.Dataset:
         if name not in arrays:
