@@ -66,10 +66,6 @@ def test_a_clients_old_and_new_keys_are_let_in_until_the_overlap_is_over(
     old, new = key_of("alice"), rotation.begin("alice")
     assert new not in (old, "")
     assert rotation.begin("alice") == new  # asked twice, made once
-    monkeypatch.setenv("LABCTL_KEY", next_name("alice"))
-    with pytest.raises(BusError, match=r"keys allow"):  # not yet
-        reads(served)
-    monkeypatch.setenv("LABCTL_KEY", "alice")
     rotation.accept("alice", new)
     with open_bench(served.bench_file, at="far") as with_old:
         monkeypatch.setenv("LABCTL_KEY", next_name("alice"))
@@ -116,9 +112,6 @@ def test_a_client_is_told_of_the_benchs_next_key_and_follows_when_it_is_proved(
     write_list(security.TRUSTED, listed)
     assert reads(served)
     assert dict(security.trusted()["far"]) == {"address": record.remote, "key": new}
-    security.trust("far", record.remote, old)  # who was not told
-    with pytest.raises(BusError, match=r"nobody listens"):
-        reads(served)
 
 
 # --- by hand, without a bench -----------------------------------------------------------------------------------------
