@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Of tests side by side: much of their time is waiting for processes to start. 0 is one after another.
 WORKERS ?= 2
+# Tests start hundreds of processes, each of which would compile the project's text where bytecode is not to be kept.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 
 .PHONY: venv run test text kernels audit soak hil figures bench clean
 
@@ -17,7 +19,7 @@ test:
 	@PYTHON=$(PYTHON) scripts/setup-system.sh
 	@$(MAKE) --no-print-directory $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory -j 2 text kernels
-	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	@$(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 	@echo " ✓ all checks passed"
 
 # One after another; kernels that many tests need are compiled meanwhile, on another core.
@@ -34,11 +36,11 @@ audit: $(VENV)/.installed-dev
 	@$(BIN)/python scripts/audit.py
 
 soak: $(VENV)/.installed-dev
-	@$(BIN)/pytest -m soak -s
+	@$(PYTEST) -m soak -s
 
 hil: $(VENV)/.installed-dev
 	@PYTHON=$(PYTHON) scripts/setup-system.sh hil
-	@$(BIN)/pytest -m hil
+	@$(PYTEST) -m hil
 
 # All of them, whatever one of them ends with; some need a folder of data (LABCTL_DATA).
 figures: venv

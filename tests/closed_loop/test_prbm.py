@@ -29,7 +29,7 @@ FALSE_ALARM = 1e-6
 # A liquid crystal that answers at once: what a frame sees does then not depend on when, to a fraction of a refresh.
 AT_ONCE = {"world.slm.rise_time": "0 s", "world.slm.fall_time": "0 s"}
 # A screen needs a refresh, the panel's controller half of one; without relaxation nothing else is waited for.
-SHORT_SETTLING = {"devices.slm.settle": "50 ms", "devices.slm.base_settle": "70 ms"}
+SHORT_SETTLING = {"devices.slm.settle": "50 ms", "devices.slm.base_settle": "70 ms", "bench.lease": "60 s"}
 
 
 def small_rbm(n_visible: int, n_hidden: int = 8) -> RBM:
@@ -58,11 +58,15 @@ def assert_same_run(simulated: Outcome, emulated: Outcome) -> None:
 @pytest.mark.timeout(600)
 def test_without_noise_the_spins_equal_those_of_the_simulated_bench_bit_for_bit(tmp_path: Path) -> None:
     small_rbm(196).save(tmp_path / "small.npz")
-    given = {"model": tmp_path / "small.npz", "images": 1, "iterations": 1, "world__noise": False}
+    given = {"model": tmp_path / "small.npz", "images": 1, "iterations": 1, "world__noise": False, "reference_repeats": 3}
     simulated = generated(SIMULATED, tmp_path, 3, **given)
     emulated = generated(EMULATED, tmp_path, 3, **given)
     assert_same_run(simulated, emulated)
     assert emulated.values["source_power_w"] == pytest.approx(simulated.values["source_power_w"], rel=0.01)
+
+
+# Wide spins are bright: exposures of milliseconds in place of tenths of a second, which real instruments wait for.
+BRIGHT = ReadoutParameters(reference_repeats=4, pixels_per_spin=6)
 
 
 def residuals(bench_file: str, overrides: Mapping[str, Any], sweeps: int) -> NDArray[np.float64]:
@@ -75,7 +79,7 @@ def residuals(bench_file: str, overrides: Mapping[str, Any], sweeps: int) -> NDA
     found = []
     with open_bench(bench_file, overrides) as bench, bench.control("closed loop"):
         layers = rbm_layers(model)
-        table = Table(bench, layers, ReadoutParameters())
+        table = Table(bench, layers, BRIGHT)
         encoding = table.encode(layers["hidden"])
         for _ in range(sweeps):
             spins = rng.choice(np.array([-1, 1], np.int8), model.n_visible)

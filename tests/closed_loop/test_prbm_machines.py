@@ -22,7 +22,7 @@ from protocols.prbm.model import RBM
 
 SIMULATED, EMULATED = "benches/prbm-sim.toml", "benches/prbm-emulated.toml"
 STILL = {"world.noise": False, "world.slm.rise_time": "0 s", "world.slm.fall_time": "0 s"}
-SHORT_SETTLING = {"devices.slm.settle": "50 ms", "devices.slm.base_settle": "70 ms"}
+SHORT_SETTLING = {"devices.slm.settle": "50 ms", "devices.slm.base_settle": "70 ms", "bench.lease": "60 s"}
 
 
 def overrides(bench: str) -> dict[str, Any]:
@@ -30,7 +30,8 @@ def overrides(bench: str) -> dict[str, Any]:
 
 
 def lattice(bench: str, out: Path) -> Outcome:
-    given = {"L": 4, "T": 2.5, "samples": 2, "chains": 1, "reference_repeats": 3}
+    # Wide spins are bright: exposures of milliseconds, where real instruments would wait for half a second each.
+    given = {"L": 4, "T": 2.5, "samples": 2, "chains": 1, "reference_repeats": 3, "pixels_per_spin": 8}
     return execute("labctl.figures", "prbm.ising", bench, {**given, **overrides(bench)}, 2, out)
 
 
