@@ -54,7 +54,8 @@ def acknowledge(bench: str | None, interlock: str, reason: str, new_sample: bool
     if as_json:
         print(json.dumps({"bench": name, "acknowledged": done}))  # noqa: T201
     else:
-        print(f"{name}: {', '.join(done)} acknowledged" if done else f"{name}: nothing was tripped")  # noqa: T201
+        told = f"{', '.join(done)} acknowledged" if done else "nothing was tripped"
+        print(f"{name}: {told}{'; doses count from 0' if new_sample else ''}")  # noqa: T201
     return 0
 
 
@@ -123,7 +124,8 @@ def _controls(bench: str | None, at: str | None) -> Iterator[tuple[str, desk.Con
 
 def _only(hosts: list[runtime.HostRecord], bench: str | None) -> runtime.HostRecord:
     if not hosts:
-        raise ConfigurationError(f"no bench {bench!r} is up" if bench else "no bench is up")
+        found = f"no bench {bench!r} is up" if bench else "no bench is up"
+        raise ConfigurationError(f"{found}; start it with `labctl up {bench or 'BENCH'}`")
     if len(hosts) > 1:
         which = ", ".join(f"{h.bench} (pid {h.pid})" for h in hosts)
         raise ConfigurationError(f"several benches are up: {which}; name one that is up once")

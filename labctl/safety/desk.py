@@ -76,7 +76,7 @@ def arm(controls: Controls, devices: Sequence[str], for_s: float | None, by: str
 def disarm(controls: Controls, devices: Sequence[str], by: str) -> list[str]:
     """Disarm emitters, which turns their light off; which were armed. One server that fails does not keep the others.
 
-    Anybody may.
+    Anybody may. Raises ConfigurationError, when the others are disarmed, for a name of nothing that can be armed.
     """
     done: list[str] = []
     failure: LabError | None = None
@@ -87,6 +87,11 @@ def disarm(controls: Controls, devices: Sequence[str], by: str) -> list[str]:
             failure = failure or error
     if failure is not None:
         raise failure
+    can_be = {device for state in states(controls) for device in state.get("armed", {})} if devices else set()
+    missing = [device for device in devices if device not in can_be]
+    if missing:
+        have = ", ".join(sorted(can_be)) or "nothing"
+        raise ConfigurationError(f"no interlock wants {', '.join(missing)} armed; what can be disarmed is {have}")
     return done
 
 

@@ -40,6 +40,8 @@ def test_light_needs_arming_and_goes_out_when_disarmed(tmp_path: Path) -> None:
         assert armed["armed"]
         assert 3500 < armed["until_utc"] - time.time() <= 3600
         bench.pump.emission = True
+        with pytest.raises(ConfigurationError, match="no interlock wants pmup armed; what can be disarmed is pump"):
+            bench.disarm("pmup")
         assert bench.disarm() == ["pump"]
         assert not host.devices["pump"].emission
         assert "disarmed by" in told_of_trip(bench)
