@@ -27,6 +27,7 @@ Group = Literal[
     "labctl.calibrations",
     "labctl.conformance",
     "labctl.ledger",
+    "labctl.exporters",
 ]
 
 

@@ -45,6 +45,30 @@ def report_run(given: str, out: Path, to: Path | None, as_json: bool) -> int:
     return 0
 
 
+def export_run(
+    given: str | None, form: str | None, out: Path, into: Path | None, replace: bool, list_: bool, as_json: bool
+) -> int:
+    """The run in another format; or which formats there are."""
+    from labctl.runs.export import export, formats
+
+    if list_:
+        found = formats()
+        lines = [f"{name:{max(map(len, found), default=0)}}  {about}" for name, about in found.items()]
+        print(json.dumps(found) if as_json else "\n".join(lines))  # noqa: T201
+        return 0
+    if given is None or form is None:
+        raise ConfigurationError("labctl runs export: give a RUN and --to FORMAT, or --list")
+    done = export(RunData(find_run(given, out)), form, into, replace=replace)
+    if as_json:
+        print(json.dumps({"files": [str(path.absolute()) for path in done.files], "left_out": done.left_out}))  # noqa: T201
+        return 0
+    for path in done.files:
+        print(path)  # noqa: T201
+    for name, why in done.left_out.items():
+        print(f"labctl: left out: {name}: {why}", file=sys.stderr)  # noqa: T201
+    return 0
+
+
 def prune_runs(
     out: Path,
     older: str | None,

@@ -124,6 +124,26 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUNFILE|latest", help="A run file, its name in --out, or latest.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="An unknown one lists them.")] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Folder to write to.", show_default="beside the run")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Files that are there already.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the formats.")] = False,
+    out: _Out = Path("runs"),
+    json: _Json = False,
+) -> None:
+    """Write a run in another format: bluesky, csv, images, nexus, npz, ome-tiff, or one that a package brings."""
+    from labctl.cli.run_files import export_run
+
+    raise typer.Exit(export_run(run, to, out, into, replace, list_, json))
+
+
+@app.command()
 def prune(
     older: Annotated[
         str | None, typer.Option("--older", metavar="TIME", help="Begun longer ago than this, as '30 days'.")

@@ -88,7 +88,7 @@ def _panels(run: RunData) -> list[_Panel]:
 
 def _series(name: str, series: Any, steps: int) -> _Panel:
     """Pictures: that of the last step; else all steps."""
-    if _is_picture(series.shape[1:]):
+    if is_picture(series.shape[1:]):
         last = np.asarray(series[steps - 1])
         return _Panel(f"steps/{name}", _first(last), False, f", step {steps - 1}")
     every = -(-steps // _MOST_POINTS)
@@ -101,7 +101,8 @@ def _kept(name: str, array: Any) -> _Panel:
     return _Panel(name, _first(values) if values.ndim > 2 else values, False)
 
 
-def _is_picture(shape: Sequence[int]) -> bool:
+def is_picture(shape: Sequence[int]) -> bool:
+    """Whether the last two axes are rows and columns of something to look at."""
     return len(shape) >= 2 and min(shape[-2:]) >= _LEAST_SIDE
 
 
