@@ -1,8 +1,8 @@
 """Two runs side by side: which of their arrays and results are the same bit for bit, which within the noise that is
 stated for them, and which are not.
 
-Noise is stated by a run, as ``NAME_err`` beside ``NAME`` (one standard deviation), or by who asks. Without a statement
-only the same bits are the same.
+Noise is stated by a run, as ``NAME_err`` beside ``NAME`` or, of a calibration, ``NAME.uncertainty`` beside
+``NAME.value`` (one standard deviation), or by who asks. Without a statement only the same bits are the same.
 """
 
 from __future__ import annotations
@@ -111,10 +111,15 @@ def _one(
     if lengths[0] != lengths[1] or x.dtype != y.dtype:
         return Compared(name, DIFFERENT, f"{x.dtype} {lengths[0]} and {y.dtype} {lengths[1]}")
     stated = next((sd for key, sd in noise.items() if fnmatchcase(name, key)), None)
-    errors = of_a.get(f"{name}_err"), of_b.get(f"{name}_err")
+    errors = of_a.get(_error_of(name)), of_b.get(_error_of(name))
     if stated is None and all(_is_noise_of(error, kept) for error, kept in zip(errors, (x, y), strict=True)):
         return _numbers(name, x, y, errors, count)
     return _numbers(name, x, y, stated, count)
+
+
+def _error_of(name: str) -> str:
+    """Calibrations have values and uncertainties in tables of these names."""
+    return f"{name.removesuffix('.value')}.uncertainty" if name.endswith(".value") else f"{name}_err"
 
 
 def _is_noise_of(error: object, kept: h5py.Dataset | NDArray[Any]) -> bool:
@@ -210,9 +215,9 @@ def _array_or_text(value: Any) -> _Kept:
 
 def _noise_by_what_it_is_of(found: list[Compared]) -> Iterator[Compared]:
     """An error differs from run to run, too: it is judged by the number that it is the error of."""
-    by_name = {one.name: one for one in found}
+    by_error = {_error_of(one.name): one for one in found}
     for one in found:
-        of = by_name.get(one.name.removesuffix("_err")) if one.name.endswith("_err") else None
+        of = by_error.get(one.name)
         if one.verdict == DIFFERENT and one.largest is not None and of is not None and of.verdict == WITHIN:
             yield Compared(one.name, WITHIN, f"the noise stated of {of.name}", one.largest)
         else:

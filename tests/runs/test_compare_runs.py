@@ -63,6 +63,9 @@ def test_one_number_in_600_that_is_off_is_found(tmp_path: Path) -> None:
     found = {one.name: one for one in compare(a, b).found}
     assert (found["results/mean"].verdict, found["results/mean_err"].verdict) == ("different", "different")
     assert found["results/mean"].sigmas == pytest.approx(0.9 / np.hypot(0.1, 0.11))
+    c = made(tmp_path, 1, {"dark": {"gain": {"value": 1.0, "uncertainty": 0.1}}})
+    d = made(tmp_path, 2, {"dark": {"gain": {"value": 1.2, "uncertainty": 0.1}}})
+    assert verdicts(c, d)["results/dark.gain.value"] == "within noise"
     near = made(tmp_path, 2, {"mean": 1.2, "mean_err": 0.11})
     assert verdicts(a, near)["results/mean_err"] == "within noise"
 

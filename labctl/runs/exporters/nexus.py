@@ -57,15 +57,17 @@ def _describe(entry: h5py.Group, told: Mapping[str, Any], kinds: Mapping[str, st
     entry["start_time"] = _iso(begun_s)
     if told["status"] != "running":
         entry["end_time"] = _iso(begun_s + told["duration_s"])
-        entry["duration"] = float(told["duration_s"])
+        entry["duration"] = round(told["duration_s"])  # whole seconds, as the standard has it
         entry["duration"].attrs["units"] = "s"
     entry["entry_identifier"] = Path(told["path"]).stem
     entry["program_name"] = "labctl"
     entry["program_name"].attrs["version"] = told["versions"].get("labctl", "")
-    entry["run_status"] = told["status"]
     _table(_group(entry, "parameters", "NXparameters"), told.get("parameters") or {})
-    made_with = {name: told[name] for name in ("seed", "fingerprint", "calibrations", "versions", "git", "repeat")}
-    _table(_group(entry, "made_with", "NXcollection"), made_with)
+    made_with = {
+        name: told[name]
+        for name in ("status", "duration_s", "seed", "fingerprint", "calibrations", "versions", "git", "repeat")
+    }
+    _table(_group(entry, "made_with", "NXcollection"), {name: told[name] for name in made_with})
     instrument = _group(entry, "instrument", "NXinstrument")
     instrument["name"] = told["bench"]
     settings = told.get("settings") or {}
@@ -73,10 +75,11 @@ def _describe(entry: h5py.Group, told: Mapping[str, Any], kinds: Mapping[str, st
         who = who if isinstance(who, Mapping) else {}
         device = _group(instrument, role, _CLASSES.get(kinds.get(role, ""), "NXcollection"))
         made = _group(device, "fabrication", "NXfabrication")
-        for name, key in (("model", "model"), ("serial_number", "serial"), ("firmware_version", "firmware")):
+        for name, key in (("model", "model"), ("serial_number", "serial")):
             made[name] = str(who.get(key, ""))
-        if isinstance(settings, Mapping) and isinstance(settings.get(role), Mapping):
-            _table(_group(device, "settings", "NXcollection"), settings[role])
+        had = settings.get(role) if isinstance(settings, Mapping) else None
+        had = had if isinstance(had, Mapping) else {}
+        _table(_group(device, "settings", "NXcollection"), {"firmware": str(who.get("firmware", "")), **had})
 
 
 def _kinds(texts: Mapping[str, str]) -> dict[str, str]:
