@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from labctl.client import Bench, Parameters, Protocol, Recorder
+from labctl.client import Bench, ConfigurationError, Parameters, Protocol, Recorder
 
 
 class SeriesParameters(Parameters):
@@ -42,6 +42,12 @@ class Series(Protocol):
     def run(self, bench: Bench, parameters: SeriesParameters, record: Recorder) -> dict[str, Any]:
         """Measure."""
         p = parameters
+        for key, role, kinds in (("camera", p.camera, ("camera",)), ("detector", p.detector, ("photodetector",)),
+                                 ("laser", p.laser, ("pump", "supercontinuum"))):  # fmt: skip
+            if role and bench[role].description.kind not in kinds:
+                raise ConfigurationError(
+                    f"{key}={role}: {role} is a {bench[role].description.kind}; name a {' or '.join(kinds)} of the bench"
+                )
         if p.laser:
             laser = bench[p.laser]
             if p.power is not None:

@@ -70,6 +70,8 @@ def test_pixels_are_kept_if_wanted(bench: Path, tmp_path: Path) -> None:
         ({}, "name a camera or a detector"),
         ({"detector": "meter", "frames": True}, "name the camera"),
         ({"camera": "eye"}, "no device 'eye'"),
+        ({"detector": "camera"}, "detector=camera: camera is a camera; name a photodetector"),
+        ({"camera": "camera", "laser": "meter"}, "name a pump or supercontinuum"),
         ({"camera": "camera", "laser": "pump", "power": 99.0, "count": 1}, "power_w = 99"),
     ],
 )
