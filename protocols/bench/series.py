@@ -44,10 +44,9 @@ class Series(Protocol):
         p = parameters
         for key, role, kinds in (("camera", p.camera, ("camera",)), ("detector", p.detector, ("photodetector",)),
                                  ("laser", p.laser, ("pump", "supercontinuum"))):  # fmt: skip
-            if role and bench[role].description.kind not in kinds:
-                raise ConfigurationError(
-                    f"{key}={role}: {role} is a {bench[role].description.kind}; name a {' or '.join(kinds)} of the bench"
-                )
+            kind = bench[role].description.kind if role else ""
+            if role and kind not in kinds:
+                raise ConfigurationError(f"{key}={role}: {role} is a {kind}; name a {' or '.join(kinds)} of the bench")
         if p.laser:
             laser = bench[p.laser]
             if p.power is not None:
