@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -31,13 +32,19 @@ def _kill(rail: Rail, victim: str) -> int:
     return begun_ns
 
 
+def _signal(pid: int, number: int) -> None:
+    """A process may have been replaced by now."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 def _other_killed(rail: Rail, trial: Trial, victim: str) -> float:
     """What has no lasers of its own dies: those of the others are dark, and the operator is told who died."""
     with rail.operator("pump") as operator:
         time.sleep(trial.dice.uniform(0, 0.1))
         dark_s = rail.dark_after_s(_kill(rail, victim))
+        _told_why(operator)
         if victim != "supervisor":
-            _told_why(operator)
             rail.set_up()  # it is started again
     return dark_s
 
@@ -62,14 +69,18 @@ def _lasers_server_killed(rail: Rail, trial: Trial) -> float:
 
 def _stopped(rail: Rail, trial: Trial) -> float:
     """No software of the server's runs any more, and nothing tells the others before it is silent for 10 s."""
-    with rail.operator("source"):
+    with rail.operator("source") as operator:
         pid = rail.pids()["light"]
         begun_ns = time.monotonic_ns()
         os.kill(pid, signal.SIGSTOP)
         try:
-            return rail.dark_after_s(begun_ns)
+            dark_s = rail.dark_after_s(begun_ns)
+            told = operator.heard()
+            assert told.get("error") in ("LeaseError", "BusError"), f"the operator was told {told}"
+            assert "light" in told["message"], f"it does not say which server: {told['message']}"
+            return dark_s
         finally:
-            os.kill(pid, signal.SIGCONT)
+            _signal(pid, signal.SIGCONT)
 
 
 def _out_of_memory(rail: Rail, trial: Trial) -> float:
@@ -84,12 +95,12 @@ def _out_of_memory(rail: Rail, trial: Trial) -> float:
             operator.kill()
             return rail.dark_after_s(begun_ns)
         finally:
-            os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
             until(lambda: rail.pids().get("light", pid) != pid)
 
 
 def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
-    """A call to a camera does not come back, and its caller with it: the laser's lease lapses all the same."""
+    """A call to a camera does not come back, and its caller with it: an emergency stop acts all the same."""
     pid = rail.pids()["camera (emulated)"]
     with rail.operator("pump") as operator:
         os.kill(pid, signal.SIGSTOP)
@@ -98,9 +109,12 @@ def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
             begun_ns = time.monotonic_ns()
             with rail.bench() as bench:
                 bench.stop("the camera hangs")
-            return rail.dark_after_s(begun_ns)
+            dark_s = rail.dark_after_s(begun_ns)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            _signal(pid, signal.SIGCONT)
+        told = operator.heard()
+        assert "camera" in told.get("message", ""), f"the operator was told {told}"
+        return dark_s
 
 
 def _killed_during_a_run(rail: Rail, trial: Trial, victim: str) -> float:
@@ -121,14 +135,14 @@ ROWS = [
         "twice in it; it goes on", AT_ONCE_S, simulated, partial(_killed_during_a_run, victim="eyes")),
     Row("laser's server killed during a run", "supervisor", "emission off; the run ends and says why; no frame stands "
         "twice in it; it goes on", _RESTART_S, simulated, partial(_killed_during_a_run, victim="light")),
-    Row("supervisor killed", "every server: its lifeline ends", "emission off; the processes end", AT_ONCE_S,
-        simulated, partial(_other_killed, victim="supervisor")),
+    Row("supervisor killed", "every server: its lifeline ends", "emission off; the processes end; the operator is "
+        "told", AT_ONCE_S, simulated, partial(_other_killed, victim="supervisor")),
     Row("world killed", "supervisor", "emission off; table and servers begin anew", _RESTART_S,
         simulated, partial(_other_killed, victim="world")),
     Row("laser's server killed", "supervisor; until another has taken its place the laser's own watchdog",
         "emission off by whichever is first", WATCHDOG_S, emulated, _lasers_server_killed),
-    Row("laser's server stopped", "the laser's own watchdog", "emission off though no software is left", WATCHDOG_S,
-        emulated, _stopped),
+    Row("laser's server stopped", "the laser's own watchdog", "emission off though no software is left; the "
+        "operator is told", WATCHDOG_S, emulated, _stopped),
     Row("server out of memory", f"lease, {LEASE_S:g} s", "emission off", LEASE_S + 0.05, simulated, _out_of_memory),
     Row("server hangs in a vendor's call", "emergency stop, beside the call", "emission off while the call hangs",
         AT_ONCE_S, emulated, _hangs_in_a_call),
