@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import jv
 
 from simulators.physics.compiled import kernel
 
@@ -23,6 +22,8 @@ _LARGE = 1e150
 
 def terms_for(argument: float, tolerance: float) -> int:
     """Terms after which the expansion of exp(i argument x), |x| <= 1, has converged."""
+    from scipy.special import jv  # a seventh of a second, which every process of a bench would pay
+
     orders = np.arange(int(argument) + 60)
     beyond = np.cumsum(np.abs(jv(orders, argument))[::-1])[::-1] * 2
     return max(int(np.argmax(beyond < tolerance)), 1)

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 BAND_ROWS = 2
 """Rows of a band in the ratio by which a coupling is named."""
@@ -31,6 +30,8 @@ def spot_amplitudes(
     centres and radii (1/e^2 of the power) in rows; row 0 reaches from 0 to 1. A spot that lies partly outside keeps
     there what falls there.
     """
+    from scipy.special import erf  # a seventh of a second, which every process of a bench would pay
+
     reach = int(np.ceil(4 * np.max(radii))) + 1
     edges = np.arange(-reach, rows + reach + 1)[:, None]
     amplitude = np.diff(erf((edges - centres[None, :]) / radii), axis=0)

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from simulators.physics import chebyshev, wide_frame
 from simulators.physics.far_field import square
@@ -40,6 +39,8 @@ class WideView:
         panel, highest = optics.panel, float(optics.kappa.max())
         self._halo = np.clip(np.arange(optics.rows + 2) + optics.first_row - 1, 0, panel_rows - 1)
         columns = len(panel.columns_m)
+        from scipy import fft  # a seventh of a second, which every process of a bench would pay
+
         self._length = fft.next_fast_len(math.ceil(_OVERSAMPLED * columns))
         self._table, transform = wide_frame.kernel_table(columns, self._length)
         self._field = optics.pupil / transform
@@ -96,7 +97,7 @@ class WideView:
         spread = np.zeros((self._length, 1), np.complex64)
         spread[(np.arange(columns) - columns // 2) % self._length, 0] = self._field[r]
         out = np.empty((len(x_m), 2), np.float32)
-        wide_frame.interpolate(_parts(fft.fft(spread, axis=0)), self._in_steps(r, x_m), self._table, out)
+        wide_frame.interpolate(_transformed(spread), self._in_steps(r, x_m), self._table, out)
         middle_m = o.panel.columns_m[columns // 2]
         return np.asarray((out[:, 0] + 1j * out[:, 1]) * np.exp(-1j * o.kappa[r] * middle_m * x_m))
 
@@ -167,7 +168,7 @@ class WideView:
         spread, on_panel, parts, on_nodes = memory
         above, own, below = (np.pad(phase[self._halo[r + d]], 1, mode="edge") for d in range(3))
         wide_frame.fill_row(self._rows[r], above, own, below, state, on_panel, spread)
-        wide_frame.interpolate(_parts(fft.fft(spread, axis=0)), self._in_steps(r, self._x_m), self._table, parts)
+        wide_frame.interpolate(_transformed(spread), self._in_steps(r, self._x_m), self._table, parts)
         panel = self._optics.panel
         centres_m = panel.centres_m + panel.columns_m[len(panel.columns_m) // 2]
         wide_frame.line_fields(self._rows[r], self._x_m, centres_m, parts, on_nodes, fields)
@@ -175,6 +176,12 @@ class WideView:
 
 def _halves(field: NDArray[np.complex128]) -> Short:
     return np.ascontiguousarray(np.stack([field.real, field.imag]), np.float32)
+
+
+def _transformed(spread: NDArray[np.complex64]) -> Short:
+    from scipy import fft
+
+    return _parts(fft.fft(spread, axis=0))
 
 
 def _parts(spectra: NDArray[np.complex64]) -> Short:
