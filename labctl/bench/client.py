@@ -508,6 +508,10 @@ class Bench:
         """Its device servers by name, for what is asked of each of them, such as to record what it is asked."""
         return self._servers
 
+    def another(self) -> Bench:
+        """The same bench once more, with calls and control of its own; to be closed before this one."""
+        return Bench(self._config, self._context, self._record, remote=self._remote, keys=self.keys)
+
     def close(self) -> None:
         """Disconnect from the servers."""
         for server in self._servers.values():

@@ -13,6 +13,7 @@ from drivers.errors import BusError, LabError
 from labctl.bus.connection import Connection
 from labctl.bus.records import ServerRecord
 from labctl.bus.ring import Arena
+from labctl.bus.roles import Role
 from labctl.bus.security import KeyPair
 
 _PATIENCE_S = 0.2
@@ -104,6 +105,11 @@ class Reach:
         for connection in (self.calls, self.control):
             connection.lease = token
             connection.side.renewing_thread = thread
+
+    def cap_role(self, role: Role) -> None:
+        """From now on requests are executed in at most this role: they are made for others, who may do no more."""
+        for connection in (self.calls, self.control, self.stop):
+            connection.side.role_cap = int(role)
 
     def close(self) -> None:
         """Disconnect, giving back the shared memory that is not in use any more."""

@@ -387,6 +387,26 @@ def ledger(
 
 
 @app.command()
+def leco(
+    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    role: Annotated[
+        str, typer.Option("--role", help="Of every Director: observer, operator or laser-operator.")
+    ] = "observer",
+    coordinator: Annotated[
+        bool, typer.Option("--coordinator", help="Start a Coordinator as well, on the loopback.")
+    ] = False,
+    host: Annotated[str, typer.Option("--host", help="Where the Coordinator is.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Its port; 0 with --coordinator: any.")] = 12300,
+    prefix: Annotated[str, typer.Option("--prefix", help="Before the names of devices, at the Coordinator.")] = "",
+    at: AtOption = None,
+) -> None:
+    """Show a bench to Directors of LECO (pyleco) until Ctrl-C: one that is up, else one that is brought up for it."""
+    from labctl.cli.leco import serve_gateway
+
+    raise typer.Exit(serve_gateway(bench, role, coordinator, host, port, prefix, at))
+
+
+@app.command()
 def status(json: JsonOption = False, at: AtOption = None) -> None:
     """Show the benches that are up: every device, server, lease and heartbeat."""
     from labctl.cli.bench import show_status
