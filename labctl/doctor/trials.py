@@ -89,6 +89,8 @@ def _bus() -> str:
         finally:
             connection.close()
             lane.stop()
+            if endpoint.startswith("ipc://"):
+                Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
     finally:
         end_context(context)
     return f"{_ASKED} requests and answers, median {statistics.median(took) * 1e6:.0f} µs"

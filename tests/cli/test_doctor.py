@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def test_all_that_is_tried_works_here_and_whatever_is_not_well_has_a_cure(labctl
         assert found["trials", trial]["state"] == "ok"
     assert "light off" in found["trials", "simulated bench"]["told"]
     assert found["packages", "numpy"]["told"]
+    assert list(Path(os.environ["LABCTL_RUNTIME"]).iterdir()) == []
     assert {"python", "displays", "ports", "memory", "clock", "folders", "data", "benches"} <= {a for a, _ in found}
 
 
