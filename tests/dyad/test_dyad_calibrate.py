@@ -20,6 +20,8 @@ NAME = "dyad.calibrate"
 QUICK: dict[str, Any] = {
     "precision": 0.02, "settle": 1000, "verify": 1000, "before": 60, "most": 5000, "bench.lease": "60 s",
 }  # fmt: skip
+COARSE = {**QUICK, "precision": 0.1, "settle": 100, "verify": 100}
+"""Where it matters only that the search goes on, or is not begun."""
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,7 @@ def test_a_run_that_was_stopped_is_gone_on_with_by_the_command_line_and_its_cali
     with monkeypatch.context() as here:
         here.setattr(BayesSearch, "tell", stop)
         with pytest.raises(KeyboardInterrupt):
-            calibrate(NAME, small, QUICK, seed=1, out=tmp_path / "runs")
+            calibrate(NAME, small, COARSE, seed=1, out=tmp_path / "runs")
     assert list(Store(tmp_path / "calibrations").uses()) == []
     (run,) = (tmp_path / "runs").glob("*.h5")
     with open_run(run) as file:
@@ -141,5 +143,5 @@ def test_bad_light_is_named_and_nothing_is_kept(
 ) -> None:
     monkeypatch.setenv("LABCTL_CALIBRATIONS", str(tmp_path / "calibrations"))
     with pytest.raises(CalibrationError, match=cause):
-        calibrate(NAME, small, {**QUICK, **given}, out=tmp_path / "runs")
+        calibrate(NAME, small, {**COARSE, **given}, out=tmp_path / "runs")
     assert list(Store(tmp_path / "calibrations").uses()) == []
