@@ -15,7 +15,7 @@ from bluesky import plan_stubs as bps
 from bluesky import plans as bp
 from bluesky.utils import FailedStatus, RunEngineInterrupted
 
-from drivers.contract import ROI, LeaseError, LimitError
+from drivers.contract import ROI, LeaseError, LimitError, Sequence
 from labctl.bluesky import Lab, open_lab
 
 
@@ -145,6 +145,16 @@ def test_however_a_paused_plan_ends_light_is_off_and_control_free(lab: Lab, RE: 
     assert dark_and_free(lab)
 
 
+def test_after_an_emergency_stop_a_paused_plan_does_not_light_again(lab: Lab, RE: RunEngine) -> None:
+    with pytest.raises(RunEngineInterrupted):
+        RE(lab.controlled(lit_scan(lab, pause=True)))
+    lab.bench.stop("a drill")
+    with pytest.raises(LeaseError, match="a drill"):
+        RE.resume()
+    RE.abort()
+    assert dark_and_free(lab)
+
+
 def test_a_value_beyond_the_limit_ends_the_plan_in_the_dark(lab: Lab, RE: RunEngine) -> None:
     def plan() -> Iterator[Any]:
         yield from bps.mv(lab.pump.emission, True)
@@ -180,3 +190,38 @@ def test_control_is_of_a_plan_and_of_one_only(lab: Lab, RE: RunEngine, bench_fil
     with lab.bench.control("somebody"), pytest.raises(LeaseError):
         RE(lab.controlled(lit_scan(lab)))
     assert dark_and_free(lab)
+
+
+def test_a_sequence_is_flown_with_an_event_for_each_pattern(bench_file: Path, RE: RunEngine) -> None:
+    composite = '[devices.sequencer]\nkind = "sequencer"\nslm = "slm"\ncamera = "camera"\n'
+    bench_file.write_text(bench_file.read_text(encoding="utf-8") + composite, encoding="utf-8")
+    three = Sequence(
+        base=np.zeros((4, 4)),
+        base_origin=(0, 0),
+        patches=np.full((1, 2, 2), np.pi),
+        patch_origins=np.zeros((1, 2), np.int32),
+        offsets=np.array([0, 0, 1, 1], np.int32),
+        indices=np.zeros(1, np.int32),
+    )
+    windows = [ROI(row=0, column=0, rows=4, columns=4), ROI(row=4, column=4, rows=8, columns=8)]
+    signals: list[Any] = []
+
+    def keep(name: str, document: dict[str, Any]) -> None:
+        if name == "event_page":
+            signals.extend(document["data"]["sequencer_signal"])
+        elif name == "event":
+            signals.append(document["data"]["sequencer_signal"])
+
+    with open_lab(bench_file) as lab:
+
+        def plan() -> Iterator[Any]:
+            yield from bps.open_run()
+            yield from bps.prepare(lab.sequencer, (three, windows), wait=True)
+            yield from bps.kickoff(lab.sequencer, wait=True)
+            yield from bps.complete(lab.sequencer, wait=True)
+            yield from bps.collect(lab.sequencer)
+            yield from bps.close_run()
+
+        RE(lab.controlled(plan()), keep)
+    assert np.shape(signals) == (3, 2)
+    assert np.all(np.array(signals) > 0)
