@@ -28,6 +28,7 @@ FALSE_ALARM = 1e-4
 _BLOCK_BYTES = 32 << 20
 _MACHINE_TIMES = re.compile(r"(.*[._/])?(seconds|cpu_s|wall_s|epoch_s|hours)")
 """Names under which runs keep how long the computer took."""
+_BENCH_TIMES = re.compile(r"(steps|results)/(time_s|bench_s|bench_time_s)")
 _PLACE = re.compile(r"\.(h5|png|npz|html|mid|json)$")
 
 _Kept: TypeAlias = "h5py.Dataset | NDArray[Any] | str"
@@ -78,6 +79,7 @@ def compare(a: RunData, b: RunData, noise: Mapping[str, float] | None = None) ->
     results are not. ConfigurationError for noise of nothing.
     """
     noise = noise or {}
+    real = "real" in (a.clock, b.clock)
     whole = a.status == b.status == "complete"
     with a.reading() as first, b.reading() as second:
         steps = None if whole else min(first.steps, second.steps)
@@ -90,18 +92,25 @@ def compare(a: RunData, b: RunData, noise: Mapping[str, float] | None = None) ->
             raise ConfigurationError(
                 f"noise is stated of {', '.join(unknown)}, which {a.name} does not have; it has {', '.join(of_a)}"
             )
-        found = [_one(name, of_a, of_b, noise, steps) for name in _in_order(of_a, of_b)]
+        found = [_one(name, of_a, of_b, noise, steps, real) for name in _in_order(of_a, of_b)]
     return Comparison(a, b, _setting(a, b), tuple(_noise_by_what_it_is_of(found)))
 
 
 def _one(
-    name: str, of_a: Mapping[str, _Kept], of_b: Mapping[str, _Kept], noise: Mapping[str, float], steps: int | None
+    name: str,
+    of_a: Mapping[str, _Kept],
+    of_b: Mapping[str, _Kept],
+    noise: Mapping[str, float],
+    steps: int | None,
+    real: bool,
 ) -> Compared:
     x, y = of_a.get(name), of_b.get(name)
     if steps is not None and name.startswith("results/"):
         return Compared(name, LEFT_OUT, "one of the runs is not complete")
     if _MACHINE_TIMES.fullmatch(name):
         return Compared(name, LEFT_OUT, "how long the computer took")
+    if real and _BENCH_TIMES.fullmatch(name):
+        return Compared(name, LEFT_OUT, "time of a bench in real time")
     if x is None or y is None:
         return Compared(name, DIFFERENT, f"only in the {'second' if x is None else 'first'} run")
     if isinstance(x, str) or isinstance(y, str):

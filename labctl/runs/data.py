@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +64,8 @@ class RunData:
         """Its file, open, for who reads a part at a time. ConfigurationError if it is spoilt."""
         with open_run(self.path) as file:
             with spoilt_told(self.path):
+                for group in ("steps", "data"):
+                    _must_be_own(file[group], self.path)
                 series, setup = dict(file["steps"].items()), file["setup"]
                 texts = {name: _text(setup[name]) for name in ("bench_file", "bench_overlay") if name in setup}
                 steps = min((len(s) for s in series.values()), default=0)
@@ -89,6 +92,7 @@ class RunData:
         with spoilt_told(self.path), open_run(self.path) as file:
             if "results" not in file:
                 return {}
+            _must_be_own(file["results"], self.path)
             found: dict[str, Any] = {
                 name: value.item() if isinstance(value, np.generic) else value
                 for name, value in file["results"].attrs.items()
@@ -97,10 +101,20 @@ class RunData:
                 found[name] = kept[()] if h5py.check_string_dtype(kept.dtype) is None else json.loads(_text(kept))
             return found
 
-    def part_of_steps(self) -> NDArray[np.int64]:
+    def part_of_steps(self, steps: int) -> NDArray[np.int64]:
         """Number of the part that measured each step, (steps,): 0, and one more for each time it was resumed."""
         firsts = [int(part.get("first_step", 0)) for part in self.told["parts"]] or [0]
-        return np.searchsorted(firsts, np.arange(int(self.told["steps"])), side="right").astype(np.int64) - 1
+        return np.searchsorted(firsts, np.arange(steps), side="right").astype(np.int64) - 1
+
+    @cached_property
+    def clock(self) -> str:
+        """ "virtual" or "real": the time of its bench; "" of a run that had none."""
+        told = dict(self.told.get("bench_overrides") or {}).get("bench.clock")
+        with self.reading() as arrays:
+            for text in (arrays.texts.get("bench_overlay", ""), arrays.texts.get("bench_file", "")):
+                with suppress(tomllib.TOMLDecodeError):
+                    told = told or tomllib.loads(text).get("bench", {}).get("clock")
+        return str(told or ("virtual" if self.told["bench"] else ""))
 
     def to_xarray(self) -> xarray.Dataset:
         """All steps: dimension ``step`` with its number, the ``part`` that measured it and, where the run saved one,
@@ -115,7 +129,7 @@ class RunData:
         with self.reading() as arrays:
             steps = arrays.steps
             found = {name: np.asarray(series[:steps]) for name, series in arrays.series.items()}
-        coordinates: dict[str, Any] = {"step": np.arange(steps), "part": ("step", self.part_of_steps()[:steps])}
+        coordinates: dict[str, Any] = {"step": np.arange(steps), "part": ("step", self.part_of_steps(steps))}
         clocks = [name for name in _CLOCKS if name in found and found[name].ndim == 1]
         for name in clocks:
             coordinates[name] = ("step", found.pop(name), {"units": "s"})
@@ -148,6 +162,21 @@ class RunData:
 def open_run_data(run: str | Path, out: str | Path = "runs") -> RunData:
     """A run by its file, by its name in the folder ``out``, or "latest". ConfigurationError if it is no run."""
     return RunData(find_run(str(run), Path(out)))
+
+
+def _must_be_own(group: h5py.Group, path: Path) -> None:
+    """ValueError for what leads to other files, or claims to be larger than its own: HDF5 would follow or make it up."""
+    size = path.stat().st_size
+    for name in group:
+        kept = group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+        if (
+            not isinstance(kept, h5py.Dataset)
+            or kept.shape is None
+            or kept.external
+            or kept.is_virtual
+            or kept.nbytes > size  # nothing is compressed in a run file
+        ):
+            raise ValueError(f"{group.name}/{name} is no array, not in this file, or larger than it")
 
 
 def _text(kept: h5py.Dataset) -> str:

@@ -47,7 +47,9 @@ def details_of(path: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - as in `read_summary`
         raise ConfigurationError(f"{path} is a run file that is spoilt: {type(error).__name__}: {error}") from None
     told["path"] = str(path.absolute())
-    told["pictures"] = [str(p) for name in summary.pictures if (p := path.with_name(Path(name).name)).is_file()]
+    told["pictures"] = [
+        str(p) for name in summary.pictures if (p := path.with_name(Path(name).name)).is_file() and p.suffix == ".png"
+    ]
     told["checkpoint"] = path.with_suffix(".checkpoint").is_file()
     told["repeat"] = dataclasses.asdict(command_of(summary))
     return told

@@ -164,7 +164,7 @@ def _image(figure: Figure, axes: Axes, values: NDArray[np.float64], over_steps: 
         interpolation="nearest",
     )
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     figure.colorbar(shown, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
     axes.set_xlabel("step" if over_steps else "column", fontsize=7)
     axes.set_ylabel("index" if over_steps else "row", fontsize=7)

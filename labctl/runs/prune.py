@@ -106,7 +106,9 @@ def _candidate(run: RunSummary, folder: Path, protected: _Protected) -> Candidat
 def _files(run: RunSummary, folder: Path) -> tuple[Path, ...]:
     path = folder / run.file
     beside = [path.with_suffix(suffix) for suffix in _BESIDE]
-    pictures = [folder / Path(name).name for name in run.pictures if Path(name).name.startswith(path.stem)]
+    names = [Path(name).name for name in run.pictures]
+    # A file may say anything: only what has the name of a picture of this run goes with it.
+    pictures = [folder / name for name in names if name.startswith(f"{path.stem}-") and name.endswith(".png")]
     return (path, *(file for file in (*beside, *pictures) if file.is_file()))
 
 

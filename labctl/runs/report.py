@@ -21,7 +21,6 @@ h2 { margin-top: 1.6em; border-bottom: 1px solid #ccc; } table { border-collapse
 td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { color: #666; font-weight: 600; white-space: nowrap; } td.n { font-variant-numeric: tabular-nums; }
 img { max-width: 100%; } pre { background: #f5f5f5; padding: .8em; overflow-x: auto; font-size: 85%; }
-.complete { color: #17692c; } .failed, .killed { color: #b3261e; } .interrupted, .running { color: #8a5a00; }
 """
 _BRIEF_PANELS = 8
 _LONGEST = 300

@@ -102,6 +102,17 @@ def test_of_a_run_that_was_interrupted_the_steps_that_both_have_are_compared(tmp
     assert found.setting == {"status": ("complete", "interrupted")}
 
 
+def test_the_time_of_a_bench_in_real_time_is_not_compared_that_of_a_virtual_one_is(tmp_path: Path) -> None:
+    for clock, verdict in (("real", "not compared"), ("virtual", "different")):
+        runs = []
+        for seed in (1, 2):
+            with Recorder("t.timed", tmp_path, seed) as record:
+                record.setup(bench="small", bench_file=f'[bench]\nclock = "{clock}"\n')
+                record.finish({"bench_time_s": float(seed)})
+            runs.append(RunData(record.path))
+        assert verdicts(*runs) == {"results/bench_time_s": verdict}
+
+
 def test_noise_of_nothing_is_told(tmp_path: Path) -> None:
     a = made(tmp_path, 1)
     with pytest.raises(ConfigurationError, match=r"steps/pwr.*steps/power"):

@@ -90,10 +90,10 @@ def _steps(bundle: Any, run: RunData, arrays: Arrays) -> Iterator[_Document]:
         yield "stream_datum", resource.compose_stream_datum(whole, numbers, described.descriptor_doc)
     if not near:
         return
-    parts = run.part_of_steps()
+    parts = run.part_of_steps(arrays.steps)
     began = [float(part.get("started_s", run.told["begun_s"])) for part in run.told["parts"]] or [run.told["begun_s"]]
     for step in range(arrays.steps):
-        at = began[int(parts[step])] if step < len(parts) else began[-1]
+        at = began[int(parts[step])]
         values: dict[str, Any] = {}
         for name, series in near.items():
             values |= _values_of(name, series[step])
