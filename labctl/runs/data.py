@@ -165,7 +165,7 @@ def open_run_data(run: str | Path, out: str | Path = "runs") -> RunData:
 
 
 def _must_be_own(group: h5py.Group, path: Path) -> None:
-    """ValueError for what leads to other files, or claims to be larger than its own: HDF5 would follow or make it up."""
+    """ValueError for what leads to other files, or claims to be larger than its own: HDF5 follows, or makes it up."""
     size = path.stat().st_size
     for name in group:
         kept = group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
