@@ -119,8 +119,11 @@ def _tell(going: list[Candidate], kept: list[tuple[Candidate, str]], dry_run: bo
         print(f"{word}  {_size(one.size):>9}  {one.run.status:11}  {one.run.file}{beside}{again}")  # noqa: T201
     for one, why in kept:
         print(f"stays  {_size(one.size):>9}  {one.run.status:11}  {one.run.file}: {why}")  # noqa: T201
-    total = _size(sum(one.size for one in going))
-    print(f"{len(going)} runs, {total}, {'would go; to remove them: --delete' if dry_run else 'removed'}")  # noqa: T201
+    if not going:
+        print("no run would go" if dry_run else "no run was removed")  # noqa: T201
+        return
+    total = f"{len(going)} runs, {_size(sum(one.size for one in going))}"
+    print(f"{total}, would go; to remove them: --delete" if dry_run else f"{total}, removed")  # noqa: T201
 
 
 def _seconds(text: str | None) -> float | None:
