@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from labctl.cli import ledger as command
 from labctl.client import ConfigurationError
 from labctl.ledger.page import page
 from labctl.ledger.row import Result, Row, Trial
-from labctl.ledger.run import chosen, rows, run
+from labctl.ledger.run import Theatre, chosen, rows, run
 
 
 class Nothing:
@@ -84,6 +85,24 @@ def test_the_page_has_every_row(tmp_path: Path) -> None:
     assert "commit" in text
 
 
+def test_what_a_killed_ledger_left_is_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Theatre():
+        (living,) = tmp_path.iterdir()
+        dead, foreign = tmp_path / "dead", tmp_path / "foreign"
+        for folder in (dead, foreign):
+            folder.mkdir()
+            (folder / "run.h5").touch()
+        (mark,) = (file.name for file in living.iterdir() if file.is_file())
+        (dead / mark).touch()
+        (tmp_path / "link").symlink_to(living)
+        with Theatre():
+            assert living.is_dir()
+            assert foreign.is_dir()
+            assert not dead.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "link"]
+
+
 def test_without_assertions_nothing_is_run() -> None:
     ran = subprocess.run(
         [sys.executable, "-O", "-m", "labctl", "ledger", "--sample", "1"], capture_output=True, text=True, check=False
@@ -94,7 +113,7 @@ def test_without_assertions_nothing_is_run() -> None:
 
 def test_rows_have_names_of_their_own_and_are_tried_here() -> None:
     faults = [row.fault for row in rows()]
-    assert len(faults) == len(set(faults)) >= 40
+    assert len(faults) == len(set(faults)) >= 55
     tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_rows_*.py"))
     for name in registry.names("labctl.ledger"):
         assert f'"{name}"' in tested, f"no test tries the rows of {name}"

@@ -17,7 +17,8 @@ from labctl.ledger.runs import goes_on, must_be_sound, series
 AT_ONCE_S = 0.1
 _SLOW_DISK = Path(labctl.ledger.__file__).parent / "slow_disk"
 _COUNT = 400
-_COUNT_SLOW = 1500
+_COUNT_FULL = 1000
+_COUNT_SLOW = 1000
 _FRAME_BYTES = 40 * 64 * 2
 
 
@@ -25,8 +26,8 @@ def _full(rail: Rail, trial: Trial) -> float:
     """A small disk of its own where the system allows it, else a limit of the size of files."""
     out = trial.folder / "runs"
     out.mkdir()
-    words = shlex.join(command(*series(rail, out, 3000)))
-    room = 16 * 2**20 + trial.dice.randrange(50, 1500) * _FRAME_BYTES + 400_000
+    words = shlex.join(command(*series(rail, out, _COUNT_FULL)))
+    room = 16 * 2**20 + trial.dice.randrange(50, 500) * _FRAME_BYTES + 400_000
     disk = own_disk()
     if disk:
         script = f"mount -t tmpfs -o size={room} tmpfs {out} && {words}; echo status $?; cp {out}/* {trial.folder}"
@@ -42,7 +43,7 @@ def _full(rail: Rail, trial: Trial) -> float:
     run = run_file(trial.folder)
     # It is noticed when the next step is to be saved.
     dark_s = rail.dark_after_s(rail.witness.monotonic_ns(_last_step_s(run)))
-    goes_on(run, 3000)
+    goes_on(run, _COUNT_FULL)
     return dark_s
 
 
@@ -83,6 +84,7 @@ def _slow(rail: Rail, trial: Trial) -> float:
         delay.write_text(f"{8 * LEASE_S}", encoding="ascii")
         until(lambda: not rail.witness.lit())
         dark_s = rail.dark_after_s(int(Path(f"{delay}.began").read_text(encoding="ascii")))
+        delay.write_text("0", encoding="ascii")
         said, _ = child.communicate(timeout=120)
     assert "lease is lost" in said, said
     run = run_file(out)
