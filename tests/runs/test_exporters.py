@@ -84,6 +84,7 @@ def test_documents_lead_to_frames_in_the_run_file(run: RunData, tmp_path: Path) 
     with h5py.File(resource["uri"].removeprefix("file://localhost"), locking=False) as file:
         frames = file[resource["parameters"]["dataset"]][datum["indices"]["start"] : datum["indices"]["stop"]]
     np.testing.assert_array_equal(frames, _FRAMES)
+    assert (resource["parameters"]["join_method"], resource["parameters"]["chunk_shape"]) == ("stack", [1, 40, 30])
 
 
 def test_of_a_run_that_was_killed_the_documents_end_in_an_abort(tmp_path: Path) -> None:

@@ -83,7 +83,12 @@ def _steps(bundle: Any, run: RunData, arrays: Arrays) -> Iterator[_Document]:
             mimetype="application/x-hdf5",
             uri=run.path.absolute().as_uri().replace("file:///", "file://localhost/"),
             data_key=_key(name),
-            parameters={"dataset": f"/steps/{name}", "chunk_shape": [1, *map(int, series.shape[1:])]},
+            # "stack": each event is an entry of the first axis, which is what bluesky's consolidators ask.
+            parameters={
+                "dataset": f"/steps/{name}",
+                "join_method": "stack",
+                "chunk_shape": [1, *map(int, series.shape[1:])],
+            },
         )
         yield "stream_resource", resource.stream_resource_doc
         numbers = {"start": 1, "stop": arrays.steps + 1}
