@@ -1,120 +1,24 @@
-"""Devices of a bench as Bluesky has devices: what each kind reads, moves, triggers and flies."""
+"""Kinds of devices in Bluesky: what each reads, moves, triggers and flies."""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from drivers.contract import ROI, Laser, LeaseError, LimitError, SequenceResult
+from drivers.contract import ROI, Laser, SequenceResult
 from labctl import registry
 from labctl.bluesky.control import Control
-from labctl.bluesky.signals import DataKey, Part, Reading, ReadOnlySetting, Setting, told
+from labctl.bluesky.device import Device, Flying, Measuring, event
+from labctl.bluesky.signals import DataKey, Reading, Setting
 from labctl.bluesky.status import Done
 from labctl.bus.proxy import DeviceProxy
 
 
-class Device(Part):
-    """Settings are attributes, and its configuration in a run; operations are those of `proxy`."""
-
-    images = True
-
-    def __init__(self, control: Control, proxy: DeviceProxy, parent: Any) -> None:
-        super().__init__(control, proxy.name, parent)
-        self.proxy = proxy
-        self.settings: dict[str, ReadOnlySetting] = {}
-        for info in proxy.description.settings:
-            made = ReadOnlySetting if info.read_only else Setting
-            self.settings[info.name] = made(control, proxy.name, info, self)
-
-    def __getattr__(self, name: str) -> Any:
-        settings: dict[str, ReadOnlySetting] = self.__dict__.get("settings", {})
-        if name not in settings:
-            raise AttributeError(f"{self.__dict__.get('name')} has no {name!r}; its settings are {', '.join(settings)}")
-        return settings[name]
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self.settings]
-
-    @property
-    def hints(self) -> dict[str, Any]:
-        """What a plot shows of it."""
-        return {"fields": []}
-
-    async def read(self) -> dict[str, Reading]:
-        """What the last `trigger` measured; nothing for a device that measures nothing."""
-        return {}
-
-    async def describe(self) -> dict[str, DataKey]:
-        """Its data keys."""
-        return {}
-
-    async def read_configuration(self) -> dict[str, Reading]:
-        """Every setting as read back now."""
-        now, snapshot = time.time(), await self._control.ask(self.proxy.snapshot)
-        return {s.name: {"value": told(snapshot[key]), "timestamp": now} for key, s in self.settings.items()}
-
-    async def describe_configuration(self) -> dict[str, DataKey]:
-        """Their data keys."""
-        return {s.name: s.data_key() for s in self.settings.values()}
-
-    def _key(self, what: str, dtype: str = "number", units: str | None = None, **more: Any) -> DataKey:
-        key = {"source": f"labctl://{self._control.bench.name}/{self.name}/{what}", "dtype": dtype, "shape": [], **more}
-        return key if units is None else {**key, "units": units}
-
-
-class _Measuring(Device):
-    """A device with something to trigger."""
-
-    _last: dict[str, Reading] | None = None
-
-    def trigger(self) -> Done:
-        """Measure once; `read` gives what came of it."""
-
-        def measure() -> None:
-            self._last = self._measured()
-
-        return Done(self._control.submit(measure))
-
-    async def read(self) -> dict[str, Reading]:
-        """What the last `trigger` measured. LeaseError if nothing was: a plan triggers before it reads."""
-        if self._last is None:
-            raise LeaseError(f"{self.name}: nothing was measured yet; trigger it before, as bps.trigger_and_read does")
-        return self._last
-
-    def _measured(self) -> dict[str, Reading]:
-        raise NotImplementedError
-
-
-class _Flying(Device):
-    """One call that measures much, while the plan does something else: kickoff, complete, collect."""
-
-    _flight: Done | None = None
-    _prepared: Callable[[], list[dict[str, Any]]] | None = None
-
-    def kickoff(self) -> Done:
-        """Begin what `prepare` said; done at once."""
-        if self._prepared is None:
-            raise LimitError(f"{self.name}: it is not known what to measure; yield from bps.prepare({self.name}, …)")
-        future = self._control.submit(self._prepared)
-        self._flight, self._collected = Done(future), future
-        return Done(self._control.submit(lambda: None))
-
-    def complete(self) -> Done:
-        """Done when everything is measured."""
-        if self._flight is None:
-            raise LimitError(f"{self.name}: it was not kicked off")
-        return self._flight
-
-    def collect(self) -> Iterator[dict[str, Any]]:
-        """One event for each thing that was measured."""
-        yield from self._collected.result()
-
-
-class Camera(_Measuring, _Flying):
+class Camera(Measuring, Flying):
     """`trigger` exposes once. ``images``: whether images are in events, or only what follows from them.
 
     `prepare` takes the number of frames of a burst, which is flown.
@@ -158,7 +62,7 @@ class Camera(_Measuring, _Flying):
         stack = self.proxy.burst(frames)
         times = stack.utc_start_ns / 1e9 + (stack.start_ns - stack.start_ns[0]) / 1e9
         rows = zip(stack.data, stack.saturated, stack.lost_before, times, strict=True)
-        return [_event(self._told(*row[:3]), float(row[3])) for row in rows]
+        return [event(self._told(*row[:3]), float(row[3])) for row in rows]
 
     def _told(self, data: Any, saturated: int, lost: int) -> dict[str, Any]:
         name = self.name
@@ -168,7 +72,7 @@ class Camera(_Measuring, _Flying):
         return told | ({f"{name}_image": data.copy()} if self.images else {})
 
 
-class Photodetector(_Measuring):
+class Photodetector(Measuring):
     """`trigger` takes one reading."""
 
     @property
@@ -251,7 +155,7 @@ class LaserDevice(Device):
         return {**await self._point.describe(), **await self.settings["emission"].describe()}
 
 
-class Sequencer(_Flying):
+class Sequencer(Flying):
     """Plays a sequence, which is flown: `prepare` takes ``(sequence, windows)``, or with more of `play` as a dict."""
 
     def prepare(self, value: tuple[Any, Sequence[ROI]] | dict[str, Any]) -> Done:
@@ -276,12 +180,8 @@ class Sequencer(_Flying):
         events = []
         for k, when in enumerate(times):
             told = {f"{self.name}_signal": result.signal[k].copy(), f"{self.name}_peak": float(result.peak[k])}
-            events.append(_event({**told, f"{self.name}_saturated": int(result.saturated[k])}, float(when)))
+            events.append(event({**told, f"{self.name}_saturated": int(result.saturated[k])}, float(when)))
         return events
-
-
-def _event(data: dict[str, Any], when: float) -> dict[str, Any]:
-    return {"time": when, "data": data, "timestamps": dict.fromkeys(data, when)}
 
 
 _KINDS: dict[str, type[Device]] = {

@@ -10,7 +10,8 @@ from typing import Any
 from labctl.bench.client import Bench, open_bench
 from labctl.bench.config import BenchConfig
 from labctl.bluesky.control import Control
-from labctl.bluesky.devices import Device, device
+from labctl.bluesky.device import Device
+from labctl.bluesky.devices import device
 from labctl.bluesky.signals import Part
 
 
