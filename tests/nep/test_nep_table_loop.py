@@ -30,7 +30,7 @@ class Ready(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ready() -> Iterator[Ready]:
-    with open_bench("nep-sim") as bench, bench.control("test"):
+    with open_bench("nep-sim", {"bench.lease": "60 s"}) as bench, bench.control("test"):
         rig = Rig(bench)
         with rig.light():
             table, found = set_up(rig, np.random.default_rng(0))

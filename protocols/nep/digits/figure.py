@@ -41,10 +41,10 @@ class DigitsOnTable(NepFigure):
     free phases of each epoch; `unconverged`, share of training images that were left out, and `unconverged_test`;
     `g_rho_over_gamma`, mean over test images and nodes; `confusion`, digits by answers. The same of what the equation
     trains and answers, each with `_ideal`; with loop=ideal only those. `difference` of the accuracies with its paired
-    `difference_err`. Of the table `bench_s` with set-up and `frames` of phases, tests and set-up's check (both since
-    the run was resumed), `repeats`, `residual` and `frame_noise` of set-up, `nudge_gain` as it was learnt ([re, im]),
-    `detuning_followed` (E0). `network`, a file of V, w (nodes of the sheet, and inputs) and what the table could show
-    of V; `seconds`.
+    `difference_err`. Of the table `bench_s` with set-up and `frames` of phases, tests and set-up's check (both of the
+    whole run where it was resumed with its table, else since then), `repeats`, `residual` and `frame_noise` of set-up,
+    `nudge_gain` as it was learnt ([re, im]), `detuning_followed` (E0). `network`, a file of V, w (nodes of the sheet,
+    and inputs) and what the table could show of V; `seconds`.
 
     Raises ConfigurationError where the bench's sheet has not a square cell for each digit, and for too few images.
     """
