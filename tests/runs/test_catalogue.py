@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_listed_from_its_catalogue(folder: Pa
     modes = {
         path: path.stat().st_mode
         for path in (folder, *folder.parents)
-        if path.stat().st_uid == os.getuid() and path.name.startswith(("runs", "test_", "pytest-"))
+        if path.stat().st_uid == os.getuid() and path.name.startswith(("runs", "test_", "pytest-", "popen-"))
     }
     for path, mode in modes.items():
         path.chmod(0o555 if path == folder else mode | 0o055)
