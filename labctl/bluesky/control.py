@@ -109,6 +109,12 @@ class Control:
         if self._held is None or self._dark is not None:
             return
         self._dark = set(self.lit)
+        await self.darken()
+
+    async def darken(self) -> None:
+        """Light off, if a plan has control, by the lane where nobody waits."""
+        if self._held is None:
+            return
         emitters = [d for d in self.bench.devices.values() if any(s.needs_lease for s in d.description.settings)]
         await asyncio.gather(*(self.ask(emitter.safe) for emitter in emitters))
 

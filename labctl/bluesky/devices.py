@@ -24,10 +24,20 @@ class Camera(Measuring, Flying):
     `prepare` takes the number of frames of a burst, which is flown.
     """
 
+    _flown_shape: list[int] = []  # noqa: RUF012 - replaced, never changed
+
     def prepare(self, frames: int) -> Done:
         """A burst of so many frames comes next."""
         self._prepared = functools.partial(self._burst, frames)
-        return Done(self._control.submit(lambda: None))
+
+        def look() -> None:
+            self._flown_shape = self._shape()
+
+        return Done(self._control.submit(look))
+
+    def _shape(self) -> list[int]:
+        roi, binning = self.proxy.roi, self.proxy.binning
+        return [roi.rows // binning, roi.columns // binning]
 
     @property
     def hints(self) -> dict[str, Any]:
@@ -36,22 +46,24 @@ class Camera(Measuring, Flying):
 
     async def describe(self) -> dict[str, DataKey]:
         """image: counts; total: their sum; peak: the largest; saturated: pixels; lost: frames before this one."""
+        keys = self._keys()
+        return self._with_image(keys, await self._control.ask(self._shape)) if self.images else keys
+
+    def _keys(self) -> dict[str, DataKey]:
         name = self.name
-        keys = {
+        return {
             f"{name}_total": self._key("total", units="counts"),
             f"{name}_peak": self._key("peak", units="counts"),
             f"{name}_saturated": self._key("saturated", "integer"),
             f"{name}_lost": self._key("lost", "integer"),
         }
-        if self.images:
-            roi, binning = await self._control.ask(lambda: (self.proxy.roi, self.proxy.binning))
-            shape = [roi.rows // binning, roi.columns // binning]
-            keys[f"{name}_image"] = self._key("image", "array", "counts", shape=shape, dims=["row", "column"])
-        return keys
 
     async def describe_collect(self) -> dict[str, dict[str, DataKey]]:
-        """The same, of each frame of a burst."""
-        return {self.name: await self.describe()}
+        """The same, of each frame of a burst. The camera, which may be in the middle of it, is not asked."""
+        return {self.name: self._with_image(self._keys(), self._flown_shape) if self.images else self._keys()}
+
+    def _with_image(self, keys: dict[str, DataKey], shape: list[int]) -> dict[str, DataKey]:
+        return keys | {f"{self.name}_image": self._key("image", "array", "counts", shape=shape, dims=["row", "column"])}
 
     def _measured(self) -> dict[str, Reading]:
         frame = self.proxy.trigger()

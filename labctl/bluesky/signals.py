@@ -30,6 +30,10 @@ class Part:
         """The RunEngine pauses: light off."""
         await self._control.pause()
 
+    async def stop(self, success: bool = True) -> None:
+        """Called of what was moved or flown when a plan pauses or ends, before it is cleaned up after: light off."""
+        await self._control.darken()
+
     async def resume(self) -> None:
         """It goes on: light as before."""
         await self._control.resume()
