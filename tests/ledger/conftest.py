@@ -10,6 +10,11 @@ from labctl.ledger.row import Result, Row
 from labctl.ledger.run import Theatre
 
 
+@pytest.fixture(autouse=True)
+def _own_folders() -> None:
+    """In the place of the suite's, which change from test to test: the theatre has its own, and its benches stay up."""
+
+
 @pytest.fixture(scope="module")
 def tried() -> Iterator[Callable[[Row], Result]]:
     """Tries a row. Its stage stays for the next one."""
