@@ -143,7 +143,7 @@ class Rail:
             self._bench = Child("labctl.ledger.served", str(self.bench_file), environment=self.environment)
             told = self._bench.heard(START_S)
             self._witness = Witness(self.config, told["world"])
-        until(self._answers)
+        until(self._answers, every_s=0.1)  # the bench needs the processors to come up
 
     def _answers(self) -> bool:
         """Whether every server is there, none in the middle of being started again."""
@@ -235,12 +235,17 @@ class Rail:
         return any(all(word in line for word in words) for line in lines)
 
 
-def until(condition: Callable[[], bool], within_s: float = _PATIENCE_S, otherwise: str = "waited in vain") -> None:
+def until(
+    condition: Callable[[], bool],
+    within_s: float = _PATIENCE_S,
+    otherwise: str = "waited in vain",
+    every_s: float = 0.002,
+) -> None:
     """Wait for something. AssertionError, which says ``otherwise``, if it does not happen in time."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"{otherwise} (for {within_s:g} s)"
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 R = TypeVar("R", bound=Rail)
