@@ -91,6 +91,7 @@ def residuals(bench_file: str, overrides: Mapping[str, Any], sweeps: int) -> NDA
     return np.concatenate(found)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_with_noise_measured_fields_have_the_statistics_of_the_simulated_bench(tmp_path: Path) -> None:
     simulated = residuals(SIMULATED, {"world.seed": 11}, 40)

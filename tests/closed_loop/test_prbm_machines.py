@@ -35,6 +35,7 @@ def lattice(bench: str, out: Path) -> Outcome:
     return execute("labctl.figures", "prbm.ising", bench, {**given, **overrides(bench)}, 2, out)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_lattice_is_the_same_on_both_benches(tmp_path: Path) -> None:
     simulated, emulated = lattice(SIMULATED, tmp_path), lattice(EMULATED, tmp_path)

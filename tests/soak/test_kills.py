@@ -21,7 +21,11 @@ from labctl.server import runtime
 
 PATIENCE_S = 60.0
 VICTIMS = ("emitter", "frames", "looker", "light", "camera", "slm", "directory", "supervisor")
-KILLS = [pytest.param(len(VICTIMS), id="each once"), pytest.param(200, id="all", marks=pytest.mark.soak)]
+# Each death once is a row of the ledger, and so tried by `make test`.
+KILLS = [
+    pytest.param(len(VICTIMS), id="each once", marks=pytest.mark.soak),
+    pytest.param(200, id="all", marks=pytest.mark.soak),
+]
 
 EMITTER = """
 import sys

@@ -119,7 +119,7 @@ def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
 
 def _killed_during_a_run(rail: Rail, trial: Trial, victim: str) -> float:
     """The run is told who died; what it has measured is sound, and it goes on when the bench is whole again."""
-    run, dark_s = broken_off(rail, trial, _FRAMES, lambda: _kill(rail, victim), victim)
+    run, dark_s = broken_off(rail, trial, _FRAMES, lambda: _kill(rail, victim), f"{victim}|started again")
     until(lambda: rail.logged(f"{victim} died"), otherwise="the log does not tell of it")
     rail.set_up()
     goes_on(run, _FRAMES)
