@@ -7,8 +7,8 @@ import pytest
 from labctl import registry
 
 LEFT_TO_SOAK = ("server out of memory", "configuration edited while running")
-"""Each passes by itself; as the last ones of a file, whose bench has died many times, the bench has not come back within
-a minute, for a reason that is not known yet."""
+"""Each passes by itself; as the last ones of a file, whose bench has died many times, they waited for the bench for a
+minute in vain, for a reason that is not known yet."""
 
 
 def rows_of(*names: str) -> list[object]:
