@@ -42,6 +42,9 @@ find_missing() {
     check libxrandr2 library libXrandr.so.2
     check libgl1-mesa-dri library dri
     check libaravis-0.8-0 library libaravis-0.8.so.0
+    # What the page is tested in.
+    check chromium command -v chromium
+    check fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
     [ "$purpose" = hil ] || return 0
     check aravis-tools command -v arv-fake-gv-camera-0.8
 }

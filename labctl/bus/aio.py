@@ -21,6 +21,7 @@ from labctl.bus.client_side import ClientSide, result_of
 from labctl.bus.messages import Buffer, Decoder, Reply
 from labctl.bus.records import BenchRecord, record_from
 from labctl.bus.ring import Arena, Reader
+from labctl.bus.roles import Role
 from labctl.bus.stream import Item, Numbering, make_topic, open_item, reduction_of
 from labctl.bus.together import this_user
 from labctl.bus.transport import MOST_IN_FLIGHT, Address, connect
@@ -53,6 +54,10 @@ class AsyncConnection:
                 await self._greet(what, timeout_s)
         async with self._room:
             return await self._ask(what, device, verb, name, arguments, timeout_s)
+
+    def cap_role(self, role: Role) -> None:
+        """From now on requests are executed in at most this role."""
+        self._side.role_cap = int(role)
 
     async def _ask(self, what: str, device: str, verb: str, name: str, arguments: Any, timeout_s: float) -> Any:
         number, frames = self._side.request(device, verb, name, arguments, timeout_s)
@@ -133,6 +138,12 @@ class AsyncBench:
         if device not in self._server_of:
             raise BusError(f"bench {self.record.bench} has no device {device!r}; it has {', '.join(self._server_of)}")
         return self._calls[self._server_of[device]]
+
+    def cap_role(self, role: Role) -> None:
+        """From now on requests are executed in at most this role: they are made for others, who may do no more."""
+        for connections in (self._calls, self._control, self._stop):
+            for connection in connections.values():
+                connection.cap_role(role)
 
     async def describe(self, device: str) -> DeviceDescription:
         """Settings and operations of a device."""

@@ -41,8 +41,22 @@ START_WITHIN_S = 10.0
 SLOWEST_LINK_BYTES_PER_S = 1e6
 """What crosses a network slower than this may be taken for lost."""
 
+_highest_role = 0
+
 _late: dict[str, list[int]] = {}
 """Shared memory given up after its connection was closed, by the instance of the server that lent it."""
+
+
+def cap_roles(role: int) -> None:
+    """From now on nothing that this process asks for is executed in more than this role (number of a
+    `labctl.bus.roles.Role`): it works for somebody who may do no more. Only ever lowered."""
+    global _highest_role
+    _highest_role = _lower(_highest_role, role)
+
+
+def _lower(one: int, other: int) -> int:
+    """The lower of two caps, of which 0 is none."""
+    return min(one, other) if one and other else one or other
 
 
 class ClientSide:
@@ -144,7 +158,8 @@ class ClientSide:
         sent_ns = time.monotonic_ns() + self._clock_offset_ns
         expires_ns = sent_ns + int((timeout_s or self.start_within_s) * 1e9)
         delegated = self.delegated or (self.renewing_thread and threading.get_ident() != self.renewing_thread)
-        flags = (DELEGATED if delegated else 0) | (SHARED_MEMORY if self._shares else 0) | self.role_cap << ROLE_SHIFT
+        cap = _lower(self.role_cap, _highest_role)
+        flags = (DELEGATED if delegated else 0) | (SHARED_MEMORY if self._shares else 0) | cap << ROLE_SHIFT
         self._told_released = released = self._released
         self._released = []
         if _late and self.about:

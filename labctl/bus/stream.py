@@ -142,20 +142,40 @@ class Stream:
 
     def next(self) -> Item:
         """The next item. BusError when none came within the time-out, or the stream was closed."""
+        while True:
+            item = open_item(self._receive()[1:], self._decoder, self._numbering)
+            if item is not None:
+                self.lost += item.lost
+                return item
+
+    def latest(self) -> Item:
+        """The newest item, for who cannot look at all of them; those passed over count among its ``lost``.
+
+        Errors as `next`.
+        """
+        while True:
+            frames = self._receive()
+            with contextlib.suppress(zmq.Again):
+                while True:
+                    frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            item = open_item(frames[1:], self._decoder, self._numbering)
+            if item is not None:
+                self.lost += item.lost
+                return item
+
+    def _receive(self) -> list[bytes]:
+        """Frames of the next message, with its topic."""
         deadline = None if self._timeout_s is None else time.monotonic() + self._timeout_s
         while True:
             if self._socket.closed:
                 raise BusError(f"{self._what}: closed")
             try:
-                _, *frames = self._socket.recv_multipart()
+                message: list[bytes] = self._socket.recv_multipart()
             except zmq.Again:
                 if deadline is not None and time.monotonic() > deadline:
                     raise BusError(f"{self._what}: nothing was measured within {self._timeout_s:g} s") from None
-                continue
-            item = open_item(frames, self._decoder, self._numbering)
-            if item is not None:
-                self.lost += item.lost
-                return item
+            else:
+                return message
 
     def close(self) -> None:
         """Unsubscribe."""

@@ -20,8 +20,8 @@ from pyleco.utils.message_handler import MessageHandler
 from drivers.errors import BusError, LabError
 from labctl import registry
 from labctl.bench.client import Bench
+from labctl.bench.gate import Gate
 from labctl.bus.proxy import DeviceProxy
-from labctl.leco.gate import Gate
 from labctl.leco.values import from_json, to_json
 
 log = logging.getLogger(__name__)

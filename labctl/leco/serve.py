@@ -21,9 +21,9 @@ from pyleco.utils.coordinator_utils import ZmqMultiSocket
 from drivers.errors import BusError, ConfigurationError
 from labctl.bench.client import open_bench
 from labctl.bench.config import BenchConfig
+from labctl.bench.gate import Gate
 from labctl.bus.roles import Role
 from labctl.leco.component import BenchComponent, Component, DeviceComponent
-from labctl.leco.gate import Gate
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def gateway(
         stack.callback(context.destroy, linger=0)
         free = stack.enter_context(open_bench(source, at=at))
         held = stack.enter_context(contextlib.closing(free.another()))
-        gate = Gate(free, held, role)
+        gate = Gate(free, held, role, via="leco")
         stack.callback(gate.close)
         where = (gate, context, host, port, _ANSWERS_WITHIN_S)
         names = {device: _name(prefix + device) for device in free.devices} | {"": _name(prefix + free.name)}

@@ -1,9 +1,10 @@
-"""What lets Directors in: in which role, and who of them has control, for as long as that one is heard of.
+"""What lets others use a bench through this process: in which role, and who has control, for as long as that one is
+heard of.
 
-LECO knows neither keys nor leases. So everybody who comes through the gateway has one role, which the device servers
-hold to; and a Director that wants control asks for it and keeps it by calling: each of its requests renews it, and so
-does the wait for what it has asked. A Director that is silent for longer than its lease, or dies, loses control, and
-the devices are made safe; so they are when the gateway dies.
+Directors of LECO and people at a web page know neither keys nor leases. So everybody who comes through a gate has one
+role, which the device servers hold to; and who wants control asks for it and keeps it by calling: each request renews
+it, and so does the wait for what was asked. Who is silent for longer than the lease, or dies, loses control, and the
+devices are made safe; so they are when this process dies.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from drivers.errors import LabError, LeaseError
 from labctl.bench.client import Bench
@@ -22,10 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class Gate:
-    """free: the bench for whoever has no control. held: the same, opened anew, for the Director that has."""
+    """free: the bench for whoever has no control. held: the same, opened anew, for who has. via: by which road they
+    come, such as "leco"; their leases and the log say so."""
 
-    def __init__(self, free: Bench, held: Bench, role: Role) -> None:
+    def __init__(self, free: Bench, held: Bench, role: Role, via: str) -> None:
         self.role = role
+        self.ended = ""
+        """Why control ended, if it was not given back."""
+        self._via = via
         self._free = free
         self._held = held
         for bench in (free, held):
@@ -41,12 +46,12 @@ class Gate:
 
     @property
     def holder(self) -> str:
-        """Full name of the Director that has control through this gateway; "" for none."""
+        """Name of who has control through this gate; "" for none."""
         return self._holder
 
     @contextlib.contextmanager
     def turn(self, sender: str) -> Iterator[Bench]:
-        """The bench as a Director may use it; meanwhile, if it has control, it keeps it."""
+        """The bench as ``sender`` may use it, who meanwhile, having control, keeps it."""
         mine = self._heard(sender, 1)
         try:
             yield self._held if mine else self._free
@@ -63,30 +68,37 @@ class Gate:
             self._changed.notify_all()
             return True
 
-    def take(self, sender: str, lease_s: float) -> None:
-        """Control of the whole bench for a Director; again, for another time. Errors as `Bench.control`."""
+    def take(self, sender: str, lease_s: float, devices: Iterable[str] | None = None) -> None:
+        """Control of the whole bench, or of some devices; nothing for who has it. Errors as `Bench.control`."""
         with self._changed:
             if self._holder:
                 if self._holder != sender:
-                    raise LeaseError(f"{self._holder} has control through this gateway; wait until it gives it back")
+                    raise LeaseError(f"{self._holder} has control through this gate; wait until it is given back")
                 return
             if self._thread is not None and self._thread.is_alive():
                 raise LeaseError("control is just being given back; ask again")
             failed: list[BaseException] = []
             granted = threading.Event()
             self._ending, self._busy, self._heard_s, self._lease_s = False, 0, time.monotonic(), lease_s
+            self.ended = ""
+            wanted = None if devices is None else tuple(devices)
             self._thread = threading.Thread(
-                target=self._hold, args=(sender, granted, failed), name="labctl-leco-control", daemon=True
+                target=self._hold,
+                args=(sender, wanted, granted, failed),
+                name=f"labctl-{self._via}-control",
+                daemon=True,
             )
             self._thread.start()
         granted.wait()
         if failed:
             raise failed[0]
 
-    def _hold(self, sender: str, granted: threading.Event, failed: list[BaseException]) -> None:
-        """The thread that has control: it renews when its Director was heard of, and while that waits for an answer."""
+    def _hold(
+        self, sender: str, devices: tuple[str, ...] | None, granted: threading.Event, failed: list[BaseException]
+    ) -> None:
+        """The thread that has control: it renews when its holder was heard of, and while that waits for an answer."""
         try:
-            with self._held.control(f"leco {sender}", lease_s=self._lease_s):
+            with self._held.control(f"{self._via} {sender}", devices, lease_s=self._lease_s):
                 with self._changed:
                     self._holder = sender
                     self._heard_s = time.monotonic()
@@ -96,6 +108,7 @@ class Gate:
             if not granted.is_set():
                 failed.append(error)
             else:
+                self.ended = str(error)
                 log.warning("control of %s ended: %s", sender, error)
         finally:
             with self._changed:
@@ -109,6 +122,8 @@ class Gate:
                 self._changed.wait(self._held.patience_s)
                 now = time.monotonic()
                 silent = not self._busy and now - self._heard_s > self._lease_s
+                if silent:
+                    self.ended = f"{self._holder} was not heard of for {self._lease_s:g} s"
                 if self._ending or silent:
                     return  # leaving makes the devices safe
                 due = self._busy > 0 or self._heard_s > renewed_s
@@ -117,9 +132,9 @@ class Gate:
                 self._held.renew()
 
     def give_back(self, sender: str) -> None:
-        """Devices are made safe and control is free. LeaseError if this Director has none."""
+        """Devices are made safe and control is free. LeaseError if ``sender`` has none."""
         if not sender or sender != self._holder:
-            raise LeaseError(f"{sender} has no control through this gateway; {self._holder or 'nobody'} has")
+            raise LeaseError(f"{sender} has no control through this gate; {self._holder or 'nobody'} has")
         self._end()
 
     def close(self) -> None:
