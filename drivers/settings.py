@@ -241,7 +241,7 @@ class Configurable:
                 name=name,
                 signature=str(inspect.signature(getattr(self, name))),
                 observes=observes,
-                doc=inspect.getdoc(getattr(cls, name)) or "",
+                doc=_operation_doc(cls, name),
             )
             for name, observes in cls.declared_operations().items()
         ]
@@ -253,6 +253,14 @@ class Configurable:
             settings=[s.info(self.limits(n)) for n, s in cls.declared_settings().items()],
             operations=operations,
         )
+
+
+def _operation_doc(cls: type, name: str) -> str:
+    """What the contract promises of an operation, and below it what the driver says of its own."""
+    own = inspect.getdoc(getattr(cls, name)) or ""
+    declared = next((vars(b)[name] for b in reversed(cls.__mro__) if hasattr(vars(b).get(name), "__operation__")), None)
+    promised = (declared and inspect.getdoc(declared)) or ""
+    return own if promised in ("", own) else f"{promised}\n\n{cls.__name__}: {own}" if own else promised
 
 
 # A class's declarations do not change once it exists, and every request asks for them.

@@ -27,7 +27,8 @@ from labctl.bench.load import load_bench
 from labctl.bench.recovery import Recovery
 from labctl.bench.schema import RecoveryTable
 from labctl.bench.shelf import Shelf, fetch, must_hold, shelf_of
-from labctl.bus import security
+from labctl.bench.snap import LastPatterns, add_snap
+from labctl.bus import display, security
 from labctl.bus.connection import Connection, Pending
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
@@ -46,6 +47,7 @@ _RENEWALS_PER_LEASE = 4
 _CONTROL_TIMEOUT_S = 2.0
 _LOOK_AGAIN_S = 0.1
 _DESCRIBE_TIMEOUT_S = 10.0
+_LOOK_TIMEOUT_S = 0.7
 
 
 class NoSuchDevice(ConfigurationError, AttributeError):
@@ -87,6 +89,7 @@ class Bench:
         self._thread = 0
         self._servers: dict[str, Reach] = {}
         self._devices: dict[str, DeviceProxy] = {}
+        self._patterns = LastPatterns(lambda device: any(device in names for names in self._held.values()))
         try:
             for told in record.servers:
                 server = self._servers[told.name] = Reach(
@@ -96,8 +99,10 @@ class Bench:
                 server.greet()
                 for description in server.control.request("", "describe", timeout_s=_DESCRIBE_TIMEOUT_S):
                     self._devices[description.name] = DeviceProxy(
-                        server.calls, description.name, server.stop, description, self.arena, self._stream
-                    )
+                        server.calls, description.name, server.stop, description, self.arena, self._stream,
+                        functools.partial(_status_of, server),
+                    )  # fmt: skip
+            add_snap(self._devices, self._patterns)
         except BaseException:
             self.close()  # an open socket would keep the context from ending
             raise
@@ -120,6 +125,22 @@ class Bench:
 
     def __repr__(self) -> str:
         return f"<bench {self.name!r}: {', '.join(self._devices)}>"
+
+    def __str__(self) -> str:
+        return display.bench_text(self.name, self._devices, self._told())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # of IPython, in a terminal
+
+    def _repr_html_(self) -> str:
+        return display.bench_html(self.name, self._devices, self._told())
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._devices)
+
+    def _told(self) -> dict[str, Any]:
+        """What each server says of itself now, or the error that kept it from doing so."""
+        return together({name: functools.partial(_status_of, server) for name, server in self._servers.items()})
 
     @property
     def name(self) -> str:
@@ -257,6 +278,7 @@ class Bench:
         for name, names in held.items():  # asked first, where nobody is ever busy
             self._servers[name].control.request("", "may-acquire", arguments=names, timeout_s=_CONTROL_TIMEOUT_S)
         self._lease = secrets.token_hex(16)
+        self._patterns.forget()
         self._thread = threading.get_ident()
         self._held = {}
         self._set_patience((lease_s or self._record.lease_s) / _RENEWALS_PER_LEASE)
@@ -354,7 +376,7 @@ class Bench:
             kept = thaw(frozen)
             if kept["fingerprint"] != self._record.fingerprint or set(kept["servers"]) != set(self._servers):
                 raise unlike(f"that of a bench of fingerprint {kept['fingerprint']!r:.40} is of another one")
-            self.safe()
+            self.safe()  # which forgets what SLMs showed
             lit: list[str] = []
             world = kept["world"]
             for name, server in self._servers.items():
@@ -479,6 +501,8 @@ class Bench:
         return {name: server.control for name, server in self._servers.items()}
 
     def _emergency_lanes(self, verb: str, arguments: Any) -> None:
+        self._patterns.forget()
+
         def ask(server: Reach) -> None:
             server.stop.request("", verb, arguments=arguments, timeout_s=_CONTROL_TIMEOUT_S)
 
@@ -526,12 +550,14 @@ def open_bench(
     at: str | None = None,
     *,
     own: bool = False,
+    control: str | None = None,
 ) -> Iterator[Bench]:
     """A bench ready for use: that of a running `labctl up` if there is one, else served in this process.
 
     source: path or name of a bench file, or a loaded one. overrides: dotted keys such as ``world.seed``. at: a bench on
     another machine, by its name in ``trusted.toml`` (`labctl keys trust`); also the environment's ``LABCTL_AT``. own:
-    served in this process whatever else is up, for a simulated table that nobody else is to change.
+    served in this process whatever else is up, for a simulated table that nobody else is to change. control: take
+    control of it all the while, for this purpose, as `Bench.control` does; without, light stays off.
 
     Raises ConfigurationError if a server for this bench runs with another configuration.
     """
@@ -561,9 +587,17 @@ def open_bench(
                     record = host.record()
             bench = Bench(config, context, record, remote=remote, keys=keys)
             stack.callback(bench.close)
+            if control is not None:
+                stack.enter_context(bench.control(control))
             yield bench
     finally:
         end_context(context)
+
+
+def _status_of(server: Reach) -> dict[str, Any]:
+    """For who looks on: what does not answer at once is told as such."""
+    told: dict[str, Any] = server.control.request("", "status", timeout_s=_LOOK_TIMEOUT_S)
+    return told
 
 
 def _must_match(config: BenchConfig, record: BenchRecord, what: str) -> None:

@@ -10,8 +10,10 @@ from numpy.typing import DTypeLike, NDArray
 from drivers.contract import ROI, DeviceDescription, Identity
 from drivers.errors import BusError
 from drivers.settings import Limits
+from labctl.bus import display
 from labctl.bus.connection import Connection, Pending
 from labctl.bus.ring import Arena
+from labctl.bus.signatures import signature_of
 from labctl.bus.stream import Stream
 
 
@@ -27,10 +29,23 @@ class Around(Protocol):
         ...
 
 
+class Noting(Protocol):
+    """Who keeps in mind what operations did."""
+
+    def begin(self, operation: str) -> None:
+        """It is asked for."""
+        ...
+
+    def end(self, operation: str, value: Any) -> None:
+        """It gave this."""
+        ...
+
+
 class DeviceProxy:
     """A device behind the bus. Settings are attributes, operations are methods, as in its description.
 
     A call that need not be waited for is started with ``device.operation.submit(...)``, whose ``result()`` waits.
+    ``print(device)`` is a table of its settings as they are now, and so is what a notebook shows of it.
     """
 
     def __init__(
@@ -41,12 +56,14 @@ class DeviceProxy:
         description: DeviceDescription | None = None,
         arena: Arena | None = None,
         open_stream: Callable[..., Stream] | None = None,
+        status: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         set_ = object.__setattr__
         set_(self, "_connection", connection)
         set_(self, "_emergency", emergency or connection)
         set_(self, "_arena", arena or Arena())
         set_(self, "_open_stream", open_stream)
+        set_(self, "_status", status)
         set_(self, "name", name)
         if description is None:
             description = connection.request(name, "describe", timeout_s=10.0)
@@ -54,6 +71,7 @@ class DeviceProxy:
         set_(self, "kind", description.kind)
         set_(self, "_settings", {s.name: s for s in description.settings})
         set_(self, "_around", None)
+        set_(self, "_extra", ())
         for operation in description.operations:
             call = _Call(connection, name, description.kind, operation.name, operation.signature, operation.doc)
             set_(self, operation.name, call)
@@ -137,6 +155,18 @@ class DeviceProxy:
         for operation in self.description.operations:
             getattr(self, operation.name).around = around
 
+    def note_in(self, noting: Noting) -> None:
+        """Have ``noting`` told of every operation that changes something."""
+        for operation in self.description.operations:
+            if not operation.observes:
+                getattr(self, operation.name).noting = noting
+
+    def extend(self, name: str, operation: Callable[..., Any]) -> None:
+        """Give it an operation that is made of others, unless it has one of that name."""
+        if name not in dir(self):
+            object.__setattr__(self, name, operation)
+            object.__setattr__(self, "_extra", (*self._extra, name))
+
     def _no_setting(self, name: str) -> AttributeError:
         return AttributeError(f"{self.name} has no setting {name!r}; it has {', '.join(self._settings)}")
 
@@ -147,11 +177,20 @@ class DeviceProxy:
 
     def __dir__(self) -> Iterable[str]:
         operations = (o.name for o in self.description.operations)
-        return [*self._settings, *operations, "identity", "snapshot", "limits", "safe", "allocate", "submit_get",
-                "stream"]  # fmt: skip
+        return [*self._settings, *operations, *self._extra, "identity", "snapshot", "limits", "safe", "allocate",
+                "submit_get", "stream", "name", "kind", "description"]  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r} ({self.description.backend}) at {self._connection.endpoint}>"
+
+    def __str__(self) -> str:
+        return display.device_text(display.look_at(self.description, self._connection, self._status))
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # of IPython, in a terminal
+
+    def _repr_html_(self) -> str:
+        return display.device_html(display.look_at(self.description, self._connection, self._status))
 
 
 class _Call:
@@ -163,20 +202,31 @@ class _Call:
         self._kind = kind
         self._name = name
         self.around: Around | None = None
-        self.__doc__ = f"{name}{signature}\n\n{doc}"
+        self.noting: Noting | None = None
+        self.__name__ = name
+        self.__qualname__ = f"{device}.{name}"
+        self.__signature__ = signature_of(signature)
+        self.__doc__ = f"{name}{self.__signature__}\n\n{doc}"
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
+        if self.noting is not None:
+            self.noting.begin(self._name)
         if self.around is None:
-            return self._connection.request(self._device, "call", self._name, [positional, named])
+            value = self._connection.request(self._device, "call", self._name, [positional, named])
+        else:
+            value = self.around.call(self._device, self._kind, self._name, lambda: self._ask(positional, named))
+        if self.noting is not None:
+            self.noting.end(self._name, value)
+        return value
 
-        def ask() -> Any:
-            return self._connection.request(self._device, "call", self._name, [positional, named])
-
-        return self.around.call(self._device, self._kind, self._name, ask)
+    def _ask(self, positional: Any, named: Any) -> Any:
+        return self._connection.request(self._device, "call", self._name, [positional, named])
 
     def submit(self, *positional: Any, **named: Any) -> Pending:
         """Begin the call; `Pending.result` waits for it and gives what the call gives."""
+        if self.noting is not None:
+            self.noting.begin(self._name)
         return self._connection.submit(self._device, "call", self._name, [positional, named])
 
     def __repr__(self) -> str:
-        return f"<operation {self._device}.{self._name}>"
+        return f"<operation {self._device}.{self._name}{self.__signature__}>"
