@@ -87,3 +87,11 @@ class SequenceResult(Value, frozen=True):
     saturated: NDArray[np.int64]
     peak: NDArray[np.float64]
     lost: int
+
+    def __repr__(self) -> str:
+        n, windows = self.signal.shape
+        frames = "no frames" if self.frames is None else f"frames of {self.frames.shape[1]} x {self.frames.shape[2]}"
+        return (
+            f"<{n} patterns in {windows} windows, {frames}, exposure {self.exposure_s * 1e3:.6g} ms, "
+            f"{int(self.saturated.sum())} saturated, {self.lost} lost>"
+        )

@@ -54,6 +54,27 @@ class Frame(Value, frozen=True):
     pattern_id: int
     binning: int = 1
 
+    def __repr__(self) -> str:
+        return f"<{self._caption()}>"
+
+    def _repr_html_(self) -> str:
+        from drivers.picture import figure_html  # for notebooks; nobody else draws
+
+        return figure_html(self.data, self._caption(), self.saturated)
+
+    def _caption(self) -> str:
+        rows, columns = self.data.shape
+        pattern = "unknown" if self.pattern_id == UNKNOWN_PATTERN else str(self.pattern_id)
+        about = [
+            f"frame {self.frame_id}: {rows} x {columns}",
+            f"exposure {self.exposure_s * 1e3:.6g} ms",
+            f"pattern {pattern}",
+            f"counts {self.data.min():.6g} to {self.data.max():.6g}" if self.data.size else "empty",
+            f"{self.saturated} saturated",
+        ]
+        about += [f"{self.lost_before} lost before"] if self.lost_before else []
+        return ", ".join(about)
+
 
 class FrameStack(Value, frozen=True):
     """Frames of one armed burst: data (n, rows, columns), the rest one entry per frame, or for all, as in `Frame`."""
@@ -88,6 +109,13 @@ class FrameStack(Value, frozen=True):
             saturated=np.array([f.saturated for f in taken], np.int64),
             lost_before=np.array([f.lost_before for f in taken], np.int64),
             binning=first.binning,
+        )
+
+    def __repr__(self) -> str:
+        n, rows, columns = self.data.shape
+        return (
+            f"<{n} frames: {rows} x {columns}, exposure {self.exposure_s * 1e3:.6g} ms, "
+            f"{int(self.saturated.sum())} saturated, {int(self.lost_before.sum())} lost>"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import contextlib
 import itertools
 import threading
@@ -217,7 +218,7 @@ def test_a_device_that_cannot_be_described_does_not_leave_the_client_hanging(
 def test_a_proxy_lists_settings_and_operations(bench: Bench) -> None:
     assert set(dir(bench.lamp)) == {
         "emission", "power_w", "roi", "hours", "calibration_ids", "echo", "slow", "look", "fail",
-        "identity", "snapshot", "limits", "safe", "allocate", "submit_get", "stream",
+        "identity", "snapshot", "limits", "safe", "allocate", "submit_get", "stream", "name", "kind", "description",
     }  # fmt: skip
 
 
@@ -230,7 +231,8 @@ def test_a_proxy_tells_the_limits_that_the_bench_file_left(bench: Bench) -> None
 
 
 def test_a_proxys_operation_shows_signature_and_text(bench: Bench) -> None:
-    assert bench.lamp.echo.__doc__.startswith("echo(value: 'Any', *, twice: 'bool' = False)")
+    assert bench.lamp.echo.__doc__.startswith("echo(value: Any, *, twice: bool = False)")
+    assert list(inspect.signature(bench.lamp.echo).parameters) == ["value", "twice"]
     assert "Give back what was given." in bench.lamp.echo.__doc__
 
 
