@@ -38,6 +38,7 @@ from labctl.experiments.experiment import Figure, Parameters, Protocol
 from labctl.experiments.recorder import Recorder, Step
 from labctl.experiments.routine import Finding, Routine
 from labctl.experiments.runfile import open_run
+from labctl.reproduce.paper import Compared, Paper, Reproduction
 from labctl.store import Calibration, Check, Condition, Measured
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "CalibrationError",
     "Check",
     "Checked",
+    "Compared",
     "ComputerRun",
     "ComputerStage",
     "Condition",
@@ -66,10 +68,12 @@ __all__ = [
     "LeaseError",
     "LimitError",
     "Measured",
+    "Paper",
     "Parameters",
     "Protocol",
     "Reading",
     "Recorder",
+    "Reproduction",
     "Routine",
     "Sequence",
     "SequenceResult",

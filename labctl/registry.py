@@ -24,6 +24,8 @@ Group = Literal[
     "labctl.alignments",
     "labctl.protocols",
     "labctl.figures",
+    "labctl.papers",
+    "labctl.tasks",
     "labctl.calibrations",
     "labctl.conformance",
     "labctl.ledger",

@@ -190,6 +190,39 @@ def sweep(
 
 
 @app.command()
+def reproduce(
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller settings, within ten minutes on two cores.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the report.", show_default="runs/reproduction, with --quick …-quick"),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="A paper or figure. Repeatable.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Processes side by side.", show_default="2, as far as there are processors"
+        ),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also figures that failed before.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List what would be measured.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure the figures of all papers and write them, beside what was published, into one HTML report and JSON.
+
+    The same command again measures what is not measured yet, whatever ended it; a figure half done is done again.
+
+    Exit status: 0 as published and promised, 1 something is not or was not measured, 2 bad input.
+    """
+    from labctl.cli.reproduce import list_entries, reproduce_papers
+
+    if list_:
+        raise typer.Exit(list_entries(quick, only or []))
+    raise typer.Exit(reproduce_papers(quick, out, only or [], workers, retry_failed, json))
+
+
+@app.command()
 def calibrate(
     routines: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="A routine; with --check also several.")

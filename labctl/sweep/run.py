@@ -145,10 +145,10 @@ def _choose(plan: Plan, unfit: Collection[int], workers: int | None, dask: str |
                 "on a simulated bench"
             )
         return _Choice(None, 1, alone=False)
-    return _Choice(dask, workers or _processors(), alone=True)
+    return _Choice(dask, workers or processors(), alone=True)
 
 
-def _processors() -> int:
+def processors() -> int:
     """How many of them this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,0 +1,1 @@
+"""What papers published beside what is measured here: every figure, into one report that can be sent to a referee."""

@@ -1,0 +1,212 @@
+"""The report as one HTML file, pictures in it: by paper, each figure beside what was published, and why they differ."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from labctl.reproduce.choose import Entry
+from labctl.reproduce.compare import SIGMAS, told
+from labctl.reproduce.paper import Paper
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 64em; padding: 0 1em; color: #222; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.4em; border-bottom: 2px solid #888; }
+h3 { margin: 2em 0 .2em; } p { max-width: 50em; } small { color: #555; font-weight: normal; }
+table { border-collapse: collapse; margin: .6em 0; width: 100%; }
+td, th { padding: .2em .8em .2em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4; }
+th { color: #555; font-weight: 600; } td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
+img { max-width: 100%; max-height: 34em; } pre { background: #f5f5f5; padding: .6em; overflow-x: auto; font-size: 82%; }
+.yes { color: #17692c; } .no { color: #b3261e; font-weight: 600; } .open { color: #666; } .wide { overflow-x: auto; }
+.why { color: #444; font-size: 93%; } details { margin: .4em 0 1em; color: #444; }
+"""
+_BY = {
+    "paper": "paper",
+    "derived": "by the paper’s equations",
+    "independent": "computed independently",
+    "theory": "theory",
+}
+_MARKS = {True: ("yes", "as published"), False: ("no", "differs"), None: ("open", "not judged")}
+
+
+def page(entries: Sequence[tuple[Entry, Mapping[str, Any]]], pictures: Path, command: str, seconds: float) -> str:
+    """The report as HTML. pictures: the folder they are in. command: that made it. seconds: of all measurements."""
+    papers = list({entry.paper.key: entry.paper for entry, _ in entries}.values())
+    sections = "".join(
+        _section(paper, [told for entry, told in entries if entry.paper is paper], pictures) for paper in papers
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Figures measured again</title><style>{_STYLE}</style></head><body>\n"
+        f"<h1>Figures measured again, beside what was published</h1>\n{_head(entries, command, seconds)}"
+        f"{_contents(papers, entries)}{sections}</body></html>\n"
+    )
+
+
+def _head(entries: Sequence[tuple[Entry, Mapping[str, Any]]], command: str, seconds: float) -> str:
+    all_told = [told for _, told in entries]
+    states = {s: sum(t["state"] == s for t in all_told) for s in ("measured", "failed", "not measured")}
+    oks = {ok: sum(t["state"] == "measured" and t["ok"] is ok for t in all_told) for ok in (True, False, None)}
+    commits = sorted(
+        {str(t["commit"])[:12] + (" with changes" if t["changed"] == "yes" else "") for t in all_told if t["commit"]}
+    )
+    versions: Mapping[str, str] = next((t["versions"] for t in all_told if t["versions"]), {})
+    quick = any(t["quick"] for t in all_told)
+    kind = (
+        "<p><b>This is a quick report.</b> Settings are smaller and statistics lower than those of the full one "
+        "(<code>labctl reproduce</code>); errors are larger accordingly, promises of the figures’ usual settings do "
+        "not "
+        "hold for it, and some effects do not show.</p>"
+        if quick
+        else ""
+    )
+    return (
+        f"{kind}<p>{states['measured']} figures were measured, {states['failed']} failed, "
+        f"{states['not measured']} are not measured yet. Of those that were measured {oks[True]} meet all published "
+        f"values and targets, {oks[False]} do not, and {oks[None]} have none that could be judged.</p>"
+        f"<p>Everything is simulated: equations, or light on simulated tables through the drivers’ contract. No "
+        f"instrument was measured. An uncertainty is a standard error: as the figure states it, or by the scatter of "
+        f"repeated measurements with other seeds and other tables. A value is as published if it differs by no more "
+        f"than "
+        f"{SIGMAS:g} standard errors of both and a tolerance; where no tolerance is given, both are shown and "
+        f"nothing is "
+        f"judged, for the reason given beside it. “Computed independently” are numbers by another program, written "
+        f"from "
+        f"the paper’s equations alone, where the paper shows a curve and prints no number.</p>"
+        f"<p><small>Made {datetime.now(UTC):%Y-%m-%d %H:%M UTC} by <code>{escape(command)}</code>; commit "
+        f"{escape(', '.join(commits) or 'not known')}; {seconds / 60:.1f} min of measurements. "
+        f"{escape(', '.join(f'{k} {v}' for k, v in versions.items()))}</small></p>\n"
+    )
+
+
+def _contents(papers: Sequence[Paper], entries: Sequence[tuple[Entry, Mapping[str, Any]]]) -> str:
+    parts = []
+    for paper in papers:
+        rows = "".join(
+            f'<tr><td><a href="#{_anchor(told["name"])}">{escape(told["name"])}</a></td><td>{escape(told["source"])}'
+            f"</td><td>{_first_value(told)}</td>{_verdict(told)}</tr>"
+            for entry, told in entries
+            if entry.paper is paper
+        )
+        parts.append(
+            f'<p><a href="#{_anchor(paper.key)}"><b>{escape(paper.title)}</b></a></p><div class="wide"><table><tr>'
+            f"<th>figure</th><th>of the paper</th><th>first of its values: here / published</th><th></th></tr>"
+            f"{rows}</table></div>\n"
+        )
+    return f"<h2>Contents</h2>\n{''.join(parts)}"
+
+
+def _first_value(told_: Mapping[str, Any]) -> str:
+    for row in told_["values"]:
+        ours = told(row["ours"], row["uncertainty"])
+        published = told(row["published"], row["published_uncertainty"])
+        return f"{escape(row['label'])}: {escape(ours)} / {escape(published)} {escape(row['unit'])}"
+    return ""
+
+
+def _verdict(told_: Mapping[str, Any]) -> str:
+    kind, words = _MARKS[told_["ok"]] if told_["state"] == "measured" else ("no", told_["state"])
+    return f'<td class="{kind}">{words}</td>'
+
+
+def _section(paper: Paper, entries: Sequence[Mapping[str, Any]], pictures: Path) -> str:
+    who = ". ".join(part for part in (paper.authors, paper.reference) if part)
+    note = f"<p>{escape(paper.note)}</p>" if paper.note else ""
+    return f'<h2 id="{_anchor(paper.key)}">{escape(paper.title)}</h2><p>{escape(who)}</p>{note}\n' + "".join(
+        _entry(told, pictures) for told in entries
+    )
+
+
+def _entry(entry: Mapping[str, Any], pictures: Path) -> str:
+    kind, words = _MARKS[entry["ok"]] if entry["state"] == "measured" else ("no", entry["state"])
+    error = entry["error"]
+    failed = f'<p class="no">{escape(error["type"])}: {escape(error["message"])}</p>' if error else ""
+    source = f" <small>{escape(entry['source'])}</small>" if entry["source"] else ""
+    return (
+        f'<h3 id="{_anchor(entry["name"])}">{escape(entry["name"])}{source} '
+        f'<small class="{kind}">{words}</small></h3>\n'
+        f"<p>{escape(entry['title'])}</p>{failed}"
+        f"{_values(entry['values'])}{_targets(entry['targets'])}"
+        f"{_remark(entry['why'])}"
+        f"{''.join(_picture(pictures / name, entry['name']) for name in entry['pictures'])}{_details(entry)}"
+    )
+
+
+def _values(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(
+        f"<tr><td>{escape(row['label'])}{_unit(row['unit'])}</td>"
+        f'<td class="n">{escape(told(row["ours"], row["uncertainty"]))}</td>'
+        f'<td class="n">{escape(told(row["published"], row["published_uncertainty"]))}'
+        f"<br><small>{_BY.get(row['published_by'] or '', '')}</small></td>"
+        f'<td class="{_MARKS[row["ok"]][0]}">{escape(row["verdict"])}</td>'
+        f"<td class=why>{escape(row['why'])} <small>Error: {escape(row['uncertainty_from'])}.</small></td></tr>"
+        for row in rows
+    )
+    return (
+        '<div class="wide"><table><tr><th>value</th><th>here</th><th>published</th>'
+        f"<th>difference</th><th>remarks</th></tr>{lines}</table></div>\n"
+    )
+
+
+def _targets(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(
+        f'<tr><td>{escape(row["value"])}</td><td class="n">{escape(", ".join(_short(v) for v in row["ours"]))}</td>'
+        f'<td class="n">{escape(_bounds(row))}</td>'
+        f'<td class="{_MARKS[row["ok"]][0]}">{"met" if row["ok"] else "missed"}</td></tr>'
+        for row in rows
+    )
+    head = "<tr><th>promised by the figure</th><th>here</th><th>bounds</th><th></th></tr>"
+    return f'<div class="wide"><table>{head}{lines}</table></div>\n'
+
+
+def _remark(text: str) -> str:
+    return f'<p class="why">{escape(text)}</p>' if text else ""
+
+
+def _unit(text: str) -> str:
+    return f" ({escape(text)})" if text else ""
+
+
+def _bounds(row: Mapping[str, Any]) -> str:
+    if row["max"] is None:
+        return f"{row['min']:.6g} at least"
+    return f"{row['max']:.6g} at most" if row["min"] is None else f"{row['min']:.7g} to {row['max']:.7g}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, (int, float)) else "none"
+
+
+def _details(entry: Mapping[str, Any]) -> str:
+    made = entry["measurements"]
+    if not made:
+        return ""
+    commands = "\n".join(escape(m["command"]) for m in made)
+    seeds = ", ".join(str(m["seed"]) for m in made)
+    files = ", ".join(m["run_file"] for m in made)
+    return (
+        f"<details><summary>{len(made)} measurement{'s' if len(made) > 1 else ''}, {entry['seconds']:.1f} s "
+        f"({entry['cpu_seconds']:.1f} s of a processor); seed {seeds}; commit {escape(str(entry['commit'])[:12])}"
+        f"</summary><pre>{commands}</pre><p>Run files: {escape(files)}</p></details>\n"
+    )
+
+
+def _picture(path: Path, name: str) -> str:
+    try:
+        data = base64.b64encode(path.read_bytes()).decode()
+    except OSError:  # removed since: the numbers stay
+        return f"<p><small>The picture {escape(path.name)} is gone.</small></p>\n"
+    return f'<p><img alt="{escape(name)}" src="data:image/png;base64,{data}"></p>\n'
+
+
+def _anchor(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name)
