@@ -2,9 +2,9 @@
 
 from labctl import open_bench
 
-with open_bench("prbm-sim") as bench, bench.control():
+with open_bench("prbm-sim", control="first light") as bench:
     bench.source.emission = True
-    frame = bench.camera.trigger()
+    frame = bench.camera.snap()
 """
 
 from __future__ import annotations
@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labctl.bench.client import Bench, open_bench
+    from labctl.bench.connected import connect
+    from labctl.experiments.start import calibrate, figure, resume, run
     from labctl.runs.data import open_run_data
     from labctl.server.emergency import stop_benches
 
-__all__ = ["Bench", "open_bench", "open_run_data", "stop_benches"]
+__all__ = ["Bench", "calibrate", "connect", "figure", "open_bench", "open_run_data", "resume", "run", "stop_benches"]
 
 _PLACES = {
     "Bench": "labctl.bench.client",
+    "calibrate": "labctl.experiments.start",
+    "connect": "labctl.bench.connected",
+    "figure": "labctl.experiments.start",
     "open_bench": "labctl.bench.client",
     "open_run_data": "labctl.runs.data",
+    "resume": "labctl.experiments.start",
+    "run": "labctl.experiments.start",
     "stop_benches": "labctl.server.emergency",
 }
 
@@ -33,3 +40,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'labctl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PLACES]

@@ -77,6 +77,8 @@ class Bench:
         self._record = record
         self._remote = remote
         self.keys = keys
+        self.closing: contextlib.ExitStack | None = None
+        """What `close` ends besides, if it is not left by ``with``."""
         self.patience_s = record.lease_s / _RENEWALS_PER_LEASE
         self.arena = Arena()
         self._lease = ""
@@ -537,7 +539,11 @@ class Bench:
         return Bench(self._config, self._context, self._record, remote=self._remote, keys=self.keys)
 
     def close(self) -> None:
-        """Disconnect from the servers."""
+        """Disconnect from the servers; of `labctl.connect` also end those that were started for it. Again, nothing."""
+        if self.closing is not None:
+            closing, self.closing = self.closing, None
+            closing.close()  # which calls this once more
+            return
         for server in self._servers.values():
             server.close()
         self.arena.close()

@@ -19,6 +19,7 @@ from drivers.errors import ConfigurationError
 from labctl.experiments.runfile import find_run, open_run, spoilt_told
 from labctl.registry import suggestion
 from labctl.runs.details import details_of
+from labctl.runs.drawn import Picture
 from labctl.runs.units import unit_of
 
 if TYPE_CHECKING:
@@ -141,6 +142,22 @@ class RunData:
             variables[own] = (dimensions, array, {"units": unit} if unit else {})
         kept = ("protocol", "seed", "status", "bench", "fingerprint", "path")
         return xarray.Dataset(variables, coordinates, {name: self.told[name] for name in kept})
+
+    def plot(self, *only: str, to: str | Path | None = None) -> Picture:
+        """Its steps, arrays and lists of results in one picture, which a notebook shows.
+
+        only: names as ``steps/visible``, ``data/W``, ``results/r``, or without the part before the stroke. to: also
+        write it there (PNG). ConfigurationError for a name that is not there and a run with nothing to show.
+        """
+        from labctl.runs.plot import picture  # with it comes matplotlib
+
+        return Picture.of(picture(self, only)[0], to)
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """Those that the experiment drew, by the end of their names: ``run.pictures["images"]``."""
+        paths = [Path(p) for p in self.told["pictures"]]
+        return {p.stem.removeprefix(f"{self.name}-"): Picture(p.read_bytes(), p) for p in paths}
 
     def __repr__(self) -> str:
         return f"<run {self.name}: {self.told['protocol']}, {self.status}, {self.told['steps']} steps>"
