@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import calibrations, keys, runs, twin
+from labctl.cli import calibrations, keys, runs, tokens, twin
 
 app = typer.Typer(
     name="labctl",
@@ -289,6 +289,24 @@ def init(
 
 
 @app.command()
+def stubs(
+    bench: Annotated[str | None, typer.Argument(help="Bench file, or the name of a packaged one.")] = None,
+    set_: SetOption = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Module to write.", show_default="BENCH_bench.py in this folder")
+    ] = None,
+    kinds: Annotated[bool, typer.Option("--kinds", help="The module labctl.kinds: kinds, without a bench.")] = False,
+) -> None:
+    """Write a module with the types of a bench's devices, for completion in editors and for mypy.
+
+    `from BENCH_bench import open_bench` then opens that bench with its roles.
+    """
+    from labctl.cli.stubs import write_stubs
+
+    raise typer.Exit(write_stubs(bench, set_ or [], to, kinds))
+
+
+@app.command()
 def doctor(
     processes: Annotated[
         bool, typer.Option("--processes", help="Also bring up a simulated bench of processes, as `labctl up` does.")
@@ -440,6 +458,30 @@ def leco(
 
 
 @app.command()
+def page(
+    bench: BenchUpArgument = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; without TLS others than 127.0.0.1 only look on.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8470,
+    out: Annotated[Path, typer.Option("--out", help="Folder of runs that are shown and made.")] = Path("runs"),
+    name: Annotated[
+        list[str] | None, typer.Option("--name", metavar="HOST", help="Browsers may call it so, too. Repeatable.")
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option("--certificate", help="Of TLS, PEM; with --key.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Private key of the certificate, PEM.")] = None,
+    at: AtOption = None,
+) -> None:
+    """Show a bench that is up in browsers, until Ctrl-C: pictures, lasers, leases, runs, emergency stop.
+
+    Who comes looks on; `labctl tokens make` lets people do more.
+    """
+    from labctl.cli.page import serve_page
+
+    raise typer.Exit(serve_page(bench, host, port, out, name or [], certificate, key, at))
+
+
+@app.command()
 def status(json: JsonOption = False, at: AtOption = None) -> None:
     """Show the benches that are up: every device, server, lease and heartbeat."""
     from labctl.cli.bench import show_status
@@ -537,6 +579,7 @@ def logs(
 app.add_typer(calibrations.app, name="calibrations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(runs.app, name="runs")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(twin.app, name="twin")
 
 

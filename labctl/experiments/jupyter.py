@@ -88,7 +88,7 @@ class _Bar:
     def _update(self, html: str) -> None:
         from IPython.display import HTML
 
-        self._handle.update(HTML(html))
+        self._handle.update(HTML(html))  # type: ignore[no-untyped-call]
 
 
 def _show(html: str) -> Any:
