@@ -138,6 +138,11 @@ class RemoteWorld:
         for name in operations_of(world_type):
             setattr(self, name, self._operation(name, getattr(world_type, name)))
 
+    @property
+    def lives(self) -> bool:
+        """Whether its process has not ended: another one in its place has other memory."""
+        return process_alive(self._pid)
+
     def close(self) -> None:
         """Disconnect."""
         for connection in self._connections:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from drivers.quantity import Seconds
 
 Kind = Literal["lost", "late", "repeated", "frozen", "saturated", "stuck"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _WORDS = re.compile(r"(\S+)\s+(\S+)\s+(\d+)(?:\s*\+\s*(\d+))?")
 
@@ -88,15 +90,21 @@ class Faults:
         self._of: dict[str, list[Fault]] = {}
         for fault in faults:
             self._of.setdefault(fault.device, []).append(fault)
+        self._struck: dict[str, Kind | None] = {}
+
+    def strike(self, device: str, what: Kind | None) -> None:
+        """A drill: what befalls a device from now on, whatever is planted for it, until it is None."""
+        self._struck[device] = what
 
     def of(self, device: str, number: int, time_ns: int) -> Kind | None:
         """What befalls an exposure, reading or pattern of a device; the first in the list, None for nothing."""
-        return next((f.what for f in self._of.get(device, ()) if f.meets(number, time_ns)), None)
+        struck = self._struck.get(device)
+        return struck or next((f.what for f in self._of.get(device, ()) if f.meets(number, time_ns)), None)
 
     def may_meet(self, device: str, first: int, end: int) -> bool:
         """Whether anything may befall a device's exposures or patterns ``first`` to ``end`` - 1."""
-        return any(f.may_meet(first, end) for f in self._of.get(device, ()))
+        return bool(self._struck.get(device)) or any(f.may_meet(first, end) for f in self._of.get(device, ()))
 
     def watch(self, device: str) -> bool:
         """Whether a device has any, so that its last frame must be kept."""
-        return device in self._of
+        return device in self._of or device in self._struck

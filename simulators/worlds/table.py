@@ -19,7 +19,7 @@ from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from simulators.clock import RealClock, VirtualClock, make_clock
 from simulators.physics.counter_random import noise_key, standard_normal
 from simulators.slide_show import Pace, play
-from simulators.worlds.faults import Faults, Kind
+from simulators.worlds.faults import KINDS, Faults, Kind
 from simulators.worlds.operations import world_operation
 from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, LastFrame, PhotodetectorPort, Port
 from simulators.worlds.prbm.panel_state import checked_slides, frozen_panel, thaw_panel
@@ -213,6 +213,18 @@ class TableWorld(ABC):
         if isinstance(port, DetectorPort):
             self._counted[device] = port.number
         return self._counted.get(device, 0)
+
+    @world_operation
+    def strike(self, device: str, what: str = "") -> None:
+        """A drill while everything is up, in real time: a fault (see `simulators.worlds.faults`) befalls a device from
+        now on; "" mends it. Raises ConfigurationError for an unknown one, and in virtual time, where a run that is done
+        again must come out the same."""
+        known = next((kind for kind in KINDS if kind == what), None)
+        if what and known is None:
+            raise ConfigurationError(f"{device}: no fault {what!r:.40}; a table has {', '.join(KINDS)}")
+        if self.clock.virtual:
+            raise ConfigurationError(f"{device}: a drill needs real time; plant the fault by world.faults instead")
+        self._faults.strike(device, known)
 
     @world_operation
     def armed(self, device: str) -> int:

@@ -10,9 +10,10 @@ from prbm_table import lit_world
 from pydantic import ValidationError
 
 from drivers.contract import ROI, DeviceTimeout, Sequence
-from drivers.errors import FrameError
+from drivers.errors import ConfigurationError, FrameError
 from drivers.sequencer import SoftwareSequencer
 from labctl.bench.overrides import parse_assignments
+from simulators.clock import make_clock
 from simulators.devices.camera import SimulatedCamera
 from simulators.devices.photodetector import SimulatedPhotodetector
 from simulators.devices.slm import SimulatedSLM
@@ -174,3 +175,28 @@ def test_faults_are_written_as_tables_or_in_words() -> None:
 def test_what_is_no_fault_is_refused(wrong: Any, told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         PrbmParameters(faults=[wrong])
+
+
+def test_a_drill_befalls_a_device_in_real_time_until_it_is_mended() -> None:
+    world = PrbmWorld(lit_world().parameters, make_clock("real"))
+    camera = SimulatedCamera("camera", world)
+    camera.open()
+    camera.roi = ZONE
+    world.strike("camera")  # from now on its last frame is kept
+    sound = camera.trigger()
+    world.strike("camera", "lost")
+    with pytest.raises(DeviceTimeout):
+        camera.trigger()
+    world.strike("camera", "frozen")
+    again = camera.trigger()
+    assert (again.data == sound.data).all()
+    assert again.frame_id > sound.frame_id
+    world.strike("camera")
+    assert (camera.trigger().data != sound.data).any()
+
+
+def test_a_drill_is_refused_in_virtual_time_and_where_it_is_none() -> None:
+    with pytest.raises(ConfigurationError, match="real time"):
+        lit_world().strike("camera", "lost")
+    with pytest.raises(ConfigurationError, match="no fault 'los'.*lost, late"):
+        PrbmWorld(lit_world().parameters, make_clock("real")).strike("camera", "los")
