@@ -9,24 +9,79 @@ Written by `labctl stubs --kinds`; it is not changed by hand.
 # fmt: off
 from __future__ import annotations
 
+import collections.abc
 import numpy as np
 from drivers.contract import ComputerRun
 from drivers.contract import ComputerStage
 from drivers.contract import Frame
 from drivers.contract import FrameCorrection
 from drivers.contract import FrameStack
+from drivers.contract import Identity
+from drivers.contract import Limits
 from drivers.contract import ROI
 from drivers.contract import Reading
 from drivers.contract import Sequence
 from drivers.contract import SequenceResult
 from drivers.contract import SequenceTimes
-from labctl.typed import DeviceProxy
+from labctl.bus.connection import Pending
+from labctl.bus.stream import Stream
 from labctl.typed import remote
+from numpy.typing import DTypeLike
 from numpy.typing import NDArray
 from typing import Any
 
 
-class Camera(DeviceProxy):
+class Device:
+    """A device behind the bus. Settings are attributes, operations are methods, as in its description.
+
+    A call that need not be waited for is started with ``device.operation.submit(...)``, whose ``result()`` waits.
+    ``print(device)`` is a table of its settings as they are now, and so is what a notebook shows of it.
+    """
+
+    name: str
+    kind: str
+
+    def identity(self) -> Identity:
+        """Model, serial number and firmware."""
+        raise NotImplementedError
+
+    def snapshot(self) -> dict[str, Any]:
+        """Every setting as read back now."""
+        raise NotImplementedError
+
+    def limits(self, setting: str) -> Limits:
+        """Smallest and largest value of a setting: the kind's, narrowed by the instrument and by the bench file.
+
+        As they were when the proxy was made; nothing is asked. Raises AttributeError if there is no such setting.
+        """
+        raise NotImplementedError
+
+    def safe(self) -> None:
+        """Bring the device to its safe state, without waiting for a call that is being served."""
+        raise NotImplementedError
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """A fresh array to draw in that reaches the device without a copy, if it is on this host.
+
+        Do not write to it while a call it was given to is under way.
+        """
+        raise NotImplementedError
+
+    def stream(self, windows: collections.abc.Sequence[ROI] | None = None, bin: int = 1, images: bool = True,
+            timeout_s: float | None = None) -> Stream:
+        """What the device measures from now on, whoever asks it to: an iterator of `labctl.bus.stream.Item`.
+
+        windows: sums over these regions instead of images. bin: means of bin x bin pixels. images: False for times and
+        numbers only. Reductions are worked out by the server. timeout_s: BusError when nothing is measured for so long.
+        """
+        raise NotImplementedError
+
+    def submit_get(self, setting: str) -> Pending:
+        """Begin to read a setting; `Pending.result` waits for it."""
+        raise NotImplementedError
+
+
+class Camera(Device):
     """A camera that stays armed. Frames answer triggers; a frame older than its trigger is never returned.
 
     A binned frame is exactly the block sums of what an unbinned one of the same exposure would have been: block (i, j)
@@ -148,7 +203,7 @@ class Camera(DeviceProxy):
         raise NotImplementedError
 
 
-class Photodetector(DeviceProxy):
+class Photodetector(Device):
     """A power meter or photodiode with its amplifier."""
 
     @property
@@ -193,7 +248,7 @@ class Photodetector(DeviceProxy):
         raise NotImplementedError
 
 
-class PumpLaser(DeviceProxy):
+class PumpLaser(Device):
     """A single-wavelength pump."""
 
     @property
@@ -232,7 +287,7 @@ class PumpLaser(DeviceProxy):
         raise NotImplementedError
 
 
-class Sequencer(DeviceProxy):
+class Sequencer(Device):
     """Plays patterns on an SLM and reads a detector once per pattern: one call instead of hundreds.
 
     A composite device named in the bench file. It is timed by the instruments where they can, by software otherwise;
@@ -267,7 +322,7 @@ class Sequencer(DeviceProxy):
         raise NotImplementedError
 
 
-class SLM(DeviceProxy):
+class SLM(Device):
     """A phase modulator. It owns the conversion from radians to its gray levels.
 
     With a phase table in force it shows, of every pixel, the level whose measured phase is nearest, modulo 2 pi. A
@@ -354,7 +409,7 @@ class SLM(DeviceProxy):
         raise NotImplementedError
 
 
-class SupercontinuumLaser(DeviceProxy):
+class SupercontinuumLaser(Device):
     """A white-light fibre laser, with or without a wavelength selector."""
 
     @property
@@ -394,7 +449,7 @@ class SupercontinuumLaser(DeviceProxy):
         raise NotImplementedError
 
 
-class ThermodynamicComputer(DeviceProxy):
+class ThermodynamicComputer(Device):
     """Analogue units that fluctuate in a programmable energy (Whitelam 2025, Eqs. 1, 2), k_B T = mobility = 1:
 
         dx_i = -dV/dx_i dt + sqrt(2) dW_i,   V = sum (J2 x_i^2 + J4 x_i^4) + sum b_i x_i + sum_(i<j) J_ij x_i x_j

@@ -18,18 +18,21 @@ from drivers.settings import Configurable, setting
 from labctl import registry
 from labctl.bench.config import BenchConfig
 from labctl.bench.snap import Snap
+from labctl.bus.proxy import DeviceProxy
 from labctl.bus.signatures import signature_of
 
 _WIDTH = 118
-_OURS = "labctl.kinds"
+_OURS, _BASE = "labctl.kinds", "Device"
+_OF_A_PROXY = ("identity", "snapshot", "limits", "safe", "allocate", "stream", "submit_get")
 _HEAD = "\n# ruff: noqa\n# fmt: off\nfrom __future__ import annotations\n\n"
 
 
 def kinds_text() -> str:
     """The module `labctl.kinds`, of the kinds that come with labctl."""
     imports = _Imports()
-    imports.add("from labctl.typed import DeviceProxy, remote")
-    classes = [_class_text(cls, "DeviceProxy", _members(cls), imports) for cls in _our_kinds().values()]
+    imports.add("from labctl.typed import remote")
+    classes = [_device_text(imports)]
+    classes += [_class_text(cls, _BASE, _members(cls), imports) for cls in _our_kinds().values()]
     doc = (
         '"""Kinds of devices as they are behind the bus: types of settings and operations, for editors and mypy.\n\n'
         "    camera: labctl.kinds.Camera = bench.camera\n\n"
@@ -57,15 +60,14 @@ def bench_text(config: BenchConfig, source: str) -> str:
         kind = _kind_of(device.factory)
         if device.factory in made:
             continue
-        base = kind.__name__ if ours.get(kind.kind) is kind else "DeviceProxy"
-        more = _members(device.factory)
-        if base != "DeviceProxy":
-            known = {name for name, _ in _members(kind)}
+        base, more = _BASE, _members(device.factory)
+        if ours.get(kind.kind) is kind:
+            base, known = kind.__name__, {name for name, _ in _members(kind)}
             more = [(name, member) for name, member in more if name not in known]
-            imports.add(f"from {_OURS} import {base}")
+        imports.add(f"from {_OURS} import {base}")
         made[device.factory] = base
-        if more or base == "DeviceProxy":
-            imports.add(f"from labctl.typed import {'DeviceProxy, remote' if base == 'DeviceProxy' else 'remote'}")
+        if more or base == _BASE:
+            imports.add("from labctl.typed import remote")
             made[device.factory] = _free_name(device.factory.__name__, {base, *made.values(), "Bench"})
             classes.append(_class_text(device.factory, base, more, imports, made[device.factory]))
     name = _free_name(re.sub(r"\W", "", config.name.title()) or "Lab", {*made.values(), "Bench"}, "Bench")
@@ -121,6 +123,15 @@ def _members(cls: type[Configurable]) -> list[tuple[str, Any]]:
     return found
 
 
+def _device_text(imports: _Imports) -> str:
+    """What every device has behind the bus. Unlike the proxy it has no other attributes, so that slips are found."""
+    blocks = [f"class {_BASE}:\n{_doc(inspect.getdoc(DeviceProxy), 4)}", "    name: str\n    kind: str\n"]
+    for name in _OF_A_PROXY:
+        head = f"def {name}{imports.resolved(getattr(DeviceProxy, name))}:"
+        blocks.append(_method_text(head, inspect.getdoc(getattr(DeviceProxy, name))))
+    return "\n".join(blocks)
+
+
 def _class_text(
     cls: type, base: str, members: list[tuple[str, Any]], imports: _Imports, name: str | None = None
 ) -> str:
@@ -150,9 +161,13 @@ def _setting_text(member: setting[Any], imports: _Imports) -> str:
 
 
 def _operation_text(head: str, doc: str | None) -> str:
+    return f"    @remote\n{_method_text(head, doc)}"
+
+
+def _method_text(head: str, doc: str | None) -> str:
     lines = textwrap.wrap(head, _WIDTH - 4, subsequent_indent="        ", break_long_words=False)
     joined = "\n".join(f"    {line}" for line in lines)
-    return f"    @remote\n{joined}\n{_doc(doc, 8)}        raise NotImplementedError\n"
+    return f"{joined}\n{_doc(doc, 8)}        raise NotImplementedError\n"
 
 
 def _doc(text: str | None, indent: int) -> str:
@@ -190,18 +205,30 @@ class _Imports:
         return "\n".join(sorted(self._meaning.values(), key=lambda line: (line.startswith("from"), line))) + "\n"
 
     def resolved(self, function: Any) -> inspect.Signature:
-        """The signature of a function, whose annotations' names are imported."""
+        """The signature of a function, whose annotations' names are imported; types in it as they are written."""
         module = sys.modules[function.__module__]
-        known = _imported_by(module)
         signature = inspect.signature(function)
-        annotations = [p.annotation for p in signature.parameters.values()] + [signature.return_annotation]
-        for text in (a for a in annotations if isinstance(a, str)):
-            for node in ast.walk(ast.parse(text, mode="eval")):
-                if isinstance(node, ast.Name) and node.id in known:
-                    self.add(known[node.id])
-                elif isinstance(node, ast.Name) and isinstance(found := vars(module).get(node.id), type):
-                    self.add(f"from {_home_of(found)} import {node.id}")
-        return signature_of(str(signature))  # with types as they are written, without quotes
+        parameters = [p.replace(annotation=self._named(p.annotation, module)) for p in signature.parameters.values()]
+        told = self._named(signature.return_annotation, module)
+        return signature_of(str(signature.replace(parameters=parameters, return_annotation=told)))
+
+    def _named(self, annotation: Any, module: Any) -> Any:
+        """An annotation after its names are imported."""
+        if not isinstance(annotation, str):
+            return annotation
+        known, tree = _imported_by(module), ast.parse(annotation, mode="eval")
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Name):
+                continue
+            line, found = known.get(node.id), vars(module).get(node.id)
+            if line is not None and line.startswith("from collections.abc "):  # has names that the contract has, too
+                self.add("import collections.abc")
+                node.id = f"collections.abc.{node.id}"
+            elif line is not None:
+                self.add(line)
+            elif isinstance(found, type) and found.__module__ != "builtins":
+                self.add(f"from {_home_of(found)} import {node.id}")
+        return ast.unparse(tree)
 
 
 def _imported_by(module: Any) -> dict[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from labctl.bus.connection import Pending
-from labctl.bus.proxy import DeviceProxy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +29,3 @@ class Operation(Generic[P, R]):
 def remote(method: Callable[Concatenate[Any, P], R]) -> Operation[P, R]:
     """A method as an operation of the same signature."""
     return cast("Operation[P, R]", method)
-
-
-__all__ = ["DeviceProxy", "Operation", "remote"]
