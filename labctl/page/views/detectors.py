@@ -1,0 +1,88 @@
+"""Photodetectors over time, and sequences by their sums, as they are measured by whoever measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+
+from labctl.page.feed.traces import Trace
+from labctl.page.views.visit import View, Visit, heading
+
+_SHOWN = 300
+
+
+class DetectorsView(View):
+    """A chart for each."""
+
+    def __init__(self, visit: Visit) -> None:
+        super().__init__(visit)
+        self._charts: list[tuple[Trace, ui.echart, ui.label]] = []
+        self._said: dict[str, int] = {}
+
+    async def build(self) -> None:
+        """Make the charts and begin to read."""
+        traces = self.visit.services.traces
+        if not traces.devices:
+            ui.label("This bench has no photodetector." if self.link.state.connected else "The bench is not there.")
+        with ui.element("div").classes("cards"):
+            for device in traces.devices:
+                trace = traces.of(device)
+                trace.enter()
+                with ui.element("div").classes("card"):
+                    heading(device)
+                    word = ui.label("nothing measured yet").classes("dim").props('role="status"')
+                    chart = ui.echart(options(trace)).style("height: 260px; width: 100%")
+                    chart.props(f'role="img" aria-label="readings of {device} over time"')
+                self._charts.append((trace, chart, word))
+        ui.label("Shown is what is measured from when somebody looks here, in time of the bench.").classes("dim")
+
+    async def refresh(self) -> None:
+        """Draw what is new."""
+        for trace, chart, word in self._charts:
+            if not trace.points:
+                continue
+            last = trace.points[-1]
+            if self._said.get(trace.device) == (now := hash((last, len(trace.points)))):
+                continue
+            self._said[trace.device] = now
+            power = f"{_engineering(last.value)}W" if trace.unit == "W" else f"{last.value:.5g} counts"
+            word.set_text(
+                f"{power}{', SATURATED' if last.saturated else ''}{f', {trace.lost} lost' if trace.lost else ''}"
+            )
+            word.classes(replace="bad-text" if last.saturated else "big")
+            chart.options.clear()
+            chart.options.update(options(trace))
+            chart.update()
+
+    def leave(self) -> None:
+        """Readings go on for a while (`feed.traces`)."""
+        for trace, _, _ in self._charts:
+            trace.leave()
+
+
+def options(trace: Trace) -> dict[str, Any]:
+    """The chart of a trace."""
+    points = list(trace.points)[-_SHOWN:]
+    axis = {"axisLabel": {"color": "#8b99a5"}, "splitLine": {"lineStyle": {"color": "#1d242a"}}}
+    name = {"W": "W", "counts": "mean counts"}.get(trace.unit, "")
+    return {
+        "animation": False,
+        "grid": {"left": 70, "right": 16, "top": 26, "bottom": 34},
+        "xAxis": {"type": "value", "scale": True, "name": "s", "nameLocation": "end", **axis},
+        "yAxis": {"type": "value", "scale": True, "name": name, "nameTextStyle": {"color": "#8b99a5"}, **axis},
+        "series": [
+            {"type": "line", "showSymbol": False, "lineStyle": {"width": 1.5, "color": "#6ab7ff"},
+             "data": [[point.time_s, point.value] for point in points]},
+            {"type": "scatter", "symbolSize": 6, "itemStyle": {"color": "#ff00ff"},
+             "data": [[point.time_s, point.value] for point in points if point.saturated]},
+        ],
+    }  # fmt: skip
+
+
+def _engineering(value: float) -> str:
+    """A number with a prefix of its unit: 0.0042 is "4.200 m"."""
+    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
+        if abs(value) >= factor:
+            return f"{value / factor:.4g} {prefix}"
+    return f"{value / 1e-12:.4g} p"
