@@ -136,7 +136,7 @@ class Panel:
         if not s.begun:
             row, column = s.base_origin
             self._write_phase(s.base, row, column, time_ns)
-            s.ground = self.phase.copy()
+            s.keep_ground(self.phase)
         undrawn, drawn = patch_changes(s.active, wanted)
         if s.overlap:
             # What was drawn must be gone before something else is drawn in its place, but where it is all covered.

@@ -120,14 +120,20 @@ class LoadedSequence:
         self._given, self._table = patches, table
         self.active = np.zeros(len(patches), np.bool_)
         self.overlap = _any_overlap(origins, patches.shape[1], patches.shape[2])
-        self.ground: NDArray[np.float64] | None = None
-        """The panel with the base alone, once it was shown."""
+        self._ground: NDArray[np.float64] | None = None
         self._under: NDArray[np.float64] | None = None
 
     @property
     def begun(self) -> bool:
         """Whether the base was shown."""
-        return self.ground is not None or self._under is not None
+        return self._ground is not None or self._under is not None
+
+    def keep_ground(self, panel: NDArray[np.float64]) -> None:
+        """The base alone is shown by the ``panel``, rad; where patches are few, what is under them is all one needs."""
+        if self._table is None:
+            self._under = self._cut(panel, self.origins)
+        else:
+            self._ground = panel.copy()
 
     @property
     def patches(self) -> NDArray[np.float64]:
@@ -139,8 +145,8 @@ class LoadedSequence:
     @property
     def under(self) -> NDArray[np.float64] | None:
         """What the base shows under each patch, as ``patches``; None before it was shown."""
-        if self._under is None and self.ground is not None:
-            self._under = self._grounds(np.arange(len(self._given)))
+        if self._under is None and self._ground is not None:
+            self._under = self._cut(self._ground, self.origins)
         return self._under
 
     @under.setter
@@ -150,11 +156,14 @@ class LoadedSequence:
     def _grounds(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
         if self._under is not None:
             return self._under[which]
-        assert self.ground is not None
+        assert self._ground is not None
+        return self._cut(self._ground, self.origins[which])
+
+    def _cut(self, panel: NDArray[np.float64], origins: NDArray[np.int32]) -> NDArray[np.float64]:
         height, width = self._given.shape[1:]
-        out = np.empty((len(which), height, width))
-        for k, (r, c) in enumerate(self.origins[which]):
-            out[k] = self.ground[r : r + height, c : c + width]
+        out = np.empty((len(origins), height, width))
+        for k, (r, c) in enumerate(origins):
+            out[k] = panel[r : r + height, c : c + width]
         return out
 
     def changes(
