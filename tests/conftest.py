@@ -14,7 +14,7 @@ import pytest
 from labctl.bus import segments
 
 # Made-up devices live in one folder, helpers for processes and made-up calibrations in others; tests need several.
-sys.path += [str(Path(__file__).parent / folder) for folder in ("bus", "cli", "store", "experiments", "runs")]
+sys.path += [str(Path(__file__).parent / folder) for folder in ("bus", "cli", "store", "experiments", "runs", "sweep")]
 
 _OWN = {"LABCTL_RUNTIME": "run", "LABCTL_LOGS": "logs", "LABCTL_KEYS": "keys", "LABCTL_INTERLOCKS": "interlocks"}
 _OF_THE_USER = ("LABCTL_AT", "LABCTL_KEY", "LABCTL_DEBUG", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")

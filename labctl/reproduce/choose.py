@@ -16,6 +16,9 @@ from labctl.sweep.axes import Axis
 from labctl.sweep.plan import Plan
 from labctl.sweep.planning import needs_bench
 
+_PATIENT: dict[str, object] = {"bench.lease": "60 s"}
+"""Of every bench: figures side by side on a busy machine renew late, and these tables are simulated."""
+
 _REST = Paper(
     "other",
     "",
@@ -115,14 +118,14 @@ def planned(entries: Sequence[Entry], folder: Path) -> tuple[Plan, list[Entry]]:
 
 def _measurements(r: Reproduction, quick: bool) -> Iterator[tuple[str, str, str, int]]:
     """Figure, ``--set`` values, what is measured first, seed: of each repeat."""
-    given = r.settings(quick)
+    given = {**_PATIENT, **r.settings(quick)}
     for name, (figure, settings) in r.first.items():
         job_of("labctl.figures", figure, None, settings)
         given = {**given, name: "RUN"}
     job = job_of("labctl.figures", r.figure, None, given)
     world_seed = getattr(job.config.world_parameters, "seed", None) if needs_bench(job.experiment) else None
-    first = json.dumps(plain(dict(r.first)))
+    first = json.dumps(plain({name: (figure, {**_PATIENT, **own}) for name, (figure, own) in r.first.items()}))
     for repeat in range(r.repeats[quick]):
         # Another table as well, hidden truths and noise, or what light makes of it would be the same again.
         other = {"world.seed": world_seed + repeat} if repeat and world_seed is not None else {}
-        yield r.figure, json.dumps(plain({**r.settings(quick), **other})), first, repeat
+        yield r.figure, json.dumps(plain({**_PATIENT, **r.settings(quick), **other})), first, repeat

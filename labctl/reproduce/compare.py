@@ -127,7 +127,7 @@ def told(value: float | None, error: float | None = None) -> str:
     if not error or not math.isfinite(error):
         return f"{value:.7g}"
     decimals = 1 - math.floor(math.log10(error))
-    if -3 <= math.log10(max(abs(value), 1e-300)) < 7 and decimals >= 0:
+    if 1e-3 <= max(abs(value), error) < 1e7 and decimals >= 0:
         return f"{value:.{min(decimals, 12)}f} ± {error:.{min(decimals, 12)}f}"
     return f"{value:.{_digits(value, error)}g} ± {error:.2g}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from labctl.reproduce.choose import Entry
 from labctl.reproduce.compare import SIGMAS, told
+from labctl.reproduce.mark import mark
 from labctl.reproduce.paper import Paper
 
 _STYLE = """
@@ -75,7 +76,9 @@ def _head(entries: Sequence[tuple[Entry, Mapping[str, Any]]], command: str, seco
         f"than "
         f"{SIGMAS:g} standard errors of both and a tolerance; where no tolerance is given, both are shown and "
         f"nothing is "
-        f"judged, for the reason given beside it. “Computed independently” are numbers by another program, written "
+        f"judged, for the reason given beside it. In the small drawings the line is the published value, blue its "
+        f"standard error, gray what is allowed, and the point ours with its standard error. “Computed "
+        f"independently” are numbers by another program, written "
         f"from "
         f"the paper’s equations alone, where the paper shows a curve and prints no number.</p>"
         f"<p><small>Made {datetime.now(UTC):%Y-%m-%d %H:%M UTC} by <code>{escape(command)}</code>; commit "
@@ -145,7 +148,7 @@ def _values(rows: Sequence[Mapping[str, Any]]) -> str:
         f'<td class="n">{escape(told(row["ours"], row["uncertainty"]))}</td>'
         f'<td class="n">{escape(told(row["published"], row["published_uncertainty"]))}'
         f"<br><small>{_BY.get(row['published_by'] or '', '')}</small></td>"
-        f'<td class="{_MARKS[row["ok"]][0]}">{escape(row["verdict"])}</td>'
+        f'<td class="{_MARKS[row["ok"]][0]}">{mark(row)}<br>{escape(row["verdict"])}</td>'
         f"<td class=why>{escape(row['why'])} <small>Error: {escape(row['uncertainty_from'])}.</small></td></tr>"
         for row in rows
     )

@@ -13,6 +13,9 @@ _TIME = "Dyads have a time of 30 here; where they have 10, those next to balance
 _CURVE = "The points lie on a curve, so that the slope depends on which of them are taken."
 _NO_NUMBER = "The paper prints no number for it; bounds are what the figure promises."
 
+_SMALL = {"alignment.dyad.rows": 5, "alignment.dyad.columns": 5}
+"""A lattice of 25 dyads for a quick report, instead of 100; the figures promise nothing of it."""
+
 _STATE = Reproduction(
     "dyad.steady-state",
     "Eq. (1), states of Fig. 1",
@@ -49,7 +52,7 @@ _DIAGRAM = Reproduction(
             why="The paper shows surfaces of 12,500 points for each of three γ; the closed form is derived from Eq. "
             "(1).",
         ),
-        Compared("bounded", 37500, by="paper", within=None, label="points with an upper bound"),
+        Compared("bounded", label="points with an upper bound"),
     ),
     quick={"g": "0.05,0.25,0.5,0.75,1", "J": "0.05,0.2,0.35,0.5,0.65,0.8,0.95"},
     cost_s=(200, 5),
@@ -164,7 +167,7 @@ _CALIBRATE = Reproduction(
         ),
         Compared("within", label="share of 100 dyads with p₁ = 0.5 ± 0.03"),
     ),
-    quick={"precision": 0.03, "settle": 2000, "verify": 3000, "most": 8000},
+    quick={**_SMALL, "precision": 0.03, "settle": 2000, "verify": 3000, "most": 8000},
     cost_s=(700, 200),
     note="The table is a simulated one with drift, defects and an imperfect hologram; the paper has equations only.",
 )
@@ -176,7 +179,7 @@ _BITS = Reproduction(
         Compared("failed_before", label="tests failed before it"),
         Compared("min_entropy", label="least lower bound of min-entropy (SP 800-90B)", unit="bit"),
     ),
-    quick={"bits": 40_000, "battery": False, "debias_before": False, "precision": 0.03, "most": 4000},
+    quick={**_SMALL, "bits": 40_000, "battery": False, "debias_before": False, "precision": 0.03, "most": 4000},
     cost_s=(300, 60),
     note="Proposed by the paper without numbers. Quick: too few bits for the battery, which takes a million.",
 )
@@ -187,7 +190,7 @@ _NOISE = Reproduction(
         Compared("std_ratio", label="standard deviation, against what single condensations say"),
         Compared("failed", label="tests of white Gaussian noise failed"),
     ),
-    quick={"images": 60},
+    quick={**_SMALL, "images": 60},
     cost_s=(120, 60),
     note=_NO_NUMBER,
 )
@@ -198,7 +201,7 @@ _DIFFUSE = Reproduction(
         Compared("variance_worst", label="worst step’s variance, off its schedule", unit="standard errors"),
         Compared("signal_worst", label="worst step’s factor of the image, off it", unit="standard errors"),
     ),
-    quick={"images": 20, "steps": 4, "models": 0, "noise_frames": 150, "precision": 0.03, "most": 2000},
+    quick={**_SMALL, "images": 20, "steps": 4, "models": 0, "noise_frames": 150, "precision": 0.03, "most": 2000},
     cost_s=(400, 90),
     note="Fig. 2 is a scheme of what is measured here on a simulated table. " + _NO_NUMBER,
 )
@@ -210,6 +213,7 @@ _SENSE = Reproduction(
         Compared("dg_per_w", label="change of g by the probe", unit="1/W"),
     ),
     quick={
+        **_SMALL,
         "repeats": 6,
         "trials": (50, 100),
         "probe_w": (0.004, 0.016),

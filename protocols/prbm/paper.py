@@ -88,7 +88,7 @@ _ISING = Reproduction(
         ),
         Compared("deviation", label="worst energy of 14 temperatures off the exact one", unit="standard errors"),
     ),
-    given={"L": (8, 16), "samples": 1000, "bench.lease": "60 s"},
+    given={"L": (8, 16), "samples": 1000},
     quick={"L": (8,), "samples": 100},
     cost_s=(900, 60),
 )
