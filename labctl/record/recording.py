@@ -227,7 +227,7 @@ class Recording:
 def _opened(path: Path) -> int:
     """A record that somebody began, for appending. ConfigurationError for any other file."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written as a record: {error}") from None
     if os.pread(handle, len(MAGIC), 0) != MAGIC:

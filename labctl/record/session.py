@@ -36,7 +36,7 @@ class Session:
         bench is being recorded."""
         block = packed(Head("", about=_about(self._bench)), [])
         try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             raise ConfigurationError(f"{self._path} is there already; records are kept: choose another --to") from None
         except OSError as error:

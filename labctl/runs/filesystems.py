@@ -46,7 +46,7 @@ def locks_work(folder: Path) -> bool:
         return True
     probe = folder / f".locks.{secrets.token_hex(8)}"
     try:
-        handle = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        handle = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:
         return False
     try:

@@ -57,7 +57,7 @@ class RunSummary(msgspec.Struct, frozen=True):
 def being_written(run: Path) -> bool:
     """Whether a living process holds the lock of a run file. The lock is hardly ever touched to find out."""
     try:
-        handle = os.open(run.with_suffix(".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(run.with_suffix(".lock"), os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -163,7 +163,7 @@ def _own(path: Path) -> int | None:
         import fcntl
     except ImportError:  # another system: two servers of one bench are kept apart by their supervisor only
         return os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     until = time.monotonic() + _OWN_PATIENCE_S
     while True:
         try:
@@ -181,7 +181,8 @@ def _write(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.fchmod(handle, 0o600)
+        if hasattr(os, "fchmod"):
+            os.fchmod(handle, 0o600)
         os.write(handle, data)
         os.fsync(handle)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key, uniforms
+from simulators.physics.processors import processors
 from simulators.slide_show import Pace
 from simulators.worlds.faults import Kind
 from simulators.worlds.ports import CameraPort, DetectorPort
@@ -49,7 +49,7 @@ class PlayedWorld(TableWorld):
     addressed by exposure and pixel.
     """
 
-    threads = len(os.sched_getaffinity(0))
+    threads = processors()
 
     @abstractmethod
     def _exposure(self, number: int, start_ns: int, exposure_s: float) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from labctl.client import Parameters
 from protocols.nep.images.inputs import DIGITS, Encoding
 from protocols.nep.images.network import Train
 from protocols.nep.images.recipe import Recipe, Words, recipe_for
+from simulators.physics.processors import processors
 from simulators.physics.sheet.cells import Rule
 
 _NULL = "null: by rule and size of cells"
@@ -57,7 +57,7 @@ class TrainingParameters(Parameters):
     @property
     def workers(self) -> int:
         """Cells that are computed at a time."""
-        return self.threads or max(1, min(DIGITS, len(os.sched_getaffinity(0))))
+        return self.threads or max(1, min(DIGITS, processors()))
 
     def told(self, rule: Rule, side: int, train: Train) -> Recipe:
         """The recipe, with what was asked for instead."""

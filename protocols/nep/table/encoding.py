@@ -10,7 +10,6 @@ so that what a blurred image lets into neighbours is T as well.
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from labctl.client import LimitError, Sequence
 from protocols.nep.table.alignment import NepAlignment
 from protocols.nep.table.macro_kernels import amplitudes, solved, written
+from simulators.physics.processors import processors
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -129,7 +129,7 @@ class PumpMacros:
         """rows, columns, levels: of the panel; levels 0 for a continuous one."""
         m, (high, wide) = plan.pump, plan.places
         self.places, self.law = (high, wide), PhaseLaw()
-        self.threads = len(os.sched_getaffinity(0))
+        self.threads = processors()
         self._corner = m.row, m.column
         self._kind = np.kron(_LATIN, np.ones((m.pixels // 4, m.pixels // 4), np.int64))
         self._spreads = _spreads(self._kind, levels)

@@ -10,7 +10,6 @@ fringes is told by a term of its own for each, and for each border, where images
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from simulators.physics.compiled import kernel
+from simulators.physics.processors import processors
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -65,7 +65,7 @@ class Reader:
         """(frames, down, across) of frames (frames, rows, columns)."""
         out = np.empty((len(frames), len(self.weights)), np.complex128)
         parts = [slice(first, first + _AT_ONCE) for first in range(0, len(frames), _AT_ONCE)]
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(processors()) as pool:
             list(pool.map(lambda part: _weighted(frames[part], self.origins, self.weights, out[part]), parts))
         return (out - self.bias).reshape(len(frames), *self.shape)
 
