@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Tests start hundreds of processes, each of which would compile the project's text where bytecode is not to be kept.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 
-.PHONY: venv run test text kernels audit soak hil figures bench clean
+.PHONY: venv run test text kernels audit soak hil figures reproduce bench clean
 
 venv: $(VENV)/.installed
 
@@ -52,6 +52,10 @@ figures: venv
 	for name in $$names; do $(BIN)/labctl figure "$$name" --out runs || missed="$$missed $$name"; done; \
 	if [ -n "$$missed" ]; then echo " ✗ not as promised, or not measured:$$missed"; exit 1; fi; \
 	echo " ✓ figures in runs/"
+
+# Small settings of them, beside what the papers have: runs/reproduction-quick/reproduction.html.
+reproduce: venv
+	@$(BIN)/labctl reproduce --quick
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks prbm --json
