@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from protocols.images.sets import load_digits
 from protocols.nep.images.inputs import DIGITS, Encoded, encode
 from protocols.nep.images.recipe import recipe_for
 from protocols.nep.images.trainer import CellTrainer
-from protocols.prbm.data.sets import load_digits
 from simulators.physics.sheet.cells import CellSolver, Rule
 from simulators.physics.sheet.equation import Sheet
 from simulators.physics.sheet.march import march

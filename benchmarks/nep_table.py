@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import Bench, open_bench
+from protocols.images.sets import load_digits
 from protocols.nep.images.inputs import encode
 from protocols.nep.table.encoding import PhaseLaw
 from protocols.nep.table.law import Windows
@@ -23,7 +24,6 @@ from protocols.nep.table.reading import Places, make_reader
 from protocols.nep.table.response import Response, edges_of
 from protocols.nep.table.rig import Rig
 from protocols.nep.table.sheet import Table
-from protocols.prbm.data.sets import load_digits
 from protocols.rig import emit
 
 BENCH = "nep-mnist"

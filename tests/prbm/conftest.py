@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocols.prbm.data.sets import ImageSet, load_digits
+from protocols.images.sets import ImageSet, load_digits
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from scipy import linalg
 
 from labctl.client import ConfigurationError
-from protocols.prbm.images.frechet import PixelFrechet
+from protocols.images.frechet import PixelFrechet
 
 PIXELS, COMPONENTS = 30, 6
 

@@ -9,11 +9,11 @@ import pytest
 
 from labctl.client import ConfigurationError, open_run
 from labctl.experiments.execute import execute
-from protocols.prbm.data.sets import ImageSet, LabelledImages, load_digits
+from protocols.images.scoring import ImageClassifier
+from protocols.images.sets import ImageSet, LabelledImages, load_digits
 from protocols.prbm.images.chains import ImageChains
 from protocols.prbm.images.generation import Generation, GenerationParameters
 from protocols.prbm.images.machine import ImageParameters, sampler_for
-from protocols.prbm.images.scoring import ImageClassifier
 from protocols.prbm.model import RBM
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.idx import read_idx
-from protocols.prbm.data.sets import CLASSES, LabelledImages, label_of, load_digits, load_images, to_spins
+from protocols.images.idx import read_idx
+from protocols.images.sets import CLASSES, LabelledImages, label_of, load_digits, load_images, to_spins
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -8,14 +8,14 @@ from scipy import stats
 from scipy.spatial.distance import pdist
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import ImageSet
-from protocols.prbm.images.scoring import (
+from protocols.images.scoring import (
     REJECTED,
     ImageClassifier,
     diversity,
     mean_pairwise_distance,
     shares_agree,
 )
+from protocols.images.sets import ImageSet
 
 CLASSES = (0, 1, 2)
 

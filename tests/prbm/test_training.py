@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import ImageSet
-from protocols.prbm.images.scoring import ImageClassifier, diversity
+from protocols.images.scoring import ImageClassifier, diversity
+from protocols.images.sets import ImageSet
 from protocols.prbm.model import RBM
 from protocols.prbm.training.contrastive import (
     PAPER_SETTINGS,

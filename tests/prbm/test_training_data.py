@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import DATA_VARIABLE
+from protocols.images.sets import DATA_VARIABLE
 from protocols.prbm.model import RBM
 from protocols.prbm.training.contrastive import IN_SITU_SETTINGS, PAPER_SETTINGS
 from protocols.prbm.training.data import TrainingData, bars_and_stripes, training_data

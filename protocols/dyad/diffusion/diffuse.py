@@ -19,7 +19,7 @@ from protocols.dyad.diffusion.projector import PROJECTOR_ROLES, LitLattice, find
 from protocols.dyad.diffusion.schedule import Schedule, StepsMeasured, cosine_schedule, forward, measure_steps
 from protocols.dyad.sensing.fair import make_fair
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, plan_of
-from protocols.prbm.data.sets import load_images, to_ink
+from protocols.images.sets import load_images, to_ink
 
 FloatArray = npt.NDArray[np.float64]
 

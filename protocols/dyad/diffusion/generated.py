@@ -12,7 +12,7 @@ from labctl.client import Recorder
 from protocols.dyad.diffusion.model import ScoreModel, Training
 from protocols.dyad.diffusion.parameters import DiffuseParameters
 from protocols.dyad.diffusion.schedule import Schedule, noise_in
-from protocols.prbm.images.frechet import COMPONENTS, Estimate, PixelFrechet
+from protocols.images.frechet import COMPONENTS, Estimate, PixelFrechet
 
 FloatArray = npt.NDArray[np.float64]
 

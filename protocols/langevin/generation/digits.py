@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Recorder
+from protocols.images.sets import label_of
 from protocols.langevin.figure import with_picture
 from protocols.langevin.generation.denoising import TRAJECTORIES, described, judged, seen
 from protocols.langevin.generation.generate import tell
@@ -15,7 +16,6 @@ from protocols.langevin.generation.making import MakeParameters, MakingFigure
 from protocols.langevin.generation.picture import draw_generation
 from protocols.langevin.generation.recognition import recognised
 from protocols.langevin.training.parameters import TrainParameters
-from protocols.prbm.data.sets import label_of
 
 _THREE = TrainParameters().classes
 """Of the paper's size. Digits that share more strokes, such as 4, 7 and 9, need a larger hidden amplitude."""

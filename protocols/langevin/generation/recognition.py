@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
+from protocols.images.scoring import ImageClassifier
+from protocols.images.sets import load_images
 from protocols.langevin.model import Trained
-from protocols.prbm.data.sets import load_images
-from protocols.prbm.images.scoring import ImageClassifier
 
 _SIDE = 14
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import CLASSES, label_of, load_images, to_ink
+from protocols.images.sets import CLASSES, label_of, load_images, to_ink
 
 Array = NDArray[np.float64]
 Hidden = Literal["code", "part"]
@@ -35,7 +35,7 @@ class Images:
 def images_of(data: str | None, classes: tuple[int | str, ...], per_class: int, size: int) -> Images:
     """The first ``per_class`` images of each class, or those of a file.
 
-    data: a folder of images or None (see `protocols.prbm.data.sets.load_images`), shrunk to ``size`` pixels a side; or
+    data: a folder of images or None (see `protocols.images.sets.load_images`), shrunk to ``size`` pixels a side; or
     a .npy file of images (n, side, side) of any numbers. Raises `ConfigurationError` that says what is wrong.
     """
     if data is not None and Path(data).suffix == ".npy":

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
+from protocols.images.sets import DATA_VARIABLE, LabelledImages, load_digits
 from protocols.nep.digits.parameters import DigitsParameters
 from protocols.nep.images.inputs import encode
 from protocols.nep.learning import Learner, Recipe
 from protocols.nep.network import Network
 from protocols.nep.table.alignment import NepAlignment
-from protocols.prbm.data.sets import DATA_VARIABLE, LabelledImages, load_digits
 from simulators.physics.sheet.equation import Array, Complex
 
 _TEST = 1000

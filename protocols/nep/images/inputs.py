@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.idx import SOURCE_SIDE
-from protocols.prbm.data.sets import DATA_VARIABLE, LabelledImages, load_digits
+from protocols.images.idx import SOURCE_SIDE
+from protocols.images.sets import DATA_VARIABLE, LabelledImages, load_digits
 
 Encoding = Literal["max", "std"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
@@ -44,7 +44,7 @@ class Digits:
 def load(source: str | None, samples: int, side: int, encoding: Encoding) -> Digits:
     """``samples`` training images in total over the ten digits, the first of each, and all test images.
 
-    source: a folder of IDX files, or None for LABCTL_DATA (see `protocols.prbm.data.sets.load_images`). Raises
+    source: a folder of IDX files, or None for LABCTL_DATA (see `protocols.images.sets.load_images`). Raises
     `ConfigurationError` if samples are no multiple of ten, if there are too few, or for files that cannot be used.
     """
     if samples < DIGITS or samples % DIGITS:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Bench, Protocol, Recorder
-from protocols.prbm.data.sets import load_images
+from protocols.images.sets import load_images
 from protocols.prbm.images.chains import ImageChains
 from protocols.prbm.images.machine import ImageParameters, ready_machine, sampler_for, training_images
 from protocols.prbm.images.pictures import draw_generation

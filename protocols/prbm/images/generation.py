@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labctl.client import Figure, Recorder
+from protocols.images.frechet import COMPONENTS, Estimate, PixelFrechet
+from protocols.images.scoring import ImageClassifier, diversity, shares_agree
 from protocols.prbm.images.chains import ImageChains
-from protocols.prbm.images.frechet import COMPONENTS, Estimate, PixelFrechet
 from protocols.prbm.images.generate import Generate, GenerateParameters
 from protocols.prbm.images.machine import sampler_for
-from protocols.prbm.images.scoring import ImageClassifier, diversity, shares_agree
 from simulators.physics.rbm import gibbs_chain_visible
 
 FALSE_ALARM = 1e-3

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from labctl.client import Bench, ConfigurationError, Recorder
-from protocols.prbm.data.sets import CLASSES, ImageSet, LabelledImages, label_of
+from protocols.images.sets import CLASSES, ImageSet, LabelledImages, label_of
 from protocols.prbm.light.layers import rbm_layers
 from protocols.prbm.light.readout import SamplingParameters
 from protocols.prbm.light.sampling import ExactSampler, sampler_on

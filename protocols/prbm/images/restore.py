@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from labctl.client import Bench, Figure, Recorder
-from protocols.prbm.data.sets import load_images
+from protocols.images.sets import load_images
 from protocols.prbm.images.chains import ImageChains
 from protocols.prbm.images.damage import Damage, Region, Spins, flipped, masked, nearest_image
 from protocols.prbm.images.machine import ImageParameters, ready_machine, sampler_for, training_images

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import DATA_VARIABLE
+from protocols.images.sets import DATA_VARIABLE
 
 KEYS = 88
 """Keys of a piano, A0 to C8."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import load_images
+from protocols.images.sets import load_images
 
 BARS_AND_STRIPES = "bars-and-stripes"
 TRAINING_IMAGES = 1000

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.idx import SOURCE_SIDE, read_pair
+from protocols.images.idx import SOURCE_SIDE, read_pair
 
 DATA_VARIABLE = "LABCTL_DATA"
 """Environment variable naming a folder that holds ``mnist/`` and ``fashion_mnist/``; used when no folder is given."""

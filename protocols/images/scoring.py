@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labctl.client import ConfigurationError
-from protocols.prbm.data.sets import ImageSet, label_of
+from protocols.images.sets import ImageSet, label_of
 
 Spins = npt.NDArray[np.int8]
 

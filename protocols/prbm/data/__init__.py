@@ -1,1 +1,0 @@
-"""Data sets: digits and garments in IDX files, and where they are found."""
