@@ -13,8 +13,8 @@ _TIME = "Dyads have a time of 30 here; where they have 10, those next to balance
 _CURVE = "The points lie on a curve, so that the slope depends on which of them are taken."
 _NO_NUMBER = "The paper prints no number for it; bounds are what the figure promises."
 
-_SMALL = {"alignment.dyad.rows": 5, "alignment.dyad.columns": 5}
-"""A lattice of 25 dyads for a quick report, instead of 100; the figures promise nothing of it."""
+_SMALL = {"alignment.dyad.rows": 4, "alignment.dyad.columns": 4}
+"""A lattice of 16 dyads for a quick report, instead of 100; the figures promise nothing of it."""
 
 _STATE = Reproduction(
     "dyad.steady-state",
@@ -167,7 +167,7 @@ _CALIBRATE = Reproduction(
         ),
         Compared("within", label="share of 100 dyads with p₁ = 0.5 ± 0.03"),
     ),
-    quick={**_SMALL, "precision": 0.03, "settle": 2000, "verify": 3000, "most": 8000},
+    quick={**_SMALL, "precision": 0.04, "settle": 1000, "verify": 2000, "most": 4000, "points": 8},
     cost_s=(700, 200),
     note="The table is a simulated one with drift, defects and an imperfect hologram; the paper has equations only.",
 )
@@ -201,7 +201,7 @@ _DIFFUSE = Reproduction(
         Compared("variance_worst", label="worst step’s variance, off its schedule", unit="standard errors"),
         Compared("signal_worst", label="worst step’s factor of the image, off it", unit="standard errors"),
     ),
-    quick={**_SMALL, "images": 20, "steps": 4, "models": 0, "noise_frames": 150, "precision": 0.03, "most": 2000},
+    quick={**_SMALL, "images": 12, "steps": 3, "models": 0, "noise_frames": 100, "precision": 0.03, "most": 2000},
     cost_s=(400, 90),
     note="Fig. 2 is a scheme of what is measured here on a simulated table. " + _NO_NUMBER,
 )

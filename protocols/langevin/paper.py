@@ -133,6 +133,50 @@ _PART = Reproduction(
     cost_s=(40, 30),
     name="langevin.heat by part of the image",
 )
+_SPREAD = "Not a standard error but the spread of images or trajectories, as the independent computation states it."
+_SMALL = Reproduction(
+    "langevin.heat",
+    "64 + 64 units",
+    (
+        Compared(
+            "heat",
+            315.0,
+            by="independent",
+            within=28.0,
+            label="mean heat of 8 × 8 digits, amplitude 40",
+            unit="k_BT",
+            why=f"Spread 14 there. {_SPREAD}",
+        ),
+        Compared(
+            "correlation", 0.935, by="independent", within=0.04, label="|correlation|", why=f"Spread 0.033. {_SPREAD}"
+        ),
+    ),
+    given={"size": 8, "hidden": 64, "trajectories": 256},
+    cost_s=(5, 5),
+    name="langevin.heat of 64 + 64",
+)
+_TWENTY = Reproduction(
+    "langevin.heat",
+    "784 + 512 units, amplitude 20",
+    (
+        Compared(
+            "heat",
+            932.0,
+            by="independent",
+            within=90.0,
+            label="mean heat, amplitude 20",
+            unit="k_BT",
+            why=f"Spread 71; hidden units driven by a part of the image there, by a code here. {_SPREAD}",
+        ),
+        Compared(
+            "correlation", 0.895, by="independent", within=0.05, label="|correlation|", why=f"Spread 0.048. {_SPREAD}"
+        ),
+    ),
+    given={"amplitude": 20.0, "trajectories": 256, "scheme": "averaged", "dt": 0.0025},
+    quick={"trajectories": 64, "reversed": 2},
+    cost_s=(25, 20),
+    name="langevin.heat at amplitude 20",
+)
 _CAPACITY = Reproduction(
     "langevin.capacity",
     "digits against hidden units",
@@ -155,7 +199,7 @@ _NOISE = Reproduction(
         ),
         Compared("z", 0.0, by="theory", label="difference to pseudo-random numbers", unit="standard errors"),
     ),
-    first={"noise": ("dyad.noise", {"images": 300})},
+    first={"noise": ("dyad.noise", {"images": 200, "alignment.dyad.rows": 5, "alignment.dyad.columns": 5})},
     quick={},
     cost_s=(150, 100),
     note="Joins two of the papers; neither has it.",
@@ -166,5 +210,5 @@ PAPER = Paper(
     "S. Whitelam",
     "Generative thermodynamic computing",
     "2025",
-    (_ACTION, _UNIT, _TRAIN, _DIGITS, _TEN, _HEAT, _PART, _CAPACITY, _NOISE),
+    (_ACTION, _UNIT, _TRAIN, _DIGITS, _TEN, _HEAT, _PART, _SMALL, _TWENTY, _CAPACITY, _NOISE),
 )
