@@ -96,7 +96,7 @@ _INJECTED = Reproduction(
     given={"w": (1.1, -0.9), "nudge": "injected"},
     repeats=(2, 2),
     cost_s=(3, 3),
-    name="nep.xor, injected nudge",
+    name="nep.xor: injected nudge",
 )
 _XOR_NEAR = Reproduction(
     "nep.xor",
@@ -174,7 +174,7 @@ _CONJUGATE = Reproduction(
     given={"rule": "conjugate", "seeds": 1, "threads": 1, "bounds": False},
     quick={k: v for k, v in _LESS.items() if k != "bounds"},
     cost_s=(300, 40),
-    name="nep.mnist, phase-conjugate",
+    name="nep.mnist: phase-conjugate",
 )
 _SMALL = Reproduction(
     "nep.mnist-small",

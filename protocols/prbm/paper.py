@@ -36,7 +36,7 @@ _SINGLE = Reproduction(
     given={"flips": "single"},
     repeats=(5, 3),
     cost_s=(3, 3),
-    name="prbm.local-fields, single flips",
+    name="prbm.local-fields: single flips",
 )
 _AVERAGED = Reproduction(
     "prbm.local-fields",
@@ -45,7 +45,7 @@ _AVERAGED = Reproduction(
     given={"flips": "single", "averages": 16},
     repeats=(3, 2),
     cost_s=(10, 10),
-    name="prbm.local-fields, 16 frames",
+    name="prbm.local-fields: 16 frames",
 )
 _PIXEL = Reproduction(
     "prbm.local-fields",
@@ -54,7 +54,7 @@ _PIXEL = Reproduction(
     given={"flips": "single", "slit": 1},
     repeats=(5, 3),
     cost_s=(3, 3),
-    name="prbm.local-fields, one pixel",
+    name="prbm.local-fields: one pixel",
 )
 _NOISE = Reproduction(
     "prbm.noise",
@@ -109,7 +109,7 @@ _SHORT = Reproduction(
     given={"mode": "paper", "L": (10,)},
     quick={"L": (8,)},
     cost_s=(60, 40),
-    name="prbm.ising, short runs",
+    name="prbm.ising: short runs",
 )
 _ANNEAL = Reproduction(
     "prbm.anneal",
@@ -166,7 +166,7 @@ _RESTORE_NOISE = Reproduction(
     given={"classes": "0", "damage": "noise"},
     quick={"images": 10},
     cost_s=(200, 40),
-    name="prbm.restore, noise",
+    name="prbm.restore: noise",
     note=_NO_NUMBER + " The nearest training image is as good here, and better over all pixels.",
 )
 _MUSIC = Reproduction(
