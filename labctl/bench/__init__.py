@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bench.config import BenchConfig
+from labctl.bench.device import DeviceConfig
 from labctl.bench.load import load_bench, packaged_benches
 from labctl.bench.overrides import parse_assignments
 from labctl.bench.problems import BenchFileError, Problem

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from drivers.quantity import parse_quantity
 from drivers.settings import Configurable, Limits, SettingInfo, Value, setting
 from labctl import registry
-from labctl.bench.config import DeviceConfig
+from labctl.bench.device import DeviceConfig
 from labctl.bench.problems import Finding, KeyPath, show, unknown_key
 from labctl.bench.schema import (
     BACKENDS,

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labctl import registry
-from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bench.config import BenchConfig
+from labctl.bench.device import DeviceConfig
 from labctl.bench.problems import Finding, KeyPath, show
 from labctl.bench.schema import DEVICE_NAME, validated
 from labctl.safety.device_rules import Armed, CameraPresent, PatternWritten, ReadingWithin, SettingWithin

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from labctl import registry
-from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bench.config import BenchConfig
+from labctl.bench.device import DeviceConfig
 from labctl.bench.devices import device_config
 from labctl.bench.interlocks import interlocks_of
 from labctl.bench.problems import BenchFileError, Finding, Problem, show, unknown_key

@@ -9,7 +9,8 @@ from typing import Any
 from drivers.errors import ConfigurationError
 from drivers.settings import SettingInfo
 from labctl import registry
-from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bench.config import BenchConfig
+from labctl.bench.device import DeviceConfig
 from labctl.bench.load import load_bench
 
 _HEADING = """\

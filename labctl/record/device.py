@@ -11,7 +11,7 @@ from drivers.contract import Device, DeviceDescription, Identity
 from drivers.errors import ConfigurationError, DeviceError
 from drivers.settings import Limits
 from drivers.site import Site
-from labctl.bench.config import DeviceConfig
+from labctl.bench.device import DeviceConfig
 from labctl.experiments.plain import plain
 from labctl.record.record import Record
 

@@ -23,7 +23,7 @@ from labctl.safety.rules import (
 )
 
 if TYPE_CHECKING:
-    from labctl.bench.config import DeviceConfig
+    from labctl.bench.device import DeviceConfig
 
 
 class Armed(Rule):

@@ -15,7 +15,7 @@ from labctl.safety.notices import Notices
 from labctl.safety.observer import Observer
 
 if TYPE_CHECKING:
-    from labctl.bench.config import DeviceConfig
+    from labctl.bench.device import DeviceConfig
     from labctl.server.leases import LeaseBook
 
 

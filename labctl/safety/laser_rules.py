@@ -11,7 +11,7 @@ from drivers.quantity import Fraction, Joules, Seconds, Watts, parse_quantity
 from labctl.safety.rules import NOTHING_WRONG, Light, Objection, Rule, Seen, Violation, shown, too_old, unwatchable
 
 if TYPE_CHECKING:
-    from labctl.bench.config import DeviceConfig
+    from labctl.bench.device import DeviceConfig
 
 
 def set_point(device: DeviceConfig) -> str:

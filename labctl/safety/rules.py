@@ -16,7 +16,7 @@ from drivers.quantity import Seconds
 from drivers.settings import Limits
 
 if TYPE_CHECKING:
-    from labctl.bench.config import DeviceConfig
+    from labctl.bench.device import DeviceConfig
 
 NOTHING_WRONG = None
 

@@ -19,7 +19,8 @@ from drivers.contract import Device, DeviceDescription
 from drivers.errors import BusError, ConfigurationError, LabError, LimitError
 from drivers.settings import Limits
 from labctl import registry
-from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bench.config import BenchConfig
+from labctl.bench.device import DeviceConfig
 from labctl.bench.interlocks import live_interlocks
 from labctl.bus.connection import Connection
 from labctl.bus.proxy import DeviceProxy

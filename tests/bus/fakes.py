@@ -29,7 +29,8 @@ from drivers.settings import Limits
 from drivers.site import Site
 from labctl import registry
 from labctl.bench.client import Bench
-from labctl.bench.config import BenchConfig, DeviceConfig
+from labctl.bench.config import BenchConfig
+from labctl.bench.device import DeviceConfig
 from labctl.bus.connection import Connection
 from labctl.bus.records import LANES
 from labctl.server import runtime
