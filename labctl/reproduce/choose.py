@@ -61,7 +61,7 @@ def papers() -> list[Paper]:
         if r.figure not in figures:
             raise ConfigurationError(f"{r.entry} is of the figure {r.figure}{registry.suggestion(r.figure, figures)}")
         if "," in r.entry:
-            raise ConfigurationError(f'the entry "{r.entry}" has a comma, which stands between names; name it otherwise')
+            raise ConfigurationError(f'the entry "{r.entry}" has a comma, which parts names; name it otherwise')
         if sum(other.entry == r.entry for other in entries) > 1:
             raise ConfigurationError(f"the papers that are registered have {r.entry} twice; name one of them otherwise")
     named = {r.figure for r in entries}
