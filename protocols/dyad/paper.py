@@ -201,7 +201,7 @@ _DIFFUSE = Reproduction(
         Compared("variance_worst", label="worst step’s variance, off its schedule", unit="standard errors"),
         Compared("signal_worst", label="worst step’s factor of the image, off it", unit="standard errors"),
     ),
-    quick={**_SMALL, "images": 12, "steps": 3, "models": 0, "noise_frames": 100, "precision": 0.03, "most": 2000},
+    quick={**_SMALL, "images": 20, "steps": 3, "models": 0, "noise_frames": 100, "precision": 0.03, "most": 2000},
     cost_s=(400, 90),
     note="Fig. 2 is a scheme of what is measured here on a simulated table. " + _NO_NUMBER,
 )
