@@ -9,8 +9,8 @@ from pathlib import Path
 from drivers.errors import ConfigurationError
 from labctl.cli.guard import FAILED
 from labctl.ledger.page import page
-from labctl.ledger.row import Result
-from labctl.ledger.run import chosen, rows, run, run_side_by_side
+from labctl.ledger.row import Row, Tried
+from labctl.ledger.run import chosen, rows, run_side_by_side
 
 
 def list_rows(as_json: bool) -> int:
@@ -22,8 +22,8 @@ def list_rows(as_json: bool) -> int:
         return 0
     width = max((len(row.fault) for row in found), default=0)
     for row in found:
-        bound = "" if row.bound_s is None else f" (within {row.bound_s:g} s)"
-        print(f"{row.fault:{width}}  {row.detected_by}: {row.outcome}{bound}")  # noqa: T201
+        benches = ", ".join(b.kind if b.bound_s is None else f"{b.kind} {b.bound_s:g} s" for b in row.benches)
+        print(f"{row.fault:{width}}  {row.detected_by}: {row.outcome} [{benches}]")  # noqa: T201
     return 0
 
 
@@ -37,7 +37,7 @@ def run_ledger(
     if report is not None and len(some) != len(rows()):
         raise ConfigurationError("--report writes a page of all rows; leave out --sample and names")
     told = _quiet if as_json else _tell
-    results = run(some, trials, seed, told) if workers == 1 else run_side_by_side(some, trials, seed, workers, told)
+    results = run_side_by_side(some, trials, seed, workers, told)
     if report is not None:
         report.write_text(page(results), encoding="utf-8")
     if as_json:
@@ -45,15 +45,12 @@ def run_ledger(
     return 0 if all(result.ok for result in results) else FAILED
 
 
-def _quiet(result: Result) -> None:
+def _quiet(row: Row, tried: Tried) -> None:
     pass
 
 
-def _tell(result: Result) -> None:
-    row = result.row
-    worst = "" if result.worst_s is None else f"{result.worst_s:.3f} s"
-    bound = "" if row.bound_s is None else f" of {row.bound_s:g} s"
-    sign = "✓" if result.ok else "✗"
-    print(f" {sign} {row.fault}   {worst}{bound}", flush=True)  # noqa: T201
-    if not result.ok:
-        print(f"   {result.wrong or result.late}", file=sys.stderr, flush=True)  # noqa: T201
+def _tell(row: Row, tried: Tried) -> None:
+    sign = "✓" if tried.ok else "✗"
+    print(f" {sign} {row.fault} ({tried.bench.kind})   {tried.time}".rstrip(), flush=True)  # noqa: T201
+    if not tried.ok:
+        print(f"   {tried.wrong or tried.late}", file=sys.stderr, flush=True)  # noqa: T201

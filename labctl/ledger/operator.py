@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from drivers.contract import Sequence
 from drivers.errors import LabError
 from labctl.bench.client import Bench, open_bench
 from labctl.bus.proxy import DeviceProxy
@@ -129,10 +130,20 @@ def _write(slm: DeviceProxy, number: int) -> None:
     slm.write_gray(np.full((slm.rows, slm.columns), number % 2, np.uint8))
 
 
+_PATTERNS = Sequence(
+    base=np.zeros((8, 16)),
+    base_origin=(0, 0),
+    patches=np.zeros((1, 2, 2)),
+    patch_origins=np.zeros((1, 2), np.int32),
+    offsets=np.zeros(4, np.int32),
+    indices=np.zeros(0, np.int32),
+)
+"""Three times the same pattern, which noise makes three frames of."""
 _USES: dict[str, Callable[[DeviceProxy, int], object]] = {
     "slm": _write,
     "camera": lambda camera, number: camera.trigger(),
     "photodetector": lambda meter, number: meter.measure(),
+    "sequencer": lambda sequencer, number: sequencer.play(_PATTERNS, [], frames=True),
     "pump": lambda laser, number: laser.power_w,
     "supercontinuum": lambda laser, number: laser.power_fraction,
 }

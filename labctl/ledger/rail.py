@@ -10,6 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,14 +21,22 @@ from labctl.bench.client import Bench, open_bench
 from labctl.bench.load import load_bench
 from labctl.bus.transport import Address
 from labctl.ledger.child import START_S, Child
+from labctl.ledger.row import Bench as On
 from labctl.ledger.witness import Witness
 from labctl.server import logs, runtime
 from labctl.server.directory import ask
 
 LEASE_S = 0.5
 EMULATED_LEASE_S = 2.0
-LASERS = ("pump", "source")
+MARGIN_S = 0.05
+"""From the end of a lease to darkness."""
+BY_LEASE = f"lease ({LEASE_S:g} s, emulated {EMULATED_LEASE_S:g} s)"
+NOTICED_S = 2.0
+"""Within which a supervisor must notice that a process has died, also where others take the processors."""
+_LOG_STEP_NS = 1_000_000
 _PATIENCE_S = 60.0
+_LIKE = {"mute": "lost", "stale": "frozen", "over-range": "saturated"}
+"""What befalls a simulated device, by what would be done to an emulated instrument."""
 
 _BENCH = """
 [bench]
@@ -67,7 +76,7 @@ backend = "simulated"
 [devices.camera]
 kind = "camera"
 backend = "simulated"
-exposure = "2 ms"
+exposure = "8 ms"
 [devices.meter]
 kind = "photodetector"
 backend = "simulated"
@@ -76,6 +85,7 @@ port = "tap"
 kind = "sequencer"
 slm = "slm"
 camera = "camera"
+identical = "refuse"
 """
 
 EMULATED = """
@@ -113,6 +123,7 @@ range = "2 W"                       # a meter that looks for its range is blind,
 kind = "sequencer"
 slm = "slm"
 camera = "camera"
+identical = "refuse"
 """
 """Drivers that lasers, cameras and meters of the tables have, on emulated instruments."""
 
@@ -122,14 +133,19 @@ class Rail:
 
     def __init__(self, folder: Path, name: str, devices: str, more: str = "", lease_s: float = LEASE_S) -> None:
         self.name = name
+        self.emulated = devices == EMULATED
         self.bench_file = folder / f"{name}.toml"
         text = _BENCH.format(name=name, lease_s=lease_s, devices=devices, more=more)
         self.bench_file.write_text(text, encoding="utf-8")
         self.config = load_bench(self.bench_file)
         self.lease_s = lease_s
-        self.environment: dict[str, str] = {}
-        """Of its processes and operators, beside this process's own."""
+        self.frames = 80 if self.emulated else 150
+        """Of a run that is long enough to be broken in the middle."""
+        self.environment = {"GLIBC_TUNABLES": "glibc.pthread.stack_cache_size=0"}
+        """Of its processes and operators, beside this process's own. Of a thread that has ended nothing is kept, so
+        that one that is out of memory cannot begin in its place."""
         self._bench: Child | None = None
+        self._world_at = ""
         self._witness: Witness | None = None
         self._operators: list[Child] = []
 
@@ -141,9 +157,13 @@ class Rail:
             self.take_down()
             until(lambda: runtime.find(self.name) is None)
             self._bench = Child("labctl.ledger.served", str(self.bench_file), environment=self.environment)
-            told = self._bench.heard(START_S)
-            self._witness = Witness(self.config, told["world"])
-        until(self._answers, every_s=0.1)  # the bench needs the processors to come up
+            self._world_at = self._bench.heard(START_S)["world"]
+        until(self._answers, every_s=0.05)  # the bench needs the processors to come up
+        if self._witness is None or not self._witness.sees:  # a world that is started again has other memory
+            self._look_away()
+            self._witness = Witness(self.config, self._world_at)
+            for device in ("camera", "meter") if not self.emulated else ():
+                self.strike(device)  # from now on its last value is kept, to come again
 
     def _answers(self) -> bool:
         """Whether every server is there, none in the middle of being started again."""
@@ -158,12 +178,15 @@ class Rail:
         for operator in self._operators:
             operator.kill()
         self._operators.clear()
-        if self._witness is not None:
-            self._witness.close()
-            self._witness = None
+        self._look_away()
         if self._bench is not None:
             self._bench.end()
             self._bench = None
+
+    def _look_away(self) -> None:
+        witness, self._witness = self._witness, None
+        if witness is not None:
+            witness.close()
 
     @property
     def supervisor(self) -> Child:
@@ -211,7 +234,11 @@ class Rail:
     # --- faults and light -------------------------------------------------------------------------------------------
 
     def strike(self, device: str, fault: str | None = None, mutation: str | None = None) -> None:
-        """Break an emulated instrument; with neither, mend it."""
+        """Break an instrument; with neither, mend it. A simulated device is broken in the way that is most like it."""
+        if not self.emulated:
+            what = mutation or fault or ""
+            self.witness.strike(device, _LIKE.get(what, what))
+            return
         told = self.supervisor.asked(json.dumps({"device": device, "fault": fault, "mutation": mutation}))
         assert told.get("struck"), f"{device} was not struck: {told}"
 
@@ -230,9 +257,30 @@ class Rail:
 
     def logged(self, *words: str) -> bool:
         """Whether the bench's log has a line with all these words."""
+        return any(all(word in line for word in words) for line in self._log())
+
+    def noticed_ns(self, words: str, since_ns: int) -> int:
+        """When a process of the bench said so in its log, after a moment (both monotonic ns). AssertionError if it did
+        not, or took longer than `NOTICED_S`."""
+        until(lambda: self._said_ns(words, since_ns) is not None, otherwise=f"the log does not say {words!r}")
+        said_ns = self._said_ns(words, since_ns)
+        assert said_ns is not None
+        took_s = (said_ns - since_ns) / 1e9
+        assert took_s < NOTICED_S, f"{words!r} was said after {took_s:.3f} s, allowed are {NOTICED_S:g}"
+        return max(said_ns, since_ns)
+
+    def _said_ns(self, words: str, since_ns: int) -> int | None:
+        offset_ns = time.time_ns() - time.monotonic_ns()
+        for line in self._log():
+            if words in line:
+                said_ns = round(datetime.fromisoformat(json.loads(line)["utc"]).timestamp() * 1e9) - offset_ns
+                if said_ns >= since_ns - _LOG_STEP_NS:
+                    return said_ns
+        return None
+
+    def _log(self) -> list[str]:
         file = logs.newest_file(self.name)
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file is not None else []
-        return any(all(word in line for word in words) for line in lines)
+        return file.read_text(encoding="utf-8", errors="replace").splitlines() if file is not None else []
 
 
 def until(
@@ -258,6 +306,15 @@ def standing(rail: R) -> Iterator[R]:
         yield rail
     finally:
         rail.take_down()
+
+
+def both(bound_s: float | None = None, emulated_bound_s: float | None = None) -> tuple[On, On]:
+    """Benches of a row; the second bound where it is another one with emulated instruments."""
+    return On("simulated", simulated, bound_s), On("emulated", emulated, emulated_bound_s or bound_s)
+
+
+BOTH_BY_LEASE = (LEASE_S + MARGIN_S, EMULATED_LEASE_S + MARGIN_S)
+"""Bounds where only the lease detects."""
 
 
 def simulated(folder: Path) -> contextlib.AbstractContextManager[Rail]:

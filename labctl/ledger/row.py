@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from drivers.errors import ConfigurationError
+
 S = TypeVar("S")
+Stage = Callable[[Path], AbstractContextManager[Any]]
+"""Makes what trials happen on, once for all trials of all rows with the same one; its ``set_up()`` is called before
+each."""
+
+KINDS = ("simulated", "emulated")
+_LIMIT_S = 240.0
 
 
 @dataclass(frozen=True)
@@ -21,22 +29,45 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Bench:
+    """A kind of bench that a fault is brought about on. kind: "simulated" or "emulated", or another word. bound_s:
+    longest time from the fault (or from its detection, where ``detected_by`` of the row says so) until emission is off
+    there, None where no time bound applies."""
+
+    kind: str
+    stage: Stage
+    bound_s: float | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """A fault that can be brought about again and again.
 
-    fault, detected_by, outcome: in a few words, for people. bound_s: longest time from the fault (or from its
-    detection, where ``detected_by`` says so) until emission is off, None where no time bound applies. stage: makes
-    what trials happen on, once for all trials of all rows with the same stage; its ``set_up()`` is called before each.
-    trial: brings the fault about once on it; returns the time (s) that ``bound_s`` is compared with, None without. It
-    raises an error if the outcome is not as told.
+    fault, detected_by, outcome: in a few words, for people. benches: on which it is. trial: brings the fault about once
+    on a stage of one of them; returns the time (s) that the bound is compared with, None without. It raises an error if
+    the outcome is not as told. alone: why the fault has no meaning on the other kind of bench, where it is on one only.
+    limit_s: a trial that takes longer is broken off, and has failed.
     """
 
     fault: str
     detected_by: str
     outcome: str
-    bound_s: float | None
-    stage: Callable[[Path], AbstractContextManager[Any]]
+    benches: tuple[Bench, ...]
     trial: Callable[[Any, Trial], float | None]
+    alone: str = ""
+    limit_s: float = _LIMIT_S
+
+    def __post_init__(self) -> None:
+        kinds = [bench.kind for bench in self.benches]
+        if not kinds or len(set(kinds)) < len(kinds):
+            raise ConfigurationError(f"row {self.fault!r} of the ledger: one bench of each kind, at least one")
+        if not set(KINDS) <= set(kinds) and not self.alone:
+            raise ConfigurationError(f"row {self.fault!r} of the ledger is tried on one kind of bench: say why (alone)")
+
+    @property
+    def bound_s(self) -> float | None:
+        """The longest of its bounds."""
+        return max((bench.bound_s for bench in self.benches if bench.bound_s is not None), default=None)
 
 
 def refused(kind: type[Exception], act: Callable[[], Any]) -> str:
@@ -49,11 +80,11 @@ def refused(kind: type[Exception], act: Callable[[], Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What trials of a row found. worst_s: None where no time bound applies. wrong: what did not end as told, "" if all
-    did."""
+class Tried:
+    """Trials of a row on one of its benches. worst_s: None where no time was taken. wrong: what did not end as told, ""
+    if all did."""
 
-    row: Row
+    bench: Bench
     trials: int
     worst_s: float | None
     wrong: str
@@ -61,7 +92,7 @@ class Result:
     @property
     def late(self) -> str:
         """By how much the bound was missed, "" if it was kept."""
-        bound_s = self.row.bound_s
+        bound_s = self.bench.bound_s
         if bound_s is None or self.wrong:
             return ""
         if self.worst_s is None:
@@ -73,13 +104,56 @@ class Result:
         """Whether every trial ended as told, within the bound."""
         return not (self.wrong or self.late)
 
+    @property
+    def share(self) -> float:
+        """Of the bound that the worst trial needed; 0 without."""
+        return self.worst_s / self.bench.bound_s if self.worst_s is not None and self.bench.bound_s else 0.0
+
+    @property
+    def time(self) -> str:
+        """The worst time and its bound, "" without."""
+        if self.worst_s is None or self.bench.bound_s is None:
+            return ""
+        return f"{self.worst_s:.3f} s of {self.bench.bound_s:g} s"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found of a row, on each of its benches that it was tried on."""
+
+    row: Row
+    tried: tuple[Tried, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as told, everywhere."""
+        return all(tried.ok for tried in self.tried)
+
+    @property
+    def nearest(self) -> Tried:
+        """Where it came nearest to its bound, or was farthest beyond; the first where there is none."""
+        return max(self.tried, key=lambda tried: tried.share)
+
+    @property
+    def wrong(self) -> str:
+        """What is not as told, by kind of bench; "" if all is."""
+        return "; ".join(f"{t.bench.kind}: {t.wrong or t.late}" for t in self.tried if not t.ok)
+
+    @property
+    def outcome(self) -> str:
+        """What came of it, and on which benches."""
+        if not self.ok:
+            return self.wrong
+        benches = ", ".join(f"{t.bench.kind} {t.time}".rstrip() for t in self.tried)
+        return f"{self.row.outcome} [{benches}]"
+
     def told(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON: worst time and bound are those of `nearest`."""
         return {
             "fault": self.row.fault,
             "detected_by": self.row.detected_by,
-            "outcome": self.wrong or self.late or self.row.outcome,
-            "worst_s": self.worst_s,
-            "bound_s": self.row.bound_s,
+            "outcome": self.outcome,
+            "worst_s": self.nearest.worst_s,
+            "bound_s": self.nearest.bench.bound_s,
             "ok": self.ok,
         }

@@ -42,6 +42,15 @@ class Witness:
         """Lasers that emit now."""
         return [name for name in self._lasers if self._world.state[name][0]]
 
+    @property
+    def sees(self) -> bool:
+        """Whether the process lives whose memory this is."""
+        return self._world.lives
+
+    def strike(self, device: str, what: str) -> None:
+        """A drill on a simulated device: what befalls it from now on, of `simulators.worlds.faults`; "" mends it."""
+        self._world.strike(device, what)  # type: ignore[attr-defined]
+
     def dark_since_ns(self) -> int | None:
         """Since when there is no light at all (monotonic); None while there is."""
         return None if self._lit else self._changed_ns

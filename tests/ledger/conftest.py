@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from labctl.ledger.row import Result, Row
-from labctl.ledger.run import Theatre
+from labctl.ledger.row import Bench, Row, Tried
+from labctl.ledger.theatre import Theatre
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _own_folders() -> None:
 
 
 @pytest.fixture(scope="module")
-def tried() -> Iterator[Callable[[Row], Result]]:
+def tried() -> Iterator[Callable[[Row, Bench], Tried]]:
     """Tries a row. Its stage stays for the next one."""
     with Theatre() as theatre:
         yield theatre.tried

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+from ledger_rows import SHARED, rows_on
 
-from labctl import registry
 from labctl.cli import ledger as command
 from labctl.client import ConfigurationError
 from labctl.ledger.page import page
-from labctl.ledger.row import Result, Row, Trial
-from labctl.ledger.run import Theatre, chosen, rows, run
+from labctl.ledger.row import Bench, Result, Row, Trial
+from labctl.ledger.run import chosen, rows, run
+from labctl.ledger.theatre import Theatre
 
 
 class Nothing:
@@ -35,7 +39,7 @@ def made_up(fault: str, took_s: float | None, bound_s: float | None = None) -> R
         assert took_s is None or took_s >= 0, "it went wrong"
         return took_s
 
-    return Row(fault, "nobody", "nothing", bound_s, nowhere, trial)
+    return Row(fault, "nobody", "nothing", (Bench("simulated", nowhere, bound_s),), trial, "there is nothing")
 
 
 MADE_UP = [made_up("good", 0.01, 0.1), made_up("untimed", None), made_up("late", 0.2, 0.1), made_up("bad", -1.0, 0.1)]
@@ -43,7 +47,11 @@ MADE_UP = [made_up("good", 0.01, 0.1), made_up("untimed", None), made_up("late",
 
 @pytest.fixture
 def four(monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(some: list[Row], trials: int, seed: int, workers: int, told: Callable[..., object]) -> list[Result]:
+        return run(some, trials, seed, told)
+
     monkeypatch.setattr(command, "rows", lambda: MADE_UP)
+    monkeypatch.setattr(command, "run_side_by_side", here)
 
 
 def test_results_are_told_as_json(four: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +61,9 @@ def test_results_are_told_as_json(four: None, capsys: pytest.CaptureFixture[str]
     assert [row["ok"] for row in told] == [True, True, False, False]
     assert [row["worst_s"] for row in told] == [0.01, None, 0.2, None]
     assert [row["bound_s"] for row in told] == [0.1, None, 0.1, 0.1]
-    assert told[2]["outcome"] == "took 0.200 s, allowed are 0.1"
+    assert told[0]["outcome"] == "nothing [simulated 0.010 s of 0.1 s]"
+    assert told[1]["outcome"] == "nothing [simulated]"
+    assert told[2]["outcome"] == "simulated: took 0.200 s, allowed are 0.1"
     assert "it went wrong" in told[3]["outcome"]
 
 
@@ -80,8 +90,10 @@ def test_what_makes_no_sense_is_refused(four: None, tmp_path: Path) -> None:
 
 def test_the_page_has_every_row(tmp_path: Path) -> None:
     text = page(run(MADE_UP, 3))
-    assert "| good | nobody | nothing | 10 ms | 100 ms | 3 | yes |" in text
-    assert "| late | nobody | took 0.200 s, allowed are 0.1 | 200 ms | 100 ms | 3 | **no** |" in text
+    assert "| good | nobody | nothing | simulated | 3 | 10 ms | 100 ms | yes |" in text
+    assert "| late | nobody | simulated: took 0.200 s, allowed are 0.1 (should be: nothing) | simulated | 3 |" in text
+    assert "| 200 ms | 100 ms | **no** |" in text
+    assert "- Only simulated: there is nothing. This holds for: good; untimed; late; bad." in text
     assert "commit" in text
 
 
@@ -113,8 +125,77 @@ def test_without_assertions_nothing_is_run() -> None:
 
 def test_rows_have_names_of_their_own_and_are_tried_here() -> None:
     faults = [row.fault for row in rows()]
-    assert len(faults) == len(set(faults)) >= 55
-    tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_rows_*.py"))
-    for name in registry.names("labctl.ledger"):
-        assert f'"{name}"' in tested, f"no test tries the rows of {name}"
-    assert isinstance(run([MADE_UP[0]])[0], Result)
+    assert len(faults) == len(set(faults)) >= 54
+    parameters = [parameter for stage in (*SHARED, "others") for parameter in rows_on(stage)]
+    assert sorted(parameter.values[0].fault for parameter in parameters) == sorted(faults)  # type: ignore[attr-defined]
+
+
+def both_of(trial: Callable[[Nothing, Trial], float | None], limit_s: float = 60.0) -> Row:
+    benches = (Bench("simulated", nowhere, 0.1), Bench("emulated", lambda folder: nowhere(folder), 2.0))
+    return Row("both", "somebody", "something", benches, trial, limit_s=limit_s)
+
+
+def test_a_row_is_as_good_as_on_the_bench_where_it_is_worst() -> None:
+    took = iter([0.09, 0.01, 0.02, 1.0, 1.5])
+    (result,) = run([both_of(lambda stage, trial: next(took))], trials=5)
+    assert [tried.trials for tried in result.tried] == [3, 2]
+    assert result.told()["worst_s"] == 0.09
+    assert result.told()["bound_s"] == 0.1
+    assert result.outcome == "something [simulated 0.090 s of 0.1 s, emulated 1.500 s of 2 s]"
+    took = iter([0.09, 2.5])
+    (result,) = run([both_of(lambda stage, trial: next(took))])
+    assert not result.ok
+    assert (result.told()["worst_s"], result.told()["bound_s"]) == (2.5, 2.0)
+    assert result.told()["outcome"] == "emulated: took 2.500 s, allowed are 2"
+
+
+def test_a_row_says_why_it_is_tried_on_one_kind_of_bench() -> None:
+    with pytest.raises(ConfigurationError, match="say why"):
+        Row("one", "nobody", "nothing", (Bench("simulated", nowhere),), lambda stage, trial: None)
+
+
+def test_a_trial_that_does_not_end_is_broken_off_and_the_next_row_is_tried() -> None:
+    def hangs(stage: Nothing, trial: Trial) -> None:
+        threading.Event().wait()
+
+    results = run([both_of(hangs, limit_s=0.2), MADE_UP[0]])
+    assert [result.ok for result in results] == [False, True]
+    assert results[0].wrong.count("OutOfTime: not over after 0.2 s: broken off") == 2
+
+
+def test_what_a_process_was_at_when_it_died_has_failed_and_another_goes_on(tmp_path: Path) -> None:
+    """Rows of a package of its own, as third parties have them."""
+    package = tmp_path / "our_rows.py"
+    package.write_text(_OUR_ROWS, encoding="utf-8")
+    info = tmp_path / "our_rows-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: our_rows\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[labctl.ledger]\nours = our_rows:ROWS\n", encoding="utf-8")
+    words = [sys.executable, "-m", "labctl", "ledger", "fine", "dies", "fine, too", "--json"]
+    ran = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    )
+    told = json.loads(ran.stdout)["rows"]
+    assert [row["ok"] for row in told] == [True, False, True], ran.stderr
+    assert "its process ended with 7" in told[1]["outcome"]
+    assert ran.returncode == 1
+
+
+_OUR_ROWS = """
+import contextlib, os
+from labctl.ledger.row import Bench, Row
+
+class Nothing:
+    def set_up(self):
+        pass
+
+def stage(folder):
+    return contextlib.nullcontext(Nothing())
+
+def dies(stage, trial):
+    os._exit(7)
+
+bench = (Bench("simulated", stage),)
+ROWS = [Row(fault, "nobody", "nothing", bench, trial, "ours") for fault, trial in
+        (("fine", lambda stage, trial: None), ("dies", dies), ("fine, too", lambda stage, trial: None))]
+"""

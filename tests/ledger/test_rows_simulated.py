@@ -1,16 +1,16 @@
-"""Rows of the ledger: clients, processes, bench, file."""
+"""Rows of the ledger on simulated devices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from ledger_rows import rows_of
+from ledger_rows import rows_on
 
-from labctl.ledger.row import Result, Row
+from labctl.ledger.row import Bench, Row, Tried
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("row", rows_of("clients", "processes", "bench_file"))
-def test_what_comes_of_it_is_what_the_ledger_says(row: Row, tried: Callable[[Row], Result]) -> None:
-    assert tried(row).wrong == ""
+@pytest.mark.parametrize(("row", "bench"), rows_on("simulated"))
+def test_what_comes_of_it_is_what_the_ledger_says(row: Row, bench: Bench, tried: Callable[[Row, Bench], Tried]) -> None:
+    assert tried(row, bench).wrong == ""

@@ -14,8 +14,8 @@ from labctl.bench.client import open_bench
 from labctl.bench.load import load_bench
 from labctl.bus.segments import process_alive
 from labctl.ledger.child import START_S, Child
-from labctl.ledger.rail import Rail, simulated, until
-from labctl.ledger.row import Row, Trial, refused
+from labctl.ledger.rail import Rail, both, until
+from labctl.ledger.row import Bench, Row, Trial, refused
 from labctl.ledger.witness import Witness
 from labctl.server import runtime
 
@@ -135,8 +135,8 @@ def _edited(rail: Rail, trial: Trial) -> None:
 
 
 ROWS = [
-    Row("machine rebooted with emission on", "start-up", "emission off before the bench is up", None, _reboot,
-        _rebooted),
+    Row("machine rebooted with emission on", "start-up", "emission off before the bench is up",
+        (Bench("emulated", _reboot),), _rebooted, "a simulated laser ends with its computer"),
     Row("configuration edited while running", "fingerprint of the bench file", "the bench, and what of it is started "
-        "again, goes on as it came up; who brings the other file is refused", None, simulated, _edited),
+        "again, goes on as it came up; who brings the other file is refused", both(), _edited),
 ]  # fmt: skip

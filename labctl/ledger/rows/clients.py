@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 
-from labctl.ledger.rail import EMULATED_LEASE_S, LEASE_S, Rail, emulated, simulated
+from labctl.ledger.rail import BOTH_BY_LEASE, BY_LEASE, Rail, both
 from labctl.ledger.row import Row, Trial
-
-_MARGIN_S = 0.05
 
 
 def _killed(rail: Rail, trial: Trial) -> float:
@@ -54,9 +52,7 @@ def _two_operators(rail: Rail, trial: Trial) -> None:
 
 ROWS = [
     *(
-        Row(f"client {what}{which}", f"lease, {lease_s:g} s", f"emission off; {told}", lease_s + _MARGIN_S, stage,
-            trial)
-        for which, lease_s, stage in (("", LEASE_S, simulated), (", real drivers", EMULATED_LEASE_S, emulated))
+        Row(f"client {what}", BY_LEASE, f"emission off; {told}", both(*BOTH_BY_LEASE), trial)
         for what, told, trial in (
             ("killed", "told in the log", _killed),
             ("stopped", "the client is told when it goes on", _stopped),
@@ -64,5 +60,5 @@ ROWS = [
         )
     ),
     Row("two operators at once", "lease", "the second is refused and told who has control; the light of the first "
-        "stays", None, simulated, _two_operators),
+        "stays", both(), _two_operators),
 ]  # fmt: skip

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import labctl.ledger
-from labctl.ledger.rail import LEASE_S, SIMULATED, Rail, standing
-from labctl.ledger.row import Row, Trial
+from labctl.ledger.rail import BOTH_BY_LEASE, BY_LEASE, EMULATED, EMULATED_LEASE_S, LEASE_S, SIMULATED, Rail, standing
+from labctl.ledger.row import Bench, Row, Trial
 
 _HOUR_S = 3600.0
 _WRONG_CLOCK = Path(labctl.ledger.__file__).parent / "wrong_clock"
@@ -33,10 +33,10 @@ class _WithAClock(Rail):
 
 
 @contextlib.contextmanager
-def _stage(folder: Path) -> Iterator[_WithAClock]:
+def _stage(folder: Path, name: str, devices: str, lease_s: float) -> Iterator[_WithAClock]:
     path = os.pathsep.join([str(_WRONG_CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])])
-    rail = _WithAClock(folder, "ledger-clock", SIMULATED)
-    rail.environment = {"PYTHONPATH": path, "LABCTL_LEDGER_CLOCK": str(folder / "clock")}
+    rail = _WithAClock(folder, name, devices, lease_s=lease_s)
+    rail.environment |= {"PYTHONPATH": path, "LABCTL_LEDGER_CLOCK": str(folder / "clock")}
     rail.set_clock(0.0)
     with standing(rail) as stood:
         yield stood
@@ -47,7 +47,7 @@ def _jumps(rail: _WithAClock, trial: Trial, by_s: float) -> float:
     rail.set_clock(0.0)
     with rail.operator("pump") as operator:
         rail.set_clock(by_s)
-        time.sleep(1.5 * LEASE_S)
+        time.sleep(1.5 * rail.lease_s)
         assert rail.witness.lit() == ["pump_emission"], "the light went off"
         begun_ns = time.monotonic_ns()
         operator.kill()
@@ -57,10 +57,13 @@ def _jumps(rail: _WithAClock, trial: Trial, by_s: float) -> float:
     return dark_s
 
 
-_OUTCOME = "control and light go on; then the client is killed: emission off by its lease"
+_BENCHES = (
+    Bench("simulated", partial(_stage, name="ledger-clock", devices=SIMULATED, lease_s=LEASE_S), BOTH_BY_LEASE[0]),
+    Bench("emulated", partial(_stage, name="ledger-clock-emulated", devices=EMULATED, lease_s=EMULATED_LEASE_S),
+          BOTH_BY_LEASE[1]),
+)  # fmt: skip
 ROWS = [
-    Row("clock jumps an hour forward", f"lease, {LEASE_S:g} s of monotonic time", _OUTCOME, LEASE_S + 0.05, _stage,
-        partial(_jumps, by_s=_HOUR_S)),
-    Row("clock jumps an hour back", f"lease, {LEASE_S:g} s of monotonic time", _OUTCOME, LEASE_S + 0.05, _stage,
-        partial(_jumps, by_s=-_HOUR_S)),
+    Row(f"clock jumps an hour {where}", f"{BY_LEASE} of monotonic time", "control and light go on; then the client is "
+        "killed: emission off by its lease", _BENCHES, partial(_jumps, by_s=by_s))
+    for where, by_s in (("forward", _HOUR_S), ("back", -_HOUR_S))
 ]  # fmt: skip

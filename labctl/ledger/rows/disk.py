@@ -10,15 +10,12 @@ from pathlib import Path
 import labctl.ledger
 from labctl.experiments.runfile import open_run
 from labctl.ledger.command import command, own_disk, run_file, started
-from labctl.ledger.rail import LEASE_S, Rail, simulated, until
+from labctl.ledger.rail import BOTH_BY_LEASE, BY_LEASE, Rail, both, until
 from labctl.ledger.row import Row, Trial
 from labctl.ledger.runs import goes_on, must_be_sound, series
 
 AT_ONCE_S = 0.1
 _SLOW_DISK = Path(labctl.ledger.__file__).parent / "slow_disk"
-_COUNT = 400
-_COUNT_FULL = 1000
-_COUNT_SLOW = 1000
 _FRAME_BYTES = 40 * 64 * 2
 
 
@@ -26,8 +23,9 @@ def _full(rail: Rail, trial: Trial) -> float:
     """A small disk of its own where the system allows it, else a limit of the size of files."""
     out = trial.folder / "runs"
     out.mkdir()
-    words = shlex.join(command(*series(rail, out, _COUNT_FULL)))
-    room = 16 * 2**20 + trial.dice.randrange(50, 500) * _FRAME_BYTES + 400_000
+    count = 2 * rail.frames
+    words = shlex.join(command(*series(rail, out, count)))
+    room = 16 * 2**20 + trial.dice.randrange(count // 4, count // 2) * _FRAME_BYTES + 400_000
     disk = own_disk()
     if disk:
         script = f"mount -t tmpfs -o size={room} tmpfs {out} && {words}; echo status $?; cp {out}/* {trial.folder}"
@@ -43,7 +41,7 @@ def _full(rail: Rail, trial: Trial) -> float:
     run = run_file(trial.folder)
     # It is noticed when the next step is to be saved.
     dark_s = rail.dark_after_s(rail.witness.monotonic_ns(_last_step_s(run)))
-    goes_on(run, _COUNT_FULL)
+    goes_on(rail, run, count)
     return dark_s
 
 
@@ -77,11 +75,12 @@ def _slow(rail: Rail, trial: Trial) -> float:
     """A disk that keeps the loop waiting for longer than its lease."""
     out, delay = trial.folder / "runs", trial.folder / "delay"
     path = os.pathsep.join([str(_SLOW_DISK), *filter(None, [os.environ.get("PYTHONPATH")])])
-    words = command(*series(rail, out, _COUNT_SLOW))
+    count = 2 * rail.frames
+    words = command(*series(rail, out, count))
     with started(words, {"PYTHONPATH": path, "LABCTL_LEDGER_DISK": str(delay)}) as child:
         until(lambda: bool(rail.witness.lit()))
-        time.sleep(trial.dice.uniform(0.5, 1.0))
-        delay.write_text(f"{8 * LEASE_S}", encoding="ascii")
+        time.sleep(trial.dice.uniform(0.2, 0.7))
+        delay.write_text(f"{1.5 * rail.lease_s + 1}", encoding="ascii")
         until(lambda: not rail.witness.lit())
         dark_s = rail.dark_after_s(int(Path(f"{delay}.began").read_text(encoding="ascii")))
         delay.write_text("0", encoding="ascii")
@@ -90,14 +89,14 @@ def _slow(rail: Rail, trial: Trial) -> float:
     run = run_file(out)
     with open_run(run) as file:
         must_be_sound(file)
-    goes_on(run, _COUNT_SLOW)
+    goes_on(rail, run, count)
     return dark_s
 
 
 def _killed(rail: Rail, trial: Trial) -> float:
     """At any moment: the file opens, and the run goes on."""
     out = trial.folder / "runs"
-    with started(command(*series(rail, out, _COUNT))) as child:
+    with started(command(*series(rail, out))) as child:
         until(lambda: bool(rail.witness.lit()))
         until(lambda: any(out.glob("*.checkpoint")))
         time.sleep(trial.dice.uniform(0, 0.3))
@@ -108,16 +107,16 @@ def _killed(rail: Rail, trial: Trial) -> float:
     with open_run(run) as file:
         steps = {name: len(series) for name, series in file["steps"].items()}
     assert max(steps.values()) - min(steps.values()) <= 1, f"half a step: {steps}"
-    goes_on(run, _COUNT)
+    goes_on(rail, run)
     return dark_s
 
 
 ROWS = [
     Row("disk full", "the run's own writing", "emission off; error that names the file and the cure; the run goes on "
-        "when there is room", AT_ONCE_S, simulated, _full),
-    Row("disk read-only", "before the bench is opened", "refused before there is light", None, simulated, _read_only),
-    Row("disk slow", f"lease, {LEASE_S:g} s", "emission off while the loop waits for the disk; the run is told, "
-        "and goes on", LEASE_S + 0.05, simulated, _slow),
-    Row("run killed", f"lease, {LEASE_S:g} s", "emission off; the file opens; at most the last step is lost; it goes "
-        "on", LEASE_S + 0.05, simulated, _killed),
+        "when there is room", both(AT_ONCE_S), _full),
+    Row("disk read-only", "before the bench is opened", "refused before there is light", both(), _read_only),
+    Row("disk slow", BY_LEASE, "emission off while the loop waits for the disk; the run is told, and goes on",
+        both(*BOTH_BY_LEASE), _slow),
+    Row("run killed", BY_LEASE, "emission off; the file opens; at most the last step is lost; it goes on",
+        both(*BOTH_BY_LEASE), _killed),
 ]  # fmt: skip

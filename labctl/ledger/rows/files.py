@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,48 +17,51 @@ from drivers.errors import CalibrationError, ConfigurationError
 from labctl.bench.client import open_bench
 from labctl.experiments.runfile import open_run
 from labctl.ledger.command import done, run_file, values
-from labctl.ledger.rail import SIMULATED
-from labctl.ledger.row import Row, Trial, refused
+from labctl.ledger.rail import SIMULATED, emulated
+from labctl.ledger.row import Bench, Row, Trial, refused
 from labctl.runs.catalogue import Catalogue
 from labctl.store import Calibration, Measured, Store
 
+_WORLD = """
+[world]
+detector.tap_range = "2 W"
+slm = { rows = 24, columns = 48 }
+optics = { first_row = 3, bands = 6, dispersion = 3e3 }
+camera = { rows = 40, columns = 64, axis_row = 20, axis_column = 30 }
+"""
 _BENCH = f"""
 [bench]
 name = "ledger-files"
 world = "rail"
-
-[world]
-detector.tap_range = "2 W"
-slm = {{ rows = 24, columns = 48 }}
-optics = {{ first_row = 3, bands = 6, dispersion = 3e3 }}
-camera = {{ rows = 40, columns = 64, axis_row = 20, axis_column = 30 }}
-
+{_WORLD}
 {SIMULATED}
+"""
+_EMULATED_CAMERA = f"""
+[bench]
+name = "ledger-camera"
+world = "rail"
+clock = "real"
+{_WORLD}
+[devices.camera]
+kind = "camera"
+backend = "emulated"
+driver = "andor_sdk3"
 """
 
 
+class _HasABench(Protocol):
+    bench_file: Path
+
+
 class Desk:
-    """A bench within scripts, a folder of runs, and one run in it."""
+    """A bench that scripts serve for themselves, in virtual time."""
 
     def __init__(self, folder: Path) -> None:
         self.bench_file = folder / "files.toml"
         self.bench_file.write_text(_BENCH, encoding="utf-8")
-        self._first = folder / "first"
 
     def set_up(self) -> None:
-        """With a run."""
-        if not self._first.is_dir():
-            self.measure(self._first)
-
-    def measure(self, out: Path) -> None:
-        """A run."""
-        values("run", "bench.series", "--bench", str(self.bench_file), "--out", str(out), "camera=camera", "count=20")
-
-    def runs(self, folder: Path) -> Path:
-        """A copy of the folder of runs, to be spoilt."""
-        copy = folder / "runs"
-        shutil.copytree(self._first, copy)
-        return copy
+        """Nothing is up."""
 
 
 @contextlib.contextmanager
@@ -65,13 +69,27 @@ def desk(folder: Path) -> Iterator[Desk]:
     yield Desk(folder)
 
 
+def _measure(bench_file: Path, out: Path) -> None:
+    values("run", "bench.series", "--bench", str(bench_file), "--out", str(out), "camera=camera", "count=20")
+
+
+def _runs(stage: _HasABench, folder: Path) -> Path:
+    """A folder with one run in it, to be spoilt: a copy."""
+    first = stage.bench_file.parent / "first"
+    if not first.is_dir():
+        _measure(stage.bench_file, first)
+    copy = folder / "runs"
+    shutil.copytree(first, copy)
+    return copy
+
+
 def _listed(out: Path) -> list[dict[str, object]]:
     found: list[dict[str, object]] = json.loads(done("runs", "list", "--out", str(out), "--json"))["runs"]
     return found
 
 
-def _truncated(desk: Desk, trial: Trial) -> None:
-    runs = desk.runs(trial.folder)
+def _truncated(stage: _HasABench, trial: Trial) -> None:
+    runs = _runs(stage, trial.folder)
     whole = run_file(runs)
     cut = whole.with_name(f"cut-{whole.name}")
     data = whole.read_bytes()
@@ -96,24 +114,24 @@ def _catalogue(runs: Path) -> Path:
     return found[0]
 
 
-def _locked(desk: Desk, trial: Trial) -> None:
-    runs = desk.runs(trial.folder)
+def _locked(stage: _HasABench, trial: Trial) -> None:
+    runs = _runs(stage, trial.folder)
     with contextlib.closing(sqlite3.connect(_catalogue(runs), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        desk.measure(runs)
+        _measure(stage.bench_file, runs)
         assert len(_listed(runs)) == 2
         other.execute("ROLLBACK")
     assert len(_listed(runs)) == 2
 
 
-def _corrupted(desk: Desk, trial: Trial) -> None:
-    runs = desk.runs(trial.folder)
+def _corrupted(stage: _HasABench, trial: Trial) -> None:
+    runs = _runs(stage, trial.folder)
     place = _catalogue(runs)
     data = bytearray(place.read_bytes())
     for _ in range(64):
         data[trial.dice.randrange(len(data))] ^= 1 << trial.dice.randrange(8)
     place.write_bytes(data)
-    desk.measure(runs)
+    _measure(stage.bench_file, runs)
     assert [run["status"] for run in _listed(runs)] == ["complete", "complete"]
     for file in runs.glob("catalogue*"):
         file.unlink()
@@ -121,13 +139,16 @@ def _corrupted(desk: Desk, trial: Trial) -> None:
     assert Catalogue(runs).runs()
 
 
-def _calibration(desk: Desk, trial: Trial) -> None:
+def _calibration(stage: _HasABench, trial: Trial) -> None:
     store = Store(trial.folder / "store")
-    with open_bench(desk.bench_file) as bench:
-        camera = bench.camera.identity()
+    text = _BENCH if isinstance(stage, Desk) else _EMULATED_CAMERA
+    bench_file = trial.folder / "files.toml"
+    bench_file.write_text(text, encoding="utf-8")
+    with open_bench(bench_file) as bench:
+        camera, name = bench.camera.identity(), bench.name
     kept = store.add(
         Calibration(
-            kind="dark", routine="camera.dark", bench="ledger-files", role="camera", devices={"camera": camera},
+            kind="dark", routine="camera.dark", bench=name, role="camera", devices={"camera": camera},
             values={
                 "offset_counts": Measured(np.full((40, 64), 100.0), "counts", np.full((40, 64), 0.5)),
                 "rate_counts_per_s": Measured(np.zeros((1, 1)), "counts/s"),
@@ -142,8 +163,7 @@ def _calibration(desk: Desk, trial: Trial) -> None:
     data[trial.dice.randrange(len(data))] ^= 1 << trial.dice.randrange(8)
     file.chmod(0o600)
     file.write_bytes(data)
-    bench_file = trial.folder / "files.toml"
-    bench_file.write_text(_BENCH + f'[calibrations]\nfolder = "{store.path}"\n', encoding="utf-8")
+    bench_file.write_text(text + f'[calibrations]\nfolder = "{store.path}"\n', encoding="utf-8")
 
     def control() -> None:
         with open_bench(bench_file) as bench, bench.control("ledger"):
@@ -153,11 +173,12 @@ def _calibration(desk: Desk, trial: Trial) -> None:
     assert kept[:12] in told or file.name in told, told
 
 
+_BENCHES = (Bench("simulated", desk), Bench("emulated", emulated))
 ROWS = [
     Row("run file truncated", "its reader", "opened as far as it is whole, or an error that names it; other runs are "
-        "listed", None, desk, _truncated),
-    Row("catalogue of runs locked", "a time-out of its own", "runs go on, and are listed", None, desk, _locked),
-    Row("catalogue of runs corrupted", "its check sums", "made anew from the run files", None, desk, _corrupted),
-    Row("calibration file corrupted", "its hash", "refused before there is light; the error names it", None, desk,
+        "listed", _BENCHES, _truncated),
+    Row("catalogue of runs locked", "a time-out of its own", "runs go on, and are listed", _BENCHES, _locked),
+    Row("catalogue of runs corrupted", "its check sums", "made anew from the run files", _BENCHES, _corrupted),
+    Row("calibration file corrupted", "its hash", "refused before there is light; the error names it", _BENCHES,
         _calibration),
 ]  # fmt: skip

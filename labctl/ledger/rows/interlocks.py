@@ -14,13 +14,12 @@ from drivers.errors import InterlockError, LabError
 from labctl.experiments.runfile import open_run
 from labctl.ledger.child import Child
 from labctl.ledger.command import done
-from labctl.ledger.rail import EMULATED, EMULATED_LEASE_S, Rail, standing, until
-from labctl.ledger.row import Row, Trial, refused
+from labctl.ledger.rail import EMULATED, EMULATED_LEASE_S, LEASE_S, SIMULATED, Rail, standing, until
+from labctl.ledger.row import Bench, Row, Trial, refused
 from labctl.ledger.runs import broken_off, goes_on
 
 AT_ONCE_S = 0.1
-_FRAMES = 200
-_POWER = """
+_INTERLOCKS = """
 [interlocks.zeroth_order]
 rule = "reading"
 guards = ["pump"]
@@ -35,11 +34,10 @@ monitor = "output_power"
 tolerance = "2 %"
 after = "1 s"
 within = "3 s"
-"""
-_CAMERA = """
+
 [interlocks.camera]
 rule = "camera"
-guards = ["pump"]
+guards = ["source"]
 device = "camera"
 within = "20 s"
 frames = 3
@@ -47,7 +45,7 @@ frames = 3
 
 
 class _Guarded(Rail):
-    """The rail, with the drivers of real tables, and interlocks."""
+    """The rail, with interlocks."""
 
     def set_up(self) -> None:
         """In health, and acknowledged."""
@@ -66,14 +64,8 @@ class _Guarded(Rail):
 
 
 @contextlib.contextmanager
-def _power(folder: Path) -> Iterator[_Guarded]:
-    with standing(_Guarded(folder, "ledger-power", EMULATED, _POWER, EMULATED_LEASE_S)) as stood:
-        yield stood
-
-
-@contextlib.contextmanager
-def _camera(folder: Path) -> Iterator[_Guarded]:
-    with standing(_Guarded(folder, "ledger-camera", EMULATED, _CAMERA, EMULATED_LEASE_S)) as stood:
+def _guarded(folder: Path, name: str, devices: str, lease_s: float) -> Iterator[_Guarded]:
+    with standing(_Guarded(folder, name, devices, _INTERLOCKS, lease_s)) as stood:
         yield stood
 
 
@@ -163,7 +155,7 @@ def _trips_during_a_run(rail: _Guarded, trial: Trial) -> float:
 
     begun_s = time.time()
     try:
-        run, _ = broken_off(rail, trial, _FRAMES, break_it, "zeroth_order", "labctl ack")
+        run, _ = broken_off(rail, trial, break_it, "zeroth_order", "labctl ack")
     finally:
         rail.strike("meter")
     event = rail.tripped("zeroth_order")
@@ -176,7 +168,7 @@ def _trips_during_a_run(rail: _Guarded, trial: Trial) -> float:
     assert "zeroth_order" in said, said
     assert not rail.witness.lit(), "light came while the interlock was tripped"
     done("ack", rail.name, "--reason", "mended")
-    goes_on(run, _FRAMES)
+    goes_on(rail, run)
     _in_its_file(run)
     return max(since_ns - detected_ns, 0) / 1e9
 
@@ -201,23 +193,31 @@ def _mend(rail: _Guarded, device: str) -> None:
 
 _TOLD = "emission off and latched; told in error, status and log; light again after `labctl ack`"
 
+_OBEYS = "a simulated laser does as it is told"
+_BENCHES = (
+    Bench("simulated", partial(_guarded, name="ledger-guarded", devices=SIMULATED, lease_s=LEASE_S), AT_ONCE_S),
+    Bench("emulated", partial(_guarded, name="ledger-guarded-emulated", devices=EMULATED, lease_s=EMULATED_LEASE_S),
+          AT_ONCE_S),
+)  # fmt: skip
+
 ROWS = [
-    Row("zeroth-order power above limit", "interlock `reading`", _TOLD, AT_ONCE_S, _power,
+    Row("zeroth-order power above limit", "interlock `reading`", _TOLD, _BENCHES,
         partial(_trips, interlock="zeroth_order", order="on pump", break_it=_too_bright, mend=lambda rail: None)),
-    Row("photodetector stuck", "interlock `reading`: 10 equal values", _TOLD, AT_ONCE_S, _power,
+    Row("photodetector stuck", "interlock `reading`: 10 equal values", _TOLD, _BENCHES,
         partial(_trips, interlock="zeroth_order", order="on pump",
                 break_it=partial(_struck, device="meter", mutation="stale"), mend=partial(_mend, device="meter"))),
-    Row("photodetector of an interlock dead", "interlock `reading`: no value for 1 s", _TOLD, AT_ONCE_S, _power,
+    Row("photodetector of an interlock dead", "interlock `reading`: no value for 1 s", _TOLD, _BENCHES,
         partial(_trips, interlock="zeroth_order", order="on pump",
                 break_it=partial(_struck, device="meter", fault="mute"), mend=partial(_mend, device="meter"))),
-    Row("camera saturated", "interlock `camera`: 3 frames", _TOLD, AT_ONCE_S, _camera,
-        partial(_trips, interlock="camera", order="loop pump camera",
+    Row("camera saturated", "interlock `camera`: 3 frames", _TOLD, _BENCHES,
+        partial(_trips, interlock="camera", order="loop source camera",
                 break_it=partial(_struck, device="camera", fault="over-range"), mend=partial(_mend, device="camera"))),
     Row("interlock trips during a run", "interlock `reading`: 10 equal values", "emission off; the run ends, its file "
-        "says why and how often; refused until `labctl ack`, then it goes on", AT_ONCE_S, _power, _trips_during_a_run),
+        "says why and how often; refused until `labctl ack`, then it goes on", _BENCHES, _trips_during_a_run),
     Row("laser ignores commands", "driver: every set-point is read back", "error that says what it reads back; "
-        "emission off", AT_ONCE_S, _power, _ignores),
-    Row("laser read-back differs", "interlock `read-back`", _TOLD, AT_ONCE_S, _power,
+        "emission off", _BENCHES[1:], _ignores, _OBEYS),
+    Row("laser read-back differs", "interlock `read-back`", _TOLD, _BENCHES[1:],
         partial(_trips, interlock="pump_obeys", order="on pump",
-                break_it=partial(_struck, device="pump", mutation="scale"), mend=partial(_mend, device="pump"))),
+                break_it=partial(_struck, device="pump", mutation="scale"), mend=partial(_mend, device="pump")),
+        _OBEYS),
 ]  # fmt: skip

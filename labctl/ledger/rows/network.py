@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,18 @@ from labctl.bus import security
 from labctl.bus.transport import Address
 from labctl.ledger.child import Child
 from labctl.ledger.link import Link, link
-from labctl.ledger.rail import LEASE_S, SIMULATED, Rail, standing, until
-from labctl.ledger.row import Row, Trial
+from labctl.ledger.rail import (
+    BOTH_BY_LEASE,
+    BY_LEASE,
+    EMULATED,
+    EMULATED_LEASE_S,
+    LEASE_S,
+    SIMULATED,
+    Rail,
+    standing,
+    until,
+)  # fmt: skip
+from labctl.ledger.row import Bench, Row, Trial
 from labctl.server import runtime
 from labctl.server.directory import ask
 
@@ -26,7 +37,6 @@ listen = "{_NEAR}"
 advertise = "{_FAR}"
 port = 0
 """
-_LEASE = f"lease, {LEASE_S:g} s"
 AT_ONCE_S = 0.1
 
 
@@ -68,12 +78,12 @@ class _FarRail(Rail):
 
 
 @contextlib.contextmanager
-def _stage(folder: Path) -> Iterator[_FarRail]:
+def _stage(folder: Path, name: str, devices: str, lease_s: float) -> Iterator[_FarRail]:
     for name in ("server", "operator", "observer"):
         security.make(name)
     security.allow("observer", str(security.folder() / "observer.key"), "observer")
-    rail = _FarRail(folder, "ledger-far", SIMULATED, _NETWORK)
-    rail.environment = {"LABCTL_KEY": "operator"}
+    rail = _FarRail(folder, name, devices, _NETWORK, lease_s)
+    rail.environment |= {"LABCTL_KEY": "operator"}
     with contextlib.closing(rail._links), standing(rail) as stood:
         yield stood
 
@@ -120,7 +130,7 @@ def _flooded(rail: _FarRail, trial: Trial) -> float:
     try:
         assert "flooding" in flood.heard()
         with rail.operator("pump") as operator:
-            time.sleep(2 * LEASE_S)
+            time.sleep(2 * rail.lease_s)
             assert rail.witness.lit() == ["pump_emission"], "the operator lost control"
             with rail.bench() as bench:
                 begun_ns = time.monotonic_ns()
@@ -132,12 +142,19 @@ def _flooded(rail: _FarRail, trial: Trial) -> float:
     return dark_s
 
 
+def _benches(bound_s: float, emulated_bound_s: float) -> tuple[Bench, Bench]:
+    return Bench("simulated", _SIMULATED, bound_s), Bench("emulated", _EMULATED, emulated_bound_s)
+
+
+_SIMULATED = partial(_stage, name="ledger-far", devices=SIMULATED, lease_s=LEASE_S)
+_EMULATED = partial(_stage, name="ledger-far-emulated", devices=EMULATED, lease_s=EMULATED_LEASE_S)
 ROWS = [
-    Row("client disconnected", _LEASE, "emission off; the client is told that nobody answers", LEASE_S + 0.05, _stage,
-        _cut),
-    Row("network partition between hosts", _LEASE, "emission off; the operator goes on when it is over", LEASE_S + 0.05,
-        _stage, _partition),
-    Row("key revoked while in control", _LEASE, "requests are refused; emission off", LEASE_S + 0.05, _stage, _revoked),
+    Row("client disconnected", BY_LEASE, "emission off; the client is told that nobody answers",
+        _benches(*BOTH_BY_LEASE), _cut),
+    Row("network partition between hosts", BY_LEASE, "emission off; the operator goes on when it is over",
+        _benches(*BOTH_BY_LEASE), _partition),
+    Row("key revoked while in control", BY_LEASE, "requests are refused; emission off", _benches(*BOTH_BY_LEASE),
+        _revoked),
     Row("flood of requests from an observer", "no fault: then an emergency stop", "the control loop goes on; an "
-        "emergency stop acts at once", AT_ONCE_S, _stage, _flooded),
+        "emergency stop acts at once", _benches(AT_ONCE_S, AT_ONCE_S), _flooded),
 ]  # fmt: skip
