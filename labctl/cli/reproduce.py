@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from drivers.errors import LabError
+from drivers.errors import ConfigurationError, LabError
 from labctl.cli.guard import FAILED
 from labctl.experiments.console import Console
 from labctl.reproduce.choose import chosen
@@ -32,8 +32,8 @@ def reproduce_papers(
             console=Console(quiet=as_json),
             command=command,
         )
-    except (KeyboardInterrupt, LabError):
-        if (folder / "reproduction.h5").exists():
+    except (KeyboardInterrupt, LabError) as error:
+        if (folder / "reproduction.h5").exists() and not isinstance(error, ConfigurationError):
             print(f"labctl: what was measured is kept; to go on, the same again: {command}", file=sys.stderr)  # noqa: T201
         raise
     return _told(report, command, as_json)

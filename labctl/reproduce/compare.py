@@ -120,7 +120,7 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def told(value: float | None, error: float | None = None) -> str:
+def with_error(value: float | None, error: float | None = None) -> str:
     """A number with its error: two digits of that, and no more of the number than it says."""
     if value is None:
         return "–"

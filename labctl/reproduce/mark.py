@@ -18,7 +18,7 @@ def mark(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
         return ""
     ours, theirs, allowed = row["uncertainty"] or 0.0, row["published_uncertainty"] or 0.0, row["tolerance"]
-    scale = allowed or max(abs(row["difference"]), 4 * ours, 4 * theirs)
+    scale: float = allowed or max(abs(row["difference"]), 4 * ours, 4 * theirs)
     if not scale:
         scale = 1.0
     middle = _WIDTH / 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.reproduce.choose import Entry
-from labctl.reproduce.compare import SIGMAS, told
+from labctl.reproduce.compare import SIGMAS, with_error
 from labctl.reproduce.mark import mark
 from labctl.reproduce.paper import Paper
 
@@ -92,7 +92,7 @@ def _contents(papers: Sequence[Paper], entries: Sequence[tuple[Entry, Mapping[st
     for paper in papers:
         rows = "".join(
             f'<tr><td><a href="#{_anchor(told["name"])}">{escape(told["name"])}</a></td><td>{escape(told["source"])}'
-            f"</td><td>{_first_value(told)}</td>{_verdict(told)}</tr>"
+            f"</td><td>{_first_value(told)}</td>{_cell(told)}</tr>"
             for entry, told in entries
             if entry.paper is paper
         )
@@ -104,16 +104,25 @@ def _contents(papers: Sequence[Paper], entries: Sequence[tuple[Entry, Mapping[st
     return f"<h2>Contents</h2>\n{''.join(parts)}"
 
 
-def _first_value(told_: Mapping[str, Any]) -> str:
-    for row in told_["values"]:
-        ours = told(row["ours"], row["uncertainty"])
-        published = told(row["published"], row["published_uncertainty"])
+def _first_value(entry: Mapping[str, Any]) -> str:
+    for row in entry["values"]:
+        ours = with_error(row["ours"], row["uncertainty"])
+        published = with_error(row["published"], row["published_uncertainty"])
         return f"{escape(row['label'])}: {escape(ours)} / {escape(published)} {escape(row['unit'])}"
     return ""
 
 
-def _verdict(told_: Mapping[str, Any]) -> str:
-    kind, words = _MARKS[told_["ok"]] if told_["state"] == "measured" else ("no", told_["state"])
+def _verdict(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Class and words: what became of an entry."""
+    if entry["state"] != "measured":
+        return "no", entry["state"]
+    if entry["ok"] and not any(row["ok"] for row in entry["values"]):
+        return "yes", "as promised"  # by the figure's own bounds; no published value of it is judged
+    return _MARKS[entry["ok"]]
+
+
+def _cell(entry: Mapping[str, Any]) -> str:
+    kind, words = _verdict(entry)
     return f'<td class="{kind}">{words}</td>'
 
 
@@ -126,7 +135,7 @@ def _section(paper: Paper, entries: Sequence[Mapping[str, Any]], pictures: Path)
 
 
 def _entry(entry: Mapping[str, Any], pictures: Path) -> str:
-    kind, words = _MARKS[entry["ok"]] if entry["state"] == "measured" else ("no", entry["state"])
+    kind, words = _verdict(entry)
     error = entry["error"]
     failed = f'<p class="no">{escape(error["type"])}: {escape(error["message"])}</p>' if error else ""
     source = f" <small>{escape(entry['source'])}</small>" if entry["source"] else ""
@@ -145,8 +154,8 @@ def _values(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     lines = "".join(
         f"<tr><td>{escape(row['label'])}{_unit(row['unit'])}</td>"
-        f'<td class="n">{escape(told(row["ours"], row["uncertainty"]))}</td>'
-        f'<td class="n">{escape(told(row["published"], row["published_uncertainty"]))}'
+        f'<td class="n">{escape(with_error(row["ours"], row["uncertainty"]))}</td>'
+        f'<td class="n">{escape(with_error(row["published"], row["published_uncertainty"]))}'
         f"<br><small>{_BY.get(row['published_by'] or '', '')}</small></td>"
         f'<td class="{_MARKS[row["ok"]][0]}">{mark(row)}<br>{escape(row["verdict"])}</td>'
         f"<td class=why>{escape(row['why'])} <small>Error: {escape(row['uncertainty_from'])}.</small></td></tr>"

@@ -73,9 +73,10 @@ def reproduce(
     workers = workers or _workers(plan)
     try:
         sweep(plan, kept, workers=workers, retry_failed=retry_failed, console=console, command=command)
-    finally:
-        report = _written(out, plan, entries, command)
-    return report
+    except KeyboardInterrupt:
+        _written(out, plan, entries, command)
+        raise
+    return _written(out, plan, entries, command)
 
 
 def _must_be_this(kept: Path, plan: Plan) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from labctl.client import Compared
-from labctl.reproduce.compare import SIGMAS, number_at, row_of, told
+from labctl.reproduce.compare import SIGMAS, number_at, row_of, with_error
 from labctl.reproduce.mark import mark
 
 
@@ -94,7 +94,7 @@ def test_a_judged_value_that_is_not_there_is_missed() -> None:
     ],
 )
 def test_numbers_have_no_more_digits_than_their_errors_allow(value: float, error: float | None, text: str) -> None:
-    assert told(value, error) == text
+    assert with_error(value, error) == text
 
 
 def test_a_drawing_shows_ours_on_the_side_it_is_off_to() -> None:
