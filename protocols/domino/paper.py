@@ -100,7 +100,8 @@ _GROUP = Reproduction(
     "domino.group",
     "Fig. 3",
     (),
-    cost_s=(100, 100),
+    quick={"starts": 20, "bfgs_gammas": (), "count": 3, "exact_s": 5.0, "most": 2000},
+    cost_s=(100, 30),
     note="The paper finds CBX3, CTCF, JUND, MAZ, RAD21, REST, SMC3, ZNF143 in the network of 386 transcription "
     "regulators; "
     "the network here is rebuilt from public data, since the paper’s own is not published.",
@@ -151,7 +152,7 @@ _LATENCY = Reproduction(
     "domino.latency",
     "the loop by light",
     (Compared("success_ideal", label="success by the equations"),),
-    quick={"latency": (1,), "phase_rad": (0.0, 0.5), "starts": 12},
+    quick={"nodes": 6, "latency": (1,), "phase_rad": (0.0, 0.5), "starts": 8, "duration": 2.0},
     cost_s=(240, 40),
     note="The paper has equations of the ideal loop; here light forms the couplings on a simulated table, with "
     "latency and "

@@ -41,7 +41,7 @@ _TRAIN = Reproduction(
     "langevin.train",
     "training, Eqs. (8) to (11)",
     (Compared("action", label="action of an image’s trajectory reversed, less that without couplings", unit="k_BT"),),
-    quick={"iterations": 25},
+    quick={"size": 14, "hidden": 128},
     cost_s=(15, 12),
     note="The paper prints no number of its training.",
 )
@@ -72,7 +72,7 @@ _TEN = Reproduction(
     "langevin.digits",
     "more digits than Fig. 2",
     (Compared("recognised", label="recognised as one of ten digits"),),
-    quick={"trajectories": 64, "scheme": "averaged", "dt": 0.0025},
+    quick={"size": 14, "hidden": 128, "trajectories": 64, "scheme": "averaged", "dt": 0.0025},
     cost_s=(40, 30),
     note="The paper has three digits; ten are beyond it.",
 )
@@ -181,7 +181,7 @@ _CAPACITY = Reproduction(
     "langevin.capacity",
     "digits against hidden units",
     (Compared("capacity_per_image", label="hidden units an image with which four in five outcomes are recognised"),),
-    quick={"sizes": (64, 128, 256), "trajectories": 64},
+    quick={"size": 14, "sizes": (16, 64, 128), "trajectories": 32},
     cost_s=(150, 60),
     note="Beyond the paper.",
 )

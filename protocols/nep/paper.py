@@ -214,14 +214,14 @@ _NONLINEARITY = Reproduction(
         ),
     ),
     given={"threads": 1},
-    quick={"samples": 500, "epochs": 4, "seeds": 1, "strengths": (0.0, 0.04, 0.16, 0.32)},
+    quick={"samples": 300, "epochs": 3, "seeds": 1, "strengths": (0.0, 0.04, 0.16, 0.32)},
     cost_s=(700, 40),
 )
 _DIGITS = Reproduction(
     "nep.digits",
     "training in situ, by light",
     (Compared("difference", label="accuracy in situ less that by the equation"),),
-    quick={"digits": (0, 1), "images": 40, "test": 40, "epochs": 2},
+    quick={"digits": (0, 1), "images": 20, "test": 20, "epochs": 1},
     cost_s=(300, 50),
     note="The paper proposes it; here a simulated table with two panels and a camera trains the sheet.",
 )

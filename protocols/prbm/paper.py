@@ -89,7 +89,7 @@ _ISING = Reproduction(
         Compared("deviation", label="worst energy of 14 temperatures off the exact one", unit="standard errors"),
     ),
     given={"L": (8, 16), "samples": 1000},
-    quick={"L": (8,), "samples": 100},
+    quick={"L": (8,), "T": (1.8, 2.25, 2.8), "samples": 60},
     cost_s=(900, 60),
 )
 _SHORT = Reproduction(
@@ -107,7 +107,7 @@ _SHORT = Reproduction(
         ),
     ),
     given={"mode": "paper", "L": (10,)},
-    quick={"L": (8,)},
+    quick={"L": (8,), "T": (1.5, 2.25, 3.0), "samples": 8},
     cost_s=(60, 40),
     name="prbm.ising: short runs",
 )
@@ -115,7 +115,7 @@ _ANNEAL = Reproduction(
     "prbm.anneal",
     "annealing to the ground state",
     (Compared("success", label="share of annealings that find the ground state"),),
-    quick={"L": 6, "chains": 8, "iterations": 60},
+    quick={"L": 6, "chains": 8, "iterations": 40},
     cost_s=(60, 20),
     note=_NO_NUMBER,
 )
@@ -126,7 +126,7 @@ _GENERATE = Reproduction(
         Compared("recognised", label="images recognised as their class"),
         Compared("frechet_excess", label="Fréchet distance beyond exact sampling’s", unit="standard errors"),
     ),
-    quick={"images": 16},
+    quick={"images": 8, "iterations": 8},
     cost_s=(250, 60),
     note=_NO_NUMBER,
 )
@@ -137,7 +137,7 @@ _DIGITS = Reproduction(
         Compared("recognised", label="digits recognised"),
         Compared("r", 1.0, by="derived", within=0.02, label="correlation of measured and exact fields"),
     ),
-    quick={"images": 24},
+    quick={"images": 8},
     cost_s=(60, 45),
     note=_NO_NUMBER,
 )
@@ -150,7 +150,7 @@ _RESTORE = Reproduction(
             "difference_exact", 0.0, by="derived", within=0.02, quick=0.06, label="the same, less exact sampling’s"
         ),
     ),
-    quick={"images": 10},
+    quick={"images": 6},
     cost_s=(200, 40),
     note=_NO_NUMBER,
 )
@@ -164,7 +164,7 @@ _RESTORE_NOISE = Reproduction(
         ),
     ),
     given={"classes": "0", "damage": "noise"},
-    quick={"images": 10},
+    quick={"images": 6},
     cost_s=(200, 40),
     name="prbm.restore: noise",
     note=_NO_NUMBER + " The nearest training image is as good here, and better over all pixels.",
@@ -173,7 +173,7 @@ _MUSIC = Reproduction(
     "prbm.music",
     "Fig. 5",
     (Compared("log_likelihood_gain", label="gain of held-out ln P by training", unit="nats a time step"),),
-    quick={"songs": 60, "epochs": 2, "pieces": 2, "steps": 8, "judged": 5, "iterations": 10},
+    quick={"songs": 40, "epochs": 2, "pieces": 2, "steps": 6, "judged": 4, "iterations": 6},
     cost_s=(300, 40),
     note=_NO_NUMBER,
 )
@@ -182,7 +182,7 @@ _TRAIN = Reproduction(
     "Methods, training",
     (Compared("relative_difference", label="ln likelihood in situ, off that by arithmetic"),),
     given={"sampler": "photonic"},
-    quick={"epochs": 3, "per_class": 40, "comparisons": 1, "evaluations": 2},
+    quick={"epochs": 2, "per_class": 20, "comparisons": 1, "evaluations": 2},
     cost_s=(300, 40),
     note="The paper trains by arithmetic; in situ is beyond it.",
 )
