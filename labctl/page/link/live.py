@@ -15,7 +15,7 @@ from labctl.bus.roles import Role
 from labctl.page.access.sessions import Session
 from labctl.page.link.link import Link
 
-MOST_PER_S = 25.0
+MOST_PER_S = 30.0
 SILENT_S = 5.0
 
 

@@ -14,6 +14,7 @@ from labctl.runs.data import RunData
 
 _MOST_SERIES = 8
 _MOST_POINTS = 400
+_CLOCKS = ("time_s", "bench_s")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ def metrics_of(path: Path) -> Metrics:
         every = max(1, -(-steps // _MOST_POINTS))
         at = np.arange(0, steps, every)
         for name, values in arrays.series.items():
-            if values.ndim == 1 and values.dtype.kind in "biuf" and steps and len(series) < _MOST_SERIES:
+            if (
+                name not in _CLOCKS
+                and values.ndim == 1
+                and values.dtype.kind in "biuf"
+                and steps
+                and len(series) < _MOST_SERIES
+            ):
                 series[name] = np.asarray(values[:steps:every], np.float64)
     results = {name: float(value) for name, value in run.results.items() if _is_number(value)}
     return Metrics(steps, at, series, results, tuple(picture.name for picture in pictures_of(path)))

@@ -3,9 +3,9 @@
 
 window.labctl = (() => {
   const OWN = {"X-Labctl-Page": "1", "Content-Type": "application/json"};
-  const STALE_MS = 3000, ALIVE_MS = 500, TWICE_MS = 1000;
+  const STALE_MS = 3000, ALIVE_MS = 500, TWICE_MS = 1000, FORGOTTEN_MS = 20000;
   const shown = {};
-  let beaten = performance.now(), inControl = false, escaped = 0, stopping = false;
+  let beaten = performance.now(), inControl = false, escaped = 0, stopping = false, forgetting = 0;
 
   const byId = (id) => document.getElementById(id);
   const tell = (text, bad) => {
@@ -13,6 +13,8 @@ window.labctl = (() => {
     if (!told) return;
     told.textContent = text;
     told.className = text ? (bad ? "bad" : "good") : "";
+    clearTimeout(forgetting);
+    if (!bad) forgetting = setTimeout(() => tell("", false), FORGOTTEN_MS);
   };
 
   // --- emergency stop: a request of its own, which needs nothing but the page's server and the bench ---------------
@@ -102,7 +104,7 @@ window.labctl = (() => {
       this.over = root.querySelector("canvas.over");
       this.bars = root.querySelector("canvas.histogram");
       this.words = root.querySelector(".words");
-      this.wish = {most: Math.min(800, Math.max(240, Math.round(root.clientWidth))), stretch: false};
+      this.wish = {most: Math.min(800, Math.max(240, Math.round(root.clientWidth))), stretch: options.stretch};
       this.times = [];
       this.drag = null;
       this.table = null;
@@ -179,7 +181,6 @@ window.labctl = (() => {
       const age = Date.now() / 1000 - about.seen_s;
       const words = [`${about.image_rows} × ${about.image_columns}` + (about.factor > 1 ? `, shown 1:${about.factor}` : "")];
       if (about.exposure_s !== undefined) words.push(`exposure ${number(1000 * about.exposure_s)} ms`);
-      if (about.peak !== undefined) words.push(`brightest ${number(about.peak, 5)}`);
       if (about.pattern_id !== undefined && about.pattern_id >= 0) words.push(`pattern ${about.pattern_id}`);
       if (about.patterns !== undefined) words.push(`last of ${about.patterns} patterns`);
       if (about.levels !== undefined) words.push(`${about.levels} levels, ${about.shown} in use`);
@@ -192,8 +193,14 @@ window.labctl = (() => {
       if (alarm) alarm.textContent = mark > 0 ? `SATURATED: ${mark} pixels` : "not saturated";
       this.root.dataset.number = about.number;
       this.root.dataset.saturated = mark;
+      const level = this.root.querySelector(".level");
+      if (level && about.peak !== undefined) {
+        const full = about.histogram?.high, share = full ? about.peak / full : 0;
+        level.querySelector("i").style.width = `${Math.min(100, 100 * share)}%`;
+        level.querySelector("span").textContent = `brightest ${number(about.peak, 5)}, ${number(100 * share, 2)} % of full scale`;
+      }
       const legend = this.root.querySelector(".legend");
-      if (legend) legend.textContent = `dark ${number(about.low, 4)}, bright ${number(about.high, 5)}`;
+      if (legend) legend.textContent = `black is ${number(about.low, 4)}, the brightest colour ${number(about.high, 5)}`;
     }
 
     say(note) {

@@ -53,9 +53,9 @@ class CameraView(View):
     def _look(self) -> None:
         self._place.clear()
         with self._place:
-            self._viewer = viewer(
-                self._source, f"live picture of {self._source}", str(self._palette.value), region=True
-            )
+            colours, stretch = str(self._palette.value), bool(self._stretch.value)
+            what = f"live picture of {self._source}"
+            self._viewer = viewer(self._source, what, colours, region=True, stretch=stretch)
 
     def _choices(self) -> None:
         heading("Picture")
@@ -65,8 +65,9 @@ class CameraView(View):
             PALETTES, value="inferno", label="colours",
             on_change=lambda e: tell(self._viewer, f"colours({json.dumps(e.value)})"),
         )  # fmt: skip
-        ui.checkbox(
+        self._stretch = ui.checkbox(
             "stretch from darkest to brightest",
+            value=True,
             on_change=lambda e: tell(self._viewer, f"stretch({json.dumps(bool(e.value))})"),
         )
         ui.label("Magenta: a pixel of the sensor there is saturated.").classes("dim")

@@ -62,11 +62,11 @@ class Frame:
         state = self._visit.link.state
         with ui.element("header").classes("frame-head"):
             with ui.element("div").classes("frame-line"):
-                ui.html(_STOP, sanitize=False)
+                ui.html(_STOP, sanitize=False).classes("stop-place")
                 ui.label(self._visit.link.bench).classes("frame-name")
                 self._light = ui.label().classes("badge").props('role="status" id="light"')
                 self._control = ui.label().classes("badge quiet").props('id="control"')
-                self._alarm = ui.label().classes("badge saturated").props('role="status" id="alarm"')
+                self._alarm = ui.label().classes("badge tripped").props('role="status" id="alarm"')
                 ui.element("div").classes("spring")
                 self._who()
             ui.html(_STALE, sanitize=False)
@@ -104,7 +104,9 @@ class Frame:
             self._view = view
             await view.build()
         if self._view is view:
-            await view.refresh()
+            self._place.props(f'data-view="{name}"')
+            with self._place:
+                await view.refresh()
 
     def _alive(self) -> None:
         if self._visit.control is not None:
@@ -130,7 +132,7 @@ class Frame:
             light, kind = "dark", "dark"
         holders = "; ".join(f"{lease['run'] or lease['holder']}" for lease in state.leases) or "nobody in control"
         if control is not None and control.lost:
-            holders = f"your control ended: {control.lost}"
+            holders = f"your control ended: {control.lost.removeprefix('the lease is lost: ')}"
         tripped = [one["name"] for one in state.interlocks if one["tripped"]]
         alarm = f"TRIPPED: {', '.join(tripped)}" if tripped else ""
         shown = (light, kind, holders, alarm, state.trouble)
@@ -139,8 +141,9 @@ class Frame:
             self._light.set_text(light)
             self._light.classes(replace=f"badge {kind}")
             self._control.set_text(holders)
+            self._control.props["title"] = holders
+            self._control.update()
             self._alarm.set_text(alarm)
-            self._alarm.classes(replace="badge tripped")
             self._alarm.set_visibility(bool(alarm))
             self._trouble.set_text(state.trouble)
             self._trouble.set_visibility(not state.connected)

@@ -14,10 +14,13 @@ from nicegui.element import Element
 from drivers.contract import SettingInfo
 from drivers.errors import ConfigurationError, LabError, LimitError
 from drivers.quantity import parse_quantity
+from labctl.bench.client import Bench
 from labctl.bus.roles import Role
+from labctl.bus.together import this_user
 from labctl.page.link.control import LEASE_S
 from labctl.page.views.bench import told_of
 from labctl.page.views.visit import View, Visit, button, heading
+from labctl.safety import desk
 
 _KINDS = ("pump", "supercontinuum")
 _SETTINGS_EVERY = 3
@@ -128,16 +131,23 @@ class LasersView(View):
     async def _arm(self, laser: str) -> None:
         self.visit.session.must_be(Role.LASER_OPERATOR, "arming")
         bench = await self.link.bench_for(self.visit.role)
-        await self.link.in_thread(lambda: bench.arm(laser, for_s=parse_quantity("1 h", "s")))
+        controls, by = controls_of(bench), self._by()
+        await self.link.in_thread(lambda: desk.arm(controls, [laser], parse_quantity("1 h", "s"), by))
 
     async def _disarm(self, laser: str) -> None:
         bench = await self.link.bench_for(self.visit.role)
-        await self.link.in_thread(lambda: bench.disarm(laser))
+        controls, by = controls_of(bench), self._by()
+        await self.link.in_thread(lambda: desk.disarm(controls, [laser], by))
 
     async def _acknowledge(self) -> None:
         self.visit.session.must_be(Role.LASER_OPERATOR, "acknowledging an interlock")
-        bench, who = await self.link.bench_for(self.visit.role), self.visit.session.name
-        await self.link.in_thread(lambda: bench.acknowledge(reason=f"by {who} at the page"))
+        bench = await self.link.bench_for(self.visit.role)
+        controls, by = controls_of(bench), self._by()
+        await self.link.in_thread(lambda: desk.acknowledge(controls, by=by))
+
+    def _by(self) -> str:
+        """Who does it, for the log: the person, not only the user that this server runs as."""
+        return this_user(f"{self.visit.session.name or 'somebody'} at the page")
 
     async def refresh(self) -> None:
         """State at once; settings, which ask the laser's server, less often."""
@@ -180,6 +190,11 @@ class LasersView(View):
         except LabError as error:
             lines = [f"settings are not known: {error}"]
         card.read.set_text("\n".join(lines))
+
+
+def controls_of(bench: Bench) -> desk.Controls:
+    """The control lanes of its servers."""
+    return {name: server.control for name, server in bench.servers.items()}
 
 
 def _spelt(value: Any) -> str:

@@ -166,7 +166,8 @@ def chart(found: Metrics | None) -> dict[str, Any]:
         label = f"{name} / {largest:.3g}" if largest > 0 else name
         series.append({"type": "line", "name": label, "showSymbol": False, "data": points})
     return {
-        "animation": False, "series": series, "legend": {"textStyle": {"color": "#cfd8df"}, "type": "scroll"},
+        "animation": False, "series": series,
+        "legend": {"textStyle": {"color": "#cfd8df"}, "type": "scroll", "top": 0, "left": 0},
         "grid": {"left": 50, "right": 16, "top": 34, "bottom": 34},
         "xAxis": {"type": "value", "name": "step", **axis}, "yAxis": {"type": "value", "scale": True, **axis},
     }  # fmt: skip

@@ -6,28 +6,24 @@ import itertools
 import json
 
 from nicegui import ui
-from nicegui.element import Element
 
 _numbers = itertools.count(1)
+_SIGNS = """<div class="level"><div><i></i></div><span class="dim"></span></div><div class="alarm" role="status"></div>
+<canvas class="histogram" width="256" height="90" role="img" aria-label="Histogram of counts, logarithmic"></canvas>"""
 
 
-def viewer(device: str, what: str, palette: str, *, region: bool = False, beside: Element | None = None) -> str:
-    """Make one where the caller is; its id. region: one can be drawn. beside: where alarm, legend and histogram go."""
+def viewer(device: str, what: str, palette: str, *, region: bool = False, stretch: bool = True) -> str:
+    """Make one where the caller is; its id. region: one can be drawn. stretch: colours from darkest to brightest."""
     name = f"viewer-{next(_numbers)}"
     over = '<canvas class="over" aria-label="Draw a region of interest here"></canvas>' if region else ""
-    signs = (
-        '<div class="alarm" role="status"></div><canvas class="histogram" width="256" height="90" role="img" '
-        'aria-label="Histogram of counts, logarithmic"></canvas>'
-        if region or what == "camera"
-        else ""
-    )
+    signs = _SIGNS if region else ""
     ui.html(
         f'<div id="{name}" class="viewer"><div class="stage"><canvas class="picture" role="img" aria-label="{what}">'
         f'</canvas>{over}</div><div class="words" role="status">waiting for a picture …</div>'
         f'<div class="legend dim"></div>{signs}</div>',
         sanitize=False,
     ).classes("w-full")
-    options = json.dumps({"palette": palette, "region": region})
+    options = json.dumps({"palette": palette, "region": region, "stretch": stretch})
     ui.run_javascript(f"labctl.view({json.dumps(name)}, {json.dumps(device)}, {options})")
     return name
 

@@ -1,0 +1,94 @@
+"""Images as the page shows them, and forms of parameters."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from drivers.errors import ConfigurationError
+from labctl import registry
+from labctl.page.feed.picture import HISTOGRAM_BINS, SATURATED, factor_for, gray, histogram, reduced, render
+from labctl.page.runs.form import form_of
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 5])
+def test_a_reduced_image_has_means_and_peaks(factor: int) -> None:
+    image = np.random.default_rng(7).integers(0, 65536, (61, 47), np.uint16)
+    mean, peak = reduced(image, factor)
+    rows, columns = 61 // factor, 47 // factor
+    tiles = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
+    np.testing.assert_allclose(mean, tiles.mean(axis=(1, 3)), rtol=1e-5)
+    np.testing.assert_array_equal(peak, tiles.max(axis=(1, 3)))
+
+
+def test_one_saturated_pixel_is_seen_however_small_the_picture() -> None:
+    image = np.full((2160, 2560), 100, np.uint16)
+    image[1234, 987] = 65535
+    picture = render(image, factor_for(2160, 2560, 300), 65535.0, stretch=False)
+    assert max(picture.levels.shape) <= 300
+    assert np.argwhere(picture.levels == SATURATED).tolist() == [[1234 // picture.factor, 987 // picture.factor]]
+    assert picture.levels[0, 0] == 0
+
+
+def test_no_other_pixel_has_the_level_of_saturated_ones() -> None:
+    image = np.array([[0, 65534], [65535, 1]], np.uint16)
+    assert render(image, 1, 65535.0, stretch=True).levels.tolist() == [[0, 253], [255, 0]]
+
+
+@pytest.mark.parametrize("image", [np.zeros((3, 4), np.uint16), np.full((3, 4), 1e-3), np.full((1, 1), 5, np.uint32)])
+def test_a_flat_image_is_no_trouble(image: np.ndarray) -> None:  # type: ignore[type-arg]
+    for stretch in (False, True):
+        assert render(image, 4, math.inf, stretch=stretch).levels.size
+
+
+def test_a_histogram_counts_every_pixel_of_a_small_image() -> None:
+    image = np.arange(6400, dtype=np.uint16).reshape(80, 80)
+    found = histogram(image, 6400.0)
+    assert found["counts"] == [100] * HISTOGRAM_BINS
+
+
+def test_gray_levels_are_picked_not_averaged() -> None:
+    panel = np.tile(np.array([0, 255], np.uint8), (8, 8))
+    assert set(np.unique(gray(panel, 2, 256).levels)) == {0}
+
+
+def test_bytes_for_a_browser_say_what_they_are() -> None:
+    message = render(np.eye(4), 2, math.inf, stretch=True).message({"number": 3})
+    length = int.from_bytes(message[:4], "little")
+    assert b'"number":3' in message[4 : 4 + length]
+    assert len(message) == 4 + length + 4
+
+
+# --- forms --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bench.series", "prbm.generate", "nep.train", "domino.solve", "dyad.bits"])
+def test_a_form_left_as_it_is_asks_for_the_defaults(name: str) -> None:
+    form = form_of(name)
+    assert {field.name for field in form.fields} == set(registry.load("labctl.protocols", name).Parameters.model_fields)
+    entered = {f.name: f.shown == "true" if f.kind == "switch" else f.shown for f in form.fields}
+    needed = {field.name for field in form.fields if field.needed}
+    if not needed:
+        assert form.given(entered) == {}
+
+
+def test_what_is_entered_is_read_as_the_command_line_reads_it() -> None:
+    form = form_of("prbm.generate")
+    assert form.given({"classes": "3,5", "images": "7", "size": "28", "flips": "single"}) == {
+        "classes": [3, 5], "images": 7, "size": 28, "flips": "single",
+    }  # fmt: skip
+    assert form_of("bench.series").given({"frames": True, "camera": " camera ", "count": ""}) == {
+        "frames": True, "camera": "camera",
+    }  # fmt: skip
+
+
+def test_a_form_tells_choices_bounds_and_meanings() -> None:
+    fields = {field.name: field for field in form_of("bench.series").fields}
+    assert fields["count"].kind == "number"
+    assert fields["count"].bounds == "at least 1, at most 10000000"
+    assert fields["frames"].kind == "switch"
+    assert fields["laser"].doc.startswith("role of a laser")
+    with pytest.raises(ConfigurationError, match="unknown"):
+        form_of("no.such")
