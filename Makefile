@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Tests start hundreds of processes, each of which would compile the project's text where bytecode is not to be kept.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 
-.PHONY: venv run test text kernels audit soak hil figures reproduce bench clean
+.PHONY: venv run test text kernels audit soak hil figures reproduce bench docs clean
 
 venv: $(VENV)/.installed
 
@@ -56,6 +56,11 @@ figures: venv
 # Small settings of them, beside what the papers have: runs/reproduction-quick/reproduction.html.
 reproduce: venv
 	@$(BIN)/labctl reproduce --quick
+
+# The manual, in build/docs/index.html; a warning is an error.
+docs: $(VENV)/.installed-dev
+	@$(BIN)/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/docs
+	@echo " ✓ manual in build/docs/index.html"
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks prbm --json
