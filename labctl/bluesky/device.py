@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -62,7 +63,7 @@ class Device(Part):
         return key if units is None else {**key, "units": units}
 
 
-class Measuring(Device):
+class Measuring(Device, ABC):
     """A device with something to trigger."""
 
     _last: dict[str, Reading] | None = None
@@ -81,8 +82,9 @@ class Measuring(Device):
             raise LeaseError(f"{self.name}: nothing was measured yet; trigger it before, as bps.trigger_and_read does")
         return self._last
 
+    @abstractmethod
     def _measured(self) -> dict[str, Reading]:
-        raise NotImplementedError
+        """Readings by signal, of one measurement made now; in the thread that has control."""
 
 
 class Flying(Device):

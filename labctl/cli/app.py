@@ -15,7 +15,6 @@ from labctl.cli import calibrations, keys, runs, tokens, twin
 
 app = typer.Typer(
     name="labctl",
-    help="Laboratory control for optical computing: the same experiment on simulated and real tables.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -45,6 +44,29 @@ BenchUpArgument = Annotated[
     str | None, typer.Argument(help="Name of a bench that is up.", show_default="the only one that is up")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One line of JSON and no progress.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from labctl.experiments.environment import release
+
+        print(release())  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_tell_version,
+            is_eager=True,
+            help="Say which labctl this is: its version and, in a checkout, the commit.",
+        ),
+    ] = False,
+) -> None:
+    """Laboratory control for optical computing: the same experiment on simulated and real tables."""
 
 
 @app.command()

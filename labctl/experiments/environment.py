@@ -29,6 +29,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def release() -> str:
+    """The package in one line: its version and, in a checkout, the commit and whether files were changed since."""
+    state = git_state()
+    where = f" ({state['commit'][:12]}{', changed' if state['changed'] == 'yes' else ''})" if state else ""
+    return f"labctl {_versions()['labctl']}{where}"
+
+
 def git_state() -> dict[str, str]:
     """Commit of the labctl source tree and whether it was changed; empty outside a checkout."""
     root = Path(__file__).resolve().parents[2]

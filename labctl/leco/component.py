@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -44,7 +45,7 @@ ERROR_CODES = {
 """JSON-RPC error codes of labctl's errors, in the range for servers' own."""
 
 
-class Component(MessageHandler):  # type: ignore[misc]
+class Component(MessageHandler, ABC):  # type: ignore[misc]
     """What all of them share. ``name`` must be free at the Coordinator."""
 
     def __init__(
@@ -129,14 +130,17 @@ class Component(MessageHandler):  # type: ignore[misc]
     def _sender(self) -> str:
         return bytes(self.current_message.sender).decode(errors="replace")
 
+    @abstractmethod
     def _get(self, bench: Bench, name: str) -> Any:
-        raise NotImplementedError
+        """A parameter's value. Raises a LabError for an unknown one."""
 
+    @abstractmethod
     def _set(self, bench: Bench, values: dict[str, Any], payload: Sequence[bytes]) -> None:
-        raise NotImplementedError
+        """Set parameters; payload: arrays that values point to."""
 
+    @abstractmethod
     def _call(self, bench: Bench, action: str, args: list[Any], kwargs: dict[str, Any], payload: list[bytes]) -> Any:
-        raise NotImplementedError
+        """What an operation gives; payload: arrays that came with it."""
 
 
 class DeviceComponent(Component):

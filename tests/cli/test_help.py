@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import subprocess
 import sys
 
@@ -11,7 +13,7 @@ from commands import Command
 HEAVY = {"numpy", "scipy", "numba", "zmq", "pydantic", "h5py", "matplotlib", "sklearn", "mlxtend", "pint", "msgspec"}
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["figure", "--help"], ["run", "--help"]], ids=str)
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["figure", "--help"], ["run", "--help"]], ids=str)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['labctl', *{arguments!r}]\n"
@@ -30,6 +32,14 @@ def test_help_names_the_commands(labctl: Command) -> None:
     done = labctl("--help")
     assert done.status == 0
     assert all(word in done.out for word in ("run", "figure", "check", "up", "status", "stop", "logs", "keys"))
+
+
+def test_the_version_is_that_of_the_package_with_the_commit_of_a_checkout(labctl: Command) -> None:
+    done = labctl("--version")
+    assert done.status == 0
+    name, version, *commit = done.out.split()
+    assert (name, version) == ("labctl", importlib.metadata.version("labctl"))
+    assert not commit or re.fullmatch(r"\([0-9a-f]{12}(, changed)?\)", " ".join(commit))
 
 
 @pytest.mark.parametrize(
