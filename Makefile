@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Tests start hundreds of processes, each of which would compile the project's text where bytecode is not to be kept.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 
-.PHONY: venv run test text kernels audit soak hil figures reproduce bench docs clean
+.PHONY: venv run test text kernels audit soak hil figures reproduce bench docs pictures clean
 
 venv: $(VENV)/.installed
 
@@ -61,6 +61,10 @@ reproduce: venv
 docs: $(VENV)/.installed-dev
 	@$(BIN)/sphinx-build -q -W --keep-going -b html -d build/doctrees docs build/docs
 	@echo " ✓ manual in build/docs/index.html"
+
+# Those of the page (docs/page.md), taken in Chromium.
+pictures: $(VENV)/.installed-dev
+	@$(BIN)/python scripts/page-pictures.py
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks prbm --json

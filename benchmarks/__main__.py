@@ -30,8 +30,9 @@ def main() -> int:
     """Run one benchmark."""
     known = {"bus": "benchmarks.bus", "camera": "benchmarks.camera", "domino": "benchmarks.domino",
              "dyad": "benchmarks.dyad", "interlocks": "benchmarks.interlocks", "langevin": "benchmarks.langevin",
-             "nep": "benchmarks.nep", "prbm": "benchmarks.prbm", "table": "benchmarks.real_table",
-             "train": "benchmarks.train", "wavefront": "benchmarks.wavefront"}  # fmt: skip
+             "nep": "benchmarks.nep", "page": "benchmarks.page", "prbm": "benchmarks.prbm",
+             "table": "benchmarks.real_table", "train": "benchmarks.train",
+             "wavefront": "benchmarks.wavefront"}  # fmt: skip
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=sorted(known))
     parser.add_argument("--json", action="store_true", help="JSON on standard output instead of a table")
