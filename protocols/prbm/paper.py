@@ -88,7 +88,7 @@ _ISING = Reproduction(
         ),
         Compared("deviation", label="worst energy of 14 temperatures off the exact one", unit="standard errors"),
     ),
-    given={"L": (8, 16), "samples": 1000},
+    given={"L": (8, 16), "samples": 400},
     quick={"L": (8,), "T": (1.8, 2.25, 2.8), "samples": 60},
     cost_s=(900, 60),
 )
