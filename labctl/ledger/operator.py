@@ -31,7 +31,7 @@ from labctl.bench.client import Bench, open_bench
 from labctl.bus.proxy import DeviceProxy
 from labctl.ledger.child import dies_with_its_parent
 
-_RENEW_EVERY_S = 0.01
+_RENEW_EVERY_S = 0.05
 
 
 def main(bench_file: str, at: str | None) -> int:

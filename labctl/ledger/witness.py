@@ -17,11 +17,11 @@ from labctl.bench.config import BenchConfig
 from labctl.bus.ring import Arena
 from labctl.server.world import RemoteWorld
 
-_EVERY_S = 0.0005
+_EVERY_S = 0.001
 
 
 class Witness:
-    """Looks at the lasers of a world in another process about 2,000 times a second."""
+    """Looks at the lasers of a world in another process about 1,000 times a second."""
 
     def __init__(self, config: BenchConfig, world_endpoint: str) -> None:
         self._context: zmq.Context[Any] = zmq.Context()

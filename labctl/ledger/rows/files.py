@@ -141,11 +141,10 @@ def _corrupted(stage: _HasABench, trial: Trial) -> None:
 
 def _calibration(stage: _HasABench, trial: Trial) -> None:
     store = Store(trial.folder / "store")
-    text = _BENCH if isinstance(stage, Desk) else _EMULATED_CAMERA
+    text, name = (_BENCH, "ledger-files") if isinstance(stage, Desk) else (_EMULATED_CAMERA, "ledger-camera")
     bench_file = trial.folder / "files.toml"
-    bench_file.write_text(text, encoding="utf-8")
-    with open_bench(bench_file) as bench:
-        camera, name = bench.camera.identity(), bench.name
+    with open_bench(stage.bench_file) as bench:  # its camera is the same: there is one on the table
+        camera = bench.camera.identity()
     kept = store.add(
         Calibration(
             kind="dark", routine="camera.dark", bench=name, role="camera", devices={"camera": camera},
