@@ -29,10 +29,13 @@ class ScpiDetector(Photodetector):
     untriggered: ClassVar[str]
     """Why it cannot be armed."""
 
-    def __init__(self, name: str, resource: str, timeout_s: float, visa: str, baud: int | None) -> None:
+    def __init__(
+        self, name: str, resource: str, timeout: float = 2.0, visa: str = "@py", baud: int | None = None
+    ) -> None:
+        """As `ScpiOptions`."""
         super().__init__(name)
-        self._timeout_s = timeout_s
-        self._link = make_link(name, resource, timeout_s, visa, self._greet, baud)
+        self._timeout_s = timeout
+        self._link = make_link(name, resource, timeout, visa, self._greet, baud)
         self._link.close()  # until the device is opened
         self._stop = threading.Event()
         self._serial: str | None = None
