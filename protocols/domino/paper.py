@@ -11,8 +11,8 @@ _SOLVE = Reproduction(
         Compared("solved", 1.0, by="theory", within=0.0, label="best of 100 starts is the exact optimum"),
         Compared("success", label="share of starts that find it, of this one network"),
     ),
-    repeats=(5, 3),
-    cost_s=(4, 4),
+    repeats=(20, 10),
+    cost_s=(2, 2),
 )
 _SUCCESS = Reproduction(
     "domino.noise",
@@ -26,12 +26,11 @@ _SUCCESS = Reproduction(
             within=0.05,
             stated_error="success_err[0]",
             label="success of a start, N = 50, γ = 0",
-            why="Independent: 40 networks, eight of them of another kind; here 20 (quick: 8) of linked cliques.",
+            why="Independent: 40 networks, eight of them of another kind; here 20 of linked cliques.",
         ),
     ),
     given={"gamma": 0.0},
-    quick={"networks": 2},
-    cost_s=(6, 4),
+    cost_s=(4, 4),
     name="domino.noise at gamma 0: success",
     note="The paper’s lead over BFGS is larger than what is found with a γ that suits BFGS: an independent "
     "comparison has "
@@ -61,8 +60,7 @@ _NOISE = Reproduction(
             label="|Δq|/q at η = 0.5",
         ),
     ),
-    quick={"networks": 2},
-    cost_s=(6, 4),
+    cost_s=(4, 4),
 )
 _SCALING = Reproduction(
     "domino.scaling",
@@ -87,14 +85,13 @@ _SCALING = Reproduction(
             why="Processor time: not judged.",
         ),
     ),
-    quick={"networks": 3, "nodes": (20, 40, 80, 160), "updates": (50, 100, 200, 500, 1000)},
-    cost_s=(8, 5),
+    cost_s=(5, 5),
 )
 _CLIQUES = Reproduction(
     "domino.cliques",
     "ranking of subnetworks",
     (Compared("certified", 1.0, by="theory", within=0.0, label="the first of the ranking is the proven optimum"),),
-    cost_s=(4, 4),
+    cost_s=(2, 2),
 )
 _GROUP = Reproduction(
     "domino.group",
@@ -114,8 +111,8 @@ _XY_SMALL = Reproduction(
         Compared("balance", 0.0, by="derived", within=1e-5, label="Σγ - Nρ - 2E at rest"),
     ),
     given={"nodes": 8},
-    repeats=(10, 5),
-    cost_s=(3, 3),
+    repeats=(20, 10),
+    cost_s=(0.5, 0.5),
     name="domino.xy of 8",
 )
 _XY = Reproduction(
@@ -134,8 +131,8 @@ _XY = Reproduction(
         Compared("density_spread", 0.0, by="derived", within=1e-6, label="largest less smallest density"),
         Compared("balance", 0.0, by="derived", within=1e-5, label="Σγ - Nρ - 2E at rest"),
     ),
-    repeats=(10, 5),
-    cost_s=(7, 7),
+    repeats=(20, 10),
+    cost_s=(1, 1),
 )
 _CORRELATIONS = Reproduction(
     "domino.correlations",
@@ -144,8 +141,8 @@ _CORRELATIONS = Reproduction(
         Compared("balance", 0.0, by="derived", within=1e-5, label="Σγ - Nρ - 2E at rest"),
         Compared("success", label="runs at the lowest energy"),
     ),
-    repeats=(5, 3),
-    cost_s=(4, 4),
+    repeats=(10, 5),
+    cost_s=(0.6, 0.6),
     note="Pairs without a link ranked by their phases, as Fig. 4; on random couplings, as the paper’s network is "
     "not published.",
 )

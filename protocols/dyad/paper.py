@@ -37,7 +37,7 @@ _STATE = Reproduction(
         ),
     ),
     repeats=(2, 2),
-    cost_s=(3, 3),
+    cost_s=(1, 1),
 )
 _DIAGRAM = Reproduction(
     "dyad.phase-diagram",
@@ -55,7 +55,7 @@ _DIAGRAM = Reproduction(
         Compared("bounded", label="points with an upper bound"),
     ),
     quick={"g": "0.05,0.25,0.5,0.75,1", "J": "0.05,0.2,0.35,0.5,0.65,0.8,0.95"},
-    cost_s=(200, 5),
+    cost_s=(18, 1),
 )
 _OCCUPATION = Reproduction(
     "dyad.equal-occupation",
@@ -67,7 +67,7 @@ _OCCUPATION = Reproduction(
     ),
     given={"r_g": (0.8, 1.1)},
     repeats=(2, 2),
-    cost_s=(3, 3),
+    cost_s=(1, 1),
 )
 _ORIENTATION = Reproduction(
     "dyad.orientation",
@@ -78,8 +78,7 @@ _ORIENTATION = Reproduction(
             "p1_even", 0.5, by="theory", within=0.035, label="p₁ of equal sites", why="Equal sites are fair coins."
         ),
     ),
-    quick={"trials": 1000},
-    cost_s=(6, 4),
+    cost_s=(3, 3),
 )
 _CRITICAL = Reproduction(
     "dyad.critical-points",
@@ -95,8 +94,8 @@ _CRITICAL = Reproduction(
             "slope", -0.4475, 0.0004, by="independent", within=0.0, quick=0.002, label="the same, same four ratios"
         ),
     ),
-    quick={"trials": 4000},
-    cost_s=(60, 10),
+    quick={"trials": 10_000},
+    cost_s=(8, 3),
 )
 _BELOW = Reproduction(
     "dyad.critical-points",
@@ -121,8 +120,8 @@ _BELOW = Reproduction(
         ),
     ),
     given={"r_gamma": (0.9, 0.92, 0.94, 0.96, 0.98, 1.0)},
-    quick={"trials": 4000},
-    cost_s=(90, 12),
+    quick={"trials": 10_000},
+    cost_s=(12, 4),
     name="dyad.critical-points of six curves",
 )
 _INTENSITY = Reproduction(
@@ -141,7 +140,7 @@ _INTENSITY = Reproduction(
         Compared("skewness", 0.1161, by="derived", within=1e-4, label="skewness"),
     ),
     quick={"trials": 1_000_000},
-    cost_s=(4, 3),
+    cost_s=(4, 1),
 )
 _CHAIN = Reproduction(
     "dyad.chain",
@@ -151,7 +150,7 @@ _CHAIN = Reproduction(
         Compared("bias[0]", label="bias of the first dyad at coupling -0.1"),
     ),
     quick={"trials": 2000},
-    cost_s=(20, 6),
+    cost_s=(25, 8),
     note="The paper says that coupled dyads have statistics that are not uniform, and prints no number. " + _NO_NUMBER,
 )
 _CALIBRATE = Reproduction(

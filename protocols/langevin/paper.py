@@ -19,7 +19,7 @@ _ACTION = Reproduction(
             why="In Eq. (10) the coordinate is the one after the step; with the one before, derivatives are wrong.",
         ),
     ),
-    cost_s=(1, 1),
+    cost_s=(0.3, 0.3),
 )
 _UNIT = Reproduction(
     "langevin.unit",
@@ -35,14 +35,14 @@ _UNIT = Reproduction(
         ),
         Compared("mean", 0.0, by="theory", within=0.0, label="⟨x⟩ of a unit"),
     ),
-    cost_s=(2, 2),
+    cost_s=(0.3, 0.3),
 )
 _TRAIN = Reproduction(
     "langevin.train",
     "training, Eqs. (8) to (11)",
     (Compared("action", label="action of an image’s trajectory reversed, less that without couplings", unit="k_BT"),),
     quick={"size": 14, "hidden": 128},
-    cost_s=(15, 12),
+    cost_s=(10, 3),
     note="The paper prints no number of its training.",
 )
 _DIGITS = Reproduction(
@@ -65,7 +65,7 @@ _DIGITS = Reproduction(
     ),
     given=_THREE,
     quick={"trajectories": 64, "scheme": "averaged", "dt": 0.0025},
-    cost_s=(25, 20),
+    cost_s=(12, 6),
     name="langevin.digits of three",
 )
 _TEN = Reproduction(
@@ -73,7 +73,7 @@ _TEN = Reproduction(
     "more digits than Fig. 2",
     (Compared("recognised", label="recognised as one of ten digits"),),
     quick={"size": 14, "hidden": 128, "trajectories": 64, "scheme": "averaged", "dt": 0.0025},
-    cost_s=(40, 30),
+    cost_s=(25, 6),
     note="The paper has three digits; ten are beyond it.",
 )
 _HEAT = Reproduction(
@@ -152,7 +152,7 @@ _SMALL = Reproduction(
         ),
     ),
     given={"size": 8, "hidden": 64, "trajectories": 256},
-    cost_s=(5, 5),
+    cost_s=(4, 4),
     name="langevin.heat of 64 + 64",
 )
 _TWENTY = Reproduction(
@@ -174,7 +174,7 @@ _TWENTY = Reproduction(
     ),
     given={"amplitude": 20.0, "trajectories": 256, "scheme": "averaged", "dt": 0.0025},
     quick={"trajectories": 64, "reversed": 2},
-    cost_s=(25, 20),
+    cost_s=(12, 6),
     name="langevin.heat at amplitude 20",
 )
 _CAPACITY = Reproduction(
