@@ -14,8 +14,8 @@ from simulators.physics.counter_random import noise_key, uniforms
 from simulators.physics.processors import processors
 from simulators.slide_show import Pace
 from simulators.worlds.faults import Kind
+from simulators.worlds.parts.sensor import Region
 from simulators.worlds.ports import CameraPort, DetectorPort
-from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.table import TableWorld
 
 AT_ONCE = 64

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import DeviceError
+from simulators.worlds.parts.gray_table import GrayTable, TiledGrayTable
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.panel_state import frozen_panel, thaw_panel
+from simulators.worlds.parts.parameters import SlmParameters
+from simulators.worlds.parts.truth import PanelTruth
 from simulators.worlds.plays import PlayedWorld
-from simulators.worlds.prbm.gray_table import GrayTable, TiledGrayTable
-from simulators.worlds.prbm.panel import Panel
-from simulators.worlds.prbm.panel_state import frozen_panel, thaw_panel
-from simulators.worlds.prbm.parameters import SlmParameters
-from simulators.worlds.prbm.truth import PanelTruth
 
 
 class OnePanel(NamedTuple):
-    """A panel as `simulators.worlds.prbm.gray_table` asks for it."""
+    """A panel as `simulators.worlds.parts.gray_table` asks for it."""
 
     slm: SlmParameters
 

@@ -21,13 +21,13 @@ from simulators.physics.counter_random import noise_key, standard_normal
 from simulators.slide_show import Pace, play
 from simulators.worlds.faults import KINDS, Faults, Kind
 from simulators.worlds.operations import world_operation
+from simulators.worlds.parts.panel_state import checked_slides, frozen_panel, thaw_panel
 from simulators.worlds.ports import STOP_FLAGS, CameraPort, DetectorPort, Exposed, LastFrame, PhotodetectorPort, Port
-from simulators.worlds.prbm.panel_state import checked_slides, frozen_panel, thaw_panel
 from simulators.worlds.state import frozen_clock, frozen_ports, thaw_clock, thaw_ports
 
 if TYPE_CHECKING:
-    from simulators.worlds.prbm.panel import Panel
-    from simulators.worlds.prbm.sensor import CameraSensor, Region
+    from simulators.worlds.parts.panel import Panel
+    from simulators.worlds.parts.sensor import CameraSensor, Region
 
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0

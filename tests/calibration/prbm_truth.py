@@ -15,10 +15,11 @@ from labctl.client import Calibration
 from simulators.physics.far_field import intensity, row_fields, square
 from simulators.physics.fourier_plane import NODES_PER_PIXEL, gauss_legendre
 from simulators.physics.fringing import blurred
+from simulators.worlds.parts.truth import TILES, gray_phases, tile_of
 from simulators.worlds.prbm import PrbmParameters
 from simulators.worlds.prbm.optics import Optics, OpticsInTime, camera_window
 from simulators.worlds.prbm.source import SourceInTime
-from simulators.worlds.prbm.truth import TILES, gray_phases, hidden_table, tile_of
+from simulators.worlds.prbm.truth import hidden_table
 
 PLANCK_J_S, LIGHT_M_S = 6.62607015e-34, 299792458.0
 ZERO, PI = 0, 128

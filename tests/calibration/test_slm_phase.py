@@ -16,7 +16,7 @@ from drivers.correction import nearest_levels
 from labctl.client import CalibrationError
 from labctl.experiments.calibrate import calibrate
 from labctl.store import Store
-from simulators.worlds.prbm.truth import gray_phases
+from simulators.worlds.parts.truth import gray_phases
 
 SHORT = {
     "row_cells": 3, "period": 6, "steps": 16, "references": 3, "window_rows": 1, "window_columns": 1, "search_px": 0,

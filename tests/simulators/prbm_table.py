@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.clock import VirtualClock
+from simulators.worlds.parts.gray_table import TiledGrayTable
+from simulators.worlds.parts.panel import Panel
 from simulators.worlds.prbm import PrbmParameters, PrbmWorld
-from simulators.worlds.prbm.gray_table import TiledGrayTable
 from simulators.worlds.prbm.lab_probe import LabProbe
 from simulators.worlds.prbm.optics import OpticsInTime, Window
-from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.probe import Aperture, Illumination, Probe
 from simulators.worlds.prbm.truth import hidden_table
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from prbm_table import Bay, lit_world, parameters
 
 from simulators.physics.fourier_plane import column_sums_direct, column_sums_flat, gauss_legendre
+from simulators.worlds.parts.panel import Panel
 from simulators.worlds.prbm import PrbmParameters
-from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.probe import Aperture, Illumination, Probe
 
 EXPOSURE_S = 16.7e-3

@@ -17,9 +17,10 @@ from simulators.physics.fringing import SUB_PIXELS, blurred, neighbour_weights, 
 from simulators.physics.gray_phase import bent_phase
 from simulators.physics.row_coupling import coupling as coupling_of
 from simulators.physics.row_coupling import neighbour_ratio, radius_for_ratio, spot_amplitudes
-from simulators.worlds.prbm.lab_probe import flicker_in
+from simulators.worlds.parts.exposure import flicker_in
+from simulators.worlds.parts.truth import gray_phases
 from simulators.worlds.prbm.optics import OpticsInTime, aperture_window, camera_window
-from simulators.worlds.prbm.truth import gray_phases, hidden_table, lit_rectangle, spectrum_shape
+from simulators.worlds.prbm.truth import hidden_table, lit_rectangle, spectrum_shape
 
 INSTANT = {"rise_time": "0 s", "fall_time": "0 s"}
 EVEN = {"waist": "uniform"}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from simulators.physics import liquid_crystal as lc
-from simulators.worlds.prbm.panel import Panel
-from simulators.worlds.prbm.parameters import SlmParameters
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.parameters import SlmParameters
 
 RISE_S, FALL_S = 6e-3, 15e-3
 LATENCY_S = 8e-3

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from prbm_table import parameters
 
-from simulators.worlds.prbm import panel as module
-from simulators.worlds.prbm.gray_table import TiledGrayTable
-from simulators.worlds.prbm.panel import Panel
-from simulators.worlds.prbm.parameters import SlmParameters
+from simulators.worlds.parts import panel as module
+from simulators.worlds.parts.gray_table import TiledGrayTable
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.parameters import SlmParameters
 from simulators.worlds.prbm.truth import hidden_table
 from simulators.worlds.second_panel import OnePanel
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 from simulators.physics.counter_random import noise_key
 from simulators.physics.scmos import digitise
-from simulators.worlds.prbm.sensor import CameraSensor
+from simulators.worlds.parts.sensor import CameraSensor
 from simulators.worlds.prbm.truth import hidden_table
 
 FALSE_ALARM = 1e-6

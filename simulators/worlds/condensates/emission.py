@@ -16,7 +16,7 @@ from simulators.physics.condensates.pulse_kernel import condense
 from simulators.physics.counter_random import noise_key
 from simulators.worlds.condensates.parameters import CondensateParameters
 from simulators.worlds.condensates.sites import Sites
-from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.parts.sensor import Region
 
 Array = NDArray[np.float64]
 

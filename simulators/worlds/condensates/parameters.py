@@ -9,23 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from drivers.quantity import Fraction, Hertz, Metres, Seconds, Watts
 from simulators.worlds.hologram.parameters import (
     HologramHidden,
     HologramParameters,
-    NearInfraredCamera,
+    LifetimeCamera,
     OpticsParameters,
     PumpParameters,
 )
-from simulators.worlds.prbm.hidden import Length, Number, Share
-from simulators.worlds.prbm.parameters import DetectorParameters, SlmParameters
+from simulators.worlds.parts.amounts import Length, Number, Share
+from simulators.worlds.parts.parameters import DetectorParameters, Section, SlmParameters
 from simulators.worlds.pumps import MODULATIONS, PumpHead
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModulatedPump(PumpParameters):
@@ -55,12 +51,6 @@ class Magnified(OpticsParameters):
     psf_radius: Metres = Field(0.5e-6, gt=0, description="1/e^2 radius of a point's image, on the sample; NA 0.7")
 
 
-class LifetimeCamera(NearInfraredCamera):
-    """An Andor Zyla 5.5 as it sees 855 nm."""
-
-    quantum_efficiency: Fraction = Field(0.22, gt=0, le=1)
-
-
 class ProjectorParameters(SlmParameters):
     """A liquid-crystal panel between polarisers, imaged on the camera: light as sin^2 of half its phase."""
 
@@ -73,7 +63,7 @@ class ProjectorParameters(SlmParameters):
     blur: float = Field(0.7, ge=0, le=50, description="of its image, camera pixels, rms (T)")
 
 
-class LampParameters(_Section):
+class LampParameters(Section):
     """A light-emitting diode behind the projector; its light adds to that of the condensates by power."""
 
     wavelength: Metres = Field(850e-9, gt=300e-9, lt=2e-6)
@@ -82,7 +72,7 @@ class LampParameters(_Section):
     transmission: Fraction = Field(1e-4, gt=0, le=1, description="of its light that reaches the camera, with filters")
 
 
-class ProbeParameters(_Section):
+class ProbeParameters(Section):
     """A weak beam that shifts g where it lands: a disturbance for dyads to sense."""
 
     wavelength: Metres = Field(980e-9, gt=300e-9, lt=2e-6)
@@ -95,7 +85,7 @@ class ProbeParameters(_Section):
     aim: Literal["site", "place"] = Field("site", description="at the condensate next to that place, or exactly there")
 
 
-class Mesa(_Section):
+class Mesa(Section):
     """The part of the sample that is pumped: camera pixels from the zeroth order to its middle, and its size."""
 
     row: int = -230
@@ -104,7 +94,7 @@ class Mesa(_Section):
     columns: int = Field(420, ge=8, le=2000)
 
 
-class SampleParameters(_Section):
+class SampleParameters(Section):
     """A planar microcavity. Condensates are where the pump makes them.
 
     In units of t0 = 2 lifetimes, hbar / t0 and density at |psi| = 1; two sites at the spacing have the coupling J.
@@ -127,7 +117,7 @@ class SampleParameters(_Section):
     mesa: Mesa = Mesa()
 
 
-class EmissionParameters(_Section):
+class EmissionParameters(Section):
     """Light of the condensates on its way to the camera."""
 
     collection: Fraction = Field(0.2, gt=0, le=1, description="objective, losses, filters against the pump (T)")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from simulators.worlds.condensates.parameters import CondensateParameters
 from simulators.worlds.condensates.sites import Sites
-from simulators.worlds.prbm.truth import Draws
+from simulators.worlds.parts.truth import Draws
 
 Array = NDArray[np.float64]
 

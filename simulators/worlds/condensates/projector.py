@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 from drivers.contract import DeviceError
 from drivers.frozen import fill
 from simulators.worlds.condensates.parameters import CondensateParameters
-from simulators.worlds.prbm.sensor import Region
-from simulators.worlds.prbm.truth import Draws
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.truth import Draws
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key, standard_normal
 from simulators.worlds.condensates.parameters import CondensateParameters
-from simulators.worlds.prbm.truth import HOUR_S, Draws
+from simulators.worlds.parts.truth import HOUR_S, Draws
 
 Array = NDArray[np.float64]
 

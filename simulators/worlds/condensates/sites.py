@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from simulators.worlds.condensates.parameters import CondensateParameters
 from simulators.worlds.condensates.sample import coupling, detunings, efficiencies, on_sample
-from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.parts.sensor import Region
 
 Array = NDArray[np.float64]
 

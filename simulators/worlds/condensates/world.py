@@ -23,9 +23,9 @@ from simulators.worlds.condensates.sample import pulse_factors
 from simulators.worlds.condensates.sites import PumpSpots, Sites, find_spots, mesa_region, sites_at
 from simulators.worlds.hologram.world import HologramWorld
 from simulators.worlds.operations import world_operation
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.truth import DRIFT_STEP_S
 from simulators.worlds.ports import FLAGS
-from simulators.worlds.prbm.light import DRIFT_STEP_S
-from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.pumps import MODULATIONS, pump_controls
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
 

@@ -14,12 +14,10 @@ from simulators.physics.source_light import mean_of_tones, tone_moments, warm
 from simulators.worlds.hologram.parameters import HologramParameters
 from simulators.worlds.hologram.truth import HiddenTable, hidden_table, panel_wavefront
 from simulators.worlds.hologram.view import Means, View
-from simulators.worlds.prbm.lab_probe import flicker_in, flicker_states
-from simulators.worlds.prbm.light import DRIFT_STEP_S
-from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
-from simulators.worlds.prbm.probe import exposure_instants
-from simulators.worlds.prbm.sensor import Region
-from simulators.worlds.prbm.truth import HOUR_S, dust_shade
+from simulators.worlds.parts.exposure import exposure_instants, flicker_in, flicker_states
+from simulators.worlds.parts.panel import NOTICEABLE_RAD, Panel
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.truth import DRIFT_STEP_S, HOUR_S, dust_shade
 
 _MOST_VIEWS = 3
 _NEARLY_AT_REST_RAD = 0.2

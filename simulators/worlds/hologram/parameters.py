@@ -9,20 +9,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from drivers.quantity import Fraction, Metres, Seconds, Watts
 from simulators.worlds.faults import FaultList
-from simulators.worlds.prbm.hidden import Angle, CommonHidden, Duration, Length, Number, Share
-from simulators.worlds.prbm.parameters import CameraParameters, SlmParameters
+from simulators.worlds.parts.amounts import Angle, Duration, Length, Number, Share
+from simulators.worlds.parts.hidden import CommonHidden
+from simulators.worlds.parts.parameters import INSTANT_PANEL, CameraParameters, Section, SlmParameters, idealised
 from simulators.worlds.pumps import PumpHead
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PumpParameters(_Section):
+class PumpParameters(Section):
     """A laser of one colour whose light is split: one arm lights the SLM, the other is the reference."""
 
     wavelength: Metres = Field(785e-9, gt=300e-9, lt=2e-6)
@@ -44,7 +41,13 @@ class NearInfraredCamera(CameraParameters):
     quantum_efficiency: Fraction = Field(0.30, gt=0, le=1)
 
 
-class BeamParameters(_Section):
+class LifetimeCamera(NearInfraredCamera):
+    """An Andor Zyla 5.5 as it sees 855 nm."""
+
+    quantum_efficiency: Fraction = Field(0.22, gt=0, le=1)
+
+
+class BeamParameters(Section):
     """Light between the laser and the panel."""
 
     waist: Metres = Field(1.6e-3, gt=0, le=1, description="1/e^2 intensity radius on the panel")
@@ -52,7 +55,7 @@ class BeamParameters(_Section):
     blocked: bool = False
 
 
-class OpticsParameters(_Section):
+class OpticsParameters(Section):
     """Fourier lens and what stands before the camera."""
 
     focal_length: Metres = Field(0.2, gt=0)
@@ -60,7 +63,7 @@ class OpticsParameters(_Section):
     camera_attenuation: Fraction = Field(1e-7, gt=0, le=1, description="neutral-density filters")
 
 
-class ReferenceParameters(_Section):
+class ReferenceParameters(Section):
     """A plane wave that meets the camera at an angle; its laser arm is a device of its own, which opens it."""
 
     carrier_rows: float = Field(0.12, ge=-0.5, le=0.5, description="fringes per camera pixel along its columns")
@@ -105,18 +108,12 @@ class HologramHidden(CommonHidden):
 
 
 _IDEAL: dict[str, dict[str, object]] = {
-    "slm": {
-        "fill_factor": 1.0,
-        "rise_time": "0 s",
-        "fall_time": "0 s",
-        "scan_time": "0 s",
-        "controller_latency": "0 s",
-    },
+    "slm": INSTANT_PANEL,
     "camera": {"ideal": True},
 }
 
 
-class HologramParameters(_Section):
+class HologramParameters(Section):
     """The whole table. ``noise`` off leaves everything as on the table but for random numbers; ``ideal`` is the table
     of the equations: point detection, no noise, unrounded, instant response, nothing hidden, whatever else is given."""
 
@@ -161,15 +158,7 @@ class HologramParameters(_Section):
     @model_validator(mode="before")
     @classmethod
     def _idealise(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("ideal") is not True:
-            return data
-        merged = dict(data)
-        for section, values in _IDEAL.items():
-            given = data.get(section, {})
-            if isinstance(given, dict):
-                merged[section] = given | values
-        merged["hidden"] = "none"
-        return merged
+        return idealised(data, _IDEAL)
 
     @model_validator(mode="after")
     def _axis_on_sensor(self) -> HologramParameters:

@@ -1,13 +1,13 @@
 """The hidden hologram table: what a seed planted, which calibrations must find from measurements alone.
 
-Drawn as `simulators.worlds.prbm.truth` draws; no operation of the world returns it. Tests and the world itself ask
+Drawn as `simulators.worlds.parts.truth` draws; no operation of the world returns it. Tests and the world itself ask
 `hidden_table`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from simulators.physics.source_light import octaves
 from simulators.physics.zernike import zernikes
 from simulators.worlds.hologram.parameters import HologramParameters
-from simulators.worlds.prbm.truth import HOUR_S, Draws, PanelTruth, SensorTruth, panel_truth, sensor_truth
+from simulators.worlds.parts.truth import HOUR_S, Draws, PanelTruth, RoomTruth, SensorTruth, panel_truth, sensor_truth
 
 ABERRATIONS = (4, 5, 6, 7, 8, 11)
 """Noll's indices of the planted ones: focus, astigmatism, coma, spherical."""
 
 REFERENCE_ABERRATIONS = (4, 5, 6, 7, 8)
 _TONES = 24
+_COMMON_PATH = 1 / 30
+"""Of the phase noise and drift of separate paths that is left in a common one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +75,9 @@ class LaserTruth:
     slow_amplitude: float
 
 
-@dataclass(frozen=True, eq=False)
-class HiddenTable:
-    """Everything planted. kelvin_per_hour, kelvin_period_s: of the room, `kelvin`; phase_per_kelvin: of the panel."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HiddenTable(RoomTruth):
+    """Everything planted."""
 
     panel: PanelTruth
     geometry: GeometryTruth
@@ -83,14 +85,6 @@ class HiddenTable:
     reference: ReferenceTruth
     laser: LaserTruth
     sensor: SensorTruth
-    kelvin_per_hour: float
-    kelvin_period_s: float
-    phase_per_kelvin: float
-
-    def kelvin(self, time_s: float) -> float:
-        """Temperature of the room since bench time 0."""
-        swing = self.kelvin_per_hour / HOUR_S * self.kelvin_period_s / (2 * math.pi)
-        return swing * math.sin(2 * math.pi * time_s / self.kelvin_period_s)
 
 
 @lru_cache(maxsize=32)
@@ -129,6 +123,13 @@ def hidden_table(p: HologramParameters) -> HiddenTable:
         kelvin_period_s=HOUR_S * draws.one("temperature period", 6.0, 10.0),
         phase_per_kelvin=h.phase_per_kelvin * draws.one("phase per kelvin", 0.7, 1.3),
     )
+
+
+def with_common_path(table: HiddenTable) -> HiddenTable:
+    """A table whose reference goes nearly the way of the other light: less noise and drift of the path."""
+    r = table.reference
+    calm = replace(r, drift_rad_per_s=r.drift_rad_per_s * _COMMON_PATH, path_amplitude=r.path_amplitude * _COMMON_PATH)
+    return replace(table, reference=calm)
 
 
 def _reference(p: HologramParameters, draws: Draws) -> ReferenceTruth:

@@ -1,6 +1,6 @@
 """What one region of the camera sees: the panel's field there, kept up to date row by row as the panel changes.
 
-A field is worked out in each state of the panel's flicker (`simulators.worlds.prbm.lab_probe`), so that an exposure
+A field is worked out in each state of the panel's flicker (`simulators.worlds.parts.exposure`), so that an exposure
 only weighs what is known, and a repeated one costs next to nothing.
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from drivers.frozen import fill
 from simulators.physics.focal_field import (
@@ -28,10 +27,8 @@ from simulators.physics.fourier_plane import gauss_legendre
 from simulators.physics.fringing import SUB_PIXELS, neighbour_weights, sub_pixel_centres
 from simulators.worlds.hologram.parameters import HologramParameters
 from simulators.worlds.hologram.truth import HiddenTable, reference_phase
-from simulators.worlds.prbm.sensor import Region
-
-_BLAS = ThreadpoolController()
-"""Products of matrices are taken by one thread: they are small, and others that wait for more work would spin."""
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.threads import one_thread
 
 _ROWS_AT_ONCE = 32
 """Panel rows whose sub-pixels are in memory at a time."""
@@ -159,7 +156,7 @@ class View:
         fill(self._lines, kept["lines"])
         self._means = None
         if kept["means"] is not None:
-            with _BLAS.limit(limits=1, user_api="blas"):
+            with one_thread():
                 self._means = self._from_lines(self._lines, kept["means"] == "both")
 
     # --- fields ---------------------------------------------------------------------------------------------------
@@ -170,7 +167,7 @@ class View:
         if len(changed):
             self._means = None
         if self._means is None or (reference and self._means.product is None):
-            with _BLAS.limit(limits=1, user_api="blas"):
+            with one_thread():
                 self._add_lines(phase, changed, self._scales, self._lines)
                 self._means = self._from_lines(self._lines, reference)
             self.stale[:] = False
@@ -179,7 +176,7 @@ class View:
     def at(self, phase: NDArray[np.float64], reference: bool) -> Means:
         """Of a panel in motion, without flicker: one state."""
         lines = np.empty_like(self._lines[:1])
-        with _BLAS.limit(limits=1, user_api="blas"):
+        with one_thread():
             self._add_lines(phase, np.arange(len(phase)), self._scales[:1], lines)
             return self._from_lines(lines, reference)
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from simulators.worlds.hologram.light import HologramLight
 from simulators.worlds.hologram.parameters import HologramParameters
 from simulators.worlds.hologram.truth import hidden_table
+from simulators.worlds.parts.gray_table import GrayTable, TiledGrayTable
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.sensor import CameraSensor
 from simulators.worlds.ports import FLAGS
-from simulators.worlds.prbm.gray_table import GrayTable, TiledGrayTable
-from simulators.worlds.prbm.panel import Panel
-from simulators.worlds.prbm.sensor import CameraSensor
 from simulators.worlds.pumps import pump_controls
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S, TableWorld
 

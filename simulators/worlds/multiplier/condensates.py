@@ -22,8 +22,9 @@ from simulators.physics.fringing import SUB_PIXELS
 from simulators.physics.vector_matrix import image_weights
 from simulators.worlds.hologram.light import power_factor
 from simulators.worlds.multiplier.light import Exposure, MultiplierLight
-from simulators.worlds.multiplier.view import BLAS, Geometry, geometry
-from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.multiplier.view import Geometry, geometry
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.threads import one_thread
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -112,7 +113,7 @@ class CondensateLight(MultiplierLight):
         at = geometry(self.p, region)
         if region != self._region:
             self._region, self._shape = region, self._rows_of_sites(at)
-        with BLAS.limit(limits=1, user_api="blas"):
+        with one_thread():
             return np.stack([self._picture(region, at, e) for e in exposures])
 
     def _picture(self, region: Region, at: Geometry, e: Exposure) -> Array:

@@ -22,10 +22,9 @@ from simulators.worlds.multiplier.panels import Couplings, Strip
 from simulators.worlds.multiplier.parameters import MultiplierParameters
 from simulators.worlds.multiplier.truth import multiplier_truth
 from simulators.worlds.multiplier.view import Geometry, Maps, column_phasors, geometry, reference_field
-from simulators.worlds.prbm.light import DRIFT_STEP_S
-from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
-from simulators.worlds.prbm.sensor import Region
-from simulators.worlds.prbm.truth import PanelTruth
+from simulators.worlds.parts.panel import NOTICEABLE_RAD, Panel
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.truth import DRIFT_STEP_S, PanelTruth
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S
 
 Array = NDArray[np.float64]

@@ -6,9 +6,7 @@ polarisation add a field that no gray level reaches; finer structure than a pixe
 
 from __future__ import annotations
 
-import cmath
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,41 +16,11 @@ from simulators.physics.vector_matrix import PHASORS, panel_field, strip_field
 from simulators.worlds.hologram.truth import panel_wavefront
 from simulators.worlds.multiplier.parameters import MultiplierParameters
 from simulators.worlds.multiplier.truth import multiplier_truth
-from simulators.worlds.prbm.parameters import SlmParameters
-from simulators.worlds.prbm.truth import PanelTruth, dust_shade
+from simulators.worlds.parts.truth import dust_shade
+from simulators.worlds.parts.unmodulated import sub_pixels, unmodulated
 
 Array = NDArray[np.float64]
 Field = NDArray[np.complex64]
-
-
-class Unmodulated(NamedTuple):
-    """Amplitudes relative to a pixel's: of gaps and wrong polarisation together, of the glass; the glass's tilt
-    (rows, columns), rad per m."""
-
-    still: complex
-    glass: complex
-    tilt: tuple[float, float]
-
-
-def unmodulated(slm: SlmParameters, truth: PanelTruth, kappa: float) -> Unmodulated:
-    """What a panel sends back besides its pixels' light."""
-    dead, axis, front = (
-        cmath.rect(math.sqrt(share), phase)
-        for share, phase in (
-            (truth.dead_reflectance, truth.dead_phase),
-            (truth.axis_reflectance, truth.axis_phase),
-            (truth.front_reflectance, truth.front_phase),
-        )
-    )
-    down, across = truth.front_tilt_m
-    return Unmodulated((1 - slm.fill_factor) * dead + slm.fill_factor * axis, front, (kappa * down, kappa * across))
-
-
-def sub_pixels(pixels: int, pitch: float) -> Array:
-    """Centres (pixels x M,) of a panel's sub-pixels along one axis, from its middle, m."""
-    return np.asarray(
-        (np.arange(pixels * SUB_PIXELS) - (pixels * SUB_PIXELS - 1) / 2) * (pitch / SUB_PIXELS), np.float64
-    )
 
 
 def _weights(sigma_px: float) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from drivers.quantity import Fraction, Metres, Seconds, Watts
 from simulators.worlds.hologram.parameters import (
@@ -20,11 +20,8 @@ from simulators.worlds.hologram.parameters import (
     PanelParameters,
     ReferenceParameters,
 )
-from simulators.worlds.prbm.hidden import Angle, Number, Share
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from simulators.worlds.parts.amounts import Angle, Number, Share
+from simulators.worlds.parts.parameters import INSTANT_PANEL, Section, idealised
 
 
 class StripParameters(PanelParameters):
@@ -86,7 +83,7 @@ class MultiplierHidden(HologramHidden):
     registration_scale: Share = Field(0.005, ge=0, le=0.1, description="of that image: up to so much either way (T)")
 
 
-class OscillatorParameters(_Section):
+class OscillatorParameters(Section):
     """Condensates in the strip's image, of modes "shot" and "injection"; units are t0, and a field of N0 polaritons.
 
     Condensate j stands behind macro-pixel j of the strip, whose light seeds it or drives it, and its light reaches
@@ -122,7 +119,10 @@ class OscillatorParameters(_Section):
         return 2 * self.lifetime
 
 
-_IDEAL_COUPLING = {"fill_factor": 1.0, "rise_time": 0, "fall_time": 0, "scan_time": 0, "controller_latency": 0}
+_IDEAL: dict[str, dict[str, object]] = {
+    "coupling": INSTANT_PANEL,
+    "optics": {"row_blur": "0 m", "column_blur": "0 m"},
+}
 
 
 class MultiplierParameters(HologramParameters):
@@ -146,15 +146,7 @@ class MultiplierParameters(HologramParameters):
     @model_validator(mode="before")
     @classmethod
     def _idealise_images(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("ideal") is not True:
-            return data
-        given, optics = data.get("coupling", {}), data.get("optics", {})
-        merged = dict(data)
-        if isinstance(given, dict):
-            merged["coupling"] = given | {k: v if k == "fill_factor" else "0 s" for k, v in _IDEAL_COUPLING.items()}
-        if isinstance(optics, dict):
-            merged["optics"] = optics | {"row_blur": "0 m", "column_blur": "0 m"}
-        return merged
+        return idealised(data, _IDEAL)
 
     @model_validator(mode="after")
     def _sites_on_panels(self) -> MultiplierParameters:

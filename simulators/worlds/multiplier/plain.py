@@ -17,7 +17,7 @@ from simulators.worlds.hologram.truth import reference_phase
 from simulators.worlds.multiplier.panels import Couplings, Strip
 from simulators.worlds.multiplier.parameters import MultiplierParameters
 from simulators.worlds.multiplier.truth import multiplier_truth
-from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.parts.sensor import Region
 
 Array = NDArray[np.float64]
 Field = NDArray[np.complex128]

@@ -1,12 +1,12 @@
 """The hidden multiplier: what the hologram table hides, and what there is besides: a second panel, and registration.
 
-Drawn as `simulators.worlds.prbm.truth` draws; no operation of the world returns it.
+Drawn as `simulators.worlds.parts.truth` draws; no operation of the world returns it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key
 from simulators.physics.zernike import zernikes
-from simulators.worlds.hologram.truth import ABERRATIONS, HiddenTable, hidden_table
+from simulators.worlds.hologram.truth import ABERRATIONS, HiddenTable, hidden_table, with_common_path
 from simulators.worlds.multiplier.parameters import MultiplierParameters
-from simulators.worlds.prbm.truth import Draws, PanelTruth, panel_truth
-
-COMMON_PATH = 1 / 30
-"""Of the phase noise and drift of separate paths that is left in a common one."""
+from simulators.worlds.parts.truth import Draws, PanelTruth, panel_truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +39,7 @@ def multiplier_truth(p: MultiplierParameters) -> MultiplierTruth:
     """The truth of a table with these parameters."""
     h, light = p.hidden, hidden_table(p)
     if p.reference.common_path:
-        r = light.reference
-        calm = replace(
-            r, drift_rad_per_s=r.drift_rad_per_s * COMMON_PATH, path_amplitude=r.path_amplitude * COMMON_PATH
-        )
-        light = replace(light, reference=calm)
+        light = with_common_path(light)
     draws, own = Draws(p.seed), Draws(int(noise_key(p.seed, "coupling panel") >> np.uint64(1)))
     return MultiplierTruth(
         light=light,

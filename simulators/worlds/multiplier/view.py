@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from simulators.physics.fourier_plane import gauss_legendre
 from simulators.physics.fringing import SUB_PIXELS
@@ -21,16 +20,14 @@ from simulators.worlds.hologram.truth import reference_phase
 from simulators.worlds.multiplier.panels import Couplings
 from simulators.worlds.multiplier.parameters import MultiplierParameters
 from simulators.worlds.multiplier.truth import multiplier_truth
-from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.threads import one_thread
 
 Array = NDArray[np.float64]
 Field = NDArray[np.complex64]
 
 LOST = 1e-3
 """Of a map's root mean square, in its product: so much of one macro-pixel's field among thirty, at most."""
-
-BLAS = ThreadpoolController()
-"""Products of matrices are taken by one thread: others that wait for more work would spin."""
 
 
 class Geometry(NamedTuple):
@@ -97,7 +94,7 @@ class Maps:
         for k, scale in enumerate(scales):
             add_rows(*sparse, couplings.field(phase, scale, -math.pi * (scale - 1)), one)
             whole[:, k] = one * aside
-        with BLAS.limit(limits=1, user_api="blas"):
+        with one_thread():
             self.left, right = low_rank(whole.reshape(len(at.y_m), -1), LOST)
         self._right = np.ascontiguousarray(right.reshape(-1, *whole.shape[1:]).transpose(1, 0, 2)).reshape(
             -1, len(couplings.x_m)
@@ -106,7 +103,7 @@ class Maps:
     def fields(self, u: Field, scales: Array) -> Field:
         """E (rows x n, columns x exposures) of fields u (sub-pixels, columns x exposures), at a scale each
         (columns x exposures,)."""
-        with BLAS.limit(limits=1, user_api="blas"):
+        with one_thread():
             found = self._right @ u
             if len(self.scales) > 1:
                 low, high = self.scales

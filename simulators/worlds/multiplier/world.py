@@ -16,8 +16,8 @@ from simulators.worlds.multiplier.light import Exposure, MultiplierLight
 from simulators.worlds.multiplier.parameters import MultiplierParameters
 from simulators.worlds.multiplier.truth import multiplier_truth
 from simulators.worlds.operations import world_operation
+from simulators.worlds.parts.sensor import CameraSensor, Region
 from simulators.worlds.ports import FLAGS
-from simulators.worlds.prbm.sensor import CameraSensor, Region
 from simulators.worlds.pumps import pump_controls
 from simulators.worlds.second_panel import TwoPanelWorld
 

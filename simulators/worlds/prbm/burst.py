@@ -17,8 +17,8 @@ from simulators.physics.compiled import kernel
 from simulators.physics.fourier_plane import add_patches, line_power, set_patches
 from simulators.physics.liquid_crystal import drop_settled, fastest_motion
 from simulators.physics.scmos import digitise
-from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Crystal, refresh_time_s
-from simulators.worlds.prbm.panel_sequence import Patterns, gather, patch_changes
+from simulators.worlds.parts.panel import NOTICEABLE_RAD, Crystal, refresh_time_s
+from simulators.worlds.parts.panel_sequence import Patterns, gather, patch_changes
 from simulators.worlds.prbm.probe import Sums
 
 

@@ -11,9 +11,8 @@ out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,6 @@ from drivers.frozen import fill, unlike
 from simulators.physics.far_field import intensity, row_fields
 from simulators.physics.fourier_plane import NODES_PER_PIXEL, gauss_legendre
 from simulators.physics.fringing import blurred
-from simulators.physics.source_light import tone_moments
 from simulators.physics.window_motion import add_motion
 from simulators.physics.window_sums import (
     Coupled,
@@ -33,15 +31,12 @@ from simulators.physics.window_sums import (
     mark_patches,
     window_nodes,
 )
+from simulators.worlds.parts.exposure import exposure_instants, flicker_in, flicker_states
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.truth import PanelTruth
 from simulators.worlds.prbm.optics import Optics, Window
-from simulators.worlds.prbm.panel import Panel
-from simulators.worlds.prbm.probe import exposure_instants
-from simulators.worlds.prbm.truth import PanelTruth
 from simulators.worlds.prbm.wide_view import WideView
 from simulators.worlds.prbm.window_plan import coupled_rows, is_narrow, nothing_kept, plan_window
-
-_OUTER_STATE = math.sqrt(3) / 2
-"""Chebyshev node of three, in amplitudes of the flicker."""
 
 _DARK = 1e-9
 """Of the brightest row's power: rows with less are left out."""
@@ -51,31 +46,6 @@ _NEARLY_AT_REST_RAD = 0.2
 
 _SUMS = ("sums", "features", "fields", "lines", "shown", "first", "last", "stale")
 """Of what is kept, all but what is worked out from these or written before it is read."""
-
-
-class Flicker(NamedTuple):
-    """States of the flicker (relative change of every phase) and their weights in an exposure."""
-
-    states: NDArray[np.float64]
-    weights: NDArray[np.float64]
-
-
-def flicker_states(truth: PanelTruth) -> NDArray[np.float64]:
-    """Relative changes of phase at which light is worked out; the first is none."""
-    amplitude = math.sqrt(2) * truth.flicker_share
-    return np.array([0.0, -1.0, 1.0]) * amplitude * _OUTER_STATE if amplitude else np.zeros(1)
-
-
-def flicker_in(truth: PanelTruth, start_s: float, duration_s: float) -> Flicker:
-    """States and weights for one exposure."""
-    states = flicker_states(truth)
-    if len(states) == 1:
-        return Flicker(states, np.ones(1))
-    amplitude = math.sqrt(2) * truth.flicker_share
-    mean, square = tone_moments(start_s, duration_s, truth.flicker_hz, truth.flicker_phase, amplitude)
-    outer = states[2]
-    odd, even = mean / (2 * outer), square / (2 * outer**2)
-    return Flicker(states, np.array([1 - 2 * even, even - odd, even + odd]))
 
 
 class LabProbe:

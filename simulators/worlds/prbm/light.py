@@ -11,18 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.frozen import unlike
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.truth import DRIFT_STEP_S
 from simulators.worlds.prbm.lab_probe import LabProbe
 from simulators.worlds.prbm.optics import OpticsInTime, Window, aperture_window, camera_window
-from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.probe import Aperture, Illumination, Probe
-from simulators.worlds.prbm.sensor import Region
 from simulators.worlds.prbm.truth import hidden_table
 
 _MOST_PROBES = 4
-
-DRIFT_STEP_S = 60.0
-"""Optics follow the room's temperature in steps: 0.008 K, at which rows move by less than 0.01."""
 
 
 class Light(Protocol):

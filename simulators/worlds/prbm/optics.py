@@ -14,17 +14,10 @@ from simulators.physics.far_field import PanelGeometry, Unmodulated
 from simulators.physics.fringing import SUB_PIXELS, neighbour_weights, sub_pixel_centres
 from simulators.physics.gray_phase import wavefront
 from simulators.physics.row_coupling import coupling, coupling_reach, spot_amplitudes
+from simulators.worlds.parts.truth import HOUR_S, dust_shade
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.probe import Aperture
-from simulators.worlds.prbm.truth import (
-    HOUR_S,
-    HiddenTable,
-    disc_radius,
-    dust_shade,
-    hidden_table,
-    lit_rectangle,
-    spectrum_shape,
-)
+from simulators.worlds.prbm.truth import HiddenTable, disc_radius, hidden_table, lit_rectangle, spectrum_shape
 
 _SAMPLES_PER_ROW = 8
 """Wavelengths. A spot's products are smooth over a row; what is resolved here are the ends of a selected band."""

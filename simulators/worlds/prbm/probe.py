@@ -18,12 +18,12 @@ from simulators.physics.fourier_plane import (
     column_sums_chirp,
     column_sums_direct,
     column_sums_flat,
-    gauss_legendre,
     line_power,
     pixel_nodes,
     square_pixel_envelope,
 )
-from simulators.worlds.prbm.panel import Panel
+from simulators.worlds.parts.exposure import exposure_instants
+from simulators.worlds.parts.panel import Panel
 from simulators.worlds.prbm.parameters import PrbmParameters
 
 WIDEST_FAST_COLUMNS = 64
@@ -337,9 +337,3 @@ class Probe:
             self._resolved = (duration_s, fastest_s)
             self._elapsed_s, self._instant_weights = exposure_instants(duration_s, fastest_s)
         return start_s + self._elapsed_s, self._instant_weights
-
-
-def exposure_instants(duration_s: float, fastest_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Legendre instants after the start of an exposure, and weights, that resolve a motion of ``fastest_s``."""
-    nodes, weights = gauss_legendre(min(2 + math.ceil(duration_s / fastest_s), 64))
-    return 0.5 * duration_s * (nodes + 1), weights

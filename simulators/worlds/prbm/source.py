@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key
 from simulators.physics.source_light import mean_of_tones, pulse_noise, warm
+from simulators.worlds.parts.truth import HOUR_S
 from simulators.worlds.prbm.parameters import PrbmParameters
-from simulators.worlds.prbm.truth import HOUR_S, hidden_table
+from simulators.worlds.prbm.truth import hidden_table
 
 T = TypeVar("T")
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from drivers.quantity import Radians
-from simulators.physics.row_coupling import radius_for_ratio
-
-if TYPE_CHECKING:
-    from simulators.worlds.prbm.truth import HiddenTable
 
 Bend = Annotated[float, Field(ge=-0.5, le=0.5)]
 Pixels = Annotated[float, Field(ge=-1000, le=1000)]
@@ -84,57 +78,3 @@ class StatedTruths(BaseModel):
     def sensor(self) -> bool:
         """Whether the camera's sensor is affected."""
         return self.any_of("nonlinearity", "gain_kink")
-
-
-def with_stated(drawn: HiddenTable, stated: StatedTruths) -> HiddenTable:
-    """The truth with what is stated in place of what was drawn."""
-    s = stated
-    if not s:
-        return drawn
-    panel, geometry, spectrum, source, sensor = (
-        drawn.panel, drawn.geometry, drawn.spectrum, drawn.source, drawn.sensor,
-    )  # fmt: skip
-    coupling = spectrum.coupling if s.coupling is None else s.coupling
-    return replace(
-        drawn,
-        panel=replace(
-            panel,
-            lut_gain=_or(s.lut_gain, panel.lut_gain),
-            lut_bend=panel.lut_bend if s.lut_bend is None else s.lut_bend,
-            tile_gain=panel.tile_gain if s.tile_gain is None else np.array(s.tile_gain),
-            wavefront_modes=panel.wavefront_modes if s.wavefront is None else s.wavefront,
-        ),
-        geometry=replace(
-            geometry,
-            shift_px=geometry.shift_px if s.camera_shift is None else s.camera_shift,
-            rotation_rad=_or(s.camera_rotation, geometry.rotation_rad),
-            scale=_or(s.camera_scale, geometry.scale),
-        ),
-        spectrum=replace(
-            spectrum,
-            row_offset=_or(s.row_offset, spectrum.row_offset),
-            row_slope=_or(s.row_slope, spectrum.row_slope),
-            shape=spectrum.shape if s.spectrum is None else np.array(s.spectrum),
-            coupling=coupling,
-            spot_radius_px=(_radius(coupling[0]), _radius(coupling[1])),
-        ),
-        source=replace(
-            source,
-            curve=source.curve if s.power_curve is None else s.power_curve,
-            drift_per_hour=_or(s.power_drift, source.drift_per_hour),
-            warm_up=_or(s.warm_up, source.warm_up),
-        ),
-        sensor=replace(
-            sensor,
-            nonlinearity=_or(s.nonlinearity, sensor.nonlinearity),
-            kink=_or(s.gain_kink, sensor.kink),
-        ),
-    )
-
-
-def _or(stated: float | None, drawn: float) -> float:
-    return drawn if stated is None else stated
-
-
-def _radius(coupling: float) -> float:
-    return radius_for_ratio(coupling) if coupling > 0 else 0.0

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from simulators.worlds.parts.truth import TILES
 from simulators.worlds.prbm.parameters import PrbmParameters
-from simulators.worlds.prbm.truth import SPECTRUM_TERMS, TILES
+from simulators.worlds.prbm.truth import SPECTRUM_TERMS
 from simulators.worlds.prbm.twin_observables import CORRELATED, KINDS, Found, Numbers, Predict, Values
 
 

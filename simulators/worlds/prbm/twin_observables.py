@@ -14,16 +14,10 @@ from numpy.typing import NDArray
 from simulators.physics.gray_phase import bent_phase, wavefront
 from simulators.physics.row_coupling import coupling, neighbour_ratio, spot_amplitudes
 from simulators.physics.source_light import warm
+from simulators.worlds.parts.truth import HOUR_S, TILES
 from simulators.worlds.prbm.parameters import PrbmParameters
 from simulators.worlds.prbm.source import emitted
-from simulators.worlds.prbm.truth import (
-    HOUR_S,
-    SPECTRUM_TERMS,
-    TILES,
-    disc_radius,
-    lit_rectangle,
-    spectrum_shape,
-)
+from simulators.worlds.prbm.truth import SPECTRUM_TERMS, disc_radius, lit_rectangle, spectrum_shape
 
 Numbers = NDArray[np.float64]
 Values = Mapping[str, float]

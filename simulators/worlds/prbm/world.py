@@ -15,14 +15,15 @@ from drivers.frozen import fill
 from simulators.clock import RealClock, VirtualClock
 from simulators.physics.counter_random import noise_key
 from simulators.slide_show import Pace
+from simulators.worlds.parts.exposure import exposure_instants
+from simulators.worlds.parts.gray_table import GrayTable, TiledGrayTable
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.sensor import CameraSensor
 from simulators.worlds.ports import FLAGS, CameraPort, DetectorPort
 from simulators.worlds.prbm.burst import Sensor, play_burst
-from simulators.worlds.prbm.gray_table import GrayTable, TiledGrayTable
 from simulators.worlds.prbm.light import PlainLight, light_of
-from simulators.worlds.prbm.panel import Panel
 from simulators.worlds.prbm.parameters import PrbmParameters
-from simulators.worlds.prbm.probe import Illumination, exposure_instants
-from simulators.worlds.prbm.sensor import CameraSensor
+from simulators.worlds.prbm.probe import Illumination
 from simulators.worlds.prbm.source import CONTROLS, Source, SourceInTime
 from simulators.worlds.prbm.truth import hidden_table
 from simulators.worlds.table import LIGHT_M_S, PLANCK_J_S, TableWorld

@@ -17,12 +17,11 @@ from simulators.physics.fourier_plane import gauss_legendre
 from simulators.physics.source_light import tone_moments
 from simulators.worlds.hologram.light import path_factor, power_factor
 from simulators.worlds.hologram.truth import reference_phase
-from simulators.worlds.multiplier.view import BLAS
+from simulators.worlds.parts.panel import NOTICEABLE_RAD, Panel
+from simulators.worlds.parts.sensor import Region
+from simulators.worlds.parts.threads import one_thread
+from simulators.worlds.parts.truth import DRIFT_STEP_S, PanelTruth
 from simulators.worlds.plays import side_by_side
-from simulators.worlds.prbm.light import DRIFT_STEP_S
-from simulators.worlds.prbm.panel import NOTICEABLE_RAD, Panel
-from simulators.worlds.prbm.sensor import Region
-from simulators.worlds.prbm.truth import PanelTruth
 from simulators.worlds.sheet.exposure import Exposure, Pictures, Shown
 from simulators.worlds.sheet.interference import STRIP, interfere
 from simulators.worlds.sheet.panels import PotentialImage, PumpImage
@@ -168,7 +167,7 @@ class SheetLight:
 
     def fields(self, exposures: list[Exposure], threads: int = 1) -> tuple[Complex, Array]:
         """Mean amplitude and density at all places (instants of all exposures, rows, columns)."""
-        with BLAS.limit(limits=1, user_api="blas"):
+        with one_thread():
             return self._fields(exposures, threads)
 
     def _fields(self, exposures: list[Exposure], threads: int) -> tuple[Complex, Array]:

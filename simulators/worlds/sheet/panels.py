@@ -14,8 +14,8 @@ from scipy.special import ndtr
 
 from simulators.physics.fringing import SUB_PIXELS, neighbour_weights, sub_pixel_centres
 from simulators.worlds.hologram.truth import panel_wavefront
-from simulators.worlds.multiplier.panels import sub_pixels, unmodulated
-from simulators.worlds.prbm.truth import dust_shade
+from simulators.worlds.parts.truth import dust_shade
+from simulators.worlds.parts.unmodulated import sub_pixels, unmodulated
 from simulators.worlds.sheet.parameters import SheetParameters
 from simulators.worlds.sheet.pump_kernel import column_bands, imaged, row_bands
 from simulators.worlds.sheet.truth import sheet_truth

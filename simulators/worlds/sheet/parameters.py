@@ -10,26 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from drivers.quantity import Fraction, Metres, Seconds, Watts
-from simulators.worlds.condensates.parameters import LifetimeCamera
 from simulators.worlds.hologram.parameters import (
     BeamParameters,
     HologramHidden,
     HologramParameters,
+    LifetimeCamera,
     OpticsParameters,
     PanelParameters,
     PumpParameters,
     ReferenceParameters,
 )
-from simulators.worlds.prbm.hidden import Number, Share
-from simulators.worlds.prbm.parameters import SlmParameters
+from simulators.worlds.parts.amounts import Number, Share
+from simulators.worlds.parts.parameters import INSTANT_PANEL, Section, SlmParameters, idealised
 from simulators.worlds.pumps import PumpHead
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DriveParameters(PumpParameters):
@@ -64,7 +60,7 @@ class PotentialPanel(SlmParameters):
     extinction: Fraction = Field(1e-3, ge=0, le=1, description="of the polarisers: light at phase 0 (T)")
 
 
-class ReservoirParameters(_Section):
+class ReservoirParameters(Section):
     """A laser above resonance: it makes excitons, which lift the polaritons' energy."""
 
     wavelength: Metres = Field(760e-9, gt=300e-9, lt=2e-6)
@@ -97,7 +93,7 @@ class SheetReference(ReferenceParameters):
     )
 
 
-class SampleParameters(_Section):
+class SampleParameters(Section):
     """The microcavity: cells of nodes behind etched walls, and beside them a row of windows through which the pump's
     light passes as it is. Between cells is a column that is etched away, between cells and windows a row."""
 
@@ -133,7 +129,10 @@ class SheetHidden(HologramHidden):
     collection_error: Share = Field(0.05, ge=0, le=0.5, description="of light that is collected: up to so much (T)")
 
 
-_INSTANT = {"fill_factor": 1.0, "rise_time": 0, "fall_time": 0, "scan_time": 0, "controller_latency": 0}
+_IDEAL: dict[str, dict[str, object]] = {
+    "projector": INSTANT_PANEL,
+    "optics": {"pump_blur": "0 m", "camera_blur": "0 m"},
+}
 
 
 class SheetParameters(HologramParameters):
@@ -191,14 +190,7 @@ class SheetParameters(HologramParameters):
     @model_validator(mode="before")
     @classmethod
     def _idealise_images(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("ideal") is not True:
-            return data
-        merged = dict(data)
-        for name, values in (("projector", _INSTANT), ("optics", {"pump_blur": 0.0, "camera_blur": 0.0})):
-            given = data.get(name, {})
-            if isinstance(given, dict):
-                merged[name] = given | {k: v if k == "fill_factor" else f"{v:g} {_UNITS[k]}" for k, v in values.items()}
-        return merged
+        return idealised(data, _IDEAL)
 
     @model_validator(mode="after")
     def _places_on_panels(self) -> SheetParameters:
@@ -211,13 +203,3 @@ class SheetParameters(HologramParameters):
                     f"panel has {panel.rows} x {panel.columns}; take fewer nodes, or fewer pixels to a node"
                 )
         return self
-
-
-_UNITS = {
-    "rise_time": "s",
-    "fall_time": "s",
-    "scan_time": "s",
-    "controller_latency": "s",
-    "pump_blur": "m",
-    "camera_blur": "m",
-}

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from simulators.physics.fringing import SUB_PIXELS, blurred
 from simulators.physics.sheet.equation import evolve
 from simulators.worlds.hologram.truth import reference_phase
-from simulators.worlds.prbm.sensor import Region
+from simulators.worlds.parts.sensor import Region
 from simulators.worlds.sheet.light import SheetLight
 from simulators.worlds.sheet.panels import place_weights
 from simulators.worlds.sheet.parameters import SheetParameters

@@ -1,11 +1,11 @@
 """The hidden sheet: what the hologram table hides, and what sample, second panel and images have besides.
 
-Drawn as `simulators.worlds.prbm.truth` draws; no operation of the world returns it.
+Drawn as `simulators.worlds.parts.truth` draws; no operation of the world returns it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,12 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key
-from simulators.worlds.hologram.truth import HiddenTable, hidden_table
-from simulators.worlds.prbm.truth import HOUR_S, Draws, PanelTruth, panel_truth
+from simulators.worlds.hologram.truth import HiddenTable, hidden_table, with_common_path
+from simulators.worlds.parts.truth import HOUR_S, Draws, PanelTruth, panel_truth
 from simulators.worlds.sheet.parameters import SheetParameters
-
-COMMON_PATH = 1 / 30
-"""Of the phase noise and drift of separate paths that is left in a common one."""
 
 
 class Image(NamedTuple):
@@ -48,11 +45,7 @@ def sheet_truth(p: SheetParameters) -> SheetTruth:
     """The truth of a table with these parameters."""
     h, light = p.hidden, hidden_table(p)
     if p.reference.common_path:
-        r = light.reference
-        calm = replace(
-            r, drift_rad_per_s=r.drift_rad_per_s * COMMON_PATH, path_amplitude=r.path_amplitude * COMMON_PATH
-        )
-        light = replace(light, reference=calm)
+        light = with_common_path(light)
     draws, own = Draws(p.seed), Draws(int(noise_key(p.seed, "potential panel") >> np.uint64(1)))
     rows, columns = p.mesa
     return SheetTruth(

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.worlds.operations import world_operation
+from simulators.worlds.parts.sensor import CameraSensor, Region
 from simulators.worlds.ports import FLAGS
-from simulators.worlds.prbm.sensor import CameraSensor, Region
 from simulators.worlds.pumps import pump_controls
 from simulators.worlds.second_panel import TwoPanelWorld
 from simulators.worlds.sheet.exposure import Exposure, Pictures

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from drivers.quantity import Seconds
-from simulators.worlds.prbm.hidden import Share
+from simulators.worlds.parts.amounts import Share
+from simulators.worlds.parts.parameters import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ConverterParameters(_Section):
+class ConverterParameters(Section):
     """Converters of couplings and biases, from numbers to voltages, and of readings, back."""
 
     coupling_bits: int = Field(8, ge=0, le=24, description="over both signs of the range that is set; 0 is continuous")
@@ -56,7 +53,7 @@ def step(largest: float, bits: int) -> float:
     return largest / (2 ** (bits - 1) - 1) if bits else 0.0
 
 
-class TimeParameters(_Section):
+class TimeParameters(Section):
     """How long things take."""
 
     unit: Seconds = Field(1e-6, gt=0, le=1, description="dimensionless unit of time: of the units' relaxation (T)")
@@ -65,7 +62,7 @@ class TimeParameters(_Section):
     program: Seconds = Field(2e-8, ge=0, le=1, description="of one coupling or bias into its register (T)")
 
 
-class ThermodynamicHidden(_Section):
+class ThermodynamicHidden(Section):
     """What differs from the plan, rms over units or couplings, and must be trained around; 0 without. All (T)."""
 
     preset: Literal["typical", "none"] = "typical"
@@ -87,7 +84,7 @@ class ThermodynamicHidden(_Section):
         return given
 
 
-class ThermodynamicParameters(_Section):
+class ThermodynamicParameters(Section):
     """One board. seed: of its hidden differences and of all noise."""
 
     seed: int = Field(7, ge=0)

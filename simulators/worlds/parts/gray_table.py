@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel
 from simulators.physics.gray_phase import bent_phase
-from simulators.worlds.prbm.parameters import SlmParameters
-from simulators.worlds.prbm.truth import TILES, HasPanel, PanelTruth, gray_phases, tile_of
+from simulators.worlds.parts.parameters import SlmParameters
+from simulators.worlds.parts.truth import TILES, HasPanel, PanelTruth, gray_phases, tile_of
 
 
 class GrayTable:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.frozen import fill, owned, unlike, within
-from simulators.worlds.prbm.panel import Panel
-from simulators.worlds.prbm.panel_sequence import LoadedSequence
+from simulators.worlds.parts.panel import Panel
+from simulators.worlds.parts.panel_sequence import LoadedSequence
 
 
 def frozen_panel(panel: Panel, sequence_over: bool = False) -> dict[str, Any]:

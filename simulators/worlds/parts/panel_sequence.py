@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.physics.compiled import kernel
-from simulators.worlds.prbm.gray_table import GrayTable
+from simulators.worlds.parts.gray_table import GrayTable
 
 MOST_AT_ONCE = 1 << 20
 """Pixels of a sequence's patches of which phases are kept; of more, they are looked up for each pattern."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from simulators.physics.counter_random import noise_key, normal_map
 from simulators.physics.scmos import blink, digitise, digitise_uneven, fixed_pattern
-from simulators.worlds.prbm.hidden import CommonHidden
-from simulators.worlds.prbm.parameters import CameraParameters
-from simulators.worlds.prbm.truth import SensorTruth, dust_shade
+from simulators.worlds.parts.hidden import CommonHidden
+from simulators.worlds.parts.parameters import CameraParameters
+from simulators.worlds.parts.truth import SensorTruth, dust_shade
 
 _MOST_REGIONS = 4
 

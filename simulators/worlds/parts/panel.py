@@ -18,9 +18,9 @@ from simulators.physics.liquid_crystal import (
     set_targets,
 )
 from simulators.physics.window_motion import Motion
-from simulators.worlds.prbm.gray_table import GrayTable
-from simulators.worlds.prbm.panel_sequence import MOST_AT_ONCE, LoadedSequence, Patterns, patch_changes, uncovered
-from simulators.worlds.prbm.parameters import SlmParameters
+from simulators.worlds.parts.gray_table import GrayTable
+from simulators.worlds.parts.panel_sequence import MOST_AT_ONCE, LoadedSequence, Patterns, patch_changes, uncovered
+from simulators.worlds.parts.parameters import SlmParameters
 
 NOTICEABLE_RAD = 0.02
 """Below this, the square of a motion is less than the quadrature's own error."""
