@@ -36,6 +36,7 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 default_role = "code"  # docstrings write names in single backticks
+smartquotes = False  # "--set" is an option, not a dash
 nitpicky = False
 
 html_theme = "furo"
