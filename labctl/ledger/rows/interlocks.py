@@ -25,7 +25,7 @@ _INTERLOCKS = f"""
 rule = "reading"
 guards = ["pump"]
 device = "meter"
-max = "40 mW"                       # it reads 27 mW at 4 W
+max = "50 mW"                       # at 4 W it reads 40 mW, as delivered by the emulated one 27 mW
 frozen = 10
 
 [interlocks.pump_obeys]
