@@ -6,6 +6,8 @@ surface between an experiment and the machinery below it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from drivers.contract import (
     ROI,
     ComputerRun,
@@ -32,14 +34,16 @@ from drivers.errors import (
     LimitError,
 )
 from labctl.bench.client import Bench, open_bench
-from labctl.experiments.calibrate import Calibrated, calibrate_on
-from labctl.experiments.check_up import Checked, check_on
-from labctl.experiments.experiment import Figure, Parameters, Protocol
-from labctl.experiments.recorder import Recorder, Step
-from labctl.experiments.routine import Finding, Routine
-from labctl.experiments.runfile import open_run
-from labctl.reproduce.paper import Compared, Paper, Reproduction
 from labctl.store import Calibration, Check, Condition, Measured
+
+if TYPE_CHECKING:
+    from labctl.experiments.calibrate import Calibrated, calibrate_on
+    from labctl.experiments.check_up import Checked, check_on
+    from labctl.experiments.experiment import Figure, Parameters, Protocol
+    from labctl.experiments.recorder import Recorder, Step
+    from labctl.experiments.routine import Finding, Routine
+    from labctl.experiments.runfile import open_run
+    from labctl.reproduce.paper import Compared, Paper, Reproduction
 
 __all__ = [
     "ROI",
@@ -85,3 +89,30 @@ __all__ = [
     "open_bench",
     "open_run",
 ]
+
+_PLACES = {
+    "Calibrated": "labctl.experiments.calibrate",
+    "Checked": "labctl.experiments.check_up",
+    "Compared": "labctl.reproduce.paper",
+    "Figure": "labctl.experiments.experiment",
+    "Finding": "labctl.experiments.routine",
+    "Paper": "labctl.reproduce.paper",
+    "Parameters": "labctl.experiments.experiment",
+    "Protocol": "labctl.experiments.experiment",
+    "Recorder": "labctl.experiments.recorder",
+    "Reproduction": "labctl.reproduce.paper",
+    "Routine": "labctl.experiments.routine",
+    "Step": "labctl.experiments.recorder",
+    "calibrate_on": "labctl.experiments.calibrate",
+    "check_on": "labctl.experiments.check_up",
+    "open_run": "labctl.experiments.runfile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: a device server reads where its table's light falls, and needs neither runs nor HDF5.
+    if name in _PLACES:
+        from importlib import import_module
+
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'labctl.client' has no attribute {name!r}")

@@ -68,6 +68,7 @@ class Task(msgspec.Struct, frozen=True):
 def main() -> int:
     """Be what the first line of standard input says, until it ends."""
     others_never_write()
+    gc.disable()  # what is imported is no garbage; looking for some in it meanwhile takes a tenth of a start
     # Without a buffer, whose lock a thread that waits here for ever would keep from the interpreter's end.
     lifeline = io.FileIO(sys.stdin.fileno(), closefd=False)
     task = msgspec.json.decode(lifeline.readline(), type=Task)
@@ -90,6 +91,8 @@ def main() -> int:
     context: zmq.Context[Any] = zmq.Context()
     try:
         config = load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
+        gc.freeze()
+        gc.enable()
         with _serving(task, config, context, end) as connection:
             gc.freeze()  # what was loaded stays: collections need not look at it again, in the middle of a call
             _tell({"ready": True, "connection": connection})
