@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from interval_coverage import COVERED, SOAK_TABLES, TABLES, Measured, Quantity
+from interval_coverage import COVERED, SOAK_TABLES, TABLES, Measured, Quantity, undrawn
 from order_small import BENCH, COLUMNS, SMALL, seen_from, stand_on_truth
 
 from calibration.order_map import OrderMap
@@ -71,7 +72,8 @@ def _must_hold(folder: Path, tables: int) -> None:
     measured = Measured("illumination")
     checks = []
     for seed in range(100, 100 + tables):
-        done, p, _ = mapped(folder, seed)
+        with nullcontext() if seed == 100 else undrawn():
+            done, p, _ = mapped(folder, seed)
         measured.add(compare(done, p))
         checks.append({c.name: c.value for c in done.calibrations[0].checks})
     if tables >= SOAK_TABLES:

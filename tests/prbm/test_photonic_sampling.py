@@ -197,7 +197,7 @@ def test_photonic_and_exact_samplers_use_one_random_number_per_spin() -> None:
 @pytest.mark.parametrize(
     ("flips", "temperature", "count"),
     [
-        ("hadamard", 1.0, 6_000),
+        ("hadamard", 1.0, 3_000),
         pytest.param("hadamard", 1.0, 20_000, marks=pytest.mark.soak),
         pytest.param("single", 1.7, 20_000, marks=pytest.mark.soak),
     ],
