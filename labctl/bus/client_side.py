@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from drivers.errors import BusError
+from labctl.bus.failures import error_of
 from labctl.bus.messages import (
     DELEGATED,
     REPEATED,
@@ -28,12 +29,11 @@ from labctl.bus.messages import (
     Reply,
     Request,
     decode_welcome,
-    error_of,
     is_welcome,
-    revive,
 )
 from labctl.bus.ring import Arena, Reader
 from labctl.bus.segments import Attachments, machine, pid_namespace, process_start
+from labctl.bus.values import revive
 
 START_WITHIN_S = 10.0
 """A request that has not begun by then is not executed any more."""

@@ -11,16 +11,13 @@ import contextlib
 import math
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import Value
-from drivers.errors import ERROR_TYPES, BusError, DeviceError, LabError
-from drivers.settings import VALUE_TYPES
+from drivers.errors import BusError
 from labctl.bus.ring import SMALLEST_SHARED_BYTES, Arena, OverwrittenError, Place, Reader
 
 VERSION = 2
@@ -366,69 +363,3 @@ def decode_request(frames: Sequence[Buffer]) -> Request:
 def decode_reply(frames: Sequence[Buffer]) -> Reply:
     """Raises BusError on anything that is not a reply."""
     return Decoder().reply(frames)
-
-
-# --- contract values ----------------------------------------------------------------------------------------------
-
-
-_PLAIN = frozenset((type(None), bool, int, float, str, np.ndarray))
-
-
-def revive(value: Any) -> Any:
-    """Contract values back from their tagged maps, at any depth of lists. Raises BusError on what is none."""
-    if type(value) in _PLAIN:
-        return value  # most values, and nothing to look for
-    try:
-        return _revived(value)
-    except RecursionError:
-        raise BusError("malformed message: nested too deeply") from None
-
-
-def _revived(value: Any) -> Any:
-    if isinstance(value, dict):
-        tag = value.get("type")
-        if isinstance(tag, str) and tag in VALUE_TYPES:
-            cls: type[Value] = VALUE_TYPES[tag]
-            fields = {k: v if type(v) in _PLAIN else _revived(v) for k, v in value.items() if k != "type"}
-            try:
-                return _with_tuples(cls, cls(**fields))
-            except TypeError as error:
-                raise BusError(f"malformed {tag}: {error}") from None
-        return {k: _revived(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_revived(v) for v in value]
-    return value
-
-
-def _with_tuples(cls: type[Value], value: Value) -> Value:
-    """Lists become tuples where the contract says tuple; msgpack knows only lists."""
-    changes = {name: tuple(item) for name in _tuple_fields(cls) if isinstance(item := getattr(value, name), list)}
-    return msgspec.structs.replace(value, **changes) if changes else value
-
-
-@lru_cache(maxsize=256)
-def _tuple_fields(cls: type[Value]) -> tuple[str, ...]:
-    return tuple(f.name for f in msgspec.structs.fields(cls) if "tuple" in str(f.type))
-
-
-# --- errors -------------------------------------------------------------------------------------------------------
-
-
-def failure_of(error: BaseException, traceback: str) -> Failure:
-    """What crosses the bus in place of an exception."""
-    # Python's text may hold what UTF-8 cannot, such as half of a file name that was never text.
-    message, traceback = (t.encode(errors="backslashreplace").decode() for t in (str(error), traceback))
-    if type(error).__name__ in ERROR_TYPES:
-        return Failure(type(error).__name__, message, traceback)
-    for cls in type(error).__mro__:
-        if cls.__name__ in ERROR_TYPES:  # a subclass travels as the nearest type every client knows
-            return Failure(cls.__name__, message, traceback)
-    return Failure("DeviceError", f"{type(error).__name__}: {message}", traceback)
-
-
-def error_of(failure: Failure) -> LabError:
-    """The exception a failure stands for, with the remote traceback attached."""
-    error = ERROR_TYPES.get(failure.error_type, DeviceError)(failure.message)
-    error.remote_traceback = failure.traceback
-    error.add_note("in the device server:\n" + failure.traceback.rstrip())
-    return error

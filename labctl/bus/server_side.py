@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from drivers.errors import BusError, LeaseError
+from labctl.bus.failures import failure_of
 from labctl.bus.messages import (
     REPEATED,
     SHARED_MEMORY,
@@ -28,7 +29,6 @@ from labctl.bus.messages import (
     Request,
     Welcome,
     decode_hello,
-    failure_of,
     number_in,
 )
 from labctl.bus.ring import Arena, Place, Reader

@@ -13,10 +13,11 @@ import zmq
 
 from drivers.contract import ROI
 from drivers.errors import BusError, LimitError
-from labctl.bus.messages import Buffer, Decoder, revive
+from labctl.bus.messages import Buffer, Decoder
 from labctl.bus.ring import Reader
 from labctl.bus.security import KeyPair
 from labctl.bus.transport import Address, connect
+from labctl.bus.values import revive
 
 LONGEST_TOPIC = 1024
 _WAITING_MESSAGES = 8

@@ -17,7 +17,8 @@ from typing import Any
 
 from drivers.contract import Frame, FrameStack, Reading, SequenceResult
 from drivers.errors import BusError, ConfigurationError
-from labctl.bus.messages import Request, failure_of
+from labctl.bus.failures import failure_of
+from labctl.bus.messages import Request
 from labctl.bus.segments import process_alive
 from labctl.record import wire
 from labctl.record.blocks import MAGIC, ArrayPlace, Entry, Head, append, packed

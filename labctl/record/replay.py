@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from drivers.errors import ReplayError
-from labctl.bus.messages import Request, error_of, revive
+from labctl.bus.failures import error_of
+from labctl.bus.messages import Request
+from labctl.bus.values import revive
 from labctl.record import wire
 from labctl.record.divergence import first_difference
 from labctl.record.record import ANSWERED, OF_SERVER, Record, Track, call_text, fits

@@ -16,12 +16,13 @@ import zmq
 
 from drivers.contract import Device, DeviceDescription
 from drivers.errors import BusError, ConfigurationError, LabError, LeaseError, LimitError
-from labctl.bus.messages import DELEGATED, Request, revive
+from labctl.bus.messages import DELEGATED, Request
 from labctl.bus.records import ServerRecord
 from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
 from labctl.bus.server_side import ServerSide, Sessions, reclaim
+from labctl.bus.values import revive
 from labctl.record.traffic import Traffic
 from labctl.safety.interlocks import VERBS, Interlocks
 from labctl.safety.people import PEOPLES_VERBS

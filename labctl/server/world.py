@@ -20,11 +20,12 @@ from pydantic import BaseModel
 
 from drivers.errors import BusError
 from labctl.bus.connection import Connection
-from labctl.bus.messages import Request, revive
+from labctl.bus.messages import Request
 from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller
 from labctl.bus.segments import Attachments, Segment, process_alive
 from labctl.bus.server_side import ServerSide
+from labctl.bus.values import revive
 from labctl.server.lane import Lane
 
 _CELLS = 64

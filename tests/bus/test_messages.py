@@ -15,18 +15,9 @@ from hypothesis.extra import numpy as hnp
 from drivers.contract import ROI, DeviceDescription, Frame, Limits, Sequence, SettingInfo
 from drivers.errors import BusError, ConfigurationError, DeviceError, DeviceTimeout, LimitError
 from labctl.bench.problems import BenchFileError
-from labctl.bus.messages import (
-    VERSION,
-    Failure,
-    Reply,
-    Request,
-    decode_reply,
-    decode_request,
-    encode,
-    error_of,
-    failure_of,
-    revive,
-)
+from labctl.bus.failures import error_of, failure_of
+from labctl.bus.messages import VERSION, Failure, Reply, Request, decode_reply, decode_request, encode
+from labctl.bus.values import revive
 
 NUMBERS = ["?", "i1", "u1", "<i2", ">i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", ">f4", "<f8", ">f8"]
 dtypes = st.sampled_from(NUMBERS).map(np.dtype)

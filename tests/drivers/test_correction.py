@@ -25,7 +25,8 @@ from drivers.correction import (
 )
 from drivers.errors import CalibrationError, LimitError
 from drivers.phase import gray_levels
-from labctl.bus.messages import Reply, decode_reply, encode, revive
+from labctl.bus.messages import Reply, decode_reply, encode
+from labctl.bus.values import revive
 from simulators.devices.camera import SimulatedCamera
 from simulators.devices.pump import SimulatedPump
 from simulators.devices.slm import SimulatedSLM

@@ -22,8 +22,9 @@ from table import write_bench
 from drivers.errors import LabError
 from labctl.bench.client import Bench, open_bench
 from labctl.bus.connection import Connection
-from labctl.bus.messages import UNREADABLE, VERSION, Decoder, revive
+from labctl.bus.messages import UNREADABLE, VERSION, Decoder
 from labctl.bus.stream import parse_topic
+from labctl.bus.values import revive
 from labctl.safety.interlocks import VERBS
 from labctl.server.directory import Directory
 
