@@ -7,6 +7,7 @@ that say otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numba
@@ -42,7 +43,16 @@ def _kept(compiled: Any) -> Any:
     file = _file(compiled)
     if file is not None:  # without a place to keep kernels, or with compilation switched off, nothing can be old
         file._source_stamp = (file._source_stamp, _absorbed(compiled))
+        file._load_index = partial(_index_or_none, file._load_index)
     return compiled
+
+
+def _index_or_none(load: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
+    """What a kernel's index on disk tells; nothing, if it names types that an update of the project has moved."""
+    try:
+        return load()
+    except (ImportError, AttributeError):
+        return {}
 
 
 def _file(value: object) -> Any:

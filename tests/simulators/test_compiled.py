@@ -54,3 +54,26 @@ def test_a_kernel_is_compiled_anew_when_what_it_calls_or_takes_from_another_file
     assert _run(tmp_path) == (4.0, 1)
     (tmp_path / "helper.py").write_text(HELPER.format(factor=3, summand=10))
     assert _run(tmp_path) == (33.0, 0)
+
+
+TAKES_A_PAIR = """
+from simulators.physics.compiled import kernel
+from {module} import Pair
+
+@kernel
+def outer(pair):
+    return pair.first + pair.second
+
+print(outer(Pair(1.0, 2.0)), len(outer.stats.cache_hits))
+"""
+
+
+def test_a_kernel_is_compiled_anew_when_a_type_it_takes_has_moved_to_another_file(tmp_path: Path) -> None:
+    pair = "from typing import NamedTuple\n\nclass Pair(NamedTuple):\n    first: float\n    second: float\n"
+    (tmp_path / "here.py").write_text(pair)
+    (tmp_path / "outer.py").write_text(TAKES_A_PAIR.format(module="here"))
+    assert _run(tmp_path) == (3.0, 0)
+    assert _run(tmp_path) == (3.0, 1)
+    (tmp_path / "here.py").rename(tmp_path / "there.py")
+    (tmp_path / "outer.py").write_text(TAKES_A_PAIR.format(module="there"))
+    assert _run(tmp_path) == (3.0, 0)
