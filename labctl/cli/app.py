@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import calibrations, keys, runs, tokens, twin
+from labctl.cli import calibrations, examples, keys, runs, tokens, twin
 
 app = typer.Typer(
     name="labctl",
@@ -603,6 +603,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(twin.app, name="twin")
+examples.attach(app)
 
 
 def main() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from command_lines import lines_of, problem
+from command_lines import lines_of, problem, root
 
 from labctl import registry
+from labctl.cli.examples import EXAMPLES
 
 _NAME = re.compile(r"`((?:prbm|dyad|domino|nep|langevin|calibration)\.[a-z][A-Za-z0-9-]*)`")
 
@@ -30,6 +33,29 @@ def test_every_command_line_can_be_called(repository: Path) -> None:
         if (told := problem(line))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_command_says_what_it_does_its_exit_statuses_and_how_it_is_called() -> None:
+    found = dict(commands(root()))
+    assert found.keys() == EXAMPLES.keys()
+    for name, command in found.items():
+        told = command.get_help(command.context_class(command, info_name=name))
+        assert "Exit status" in told, name
+        assert "Examples:" in told, name
+        assert all(parameter.help for parameter in command.params), name
+        for example in EXAMPLES[name]:
+            assert example in told
+            assert example.startswith(f"labctl {name}")
+            assert not problem(example), example
+
+
+def commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Those that do something, by what is typed for them."""
+    if not hasattr(command, "commands"):
+        yield " ".join(names), command
+        return
+    for name, below in command.commands.items():
+        yield from commands(below, (*names, name))
 
 
 def test_many_command_lines_are_found(repository: Path) -> None:

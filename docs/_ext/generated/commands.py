@@ -32,7 +32,8 @@ def _section(command: Any, path: tuple[str, ...], level: int) -> str:
         (f"`{_shown(parameter, context)}`", prose(parameter.help or ""), _default(parameter, context))
         for parameter in command.params
     ]
-    return "\n".join([*lines, table(("argument or option", "what", "unless given"), rows)])
+    end = [_paragraphs(command.epilog or ""), ""]
+    return "\n".join([*lines, table(("argument or option", "what", "unless given"), rows), *end])
 
 
 def _shown(parameter: Any, context: Any) -> str:
