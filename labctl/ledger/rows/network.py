@@ -130,7 +130,7 @@ def _flooded(rail: _FarRail, trial: Trial) -> float:
     flood = Child("labctl.ledger.flood", str(rail.bench_file), "far", environment={"LABCTL_KEY": "observer"})
     try:
         assert "flooding" in flood.heard()
-        with rail.operator("pump") as operator:
+        with rail.operator("pump", at="far") as operator:
             time.sleep(2 * rail.lease_s)
             assert rail.witness.lit() == ["pump_emission"], "the operator lost control"
             with rail.bench() as bench:
