@@ -23,7 +23,7 @@ td, th { padding: .2em .8em .2em 0; text-align: left; vertical-align: top; borde
 th { color: #555; font-weight: 600; } td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
 img { max-width: 100%; max-height: 34em; } pre { background: #f5f5f5; padding: .6em; overflow-x: auto; font-size: 82%; }
 .yes { color: #17692c; } .no { color: #b3261e; font-weight: 600; } .open { color: #666; } .wide { overflow-x: auto; }
-.why { color: #444; font-size: 93%; } details { margin: .4em 0 1em; color: #444; }
+.verdict { white-space: nowrap; } .why { color: #444; font-size: 93%; } details { margin: .4em 0 1em; color: #444; }
 """
 _BY = {
     "paper": "paper",
@@ -123,7 +123,7 @@ def _verdict(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 def _cell(entry: Mapping[str, Any]) -> str:
     kind, words = _verdict(entry)
-    return f'<td class="{kind}">{words}</td>'
+    return f'<td class="{kind} verdict">{words}</td>'
 
 
 def _section(paper: Paper, entries: Sequence[Mapping[str, Any]], pictures: Path) -> str:
