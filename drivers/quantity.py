@@ -121,11 +121,9 @@ if TYPE_CHECKING:
     Seconds = float
     Watts = float
     WattsPerMetre = float
-    PerMetre = float
     PerSecond = float
     Hertz = float
     Radians = float
-    Kelvin = float
     Fraction = float
     WattsPerRootHertz = float
     Joules = float
@@ -134,11 +132,9 @@ else:
     Seconds = _quantity("s")
     Watts = _quantity("W")
     WattsPerMetre = _quantity("W/m")
-    PerMetre = _quantity("1/m")
     PerSecond = _quantity("1/s")
     Hertz = _quantity("Hz")
     Radians = _quantity("rad")
-    Kelvin = _quantity("K")
     Fraction = _quantity("1")
     WattsPerRootHertz = _quantity("W/Hz**0.5")
     Joules = _quantity("J")

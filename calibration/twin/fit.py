@@ -73,11 +73,6 @@ class TwinFit:
     unexplained: tuple[tuple[str, str], ...]
 
     @property
-    def undetermined(self) -> tuple[str, ...]:
-        """Keys of unknowns of which the data tell little."""
-        return tuple(f.key for f in self.fitted if not f.determined)
-
-    @property
     def values(self) -> dict[str, float]:
         """By key."""
         return {f.key: f.value for f in self.fitted}

@@ -37,7 +37,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _NEXT = "+next"  # no name has a +
 _LARGEST_LIST_BYTES = 1 << 20
-DOMAIN = "labctl"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,19 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from drivers.errors import ConfigurationError
+from labctl import html
 from labctl.experiments.calibrate import Calibrated
-from labctl.experiments.environment import git_state, versions
+from labctl.experiments.environment import release
 from labctl.experiments.routine import routine
 from labctl.experiments.runfile import pictures_of
 from labctl.store import Calibration, Check, Measured
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #222; }
-h2 { margin-top: 2em; border-bottom: 1px solid #ccc; } table { border-collapse: collapse; margin: .6em 0; }
-td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top; } th { color: #666; font-weight: 600; }
-td.n { font-variant-numeric: tabular-nums; } img { max-width: 100%; } code { font-size: 90%; color: #555; }
-.made, .valid, .pass { color: #17692c; } .failed, .fail { color: #b3261e; } .waiting { color: #8a5a00; }
+_STYLE = """.made, .valid, .pass { color: #17692c; } .failed, .fail { color: #b3261e; } .waiting { color: #8a5a00; }
 """
 _WORDS = {
     "made": "measured, in force",
@@ -36,28 +30,23 @@ _WORDS = {
 
 def write(path: Path, bench: str, results: Sequence[Calibrated]) -> None:
     """Write the report of a bench. ConfigurationError if ``path`` cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(bench, results), encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"cannot write the report {path}: {error}; choose another --report") from None
+    html.write(path, page(bench, results), "--report")
 
 
 def page(bench: str, results: Sequence[Calibrated]) -> str:
     """The report as HTML."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    git = git_state()
-    version = f"labctl {versions()['labctl']}" + (f", commit {git['commit'][:12]}" if git else "")
     rows = (
         f'<tr><td><a href="#{_anchor(r.name)}">{escape(r.name)}</a></td><td class="{r.state}">{_WORDS[r.state]}</td>'
         f"<td>{escape(r.why) if r.state in ('failed', 'waiting') else ''}</td></tr>"
         for r in results
     )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Calibration of {escape(bench)}</title>'
-        f"<style>{_STYLE}</style></head><body>\n<h1>Calibration of {escape(bench)}</h1><p>{now}, {escape(version)}</p>"
-        f"<table>{''.join(rows)}</table>\n{''.join(_section(r) for r in results)}</body></html>\n"
+    title = f"Calibration of {bench}"
+    body = (
+        f"<h1>{escape(title)}</h1><p>{now}, {escape(release())}</p>"
+        f"<table>{''.join(rows)}</table>\n{''.join(_section(r) for r in results)}"
     )
+    return html.document(title, body, _STYLE)
 
 
 def _section(result: Calibrated) -> str:
@@ -68,7 +57,7 @@ def _section(result: Calibrated) -> str:
         f'<small class="{result.state}">{_WORDS[result.state]}</small></h2>'
         f"<p>{escape(doc)}</p>{why}",
         *(_calibration(c) for c in result.calibrations),
-        *(_picture(path) for path in _pictures(result)),
+        *(html.inlined(path.read_bytes(), path.stem) for path in _pictures(result)),
     ]
     if result.outcome is not None:
         o = result.outcome
@@ -127,11 +116,6 @@ def _pictures(result: Calibrated) -> Iterable[Path]:
         runs.append(result.run_file.absolute())  # one that failed has found nothing, and is looked at the more
     for path in dict.fromkeys(runs):
         yield from pictures_of(path)
-
-
-def _picture(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<p><img alt="{escape(path.stem)}" src="data:image/png;base64,{data}"></p>'
 
 
 def _anchor(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import time
 from collections.abc import Mapping
@@ -11,28 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from drivers.errors import ConfigurationError
+from labctl import html
 from labctl.runs.data import RunData
 from labctl.runs.plot import picture
 from labctl.runs.units import unit_of
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 64em; padding: 0 1em; color: #222; }
-h2 { margin-top: 1.6em; border-bottom: 1px solid #ccc; } table { border-collapse: collapse; margin: .6em 0; }
-td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-th { color: #666; font-weight: 600; white-space: nowrap; } td.n { font-variant-numeric: tabular-nums; }
-img { max-width: 100%; } pre { background: #f5f5f5; padding: .8em; overflow-x: auto; font-size: 85%; }
-"""
 _BRIEF_PANELS = 8
 _LONGEST = 300
 
 
 def write(run: RunData, path: Path) -> None:
     """Write the report of a run. ConfigurationError if ``path`` cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(run), encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"cannot write the report {path}: {error}; choose another --to") from None
+    html.write(path, page(run), "--to")
 
 
 def page(run: RunData) -> str:
@@ -59,11 +48,7 @@ def page(run: RunData) -> str:
         _table("Made with", {**told["versions"], **{f"git {k}": v for k, v in told["git"].items()}}),
         *_bench_files(run),
     ]
-    name = escape(run.name)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
-        f"</head><body>\n<h1>{escape(str(told['protocol']))}</h1>\n{''.join(sections)}</body></html>\n"
-    )
+    return html.document(run.name, f"<h1>{escape(str(told['protocol']))}</h1>\n{''.join(sections)}")
 
 
 def brief(run: RunData) -> str:
@@ -88,7 +73,7 @@ def _what(run: RunData) -> dict[str, Any]:
 
 def _pictures(run: RunData) -> str:
     """Those that the experiment drew, and one of all that the file has."""
-    found = "".join(_inlined(Path(p).read_bytes(), Path(p).stem) for p in run.told["pictures"])
+    found = "".join(html.inlined(Path(p).read_bytes(), Path(p).stem) for p in run.told["pictures"])
     return found + _plot(run)
 
 
@@ -99,11 +84,7 @@ def _plot(run: RunData, most: int = 16) -> str:
         return ""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=90)
-    return _inlined(drawn.getvalue(), f"what {run.name} saved")
-
-
-def _inlined(png: bytes, name: str) -> str:
-    return f'<p><img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></p>\n'
+    return html.inlined(drawn.getvalue(), f"what {run.name} saved")
 
 
 def _bench_files(run: RunData) -> list[str]:

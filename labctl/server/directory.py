@@ -29,7 +29,6 @@ from labctl.server.lane import Lane, start_all
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.5
-SILENT_AFTER_S = 2.0
 _PROOF_PATIENCE_MS = 5000
 
 

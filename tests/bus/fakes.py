@@ -51,8 +51,8 @@ class Filament:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if os.fstat(handle).st_size == 0:
-                os.ftruncate(handle, 16)
-            self._memory = mmap.mmap(handle, 16)
+                os.ftruncate(handle, 8)
+            self._memory = mmap.mmap(handle, 8)
         finally:
             os.close(handle)
 
@@ -62,13 +62,7 @@ class Filament:
 
     @on.setter
     def on(self, value: bool) -> None:
-        if value != self.on:
-            struct.pack_into("qq", self._memory, 0, int(value), time.monotonic_ns())
-
-    @property
-    def changed_ns(self) -> int:
-        """When it last came on or went off, on the machine's monotonic clock."""
-        return int(struct.unpack_from("qq", self._memory)[1])
+        struct.pack_into("q", self._memory, 0, int(value))
 
 
 class Dim:

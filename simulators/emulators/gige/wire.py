@@ -15,12 +15,11 @@ PORT = 3956
 MOST_MEMORY = 536
 """Bytes that one command reads."""
 
-DISCOVERY, FORCE_IP, RESEND = 0x0002, 0x0004, 0x0040
+DISCOVERY, RESEND = 0x0002, 0x0040
 READ_REGISTERS, WRITE_REGISTERS, READ_MEMORY, WRITE_MEMORY = 0x0080, 0x0082, 0x0084, 0x0086
 
 NOT_IMPLEMENTED, INVALID_PARAMETER, INVALID_ADDRESS, WRITE_PROTECT = 0x8001, 0x8002, 0x8003, 0x8004
 BAD_ALIGNMENT, ACCESS_DENIED = 0x8005, 0x8006
-PACKET_UNAVAILABLE = 0x800C
 """Status of an answer."""
 
 _PENDING = 0x0089
@@ -105,12 +104,8 @@ class Image:
         for k in range(self.last + 1):
             yield (k, *self.packet(k))
 
-    def unavailable(self, k: int) -> bytes:
-        """What is sent instead of a packet that cannot be sent again."""
-        return self._header(_PAYLOAD, k, PACKET_UNAVAILABLE)
-
-    def _header(self, kind: int, k: int, status: int = 0) -> bytes:
-        return _STREAM_HEADER.pack(status, self.number, kind << 24 | k)
+    def _header(self, kind: int, k: int) -> bytes:
+        return _STREAM_HEADER.pack(0, self.number, kind << 24 | k)
 
 
 def next_number(number: int) -> int:
