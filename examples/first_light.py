@@ -30,7 +30,7 @@ def main(bench_file: str = "prbm-sim") -> None:
             frame = bench.camera.trigger(pattern)
             line = frame.data.astype(float).mean(axis=0)
             brightest = int(line.argmax()) + frame.roi.column
-            print(  # noqa: T201
+            print(
                 f"{name}: brightest at column {brightest}, {line.max():.0f} counts, {frame.saturated} saturated, "
                 f"exposure {frame.exposure_s * 1e6:.1f} us, pattern {frame.pattern_id}"
             )

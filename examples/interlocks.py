@@ -20,25 +20,25 @@ def main(bench_file: str = "drill") -> None:
         try:
             bench.pump.emission = True
         except InterlockError as refusal:
-            print(refusal)  # noqa: T201
+            print(refusal)
 
         bench.arm()  # `labctl arm`; for laser operators
         bench.pump.emission = True  # half a second: the power rises by 2 W/s
-        print(f"light at {bench.pump.power_w} W, the meter reads {bench.meter.measure().power_w * 1e3:.2f} mW")  # noqa: T201
+        print(f"light at {bench.pump.power_w} W, the meter reads {bench.meter.measure().power_w * 1e3:.2f} mW")
 
         try:
             bench.pump.power_w = 4.0  # the meter may read 30 mW, which is 3 W
             while True:
                 bench.camera.trigger()
         except InterlockError as trip:
-            print(trip)  # noqa: T201
+            print(trip)
 
         bench.pump.power_w = 1.0
         bench.acknowledge("power", "a drill")  # `labctl ack`; a control loop waits for it: bench.wait_acknowledged()
         bench.pump.emission = True
-        print(f"and again at {bench.pump.power_w} W")  # noqa: T201
+        print(f"and again at {bench.pump.power_w} W")
         for event in bench.interlock_events():
-            print(f"{event['what']}: {event['interlock']}")  # noqa: T201
+            print(f"{event['what']}: {event['interlock']}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main(bench_file: str = "prbm-sim", samples: int = 400) -> None:
         bench_time_s = bench.time_s()
     expected = 1 / (1 + math.exp(-2 * coupling / temperature))
     error = math.sqrt(expected * (1 - expected) / samples)
-    print(f"agreed {agreed / samples:.3f}, expected {expected:.3f} +- {error:.3f}, {bench_time_s:.0f} s on the table")  # noqa: T201
+    print(f"agreed {agreed / samples:.3f}, expected {expected:.3f} +- {error:.3f}, {bench_time_s:.0f} s on the table")
 
 
 if __name__ == "__main__":
