@@ -45,6 +45,7 @@ html_static_path = ["_static"]
 html_css_files = ["manual.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 html_theme_options = {
     "light_css_variables": {"font-stack": "system-ui, sans-serif", "font-stack--monospace": "ui-monospace, monospace"},

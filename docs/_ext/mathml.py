@@ -9,7 +9,6 @@ from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 log = logging.getLogger(__name__)
@@ -23,6 +22,11 @@ def _mathml(node: nodes.Element, as_block: bool) -> str:
         return "<code></code>"
 
 
+def _numbers(label: str) -> str:
+    """The paper's numbers: ``domino-4-5`` is (4), (5) there."""
+    return ", ".join(f"({number})" for number in label.split("-")[1:])
+
+
 def inline(self: HTML5Translator, node: nodes.math) -> None:
     """``$…$``."""
     self.body.append(f'<span class="math">{_mathml(node, False)}</span>')
@@ -30,11 +34,11 @@ def inline(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def display(self: HTML5Translator, node: nodes.math_block) -> None:
-    """``$$…$$``, with its number where it has a label."""
+    """``$$…$$``, with the numbers that its label ends with."""
     self.body.append(self.starttag(node, "div", CLASS="math"))
     self.body.append(_mathml(node, True))
-    if node.get("number"):
-        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})</span>')
+    if node.get("label"):
+        self.body.append(f'<span class="eqno">{_numbers(node["label"])}</span>')
     self.body.append("</div>\n")
     raise nodes.SkipNode
 

@@ -34,7 +34,12 @@ class _Table(BaseModel):
 
 
 class BenchTable(_Table):
-    """``[bench]``. lease: how long a lease lives unless its holder renews it."""
+    """What a bench is called, and its time.
+
+    name: in `labctl status`, logs and run files. world: the simulated table behind simulated and emulated devices.
+    clock: "virtual" where nobody need wait, for simulated devices only; "real" else. lease: how long a lease lives
+    unless its holder renews it.
+    """
 
     name: Name
     world: str | None = None
@@ -43,7 +48,7 @@ class BenchTable(_Table):
 
 
 class NetworkTable(_Table):
-    """``[network]``: how other machines reach the bench.
+    """How other machines reach the bench.
 
     listen: address of this machine that is listened on. port: of the directory; those above it are the servers', 4
     each; 0 takes any free ones. advertise: what clients are told, if it is another name or address. keys: name of the
@@ -57,7 +62,7 @@ class NetworkTable(_Table):
 
 
 class CalibrationsTable(_Table):
-    """``[calibrations]``: where they are kept, and what is used though it would be refused.
+    """Where calibrations are kept, and what is used though it would be refused.
 
     folder: relative to the bench file; else ``LABCTL_CALIBRATIONS``, else ``calibrations`` in the working directory.
     accept: "stale" for calibrations whose time is over, "foreign" for those of a device with another serial number,
@@ -78,7 +83,7 @@ class CalibrationsTable(_Table):
 
 
 class RecoveryTable(_Table):
-    """``[recovery]``: what a run on the bench does by itself where a measurement fails.
+    """What a run on the bench does by itself where a measurement fails.
 
     tries: how often in all a frame, a reading or a sequence is asked for that was lost or is not what was asked for.
     acknowledge_within: how long a run waits for a tripped interlock to be acknowledged, and then has its light on again
@@ -90,9 +95,10 @@ class RecoveryTable(_Table):
 
 
 class DeviceTable(_Table):
-    """The keys that every ``[devices.NAME]`` has; its others are settings of the kind or options of the
-    driver.
+    """The keys that every device has; its others are settings of the kind or options of the driver.
 
+    kind: what it is for experiments. backend: what answers; real where it is left out of a device that is made of
+    others. driver: by which an instrument, real or emulated, is driven; a simulated device needs none.
     limits: a table {min, max} by the setting's key in the file.
     """
 
@@ -103,14 +109,20 @@ class DeviceTable(_Table):
 
 
 class LimitTable(_Table):
-    """``limits.KEY``: quantities in the unit of the setting."""
+    """Limits narrower than the instrument's own, quantities in the unit of the setting.
+
+    min: smallest value. max: largest value.
+    """
 
     min: Any = None
     max: Any = None
 
 
 class ServerTable(_Table):
-    """``[servers.NAME]``: the devices that live in this process."""
+    """A process of its own for some devices.
+
+    devices: their names. Each device lives in one process.
+    """
 
     devices: Annotated[list[str], Field(min_length=1)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from generated.fields import fields
@@ -62,9 +63,10 @@ def _operations(kind: Any) -> str:
         method = getattr(kind, name)
         signature = inspect.signature(method)
         shown = signature.replace(parameters=list(signature.parameters.values())[1:])
+        call = re.sub(r"(: |-> )'([^']*)'", r"\1\2", f"{name}{shown}")  # annotations are texts, not what is passed
         told = prose(doc(method)).replace("\n-", "\n\\-") or ""
         note = "observes: needs no control" if observes else "needs that nobody else has control"
-        parts.append(f"```text\n{name}{shown}\n```\n\n{told} *({note}.)*")
+        parts.append(f"```text\n{call}\n```\n\n{told} *({note}.)*")
     return "\n\n".join(parts)
 
 

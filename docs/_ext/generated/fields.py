@@ -39,8 +39,15 @@ def _rows(model: type[BaseModel], prefix: str, described: dict[str, str]) -> lis
 
 
 def _told(model: type[BaseModel]) -> dict[str, str]:
-    """``name: text`` sentences of a docstring, and the string below a field where there is one."""
-    text = re.sub(r"\s+", " ", model.__doc__ or "")
+    """``name: text`` in the docstrings of the model and of those it stands on."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if base is not BaseModel and issubclass(base, BaseModel):
+            found |= _told_in(re.sub(r"\s+", " ", vars(base).get("__doc__") or ""), model)
+    return found
+
+
+def _told_in(text: str, model: type[BaseModel]) -> dict[str, str]:
     names = "|".join(re.escape(one) for one in model.model_fields)
     if not names:
         return {}

@@ -22,7 +22,7 @@ def cell(text: str) -> str:
 
 def prose(text: str) -> str:
     """Text of a docstring or help as paragraphs: what Markdown would take for marks is escaped outside of backticks."""
-    parts = re.split(r"(``.+?``|`[^`\n]+`)", text)
+    parts = re.split(r"(``.+?``|`[^`\n]+`)", text, flags=re.DOTALL)
     return "".join(part if part.startswith("`") else re.sub(r"([\\*_<>\[\]#$])", r"\\\1", part) for part in parts)
 
 
