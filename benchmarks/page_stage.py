@@ -167,7 +167,7 @@ def sign_in(page: Page, token: str) -> None:
 def look(page: Page, view: str) -> None:
     """Go to a view by its tab."""
     page.get_by_role("tab", name=view, exact=True).click()
-    page.wait_for_selector(f"main[data-view={view.lower()}]")
+    page.wait_for_selector(f"[data-view={view.lower()}]")
 
 
 def light_up(page: Page) -> None:

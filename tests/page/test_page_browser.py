@@ -78,8 +78,9 @@ def brightness(page: Page) -> float:
     """Mean red of the picture that is shown."""
     return float(
         page.evaluate(
-            """() => { const c = document.querySelector("canvas.picture");
-            const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let sum = 0;
+            """() => { const shown = document.querySelector("canvas.picture"), c = document.createElement("canvas");
+            c.width = shown.width; c.height = shown.height; const context = c.getContext("2d");
+            context.drawImage(shown, 0, 0); const d = context.getImageData(0, 0, c.width, c.height).data; let sum = 0;
             for (let k = 0; k < d.length; k += 4) sum += d[k]; return 4 * sum / d.length; }"""
         )
     )
@@ -89,16 +90,18 @@ def test_every_view_is_shown(page: Page) -> None:
     for view in VIEWS:
         look(page, view)
         page.wait_for_selector(".view >> nth=0")
-        page.wait_for_function("document.querySelector('main.view').innerText.length > 10")
+        page.wait_for_function("document.querySelector('.view').innerText.length > 10")
     assert page.locator("#stop").is_visible()
 
 
 def test_the_picture_is_the_one_that_is_measured(page: Page, script: Bench) -> None:
     look(page, "Camera")
     page.get_by_text("nothing was measured").wait_for()
-    page.get_by_text("stretch from darkest to brightest").click()
     script.camera.trigger()
     wait_for(lambda: page.evaluate("labctl.shown.camera"), "the first picture")
+    stretched = brightness(page)
+    page.get_by_text("stretch from darkest to brightest").click()
+    wait_for(lambda: brightness(page) < stretched / 2, "the same picture, from 0 to full scale")
     dark = brightness(page)
     with script.control("light"):
         script.arm("pump")
@@ -167,7 +170,7 @@ def test_an_observer_changes_nothing_even_with_buttons_forced_open(page: Page, s
         look(page, view)
         page.wait_for_timeout(500)
         forced = page.evaluate(
-            """() => { const all = [...document.querySelectorAll("main .q-btn[disabled]")];
+            """() => { const all = [...document.querySelectorAll(".view .q-btn[disabled]")];
             for (const b of all) { b.disabled = false; b.removeAttribute("disabled"); b.classList.remove("disabled");
             b.click(); } return all.length; }"""
         )

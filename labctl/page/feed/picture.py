@@ -85,7 +85,7 @@ def render(image: NDArray[np.generic], factor: int, full_scale: float, *, stretc
     mean, peak = reduced(image, factor)
     high = float(peak.max()) if stretch or not math.isfinite(full_scale) else full_scale
     low = float(mean.min()) if stretch else 0.0
-    scale = Scale(low, max(high, low + 1e-12))
+    scale = Scale(low, high if high > low else low + (abs(low) or 1.0))  # of a flat image any scale is as good
     levels = np.clip((mean - scale.low) * ((SATURATED - 1) / (scale.high - scale.low)), 0, SATURATED - 1)
     pixels = levels.astype(np.uint8)
     saturated = np.greater_equal(peak, full_scale)

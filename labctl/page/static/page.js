@@ -94,7 +94,7 @@ window.labctl = (() => {
     return table;
   }
 
-  const number = (x, digits = 3) => x === undefined || x === null ? "" : Number(x).toPrecision(digits).replace(/\.?0+$/, "");
+  const number = (x, digits = 3) => x === undefined || x === null ? "" : String(Number(Number(x).toPrecision(digits)));
 
   class Viewer {
     constructor(root, device, options) {
@@ -120,7 +120,12 @@ window.labctl = (() => {
       if (this.last) this.draw(this.last);
     }
 
-    stretch(on) { this.wish.stretch = on; }
+    stretch(on) {
+      this.wish.stretch = on;
+      this.socket.onclose = null;  // asked anew, since the picture may be one that stays
+      this.socket.close();
+      this.connect();
+    }
 
     connect() {
       if (!this.root.isConnected) return;

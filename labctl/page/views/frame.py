@@ -75,7 +75,7 @@ class Frame:
                 for name, (title, _) in VIEWS.items():
                     ui.tab(name, title).props(f'aria-label="{title}"')
             tabs.props('dense align="left" outside-arrows mobile-arrows no-caps aria-label="Views"')
-        self._place = ui.element("main").classes("view")
+        self._place = ui.element("section").classes("view").props('aria-live="off"')
         if self._signing_in:
             ui.html(_SIGN_IN, sanitize=False)
         ui.on("alive", self._alive)
