@@ -41,7 +41,11 @@ class Link:
 
     def _accept(self, listening: socket.socket) -> None:
         accepted, _ = listening.accept()
-        onward = socket.create_connection((self._far, self._listening[listening]))
+        try:
+            onward = socket.create_connection((self._far, self._listening[listening]))
+        except OSError:  # nobody listens there now
+            accepted.close()
+            return
         for end in (accepted, onward):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._peers[accepted], self._peers[onward] = onward, accepted

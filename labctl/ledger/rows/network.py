@@ -127,7 +127,7 @@ def _revoked(rail: _FarRail, trial: Trial) -> float:
 
 def _flooded(rail: _FarRail, trial: Trial) -> float:
     """Whoever may only look cannot keep others from work, nor from the emergency stop."""
-    flood = Child("labctl.ledger.flood", str(rail.bench_file), "far", environment={"LABCTL_KEY": "observer"})
+    flood = Child("labctl.ledger.flood", str(rail.bench_file), "far", _NEAR, environment={"LABCTL_KEY": "observer"})
     try:
         assert "flooding" in flood.heard()
         with rail.operator("pump", at="far") as operator:
