@@ -7,6 +7,7 @@ is an ExitStack that is closed at the end of the page, and ``labctl(…)`` calls
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ COMPILED_ONLY = {
 }
 
 WITH_PYTHON = sorted(
-    str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if _BLOCK.search(page.read_text(encoding="utf-8"))
+    os.path.relpath(page, DOCS)
+    for page in (DOCS.parent / "README.md", *DOCS.rglob("*.md"))
+    if _BLOCK.search(page.read_text(encoding="utf-8"))
 )
 
 
