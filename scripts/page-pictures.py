@@ -21,6 +21,7 @@ from labctl import open_bench
 from labctl.client import ROI
 
 LARGEST_BYTES = 200_000
+DRAWN = "(() => { const all = [...document.images]; return all.length && all.every((i) => i.naturalWidth); })()"
 
 
 def main() -> int:
@@ -71,7 +72,7 @@ def _take(page: Page, made: Stage, into: Path) -> None:
         _keep(page, into / "page-bench.png")
         look(page, "Camera")
         script.camera.exposure_s = 0.002  # calibrations have left others
-        script.camera.roi = ROI(row=720, column=800, rows=720, columns=960)
+        script.camera.roi = ROI(row=330, column=800, rows=720, columns=960)
         page.get_by_role("button", name="Expose all the time").click()
         page.wait_for_function("labctl.shown.camera > 20")
         box = page.locator("canvas.over").bounding_box()
@@ -107,12 +108,12 @@ def _take(page: Page, made: Stage, into: Path) -> None:
     look(page, "Runs")
     page.get_by_text("bench-series.h5").wait_for()
     page.locator("tbody .q-checkbox").first.click()
-    page.wait_for_timeout(3000)
+    page.wait_for_function(DRAWN)
     page.evaluate("window.scrollTo(0, 0)")
     _keep(page, into / "page-runs.png")
     look(page, "Calibrations")
     page.locator("tbody .q-checkbox").first.click()
-    page.wait_for_timeout(3000)
+    page.wait_for_function(DRAWN)
     page.evaluate("window.scrollTo(0, 0)")
     _keep(page, into / "page-calibrations.png")
     look(page, "Log")

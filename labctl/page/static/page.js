@@ -165,7 +165,9 @@ window.labctl = (() => {
       if (this.canvas.width !== about.columns || this.canvas.height !== about.rows) {
         this.canvas.width = about.columns;
         this.canvas.height = about.rows;
-        this.canvas.parentElement.style.aspectRatio = `${about.columns} / ${about.rows}`;
+        const stage = this.canvas.parentElement, shape = about.columns / about.rows;
+        stage.style.aspectRatio = shape;  // exactly the picture's, since regions are drawn in it
+        stage.style.maxWidth = `calc(66vh * ${shape})`;
       }
       const context = this.canvas.getContext("2d"), image = context.createImageData(about.columns, about.rows);
       const pixels = new Uint32Array(image.data.buffer), table = this.table;
@@ -266,12 +268,14 @@ window.labctl = (() => {
       const over = this.over, box = over.getBoundingClientRect(), context = over.getContext("2d");
       over.width = box.width;
       over.height = box.height;
-      context.strokeStyle = "#ffd54a";
-      context.lineWidth = 2;
-      context.strokeRect(
-        this.drag.from[0] * box.width, this.drag.from[1] * box.height,
-        (this.drag.to[0] - this.drag.from[0]) * box.width, (this.drag.to[1] - this.drag.from[1]) * box.height,
-      );
+      for (const [colour, width] of [["#000000", 5], ["#00e5ff", 2]]) {
+        context.strokeStyle = colour;
+        context.lineWidth = width;
+        context.strokeRect(
+          this.drag.from[0] * box.width, this.drag.from[1] * box.height,
+          (this.drag.to[0] - this.drag.from[0]) * box.width, (this.drag.to[1] - this.drag.from[1]) * box.height,
+        );
+      }
     }
 
     clear() { this.over.getContext("2d").clearRect(0, 0, this.over.width, this.over.height); }

@@ -15,6 +15,8 @@ _PROCESSES = [("process", "process"), ("health", "health"), ("pid", "pid"), ("de
               ("handled", "handled"), ("lapsed", "lapsed leases"), ("stops", "emergency stops"),
               ("refused", "refused")]  # fmt: skip
 _SILENT_S = 2.0
+LASERS = ("pump", "supercontinuum")
+"""Kinds that emit."""
 
 
 class BenchView(View):
@@ -68,10 +70,14 @@ def told_of(one: dict[str, Any]) -> str:
 def devices(state: State) -> list[dict[str, str]]:
     """Rows of the table of devices."""
     holder = {device: lease["run"] or lease["holder"] for lease in state.leases for device in lease["devices"]}
-    words = {True: "ON", False: "dark", None: ""}
+    words = {True: "ON", False: "dark", None: "not known"}
+
+    def light(told: dict[str, Any]) -> str:
+        return words[told["emission"]] if told["kind"] in LASERS or told["emission"] else ""
+
     return [
         {"device": name, "kind": told["kind"], "backend": told["backend"], "server": told["server"],
-         "light": words[told["emission"]], "control": holder.get(name, "")}
+         "light": light(told), "control": holder.get(name, "")}
         for name, told in state.devices.items()
     ]  # fmt: skip
 

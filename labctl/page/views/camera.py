@@ -139,16 +139,19 @@ class CameraView(View):
         observer = self.link.observer
         if observer is None:
             return
+        before = dict(self._read)
         for setting in ("rows", "columns", "exposure_s", "roi") if "rows" not in self._read else ("exposure_s", "roi"):
             self._read[setting] = await observer.get(self._source, setting)
-        roi: ROI = self._read["roi"]
-        self._exposure.set_value(1000 * self._read["exposure_s"])
-        for part in _PARTS:
-            self._region[part].set_value(getattr(roi, part))
+        # What somebody is typing stays, unless the camera has been set meanwhile.
+        if self._read["exposure_s"] != before.get("exposure_s"):
+            self._exposure.set_value(1000 * self._read["exposure_s"])
+        if self._read["roi"] != before.get("roi"):
+            for part in _PARTS:
+                self._region[part].set_value(getattr(self._read["roi"], part))
 
     async def refresh(self) -> None:
-        """Settings once; whether the page exposes."""
-        if not self._source or not self._is_camera or not hasattr(self, "_live"):
+        """Settings, but not while the camera's server serves a call; whether the page exposes."""
+        if not self._is_camera or not hasattr(self, "_live"):
             return
         live = self.visit.services.live
         running = live.running(self._source)
@@ -161,7 +164,8 @@ class CameraView(View):
             if running
             else f"exposing ended: {ended}" if ended else "Shown is whatever is measured, by whoever measures."
         )  # fmt: skip
-        if "roi" not in self._read and self._turn % _SETTINGS_EVERY == 0:
+        busy = self.link.state.devices[self._source]["server"] in self.link.state.busy
+        if self._turn % _SETTINGS_EVERY == 0 and ("roi" not in self._read or not busy):
             try:
                 await self._read_settings()
             except LabError as error:

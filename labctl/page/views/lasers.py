@@ -18,11 +18,10 @@ from labctl.bench.client import Bench
 from labctl.bus.roles import Role
 from labctl.bus.together import this_user
 from labctl.page.link.control import LEASE_S
-from labctl.page.views.bench import told_of
+from labctl.page.views.bench import LASERS, told_of
 from labctl.page.views.visit import View, Visit, button, heading
 from labctl.safety import desk
 
-_KINDS = ("pump", "supercontinuum")
 _SETTINGS_EVERY = 3
 
 
@@ -49,7 +48,7 @@ class LasersView(View):
     async def build(self) -> None:
         """Make the cards."""
         state, observer = self.link.state, self.link.observer
-        lasers = [name for name, told in state.devices.items() if told["kind"] in _KINDS]
+        lasers = [name for name, told in state.devices.items() if told["kind"] in LASERS]
         if not lasers or observer is None:
             ui.label("This bench has no laser." if state.connected else "The bench is not there.")
             return
