@@ -284,7 +284,7 @@ class Host:
         if server == mine.name:
             return self._devices[name]
         reach, description = self._reached(server, name)
-        mine.delegates.setdefault(asking, []).append(reach.calls)
+        mine.calls.delegates.setdefault(asking, []).append(reach.calls)
         return DeviceProxy(reach.calls, name, reach.stop, description, self.arena)
 
     def _reached(self, server: str, device: str) -> tuple[Reach, DeviceDescription]:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import numpy as np
 import zmq
 
-from drivers.contract import Device, DeviceDescription
+from drivers.contract import Device
 from drivers.errors import BusError, ConfigurationError, LabError, LeaseError, LimitError
 from labctl.bus.messages import DELEGATED, Request
 from labctl.bus.records import ServerRecord
@@ -22,11 +21,11 @@ from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
 from labctl.bus.server_side import ServerSide, Sessions, reclaim
-from labctl.bus.values import revive
 from labctl.record.traffic import Traffic
 from labctl.safety.interlocks import VERBS, Interlocks
 from labctl.safety.people import PEOPLES_VERBS
-from labctl.server.arguments import check_arguments, taken_apart
+from labctl.server.arguments import taken_apart
+from labctl.server.calls import Calls
 from labctl.server.feeding import Feeder
 from labctl.server.freezing import freezable, freeze_devices, freeze_world, thaw_devices
 from labctl.server.lane import ANONYMOUS, Lane, start_all
@@ -77,10 +76,6 @@ class DeviceServer:
         self.arena = arena
         self.lock = threading.Lock()
         """Held while a call is being served; a session holds it to change every device at once."""
-        self.delegates: dict[str, list[Any]] = {}
-        """Connections by which a composite reaches devices elsewhere; they carry the lease of its caller."""
-        self.parts: dict[str, set[str]] = {}
-        """What a composite is made of: who may not use a part may not use the composite."""
         self.interlocks: Interlocks | None = None
         """Of a bench that has some; it is told of every call, and may forbid it."""
         self.world: Any = None
@@ -94,9 +89,8 @@ class DeviceServer:
         self._time_ns = time_ns
         self._started_ns = time.monotonic_ns()
         self._stopped: list[str] = []
-        self._emission_known: dict[str, bool] = {}
         self.traffic = Traffic(
-            name, lambda: [self._describe(device) for device in list(self.devices.values())], time_ns
+            name, lambda: [self.calls.describe(device) for device in list(self.devices.values())], time_ns
         )
         own = {"calls": self._handle_call, "control": self._handle_control, "stop": self._handle_stop}
         handlers = {lane: self.traffic.on(lane, handler) for lane, handler in own.items()}
@@ -105,6 +99,8 @@ class DeviceServer:
             {lane: self._lane(lane, handler, tcp=True) for lane, handler in handlers.items()} if place.remote else {}
         )
         self.publisher = Publisher(context, name, place, self.arena)
+        self.calls = Calls(self.devices, self.book, self.publisher)
+        self.parts = self.calls.parts
 
     def _lane(self, lane: str, handler: Callable[[Request, Caller], Any], *, tcp: bool) -> Lane:
         endpoint = self._place.remote[lane] if tcp else self._place.local[lane]
@@ -174,11 +170,11 @@ class DeviceServer:
 
     def _make_safe(self, device: Device) -> None:
         try:
-            self._emission_known.pop(device.name, None)
+            self.calls.emitting.pop(device.name, None)
             if self.interlocks is not None:
                 self.interlocks.darkening(device.name)
             device.safe()
-            self._emission_known[device.name] = False
+            self.calls.emitting[device.name] = False
             if self.interlocks is not None:
                 self.interlocks.dark(device.name)
         except Exception:  # safety first: report and go on
@@ -234,7 +230,7 @@ class DeviceServer:
                     names = [str(name) for name in request.arguments or []]
                 return self.book.must_be_free(names)
             case "describe":
-                return [self._describe(device) for device in list(self.devices.values())]
+                return [self.calls.describe(device) for device in list(self.devices.values())]
             case "release":
                 # In this order: what another lane turns on in between finds its lease gone and is turned off there.
                 # A lease that was lost belongs to somebody else by now: their light stays on.
@@ -293,9 +289,6 @@ class DeviceServer:
         if request.lease and not request.flags & DELEGATED:
             self.book.renew(request.lease, request.sent_ns)
 
-    def _describe(self, device: Device) -> DeviceDescription:
-        return msgspec.structs.replace(device.describe(), parts=sorted(self.parts.get(device.name, ())))
-
     def status(self) -> dict[str, Any]:
         """Devices with emission, leases, counters. Nothing here waits for an instrument."""
         reclaim(self.arena)
@@ -327,7 +320,7 @@ class DeviceServer:
                 name: {
                     "kind": device.kind,
                     "backend": device.backend,
-                    "emission": self._emission_known.get(name),
+                    "emission": self.calls.emitting.get(name),
                 }
                 for name, device in list(self.devices.items())
             },
@@ -339,9 +332,9 @@ class DeviceServer:
             if "emission" not in device.declared_settings() or not self.lock.acquire(blocking=False):
                 continue
             try:
-                self._emission_known[name] = bool(getattr(device, "emission"))  # noqa: B009 - only those that declare it
+                self.calls.emitting[name] = bool(getattr(device, "emission"))  # noqa: B009 - only those that declare it
             except LabError:
-                self._emission_known.pop(name, None)
+                self.calls.emitting.pop(name, None)
             finally:
                 self.lock.release()
 
@@ -356,28 +349,16 @@ class DeviceServer:
         self.renew(request)
         with self.lock:
             try:
-                if self.interlocks is not None:
-                    return self._serve_interlocked(self.interlocks, device, request, caller)
-                return self._serve(device, request, caller)
+                return self.calls.serve(device, request, caller, self.interlocks)
             except (LimitError, LeaseError):
                 raise  # the caller's doing, and the caller is told
             except Exception as error:
                 known = isinstance(error, LabError)
                 log.log(
                     logging.WARNING if known else logging.ERROR, "%s.%s: %s", request.device, request.name, error,
-                    exc_info=not known, extra=self._origin(request),
+                    exc_info=not known, extra=self.calls.origin(request),
                 )  # fmt: skip
                 raise
-
-    def _serve_interlocked(self, interlocks: Interlocks, device: Device, request: Request, caller: Caller) -> Any:
-        interlocks.before(request)
-        try:
-            value = self._serve(device, request, caller)
-        except Exception as error:
-            interlocks.failed(request, error)
-            raise
-        interlocks.after(request, value)
-        return value
 
     def _handle_call_of_server(self, request: Request, caller: Caller) -> Any:
         match request.device, request.verb:
@@ -424,95 +405,13 @@ class DeviceServer:
         devices, world = request.arguments
         if world is not None:
             self.world.thaw(np.array(world, np.uint8))
-        self._emission_known = dict.fromkeys(self._emission_known, False)
+        self.calls.emitting.update(dict.fromkeys(self.calls.emitting, False))
         lit = thaw_devices(self.devices, np.array(devices, np.uint8))
         if self.interlocks is not None:
             self.interlocks.thawed()
         return lit
 
-    def _serve(self, device: Device, request: Request, caller: Caller) -> Any:
-        verb, name = request.verb, request.name
-        if verb == "get":
-            if name not in device.declared_settings():
-                raise self._unknown(device, name, device.declared_settings())
-            value = getattr(device, name)
-            if name == "emission":
-                self._emission_known[device.name] = bool(value)
-            return value
-        if verb == "call":
-            return self._call(device, request, caller)
-        if verb == "set":
-            return self._set(device, request, caller)
-        if verb == "describe":
-            return self._describe(device)
-        if verb == "identity":
-            return device.identity()
-        if verb == "snapshot":
-            return device.snapshot()
-        raise BusError(f"unknown verb {verb!r}")
-
-    def _set(self, device: Device, request: Request, caller: Caller) -> Any:
-        name, what = request.name, f"{request.device}.{request.name}"
-        settings = device.declared_settings()
-        if name not in settings:
-            raise self._unknown(device, name, settings)
-        value = revive(request.arguments)
-        makes_light = settings[name].needs_lease and bool(value)
-        if makes_light:
-            caller.must_be(Role.LASER_OPERATOR, what)
-            self.book.require(request.lease, device.name, what)
-        else:
-            caller.must_be(Role.OPERATOR, what)
-            self.book.allow(request.lease, device.name, what)
-        if self.interlocks is None:
-            setattr(device, name, value)
-        else:
-            self.interlocks.write(device, name, value, request.lease, makes_light)
-        if makes_light:
-            log.info("%s = %r", what, value, extra=self._origin(request))
-            try:
-                # The lease may have been lost while the instrument was being told: then safe() may have come first.
-                self.book.require(request.lease, device.name, what)
-            except LabError:
-                device.safe()
-                raise
-        value = getattr(device, name)
-        if name == "emission":
-            self._emission_known[device.name] = bool(value)
-        return value
-
-    def _call(self, device: Device, request: Request, caller: Caller) -> Any:
-        name = request.name
-        operations = device.declared_operations()
-        if name not in operations:
-            raise self._unknown(device, name, operations)
-        if not operations[name]:
-            what = f"{request.device}.{name}"
-            caller.must_be(Role.OPERATOR, what)
-            self.book.allow(request.lease, device.name, what)
-            for part in self.parts.get(device.name, ()):
-                if part in self.devices:  # the others are guarded by their own servers
-                    self.book.allow(request.lease, part, f"{what} on {part}")
-        arguments = request.arguments
-        if not (isinstance(arguments, list) and [type(a) for a in arguments] == [list, dict]):
-            raise BusError(f"{request.device}.{name}: malformed arguments")
-        positional, named = revive(arguments[0]), {str(k): revive(v) for k, v in arguments[1].items()}
-        check_arguments(device, name, positional, named)
-        for connection in self.delegates.get(device.name, ()):
-            connection.side.lease = request.lease
-            connection.side.role_cap = caller.role
-        value = getattr(device, name)(*positional, **named)
-        self.publisher.publish(device.name, value)
-        return value
-
     def _device(self, name: str) -> Device:
         if name not in self.devices:
             raise BusError(f"server {self.name} has no device {name!r:.80}; it has {', '.join(self.devices)}")
         return self.devices[name]
-
-    def _unknown(self, device: Device, name: str, table: Iterable[str]) -> BusError:
-        return BusError(f"{device.name} has no {name!r:.80}; it has {', '.join(table)}")
-
-    def _origin(self, request: Request) -> dict[str, str]:
-        lease = self.book.holder(request.lease)
-        return {"device": request.device, "run": lease.run if lease else ""}
