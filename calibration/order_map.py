@@ -4,7 +4,7 @@ Light of band j at column x arrives with amplitude a(x, j), relative to that of 
 with a phase that a carrier takes back. Bands have gains G_j, and neighbours share wavelengths, so that what output spin
 j sees of the sums c of the bands is
 
-    y_j = G_j c_j + g_j sqrt(G_j G_j+1) c_j+1 + g_j-1 sqrt(G_j G_j-1) c_j-1 + ...        (tables.md, table A)
+    y_j = G_j c_j + g_j sqrt(G_j G_j+1) c_j+1 + g_j-1 sqrt(G_j G_j-1) c_j-1 + ...        (optical-table.md, table A)
 
 which is solved for c; all of y_j is less where dust shades the output spin.
 """

@@ -10,7 +10,7 @@ from calibration.checks import unchanged
 from labctl.client import Calibration, Check, LimitError
 
 SCATTER = 2e-3
-"""Of a reading, relative, where no stability is in force: the slow noise of a supercontinuum (tables.md)."""
+"""Of a reading, relative, where no stability is in force: the slow noise of a supercontinuum (optical-table.md)."""
 
 
 def set_points(curve: Calibration, most: float) -> list[float]:

@@ -1,4 +1,6 @@
-"""A liquid-crystal panel in time: each pixel relaxes exponentially towards its last gray level (tables.md, section 1).
+"""A liquid-crystal panel in time: each pixel relaxes exponentially towards its last gray level.
+
+Numbers: optical-table.md, section 1.
 
 phi(t) = target + (start - target) exp(-(t - t_start) / tau), tau_on for rising and tau_off for falling phase; a wrap
 of 2 pi is a full swing. Only pixels still in motion are kept, as a compact table; all others show their target.

@@ -6,7 +6,7 @@ amplitude on row r and P its power, the far field of rows r with transforms F_r 
     I = integral P(lambda) |sum_r A_r F_r|^2 = sum_rs C_rs F_r F_s*,   C_rs = integral P(lambda) A_r A_s
 
 Amplitude is taken as even within a row and carries the spot's whole power. For two bands of two rows each, w = 6.75 um
-(1/e^2 diameter 13.5 um) and rows of 8 um this gives G_{j,j+1} = 0.25 G_jj (tables.md, table A).
+(1/e^2 diameter 13.5 um) and rows of 8 um this gives G_{j,j+1} = 0.25 G_jj (optical-table.md, table A).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A scientific CMOS sensor: from mean electrons to counts (EMVA 1288 camera model; tables.md, section 1).
+"""A scientific CMOS sensor: from mean electrons to counts (EMVA 1288 camera model; optical-table.md, section 1).
 
 counts = clip(round(offset + (min(Poisson(mean), full well) + N(0, sigma_pixel)) / electrons_per_count))
 

@@ -98,8 +98,8 @@ def _take(command: Any, words: list[str], given: Given) -> str:
         word = words.pop(0).strip("[]").rstrip(",;")
         name, equals, value = word.partition("=")
         if not word.startswith("-") or word == "-":
-            # --set and its like take more of KEY=VALUE than one.
-            more = "=" in word and last == "--set"
+            # --set and its like take more of KEY=VALUE than one, of commands that take further ones.
+            more = "=" in word and last == "--set" and any(option.name == "more" for option in command.params)
             given.options.setdefault("--set", []).append(word) if more else given.positional.append(word)
             continue
         if name not in known:

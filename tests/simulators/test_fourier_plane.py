@@ -316,8 +316,8 @@ def test_electrons_are_those_of_the_double_sum_over_pixels_and_bands(row: int, c
 @pytest.mark.parametrize("fill_factor", ["100 %", "93 %", "50 %"])
 @pytest.mark.parametrize("pattern", ["flat", "random", "grating"])
 def test_all_orders_together_carry_what_the_active_area_reflects(fill_factor: str, pattern: str) -> None:
-    # tables.md, check 2. The irradiance is band-limited to the panel's autocorrelation, so a sum over points at half
-    # its fringe is the integral; the orders beyond +-M hold at most 2 / (pi^2 a M) of it in each direction.
+    # optical-table.md, check 2. The irradiance is band-limited to the panel's autocorrelation, so a sum over points at
+    # half its fringe is the integral; the orders beyond +-M hold at most 2 / (pi^2 a M) of it in each direction.
     p = parameters(
         slm={"fill_factor": fill_factor, "columns": 16} | INSTANT,
         beam={"waist": "uniform"},

@@ -1,4 +1,4 @@
-"""What a real table does to light (tables.md, sections 1 to 3 and 5): the plain road against closed forms.
+"""What a real table does to light (optical-table.md, sections 1 to 3 and 5): the plain road against closed forms.
 
 `test_lab_roads` proves the fast roads equal to this one.
 """
@@ -80,7 +80,7 @@ def test_crosstalk_leaves_on_the_axis_what_table_a_says(pattern: NDArray[Any], a
 
 
 def test_a_grating_of_two_pixels_leaks_the_square_of_that() -> None:
-    # tables.md, check 3, on the table: period 2 px, depth pi, order 0.
+    # optical-table.md, check 3, on the table: period 2 px, depth pi, order 0.
     sigma = 0.15
     grating = np.broadcast_to(np.tile([0, 128], 24), (24, 48)).astype(np.uint8)
     hidden = {"crosstalk": sigma, "lut_wavelength": 0}
@@ -163,7 +163,7 @@ def test_the_error_is_smooth_and_of_the_wanted_size() -> None:
 
 @pytest.mark.parametrize(("wavelength_m", "off_rad"), [(588e-9, 0.126), (611e-9, -0.113)])
 def test_a_table_for_600_nm_is_off_at_the_ends_of_the_spectrum(wavelength_m: float, off_rad: float) -> None:
-    # tables.md, section 1: by 0.13 rad in 2 pi.
+    # optical-table.md, section 1: by 0.13 rad in 2 pi.
     p = parameters(hidden={"lut_wavelength": "600 nm"}, optics={"wavelength_first": f"{wavelength_m} m"})
     optics = OpticsInTime(p.model_copy(update={"optics": p.optics.model_copy(update={"dispersion": 180e3})})).at(0.0)
     assert TURN * (optics.scale[0] - 1) == pytest.approx(off_rad, abs=0.003)
@@ -188,7 +188,7 @@ def test_light_sees_the_phase_scaled_by_its_wavelength() -> None:
 
 
 def test_the_published_spot_couples_neighbours_by_a_quarter() -> None:
-    # tables.md, table A: 0.25; 0.49 if 13.5 um is the full width at half maximum; 0.036 over a guard row.
+    # optical-table.md, table A: 0.25; 0.49 if 13.5 um is the full width at half maximum; 0.036 over a guard row.
     assert neighbour_ratio(6.75 / 8) == pytest.approx(0.25, abs=0.005)
     assert neighbour_ratio(13.5 / math.sqrt(2 * math.log(2)) / 8) == pytest.approx(0.49, abs=0.01)
     rows = np.arange(0, 40, 1 / 32)
@@ -229,7 +229,7 @@ def visibility(seen: list[float]) -> float:
 
 
 def test_neighbouring_bands_interfere() -> None:
-    # tables.md, check 1: in and out of phase, visibility G_12 / G_11 of equal bands.
+    # optical-table.md, check 1: in and out of phase, visibility G_12 / G_11 of equal bands.
     world, seen = two_bands({"coupling": 0.25, "coupling_spread": 0, "lut_wavelength": 0})
     ratio = world.truth.spectrum.coupling[0]
     assert visibility(seen) == pytest.approx(ratio, abs=0.01)
@@ -263,7 +263,7 @@ def measured_fields(world: LabBay, weights: NDArray[np.float64]) -> tuple[NDArra
 
 
 def test_ignored_coupling_costs_six_per_cent_of_the_correlation() -> None:
-    # tables.md, table A: r = 0.94. 120 bands: r scatters by (1 - r^2) / sqrt(120) = 0.01.
+    # optical-table.md, table A: r = 0.94. 120 bands: r scatters by (1 - r^2) / sqrt(120) = 0.01.
     bands, n = 120, 30
     world = bay(
         {"coupling": 0.25, "coupling_spread": 0, "lut_wavelength": 0},
@@ -515,7 +515,7 @@ def test_flicker_is_proportional_to_phase() -> None:
 
 
 def test_the_room_warms_and_the_table_follows() -> None:
-    # tables.md, section 3: phase -0.3 %/K, pointing 1-5 urad/K, 0.2-1 row/K, 0.5 K/h.
+    # optical-table.md, section 3: phase -0.3 %/K, pointing 1-5 urad/K, 0.2-1 row/K, 0.5 K/h.
     p = parameters(hidden="typical")
     t, optics = hidden_table(p), OpticsInTime(p)
     start, later = optics.at(0.0), optics.at(3600.0)

@@ -33,7 +33,8 @@ def test_without_fringing_fields_a_macro_pixel_has_the_mean_of_its_phasors() -> 
 
 
 def test_a_binary_grating_of_depth_pi_leaks_by_fringing_fields() -> None:
-    # Levels 0 and pi next to one another pass through pi / 2, so that light stays on the axis (tables.md, table A).
+    # Levels 0 and pi next to one another pass through pi / 2, so that light stays on the axis (optical-table.md,
+    # table A).
     stripes = np.tile([0.0, math.pi], (8, 32))
     quiet = np.abs(fields_plainly(stripes, np.zeros_like(stripes), (0.0, 0.0), 8, 64)[0, 0])
     leaking = np.abs(fields_plainly(stripes, np.zeros_like(stripes), (0.15, 0.15), 8, 64)[0, 0])

@@ -234,7 +234,7 @@ def test_the_beam_is_gaussian_and_clipped_by_the_panel() -> None:
 
 
 def test_dispersion_spreads_the_bands_over_the_rows() -> None:
-    # tables.md, table A: 180 um/nm, 23 nm = 4.14 mm = 518 rows = 259 bands of 2.
+    # optical-table.md, table A: 180 um/nm, 23 nm = 4.14 mm = 518 rows = 259 bands of 2.
     light = Illumination.of(PrbmParameters())
     np.testing.assert_allclose(np.diff(light.wavelengths_m), 16e-6 / 180e3, rtol=1e-6)
     assert light.wavelengths_m[[0, -1]] == pytest.approx([588e-9, 611e-9], abs=0.1e-9)
@@ -271,7 +271,7 @@ def test_an_exposure_into_which_the_refresh_falls_is_good_to_a_few_per_cent(wait
 
 
 def test_one_millisecond_frames_see_the_top_rows_change_first() -> None:
-    # tables.md, mistake 6. Only the band of one wavelength is lit; the upper one has begun, the lower one not.
+    # optical-table.md, mistake 6. Only the band of one wavelength is lit; the upper one has begun, the lower one not.
     changes = []
     for band in (0, 5):
         world = moving_world(slm={"scan_time": "100 ms", "controller_latency": "0 s"})
@@ -336,7 +336,7 @@ def test_a_random_machine_has_the_intensity_of_the_table(encoded: tuple[PrbmWorl
 
 
 def test_light_on_the_strip_is_half_a_milliwatt(encoded: tuple[PrbmWorld, float]) -> None:
-    # tables.md, table A: 23 mW x 0.5 x 0.7 x 0.8 x 0.62 x 0.86 x 0.15 (3.2 mm strip) = 0.5 mW, of all 259 bands.
+    # optical-table.md, table A: 23 mW x 0.5 x 0.7 x 0.8 x 0.62 x 0.86 x 0.15 (3.2 mm strip) = 0.5 mW, of all 259 bands.
     world, _ = encoded
     p, light = world.parameters, world.light
     strip = (light.amplitude[762:1158] ** 2).sum()
@@ -345,15 +345,15 @@ def test_light_on_the_strip_is_half_a_milliwatt(encoded: tuple[PrbmWorld, float]
 
 
 def test_a_slit_of_31_pixels_takes_billions_of_electrons_a_second(encoded: tuple[PrbmWorld, float]) -> None:
-    # tables.md, table A: 1.6e9 e/s on 1 x 31 px; an order-of-magnitude estimate, held to a factor of 3.
+    # optical-table.md, table A: 1.6e9 e/s on 1 x 31 px; an order-of-magnitude estimate, held to a factor of 3.
     world, _ = encoded
     rate = world.mean_electrons(0, 1.0, 1065, 1280, 31, 1).sum()
     assert 1.6e9 / 3 < rate < 1.6e9 * 3
 
 
 def test_the_zeroth_order_holds_four_parts_in_ten_thousand_of_the_light(encoded: tuple[PrbmWorld, float]) -> None:
-    # tables.md, table A: 4e-4 of the 0.5 mW on the strip, held to a factor of 3. By hand: the peak irradiance times
-    # the area of the order, (lambda f / strip) x (lambda f / two rows), as measured on the axis.
+    # optical-table.md, table A: 4e-4 of the 0.5 mW on the strip, held to a factor of 3. By hand: the peak irradiance
+    # times the area of the order, (lambda f / strip) x (lambda f / two rows), as measured on the axis.
     world, _ = encoded
     p = world.parameters
     photons = world.mean_electrons(0, 1.0, 1080, 1280, 1, 1)[0, 0] / p.camera.quantum_efficiency

@@ -1,4 +1,4 @@
-"""The sensor model against EMVA 1288 and the numbers of a Zyla 5.5 (tables.md, section 1).
+"""The sensor model against EMVA 1288 and the numbers of a Zyla 5.5 (optical-table.md, section 1).
 
 Statistical tests have fixed seeds and a false-alarm rate of 1e-6 unless they say otherwise.
 """
@@ -99,7 +99,7 @@ def test_frames_of_the_same_light_differ_by_independent_noise() -> None:
 
 
 def test_split_halves_of_a_series_fall_as_the_root_of_its_length() -> None:
-    # tables.md, mistake 8: averaging 64 frames must leave 1/8 of the noise of one.
+    # optical-table.md, mistake 8: averaging 64 frames must leave 1/8 of the noise of one.
     stack = np.stack([read_out(flat(1_000.0, 60), number=k)[0] for k in range(128)]).astype(float)
     one = (stack[0] - stack[1]).std()
     halves = (stack[0::2].mean(axis=0) - stack[1::2].mean(axis=0)).std()
@@ -111,7 +111,7 @@ def test_split_halves_of_a_series_fall_as_the_root_of_its_length() -> None:
 
 
 def test_the_converter_ends_before_the_well() -> None:
-    # tables.md: 65535 clips at 29.4 ke.
+    # optical-table.md: 65535 clips at 29.4 ke.
     counts, saturated, peak = read_out(flat(29_950.0, 20), read_noise_e=0.0, full_well_e=1e9)
     assert (counts == 65_535).sum() == saturated
     assert peak == 65_535
@@ -278,7 +278,7 @@ def test_pixels_that_blink_jump_between_two_levels() -> None:
 
 
 def test_the_photon_transfer_curve_has_gain_kink_and_clip() -> None:
-    # tables.md, check 4: slope 1/0.45 below the kink, steeper by the kink above it, nothing at full well.
+    # optical-table.md, check 4: slope 1/0.45 below the kink, steeper by the kink above it, nothing at full well.
     sensor, truth = uneven_camera(gain_kink="5 %")
     levels = np.array([100.0, 400.0, 800.0, 1200.0, 4_000.0, 8_000.0, 16_000.0, 24_000.0, 40_000.0])
     pairs = [frames_of(sensor, level, 2) / 0.45 for level in levels]

@@ -155,7 +155,7 @@ def test_the_whole_sensor_is_a_region(camera: SimulatedCamera) -> None:
 
 @pytest.mark.parametrize(("rows", "row_times"), [(1, 3), (2, 3), (31, 18), (128, 66), (200, 102)])
 def test_readout_takes_half_the_rows_and_two_more(camera: SimulatedCamera, rows: int, row_times: int) -> None:
-    # tables.md: T_frame = (rows / 2 + 2) 9.24 us; two halves of the sensor are read at once.
+    # optical-table.md: T_frame = (rows / 2 + 2) 9.24 us; two halves of the sensor are read at once.
     camera.roi = ROI(row=0, column=0, rows=rows, columns=2)
     assert camera.readout_s == pytest.approx(row_times * 9.24e-6, rel=1e-12)
 

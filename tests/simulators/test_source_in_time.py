@@ -1,4 +1,4 @@
-"""Power of the source over time (tables.md, section 1): set-point curve, warm-up, drift, slow noise, pulse noise.
+"""Power of the source over time (optical-table.md, section 1): set-point curve, warm-up, drift, slow noise, pulse noise.
 
 Statistical tests have fixed seeds.
 """
@@ -112,7 +112,7 @@ def window_sums(frames: int, **hidden: Any) -> tuple[NDArray[np.float64], NDArra
 
 
 def test_window_sums_correlate_through_the_source() -> None:
-    # tables.md, check 5: shot noise alone leaves windows independent.
+    # optical-table.md, check 5: shot noise alone leaves windows independent.
     one, other = window_sums(400, slow_noise="2 %")
     assert np.corrcoef(one, other)[0, 1] > 0.8
     one, other = window_sums(400)

@@ -1,7 +1,7 @@
 """Everything a seed or a bench file may change about the condensate lattice, with the numbers of a real one.
 
 The hologram table (`simulators.worlds.hologram.parameters`) with a GaAs microcavity in its focal plane, read out at
-855 nm: table B and section 4 of the component tables of the house plan. (T) marks what is typical and not sourced.
+855 nm: docs/reference/optical-table.md, table B and section 4. (T) marks what is typical and not sourced.
 """
 
 from __future__ import annotations

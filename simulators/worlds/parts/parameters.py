@@ -1,6 +1,6 @@
 """Panel, camera and detectors that tables share: what a bench file may change of them, with the numbers of real ones.
 
-Numbers: the component tables of the house plan (typical).
+Numbers: docs/reference/optical-table.md, section 1 (typical).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Imperfections that only the photonic RBM's table has: how much of each, from which a seed draws the truth.
 
-Only amplitudes stand here; what was drawn is `simulators.worlds.prbm.truth`. Numbers are those of the component tables
-of the house plan. (T) marks what is typical there and not sourced; the others carry their source.
+Only amplitudes stand here; what was drawn is `simulators.worlds.prbm.truth`. Numbers are those of
+docs/reference/optical-table.md. (T) marks what is typical there and not sourced; the others carry their source.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Everything a seed or a bench file may change about the photonic RBM's table, with the numbers of a real one.
 
-Numbers: supplement of arXiv 2508.20472 (geometry) and the component tables of the house plan (the rest, typical).
+Numbers: supplement of arXiv 2508.20472 (geometry) and docs/reference/optical-table.md (the rest, typical).
 """
 
 from __future__ import annotations

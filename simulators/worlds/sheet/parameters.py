@@ -1,8 +1,8 @@
 """Everything a seed or a bench file may change about the polariton sheet's table, with the numbers of a real one.
 
 Light, reference and camera of the hologram table (`simulators.worlds.hologram.parameters`) with a GaAs microcavity that
-is driven at resonance: table C and section 4 of the component tables of the house plan. Dimensionless numbers are in
-units of E0 = 1 meV, t0 = 0.66 ps, a = 1.23 um and n0 = 40 / um^2. (T) marks what is typical and not sourced.
+is driven at resonance: docs/reference/optical-table.md, table C and section 4. Dimensionless numbers are in units of E0
+= 1 meV, t0 = 0.66 ps, a = 1.23 um and n0 = 40 / um^2. (T) marks what is typical and not sourced.
 """
 
 from __future__ import annotations
