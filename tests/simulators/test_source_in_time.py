@@ -1,4 +1,4 @@
-"""Power of the source over time (optical-table.md, section 1): set-point curve, warm-up, drift, slow noise, pulse noise.
+"""Power of the source over time (optical-table.md, section 1): set-point curve, warm-up, drift, slow and pulse noise.
 
 Statistical tests have fixed seeds.
 """
