@@ -6,6 +6,7 @@ goes off. When a lease lapses, `Watchdog`, a thread that does nothing else, brin
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -185,8 +186,8 @@ class LeaseBook:
         return lease
 
     def _lose(self, token: str, reason: str) -> None:
+        self._lost[token] = reason  # what may want memory comes first
         self._forget(token)
-        self._lost[token] = reason
         if len(self._lost) > _LOST_REMEMBERED:
             self._lost.popitem(last=False)
 
@@ -210,6 +211,7 @@ class Watchdog:
         self._book = book
         self._make_safe = make_safe
         self._stop = False
+        self._unsafe: list[Lease] = []
         self._thread = threading.Thread(target=self._watch, name="labctl-watchdog", daemon=True)
         self.trips = 0
 
@@ -226,28 +228,34 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop:
-            expiry_ns = self._book.next_expiry_ns()
-            if expiry_ns is None:
-                self._book.changed.wait()
-                self._book.changed.clear()
-                continue
-            # A renewal only moves the expiry further away, so sleeping until the old one misses nothing.
-            remaining_s = (expiry_ns - time.monotonic_ns()) / 1e9
-            if remaining_s > 0:
-                self._book.changed.wait(remaining_s)
-                self._book.changed.clear()
-                continue
             try:
-                self._act()
+                if self._unsafe or self._one_lapsed():
+                    self._act()
             except Exception:  # whatever happens, the next lease is watched
-                log.exception("the watchdog failed once and goes on")
+                with contextlib.suppress(Exception):  # even to say so may take more memory than there is
+                    log.exception("the watchdog failed once and goes on")
                 time.sleep(0.01)
 
+    def _one_lapsed(self) -> bool:
+        """Whether a lease has; else after a wait, in which that or anything else may have happened."""
+        expiry_ns = self._book.next_expiry_ns()
+        if expiry_ns is None:
+            self._book.changed.wait()
+            self._book.changed.clear()
+            return False
+        # A renewal only moves the expiry further away, so sleeping until the old one misses nothing.
+        remaining_s = (expiry_ns - time.monotonic_ns()) / 1e9
+        if remaining_s > 0:
+            self._book.changed.wait(remaining_s)
+            self._book.changed.clear()
+        return remaining_s <= 0
+
     def _act(self) -> None:
-        lapsed = self._book.take_lapsed()
-        self.trips += len(lapsed)
+        lapsed = self._unsafe = self._unsafe or self._book.take_lapsed()
         if lapsed:
             self._make_safe({device for lease in lapsed for device in lease.devices})
+        self._unsafe = []  # not before: where that failed, it is done again
+        self.trips += len(lapsed)
         for lease in lapsed:
             told = "lease of %s lapsed after %g s: its devices were made safe"
             log.error(told, lease.holder, lease.ttl_s, extra={"run": lease.run})

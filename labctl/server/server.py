@@ -31,10 +31,12 @@ from labctl.server.freezing import freezable, freeze_devices, freeze_world, thaw
 from labctl.server.lane import ANONYMOUS, Lane, start_all
 from labctl.server.leases import LONGEST_LEASE_S, LeaseBook, Watchdog
 from labctl.server.publisher import Publisher
+from labctl.server.rescue import Rescue
 
 log = logging.getLogger(__name__)
 
 _SAFE_PATIENCE_S = 1.0
+_MEMORY_PAUSE_S, _TRIES_WITHOUT_MEMORY = 0.005, 2000
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class DeviceServer:
         self._begin = begin
         self._feeder = feeder
         self._time_ns = time_ns
+        self.rescue = Rescue(self._make_safe)
         self._started_ns = time.monotonic_ns()
         self._stopped: list[str] = []
         self.traffic = Traffic(
@@ -135,6 +138,7 @@ class DeviceServer:
             lane.stop()
         self.publisher.stop()
         self.traffic.close()
+        self.rescue.end()
 
     def record(self) -> ServerRecord:
         """For the directory."""
@@ -153,32 +157,26 @@ class DeviceServer:
         chosen = [d for n, d in list(self.devices.items()) if names is None or n in names]
         emitters = [d for d in chosen if any(s.needs_lease for s in d.declared_settings().values())]
         for group in (emitters, [d for d in chosen if d not in emitters]):
-            # Each in a thread of its own: an instrument that hangs must not keep the others in the light.
-            threads = {d.name: threading.Thread(target=self._make_safe, args=(d,), daemon=True) for d in group}
-            for name, thread in threads.items():
-                try:
-                    thread.start()
-                except RuntimeError:  # the system has no more threads: then one after another
-                    self._make_safe(self.devices[name])
-            deadline = time.monotonic() + _SAFE_PATIENCE_S
-            for name, thread in threads.items():
-                if thread.ident is not None:
-                    thread.join(max(deadline - time.monotonic(), 0.0))
-                if thread.is_alive():
-                    log.error("%s has not become safe within %g s and is not waited for", name, _SAFE_PATIENCE_S,
-                              extra={"device": name})  # fmt: skip
+            for name in self.rescue.act([d.name for d in group], _SAFE_PATIENCE_S):
+                log.error("%s has not become safe within %g s and is not waited for", name, _SAFE_PATIENCE_S,
+                          extra={"device": name})  # fmt: skip
 
-    def _make_safe(self, device: Device) -> None:
-        try:
-            self.calls.emitting.pop(device.name, None)
-            if self.interlocks is not None:
-                self.interlocks.darkening(device.name)
-            device.safe()
-            self.calls.emitting[device.name] = False
-            if self.interlocks is not None:
-                self.interlocks.dark(device.name)
-        except Exception:  # safety first: report and go on
-            log.exception("%s could not be made safe", device.name, extra={"device": device.name})
+    def _make_safe(self, name: str) -> None:
+        for _ in range(_TRIES_WITHOUT_MEMORY):
+            try:
+                self.calls.emitting.pop(name, None)
+                if self.interlocks is not None:
+                    self.interlocks.darkening(name)
+                self.devices[name].safe()
+                self.calls.emitting[name] = False
+                if self.interlocks is not None:
+                    self.interlocks.dark(name)
+                return
+            except MemoryError:  # another thread may give some back
+                time.sleep(_MEMORY_PAUSE_S)
+            except Exception:  # safety first: report and go on
+                log.exception("%s could not be made safe", name, extra={"device": name})
+                return
 
     def emergency(self, reason: str) -> None:
         """Everything safe now, and nobody in control any more: whoever was is told why at the next call."""
@@ -271,6 +269,8 @@ class DeviceServer:
             raise BusError("acquire: ttl_s is a number of seconds")
         if not 0 < ttl_s <= LONGEST_LEASE_S:
             raise LeaseError(f"a lease of {ttl_s:g} s; more than 0 and at most {LONGEST_LEASE_S:g} s are granted")
+        emitters = [n for n in devices if any(s.needs_lease for s in self.devices[n].declared_settings().values())]
+        self.rescue.stand_ready(emitters)
         # To begin may take longer than the lease lives: it is counted from the end.
         self.book.acquire(token, holder, run, devices, LONGEST_LEASE_S)
         try:

@@ -15,6 +15,7 @@ from fakes import Lab, bench_config, laboratory, wait_until
 from drivers.errors import BusError, LeaseError
 from labctl.bench.client import Bench
 from labctl.server.leases import LeaseBook, Watchdog
+from labctl.server.rescue import Hand
 
 SHORT_S = 0.3
 
@@ -331,3 +332,59 @@ def test_the_emitters_are_made_safe_although_another_device_fails(lab: Lab, benc
 def _ignoring_loss(call: Any, *arguments: Any) -> None:
     with contextlib.suppress(LeaseError):
         call(*arguments)
+
+
+def test_a_watchdog_that_could_not_act_acts_again() -> None:
+    book, tried, done = LeaseBook(), [], threading.Event()
+
+    def safe(devices: Iterable[str]) -> None:
+        tried.append(set(devices))
+        if len(tried) < 3:
+            raise MemoryError
+        done.set()
+
+    watchdog = Watchdog(book, safe)
+    watchdog.start()
+    try:
+        book.acquire("a token of the test", "test", "", ["lamp"], 0.05)
+        assert done.wait(10)
+    finally:
+        watchdog.stop()
+    assert tried == [{"lamp"}] * 3
+
+
+def test_the_light_goes_off_in_a_process_that_can_start_no_thread_any_more(
+    lab: Lab, bench: Bench, monkeypatch: Any
+) -> None:
+    def never_begins(thread: threading.Thread) -> None:
+        threading.Event().wait()  # as one for which there is no memory
+
+    with contextlib.suppress(LeaseError), bench.control("test"):
+        bench.lamp.emission = True
+        monkeypatch.setattr(threading.Thread, "start", never_begins)
+        (server,) = [s for s in lab.host.servers.values() if "lamp" in s.devices]
+        server.make_safe(["lamp"])
+        assert not lab.lamp.on
+        monkeypatch.undo()
+
+
+def test_a_hand_that_hangs_is_not_waited_for_and_works_again_later() -> None:
+    begun, go_on, acts = threading.Event(), threading.Event(), []
+
+    def act() -> None:
+        begun.set()
+        go_on.wait()
+        acts.append(1)
+
+    hand = Hand("lamp", act)
+    assert hand.begin()
+    assert begun.wait(10)
+    assert not hand.begin(), "it is at it for somebody else"
+    assert not hand.wait(0.01)
+    assert not hand.begin(), "it hangs"
+    go_on.set()
+    wait_until(lambda: acts == [1])
+    wait_until(hand.begin)
+    assert hand.wait(10)
+    assert acts == [1, 1]
+    hand.end()
