@@ -1,7 +1,8 @@
 """The run file: one HDF5 file that is complete up to the last step whenever the run ends, however it ends.
 
 Layout: attributes of the root (protocol, seed, status, times), ``/setup`` (bench file text, settings, parameters,
-versions), ``/data`` (arrays saved once), ``/steps`` (one entry per step, extendable, flushed per step), ``/results``,
+versions), ``/data`` (arrays saved once), ``/steps`` (one entry per step, extendable, flushed per step),
+``/step_times`` (when each was saved, UTC in s since 1970 by the clock of this machine), ``/results``,
 and ``/parts/0``, ``1``, …: a run that was interrupted and resumed has several, each with its times, the step it begins
 with, how it ended, with which versions it was made, and, from the second on, its own setup.
 """
@@ -28,7 +29,7 @@ from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.console import Console
 from labctl.experiments.parts import begin_part, clock, cut_part, end_part
 from labctl.experiments.plain import plain
-from labctl.experiments.runfile import RunLock, open_run
+from labctl.experiments.runfile import STEP_TIMES, RunLock, open_run
 from labctl.experiments.storing import must_have_room, stored, storing
 from labctl.runs.catalogue import Catalogue
 
@@ -162,6 +163,7 @@ class Recorder:
         self._file: h5py.File | None = None
         self._finished = False
         self._series: dict[str, h5py.Dataset] = {}
+        self._times: h5py.Dataset | None = None
         self._late: dict[str, Any] = {}
         self._pictures: list[str] = []
         self._interlocks: list[dict[str, Any]] = []
@@ -367,6 +369,7 @@ class Recorder:
         if self._file is None:
             if self._steps == 0:
                 with self._change() as file:
+                    file.create_dataset(STEP_TIMES, shape=(0,), maxshape=(None,), dtype=np.float64, chunks=True)
                     for name, array in arrays.items():
                         file["steps"].create_dataset(
                             name, shape=(0, *array.shape), maxshape=(None, *array.shape), dtype=array.dtype, chunks=True
@@ -374,17 +377,22 @@ class Recorder:
             # From here on a reader, or who kills the process, sees whole steps only.
             self._file = runfile.appending(self.path)
             self._series = dict(self._file["steps"].items())
+            self._times = self._file.get(STEP_TIMES)  # not of a run that was begun before there were any
         if arrays.keys() != self._series.keys():
             raise ConfigurationError(
                 f"step {self._steps} saves {', '.join(sorted(arrays))}, the first step saved "
                 f"{', '.join(sorted(self._series))}"
             )
+        if self._times is not None:
+            self._put_step(self._times, time.time())
         for name, array in arrays.items():
-            series = self._series[name]
-            series.resize(self._steps + 1, axis=0)
-            series[self._steps] = array
-            series.flush()
+            self._put_step(self._series[name], array)
         self._steps += 1
+
+    def _put_step(self, series: h5py.Dataset, value: Any) -> None:
+        series.resize(self._steps + 1, axis=0)
+        series[self._steps] = value
+        series.flush()
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

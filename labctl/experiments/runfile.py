@@ -17,7 +17,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ import h5py
 from drivers.errors import ConfigurationError, LabError
 
 _GROUPS = ("setup", "data", "steps", "results", "parts")
+STEP_TIMES = "step_times"
+"""Dataset of a run file, (steps,): when each step was saved, UTC in s since 1970."""
+
 _BLOCK_BYTES = 32 << 20
 _READ_ATTEMPTS = 26
 """0.07 s together, far more than any block takes to be written."""
@@ -91,18 +94,17 @@ def _lock(handle: int) -> bool:
 
 
 def _lock_a_byte(handle: int) -> bool:
-    if sys.platform != "win32":  # a Python without either: the process whose number is in the file is believed
-        return True
-    import msvcrt
+    if sys.platform == "win32":
+        import msvcrt
 
-    os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
-    try:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-    except OSError:
+        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            os.lseek(handle, 0, os.SEEK_SET)
+            return False
         os.lseek(handle, 0, os.SEEK_SET)
-        return False
-    os.lseek(handle, 0, os.SEEK_SET)
-    return True
+    return True  # a Python with no locks at all: the process whose number is in the file is believed
 
 
 def begin(directory: Path, name: str) -> tuple[Path, RunLock]:
@@ -169,20 +171,22 @@ def cutting(path: Path, steps: int) -> Iterator[h5py.File]:
         for key, value in old.attrs.items():
             new.attrs[key] = value
         for name in old:
-            if name not in ("steps", "results"):
+            if name not in ("steps", "results", STEP_TIMES):
                 old.copy(name, new)
         must_be_whole(old, path)
-        _copy_steps(old["steps"], new.create_group("steps"), steps)
+        _copy_steps(dict(old["steps"].items()), new.create_group("steps"), steps)
+        if STEP_TIMES in old:
+            _copy_steps({STEP_TIMES: old[STEP_TIMES]}, new, steps)
         yield new
 
 
-def _copy_steps(old: h5py.Group, new: h5py.Group, count: int) -> None:
+def _copy_steps(old: Mapping[str, h5py.Dataset], new: h5py.Group, count: int) -> None:
     if count == 0:
         return  # which series there are is decided by the first step
     for name, series in old.items():
         if len(series) < count:
             raise ConfigurationError(
-                f"{old.file.filename} has {len(series)} steps of {name} and a checkpoint after {count}: they do not "
+                f"{series.file.filename} has {len(series)} steps of {name} and a checkpoint after {count}: they do not "
                 "belong together; bring the checkpoint of this run beside it"
             )
         kept = new.create_dataset(
@@ -304,7 +308,7 @@ def must_be_whole(file: h5py.File, path: Path) -> None:
     file: HDF5 would read zeros there, as many as are claimed."""
     ends = 0
     size = os.path.getsize(path)
-    for series in file["steps"].values():
+    for series in [*file["steps"].values(), *([file[STEP_TIMES]] if STEP_TIMES in file else [])]:
 
         def note(chunk: Any) -> None:
             nonlocal ends

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ConfigurationError
-from labctl.experiments.runfile import find_run, open_run, spoilt_told
+from labctl.experiments.runfile import STEP_TIMES, find_run, open_run, spoilt_told
 from labctl.registry import suggestion
 from labctl.runs.details import details_of
 from labctl.runs.drawn import Picture
@@ -102,6 +102,19 @@ class RunData:
                 found[name] = kept[()] if h5py.check_string_dtype(kept.dtype) is None else json.loads(_text(kept))
             return found
 
+    def step_times(self) -> NDArray[np.float64] | None:
+        """When each step was saved, (steps,), UTC in s since 1970, by the clock of the machine that measured; None of
+        runs of versions that kept no times. ConfigurationError if they are spoilt."""
+        with open_run(self.path) as file, spoilt_told(self.path):
+            if STEP_TIMES not in file:
+                return None
+            _must_be_own(file, self.path, STEP_TIMES)
+            steps = min((len(s) for s in file["steps"].values()), default=0)
+            times = np.asarray(file[STEP_TIMES][:steps], np.float64)
+            if times.shape != (steps,) or not np.isfinite(times).all():
+                raise ValueError(f"{STEP_TIMES} are not one number for each of {steps} steps")
+            return times
+
     def part_of_steps(self, steps: int) -> NDArray[np.int64]:
         """Number of the part that measured each step, (steps,): 0, and one more for each time it was resumed."""
         firsts = [int(part.get("first_step", 0)) for part in self.told["parts"]] or [0]
@@ -181,10 +194,10 @@ def open_run_data(run: str | Path, out: str | Path = "runs") -> RunData:
     return RunData(find_run(str(run), Path(out)))
 
 
-def _must_be_own(group: h5py.Group, path: Path) -> None:
+def _must_be_own(group: h5py.Group, path: Path, *only: str) -> None:
     """ValueError for what leads to other files, or claims to be larger than its own: HDF5 follows, or makes it up."""
     size = path.stat().st_size
-    for name in group:
+    for name in only or group:
         kept = group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
         if (
             not isinstance(kept, h5py.Dataset)

@@ -74,6 +74,8 @@ def test_documents_are_those_of_the_event_model_and_tell_all_steps(run: RunData,
     assert [event["data"]["power_w"] for event in events[:3]] == [1e-3, None, 0.1 + 0.2]
     assert events[2]["data"]["field_imag"] == [2.0, 2.0]
     assert events[4]["data"]["mean_w"] == 0.5
+    with h5py.File(run.path, locking=False) as file:
+        assert [event["time"] for event in events[:3]] == list(file["step_times"])
     assert json.loads(events[4]["data"]["table"]) == {"a.b": [1, 2]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import folders
@@ -11,9 +12,69 @@ import pytest
 
 from drivers.errors import ConfigurationError
 from labctl.experiments.recorder import Recorder
+from labctl.experiments.runfile import RunLock
 from labctl.runs.data import RunData
 from labctl.runs.prune import Wanted, candidates
 from labctl.runs.units import unit_of
+
+
+def _interrupted(folder: Path, steps: int) -> Path:
+    with contextlib.suppress(KeyboardInterrupt), Recorder("t.timed", folder, 0) as record:
+        for step in record.steps(9, "there"):
+            step.save(position=step.index)
+            if step.index == 1:
+                record.checkpoint()
+            if step.index == steps - 1:
+                raise KeyboardInterrupt
+    return record.path
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_each_step_has_its_time_and_a_resumed_run_keeps_those_before_the_checkpoint(tmp_path: Path, anew: bool) -> None:
+    path = _interrupted(tmp_path, 4)
+    before = RunData(path).step_times()
+    assert before is not None
+    assert before.shape == (4,)
+    with Recorder.resume(path, RunLock.take(path), anew=anew) as record:
+        for step in record.steps(9, "there"):
+            step.save(position=step.index)
+    run = RunData(path)
+    times, kept = run.step_times(), 0 if anew else 2
+    assert times is not None
+    assert times.shape == (9,)
+    assert np.array_equal(times[:kept], before[:kept])
+    assert (np.diff(times) >= 0).all()
+    assert (times[kept:] > before[-1]).all()
+    assert run.told["begun_s"] <= times[0]
+
+
+def test_a_run_from_before_there_were_times_goes_on_without(tmp_path: Path) -> None:
+    path = _interrupted(tmp_path, 4)
+    with h5py.File(path, "a", locking=False) as file:
+        del file["step_times"]
+    with Recorder.resume(path, RunLock.take(path)) as record:
+        for step in record.steps(9, "there"):
+            step.save(position=step.index)
+    assert RunData(path).step_times() is None
+    assert len(RunData(path).series("position")) == 9
+
+
+@pytest.mark.parametrize("what", ["external", "short", "text", "group"])
+def test_times_of_steps_that_are_none_are_refused(tmp_path: Path, what: str) -> None:
+    (tmp_path / "secret").write_bytes(b"secret" * 100)
+    path = folders.run(tmp_path)
+    with h5py.File(path, "a", locking=False) as file:
+        del file["step_times"]
+        if what == "external":
+            file.create_dataset("step_times", (75,), "f8", external=[(str(tmp_path / "secret"), 0, 600)])
+        elif what == "short":
+            file["step_times"] = np.zeros(1)
+        elif what == "text":
+            file["step_times"] = ["now", "later"]
+        else:
+            file.create_group("step_times")
+    with pytest.raises(ConfigurationError, match="spoilt"):
+        RunData(path).step_times()
 
 
 @pytest.mark.parametrize("what", ["external", "soft", "virtual", "large", "group", "empty"])

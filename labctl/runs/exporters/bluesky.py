@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.experiments.plain import plain
 from labctl.runs.data import Arrays, RunData
@@ -46,7 +47,9 @@ def _documents(model: Any, run: RunData, arrays: Arrays, exported: Exported) -> 
         "plan_name": told["protocol"],
         "labctl": _keys({name: told[name] for name in _TOLD if told.get(name)}),
         "again": told["repeat"]["text"],
-        "event_times": "those of the beginning of each part of the run; run files have no times of steps",
+        "event_times": "when the step was saved"
+        if run.step_times() is not None
+        else "those of the beginning of each part of the run; its file has no times of steps",
     }
     bundle = model.compose_run(time=begun_s, metadata=metadata)
     yield "start", bundle.start_doc
@@ -95,14 +98,22 @@ def _steps(bundle: Any, run: RunData, arrays: Arrays) -> Iterator[_Document]:
         yield "stream_datum", resource.compose_stream_datum(whole, numbers, described.descriptor_doc)
     if not near:
         return
-    parts = run.part_of_steps(arrays.steps)
-    began = [float(part.get("started_s", run.told["begun_s"])) for part in run.told["parts"]] or [run.told["begun_s"]]
+    times = _times(run, arrays.steps)
     for step in range(arrays.steps):
-        at = began[int(parts[step])]
+        at = float(times[step])
         values: dict[str, Any] = {}
         for name, series in near.items():
             values |= _values_of(name, series[step])
         yield "event", described.compose_event(values, dict.fromkeys(values, at), time=at, validate=step == 0)
+
+
+def _times(run: RunData, steps: int) -> NDArray[np.float64]:
+    """Of each event, (steps,)."""
+    times = run.step_times()
+    if times is not None and len(times) >= steps:  # of a run that is being measured there may be more by now
+        return times[:steps]
+    began = [float(part.get("started_s", run.told["begun_s"])) for part in run.told["parts"]] or [run.told["begun_s"]]
+    return np.array(began)[run.part_of_steps(steps)]
 
 
 def _once(bundle: Any, stream: str, found: Mapping[str, Any], at: float) -> Iterator[_Document]:
