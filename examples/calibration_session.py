@@ -18,11 +18,9 @@ def main(bench_file: str = "prbm-lab", another: int = 8) -> None:
             print(f"{c.role}.{c.kind} {c.id[:12]} is in force ({checks})")
 
     with labctl.open_bench(bench_file, control="calibrated light") as bench:
-        bench.camera.roi = ROI(
-            row=1016, column=1216, rows=128, columns=128
-        )  # what was measured, around the zeroth order
+        bench.camera.roi = ROI(row=1016, column=1216, rows=128, columns=128)  # what was measured
         dark = correct(bench.camera.snap(), bench.camera.correction())
-        print(f"dark frame, corrected: {dark.data.mean():.2f} counts on average")
+        print(f"dark frame, corrected: {dark.counts.mean():.2f} counts on average")
 
         wanted_w = 0.5 * bench.calibration("power_curve")["emitted_w"].max()
         bench.source.power_fraction = bench.source.set_point_for(wanted_w)

@@ -1,4 +1,4 @@
-"""The examples run as they are given."""
+"""The examples run as they are given, in a fresh folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.py"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
-def test_example_runs_and_prints_what_it_found(example: Path) -> None:
-    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=240, check=True)
+def test_example_runs_and_prints_what_it_found(example: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, timeout=240, check=True, cwd=tmp_path
+    )
     assert done.stdout.strip()
+    if example.stem == "calibration_session":
+        told = done.stdout
+        assert "source.power_curve" in told
+        assert "camera.dark: holds" in told
+        assert "refused on another table" in told
 
 
 def test_first_light_finds_the_first_order_where_the_grating_sends_it(capsys: pytest.CaptureFixture[str]) -> None:
