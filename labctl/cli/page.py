@@ -46,7 +46,7 @@ def serve_page(
                 flush=True,
             )
 
-    serve(Options(bench, at, out, tuple(names), certificate, key, signing_in), listening, told)
+    serve(Options(bench, at, out, tuple(names), certificate, key, signing_in, number), listening, told)
     return 0
 
 

@@ -44,7 +44,7 @@ _LARGEST_WORDS = 1000
 class Options:
     """bench: name of one that is up, ``at`` another machine. out: folder of runs. names: by which browsers may call
     this server, besides addresses and the machine's own. certificate, key: files for TLS. signing_in: whether anybody
-    may be more than an observer here."""
+    may be more than an observer here. port: where it listens."""
 
     bench: str
     at: str | None
@@ -53,6 +53,7 @@ class Options:
     certificate: Path | None = None
     key: Path | None = None
     signing_in: bool = True
+    port: int = 0
 
     @property
     def tls(self) -> bool:
@@ -83,7 +84,7 @@ class Page:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.sessions = Sessions()
-        self._cookie = "labctl-page"
+        self._cookie = f"labctl-page-{options.port}"  # browsers keep one jar for all ports of a host
         self._controls: dict[Session, Control] = {}
         self._services: Services | None = None
 

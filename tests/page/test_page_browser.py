@@ -202,6 +202,7 @@ def test_an_operator_sets_the_camera_but_makes_no_light(page: Page, script: Benc
     wait_for(lambda: page.evaluate("labctl.shown.camera") > 3, "pictures")
     box = page.locator("canvas.over").bounding_box()
     assert box is not None
+    assert box["width"] / box["height"] == pytest.approx(640 / 512, rel=0.02), "the whole of it is the picture"
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
+import time
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from drivers.contract import Reading, SequenceResult
-from drivers.errors import LabError
+from drivers.errors import BusError, LabError
+from labctl.bench.client import Bench
+from labctl.bus.roles import Role
+from labctl.bus.stream import Item, Stream
 from labctl.page.link.link import Link
 
 MOST_POINTS = 600
 _AGAIN_AFTER_S = 1.0
+_AT_ONCE_S = 0.2
 _LINGER_S = 60.0
 """A trace goes on for a while when nobody looks: whoever comes back from another view finds no gap."""
 KINDS = ("photodetector", "sequencer")
@@ -59,16 +64,24 @@ class Trace:
             self._task.cancel()
 
     async def _follow(self) -> None:
-        while True:
-            observer = self._link.observer
-            if observer is not None:
-                with contextlib.suppress(LabError):
-                    async for item in observer.stream(self.device):
+        of: Bench | None = None
+        stream: Stream | None = None
+        try:
+            while True:
+                try:
+                    bench = await self._link.bench_for(Role.OBSERVER)
+                    if stream is None or bench is not of:
+                        if stream is not None:
+                            stream.close()
+                        stream, of = bench[self.device].stream(timeout_s=_AT_ONCE_S), bench
+                    for item in await self._link.in_thread(functools.partial(_come, stream)):
                         self.lost += item.lost
                         self._add(item.value)
-                        if self._link.observer is not observer:
-                            break
-            await asyncio.sleep(_AGAIN_AFTER_S)
+                except LabError:
+                    await asyncio.sleep(_AGAIN_AFTER_S)
+        finally:
+            if stream is not None:
+                stream.close()
 
     def _add(self, value: object) -> None:
         if isinstance(value, Reading):
@@ -81,6 +94,20 @@ class Trace:
             levels = value.signal.mean(axis=1)
             for end_ns, level, saturated in zip(value.end_ns, levels, value.saturated, strict=True):
                 self.points.append(Point(float(end_ns) / 1e9, float(level), bool(saturated)))
+
+
+def _come(stream: Stream) -> list[Item]:
+    """What comes within a moment: all of it, not only the newest."""
+    found: list[Item] = []
+    until = time.monotonic() + _AT_ONCE_S
+    while time.monotonic() < until:
+        try:
+            found.append(stream.next())
+        except BusError as error:
+            if "nothing was measured" not in str(error):
+                raise
+            break
+    return found
 
 
 class Traces:

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.4
 _PROCESSES_EVERY_S = 2.0
 _AGAIN_AFTER_S = 0.5
+_OLD_AFTER_S = 4.0
 _THREADS = 24
 
 T = TypeVar("T")
@@ -50,6 +51,11 @@ class State:
     seen_s: float = 0.0
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
     processes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        """Whether this is how the bench is now, and not how it was a while ago."""
+        return self.connected and time.monotonic() - self.seen_s < _OLD_AFTER_S
 
     @property
     def devices(self) -> dict[str, dict[str, Any]]:
@@ -117,6 +123,10 @@ class Link:
                 await self._attend()
             except LabError as error:
                 self._tell(State(trouble=str(error)))
+            except Exception as error:
+                # Whatever it is: what was known before must not be shown as if it were known now.
+                log.exception("page: the bench cannot be looked at")
+                self._tell(State(trouble=f"{type(error).__name__}: {error}"))
             await asyncio.sleep(_AGAIN_AFTER_S)
 
     async def _attend(self) -> None:
@@ -173,8 +183,14 @@ class Link:
     # --- what people do ---------------------------------------------------------------------------------------------
 
     async def in_thread(self, act: Callable[[], T]) -> T:
-        """Do what waits, beside the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, act)
+        """Do what waits, beside the event loop. Who is cancelled meanwhile waits for its end: it may use a socket that
+        would be closed next."""
+        doing = asyncio.get_running_loop().run_in_executor(self._pool, act)
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            await asyncio.wait([doing])
+            raise
 
     async def bench_for(self, role: Role) -> Bench:
         """The bench, whose servers execute what is asked in ``role`` at most. BusError while it is not up."""

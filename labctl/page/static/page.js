@@ -8,13 +8,13 @@ window.labctl = (() => {
   let beaten = performance.now(), inControl = false, escaped = 0, stopping = false, forgetting = 0;
 
   const byId = (id) => document.getElementById(id);
-  const tell = (text, bad) => {
+  const tell = (text, kind) => {
     const told = byId("told");
     if (!told) return;
     told.textContent = text;
-    told.className = text ? (bad ? "bad" : "good") : "";
+    told.className = kind;
     clearTimeout(forgetting);
-    if (!bad) forgetting = setTimeout(() => tell("", false), FORGOTTEN_MS);
+    if (kind === "good") forgetting = setTimeout(() => tell("", ""), FORGOTTEN_MS);
   };
 
   // --- emergency stop: a request of its own, which needs nothing but the page's server and the bench ---------------
@@ -22,13 +22,13 @@ window.labctl = (() => {
   async function stop() {
     if (stopping) return;
     stopping = true;
-    tell("stopping …", false);
+    tell("stopping …", "under-way");
     try {
       const answer = await fetch("/stop", {method: "POST", headers: OWN, body: "{}", signal: AbortSignal.timeout(8000)});
       const told = await answer.json();
-      tell(told.text, !told.stopped);
+      tell(told.text, told.stopped ? "good" : "bad");
     } catch (error) {
-      tell("NOT STOPPED: the page's server does not answer. Use the laser's own switch, or `labctl stop`.", true);
+      tell("NOT STOPPED: the page's server does not answer. Use the laser's own switch, or `labctl stop`.", "bad");
     } finally {
       stopping = false;
     }

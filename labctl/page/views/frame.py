@@ -122,7 +122,7 @@ class Frame:
         if self._visit.role != self._role:  # revoked, over, or signed out elsewhere
             ui.navigate.reload()
             return
-        if not state.connected:
+        if not state.known:
             light, kind = "light: not known", "unknown"
         elif state.lit:
             light, kind = f"LIGHT ON: {', '.join(state.lit)}", "lit"

@@ -152,7 +152,7 @@ class LasersView(View):
         """State at once; settings, which ask the laser's server, less often."""
         state, control = self.link.state, self.visit.control
         for card in self._cards:
-            emission = state.devices.get(card.device, {}).get("emission") if state.connected else None
+            emission = state.devices.get(card.device, {}).get("emission") if state.known else None
             word = {True: "EMITS", False: "dark", None: "not known"}[emission]
             held = control is not None and card.device in control.devices
             holder = next((one["holder"] for one in state.leases if card.device in one["devices"]), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from html import escape
 
 from nicegui import ui
 
@@ -17,8 +18,9 @@ def viewer(device: str, what: str, palette: str, *, region: bool = False, stretc
     name = f"viewer-{next(_numbers)}"
     over = '<canvas class="over" aria-label="Draw a region of interest here"></canvas>' if region else ""
     signs = _SIGNS if region else ""
+    words = escape(what)
     ui.html(
-        f'<div id="{name}" class="viewer"><div class="stage"><canvas class="picture" role="img" aria-label="{what}">'
+        f'<div id="{name}" class="viewer"><div class="stage"><canvas class="picture" role="img" aria-label="{words}">'
         f'</canvas>{over}</div><div class="words" role="status">waiting for a picture …</div>'
         f'<div class="legend dim"></div>{signs}</div>',
         sanitize=False,
