@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Command, Done
+from commands import Command, command_line
 
-from labctl.cli.app import main
 from labctl.sweep import open_sweep
 
 
 @pytest.fixture
 def labctl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Command]:
     """The command line, called in this process."""
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)}
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["labctl", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        code = stop.value.code
-        return Done(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
-
-    yield call
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    with command_line(monkeypatch, capsys, tmp_path) as command:
+        yield command
 
 
 def test_a_sweep_is_measured_into_a_file_of_its_own(labctl: Command) -> None:
