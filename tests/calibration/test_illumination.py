@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,19 @@ def mapped(folder: Path, seed: int, **given: object) -> tuple[Calibrated, PrbmPa
     parameters = stand_on_truth(folder / f"store-{seed}", bench)
     done = calibrate("illumination", BENCH, {**bench, **SHORT, **given}, out=folder)
     return done, parameters, bench
+
+
+@cache
+def _mapped_once(folder: Path) -> Mapping[str, object]:
+    """What the bench was given of a table that was mapped, once for all tests."""
+    return mapped(folder, 5)[2]
+
+
+def mapped_before(tmp_path_factory: pytest.TempPathFactory, own: Path) -> dict[str, object]:
+    """What a bench is given whose map is in force, with a store of its own."""
+    bench = _mapped_once(tmp_path_factory.getbasetemp() / "of illumination")
+    shutil.copytree(str(bench["calibrations.folder"]), own)
+    return {**bench, "calibrations.folder": str(own)}
 
 
 def compare(done: Calibrated, p: PrbmParameters) -> list[Quantity]:
@@ -95,8 +110,8 @@ def test_phases_amplitudes_and_fringing_fields_on_many_tables(tmp_path: Path) ->
     _must_hold(tmp_path, SOAK_TABLES)
 
 
-def test_local_fields_are_read_in_the_mapped_order(tmp_path: Path) -> None:
-    _, _, bench = mapped(tmp_path, 5)
+def test_local_fields_are_read_in_the_mapped_order(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    bench = mapped_before(tmp_path_factory, tmp_path / "store")
     fields = {"N": 12, "repeats": 1, "averages": 2}
     after = execute("labctl.figures", "prbm.local-fields", BENCH, {**bench, **fields}, out=tmp_path).values
     assert after["r"] > 0.998
@@ -146,8 +161,10 @@ def test_parameters_that_make_no_sense_are_told_before_anything_is_measured(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_check_passes_where_nothing_moved_and_flags_light_that_moved(tmp_path: Path) -> None:
-    _, _, bench = mapped(tmp_path, 5)
+def test_a_check_passes_where_nothing_moved_and_flags_light_that_moved(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    bench = mapped_before(tmp_path_factory, tmp_path / "store")
     still = list(check_bench(BENCH, ["illumination"], bench, out=tmp_path))
     assert [c.state for c in still] == ["holds"]
     # Some camera pixels, by warmth: what was in phase at the pixel no longer is.

@@ -235,7 +235,8 @@ def test_no_frame_is_stale_and_every_loss_is_told_in_ten_thousand_with_random_de
         lost = spoiled = failed = came = 0
         for k in range(10_000):
             kind = rng.random()
-            late_s = rng.uniform(0.6, 0.8) if kind < 0.003 else rng.uniform(0, 0.03) if kind < 0.05 else 0.0
+            # Later by more than a busy machine may begin to wait after the trigger.
+            late_s = rng.uniform(1.5, 2.0) if kind < 0.003 else rng.uniform(0, 0.03) if kind < 0.05 else 0.0
             delays[:] = [rng.uniform(0, 0.005) if 0.05 <= kind < 0.3 else late_s]
             if kind > 0.998:
                 emulator.lose(1)
