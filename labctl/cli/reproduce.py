@@ -33,7 +33,7 @@ def reproduce_papers(
             command=command,
         )
     except (KeyboardInterrupt, LabError) as error:
-        if (folder / "reproduction.h5").exists() and not isinstance(error, ConfigurationError):
+        if folder.exists() and not isinstance(error, ConfigurationError):
             print(f"labctl: what was measured is kept; to go on, the same again: {command}", file=sys.stderr)  # noqa: T201
         raise
     return _told(report, command, as_json)

@@ -16,6 +16,9 @@ from labctl.sweep.axes import Axis
 from labctl.sweep.plan import Plan
 from labctl.sweep.planning import needs_bench
 
+MEASURED = ("figure", "given", "first", "seed")
+"""Parameters of a point that say what is measured; one more says where to."""
+
 _PATIENT: dict[str, object] = {"bench.lease": "60 s"}
 """Of every bench: figures side by side on a busy machine renew late, and these tables are simulated."""
 
@@ -107,8 +110,7 @@ def planned(entries: Sequence[Entry], folder: Path) -> tuple[Plan, list[Entry]]:
         rows += [(-cost, number, row) for row in _measurements(entry.reproduction, entry.quick)]
     rows.sort(key=lambda row: row[:2])
     columns = list(zip(*(row for _, _, row in rows), strict=True))
-    names = ("figure", "given", "first", "seed")
-    axes = tuple(Axis(name, tuple(column)) for name, column in zip(names, columns, strict=True))
+    axes = tuple(Axis(name, tuple(column)) for name, column in zip(MEASURED, columns, strict=True))
     plan = Plan("labctl.tasks", "reproduce", axes, {"folder": str(folder.absolute())}, together=True)
     points: list[list[int]] = [[] for _ in entries]
     for index, (_, number, _row) in enumerate(rows):

@@ -15,6 +15,7 @@ from labctl.experiments.console import Console
 from labctl.experiments.runfile import synchronise
 from labctl.reproduce.choose import Entry, chosen, planned
 from labctl.reproduce.entries import entry_of
+from labctl.reproduce.journal import journal_of, take_over
 from labctl.reproduce.page import page
 from labctl.sweep import file as sweep_file
 from labctl.sweep import sweep
@@ -55,40 +56,30 @@ def reproduce(
 ) -> Report:
     """Measure what is not measured yet of a report, and write ``reproduction.html`` and ``reproduction.json``.
 
-    out: folder of the report; run files and pictures go to ``runs`` in it, and ``reproduction.h5`` has what is done. It
-    is of one kind, quick or not, and of one choice of figures. only: names of papers, figures or entries. workers:
-    processes side by side, up to two if not given. retry_failed: also those that failed before.
+    out: folder of the report; run files and pictures go to ``runs`` in it, and journals have what is done. What is
+    measured already, for this choice of figures or another, is not measured again. only: names of papers, figures or
+    entries. workers: processes side by side, up to two if not given. retry_failed: also those that failed before.
 
     A figure that fails is an entry of the report. When it is interrupted the report is written with what there is, and
     the same call goes on; a figure that was half done is done again.
 
-    Raises ConfigurationError for bad input, or a folder that has another report; KeyboardInterrupt.
+    Raises ConfigurationError for bad input, or if another process writes the same report; KeyboardInterrupt.
     """
     console = console or Console(quiet=True)
-    runs, kept = out / "runs", out / "reproduction.h5"
+    runs = out / "runs"
     plan, entries = planned(chosen(only, quick), runs)
-    _must_be_this(kept, plan)
+    kept = journal_of(out, plan)
     _can_be_written(runs)
     console.say(_expected(entries))
+    if taken := take_over(kept, plan):
+        console.say(f"{taken} of {plan.size} measurements are there already")
     workers = workers or _workers(plan)
     try:
         sweep(plan, kept, workers=workers, retry_failed=retry_failed, console=console, command=command)
     except KeyboardInterrupt:
-        _written(out, plan, entries, command)
+        _written(out, kept, entries, command)
         raise
-    return _written(out, plan, entries, command)
-
-
-def _must_be_this(kept: Path, plan: Plan) -> None:
-    if not kept.exists():
-        return
-    had, _, _ = sweep_file.read(kept)
-    if had.differences(plan):
-        raise ConfigurationError(
-            f"{kept.parent} has another report: quick or not, other figures, settings that have changed since, or "
-            f"it was "
-            "moved; give the options that it was made with, or choose another --out"
-        )
+    return _written(out, kept, entries, command)
 
 
 def _can_be_written(folder: Path) -> None:
@@ -110,10 +101,9 @@ def _expected(entries: list[Entry]) -> str:
     return f"{len(entries)} figures of {papers} papers, {minutes:.0f} min of a processor where it was last measured"
 
 
-def _written(out: Path, plan: Plan, entries: list[Entry], command: str) -> Report:
+def _written(out: Path, kept: Path, entries: list[Entry], command: str) -> Report:
     """The report of what is measured so far."""
-    kept = out / "reproduction.h5"
-    _, records, _ = sweep_file.read(kept) if kept.exists() else (plan, {}, "")
+    records = sweep_file.read(kept)[1] if kept.exists() else {}
     runs = out / "runs"
     told = []
     for entry in entries:

@@ -81,8 +81,8 @@ _NOISE = Reproduction(
     "prbm.noise",
     "error of local fields by setting",
     (Compared("ratio", 1.0, by="derived", within=0.15, label="measured over predicted rms error"),),
-    quick={"repeats": 2},
-    cost_s=(60, 30),
+    quick={"repeats": 2, "vary": ("fill", "averages")},
+    cost_s=(100, 20),
 )
 _READOUT = Reproduction(
     "prbm.readout",
