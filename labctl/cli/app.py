@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import calibrations, examples, keys, runs, tokens, twin
+from labctl.cli import calibrations, completion, examples, keys, runs, tokens, twin
 
 app = typer.Typer(
     name="labctl",
@@ -23,7 +23,12 @@ app = typer.Typer(
 
 BenchOption = Annotated[
     str | None,
-    typer.Option("--bench", help="Bench file, or the name of a packaged one.", show_default="the protocol's own"),
+    typer.Option(
+        "--bench",
+        help="Bench file, or the name of a packaged one.",
+        show_default="the protocol's own",
+        autocompletion=completion.benches,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -71,7 +76,9 @@ def about(
 
 @app.command()
 def run(
-    protocol: Annotated[str, typer.Argument(help="Name of a protocol; an unknown one lists them.")],
+    protocol: Annotated[
+        str, typer.Argument(help="Name of a protocol; an unknown one lists them.", autocompletion=completion.protocols)
+    ],
     more: MoreArgument = None,
     bench: BenchOption = None,
     set_: SetOption = None,
@@ -88,7 +95,7 @@ def run(
 
 @app.command()
 def figure(
-    name: Annotated[str | None, typer.Argument(help="Name of a figure.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of a figure.", autocompletion=completion.figures)] = None,
     more: MoreArgument = None,
     list_: Annotated[bool, typer.Option("--list", help="List the figures.")] = False,
     bench: BenchOption = None,
@@ -163,7 +170,9 @@ def repeat(
 
 @app.command()
 def sweep(
-    name: Annotated[str | None, typer.Argument(help="Name of a figure or protocol.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a figure or protocol.", autocompletion=completion.experiments)
+    ] = None,
     varied: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUES]...", help="0.1,0.2,0.5 or FROM:TO:COUNT or FROM:TO:COUNT:log."),
@@ -247,7 +256,10 @@ def reproduce(
 @app.command()
 def calibrate(
     routines: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="A routine; with --check also several.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="A routine; with --check also several.", autocompletion=completion.routines
+        ),
     ] = None,
     bench: BenchOption = None,
     set_: SetOption = None,
@@ -312,7 +324,9 @@ def init(
 
 @app.command()
 def stubs(
-    bench: Annotated[str | None, typer.Argument(help="Bench file, or the name of a packaged one.")] = None,
+    bench: Annotated[
+        str | None, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
+    ] = None,
     set_: SetOption = None,
     to: Annotated[
         Path | None, typer.Option("--to", help="Module to write.", show_default="BENCH_bench.py in this folder")
@@ -348,7 +362,9 @@ def doctor(
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    file: Annotated[
+        str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
+    ],
     set_: SetOption = None,
 ) -> None:
     """Check a bench file: every problem with its line, what is wrong and what is allowed."""
@@ -359,7 +375,9 @@ def check(
 
 @app.command()
 def up(
-    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    bench: Annotated[
+        str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
+    ],
     set_: SetOption = None,
 ) -> None:
     """Serve a bench's devices to other processes until Ctrl-C."""
@@ -370,7 +388,9 @@ def up(
 
 @app.command()
 def record(
-    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    bench: Annotated[
+        str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
+    ],
     to: Annotated[Path, typer.Option("--to", help="File of the record; there must be none yet.")],
     set_: SetOption = None,
     most: Annotated[
@@ -401,7 +421,9 @@ def replay(
 
 @app.command()
 def emulate(
-    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    bench: Annotated[
+        str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
+    ],
     set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -414,7 +436,12 @@ def emulate(
 @app.command()
 def conformance(
     driver: Annotated[
-        str | None, typer.Argument(help="Name of a driver that has an emulated instrument.", show_default="all of them")
+        str | None,
+        typer.Argument(
+            help="Name of a driver that has an emulated instrument.",
+            show_default="all of them",
+            autocompletion=completion.drivers,
+        ),
     ] = None,
     mutate: Annotated[
         str | None,
@@ -461,7 +488,9 @@ def ledger(
 
 @app.command()
 def leco(
-    bench: Annotated[str, typer.Argument(help="Bench file, or the name of a packaged one.")],
+    bench: Annotated[
+        str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
+    ],
     role: Annotated[
         str, typer.Option("--role", help="Of every Director: observer, operator or laser-operator.")
     ] = "observer",
