@@ -1,12 +1,10 @@
 """Each protocol's notebook runs from its first cell to its last in a fresh folder, and is kept without outputs.
 
-What notebooks promise they assert themselves. Their kernels talk over sockets of files, which nobody else can open.
+What notebooks promise they assert themselves.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +12,15 @@ import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
-from traitlets.config import Config
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "examples" / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(autouse=True)
-def _own_jupyter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # Not pytest's tmp_path: a socket's path may be no longer than 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as folder:
-        for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
-            monkeypatch.setenv(variable, str(Path(folder, variable[-8:])))
-        yield
+def _own_jupyter(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing of the user's is read or written."""
+    for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path_factory.mktemp("jupyter")))
 
 
 def test_every_protocol_has_a_notebook() -> None:
@@ -36,15 +31,15 @@ def test_every_protocol_has_a_notebook() -> None:
 def test_a_notebook_runs_and_shows_pictures(path: Path, tmp_path: Path) -> None:
     notebook: Any = nbformat.read(path, as_version=4)
     assert all(not cell.get("outputs") and not cell.get("execution_count") for cell in notebook.cells)
-    local = Config({"KernelManager": {"transport": "ipc"}})
-    NotebookClient(notebook, config=local, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    client = NotebookClient(notebook, timeout=240, startup_timeout=240, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
     shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/png" in data for data in shown)
     assert any("✓" in data.get("text/html", "") for data in shown)  # progress is told below the cell
 
 
 def test_a_notebook_completes_roles_settings_and_operations_and_describes_them() -> None:
-    manager, client = start_new_kernel(kernel_name="python3", transport="ipc")
+    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=240)
     try:
         told = client.execute(
             "import labctl\nbench = labctl.connect('langevin-sim', {'world.units': 3})", reply=True, timeout=120
