@@ -123,12 +123,15 @@ class Module(NamedTuple):
     address: int
 
     def read(self, register: int) -> bytes:
+        """What a register holds. Raises what `Bus.read` does."""
         return self.bus.read(self.address, register)
 
     def number(self, register: int) -> int:
+        """The same as an unsigned number, lowest byte first, in the register's own unit."""
         return int.from_bytes(self.read(register), "little")
 
     def write(self, register: int, data: bytes) -> None:
+        """Set a register. Raises what `Bus.write` does."""
         self.bus.write(self.address, register, data)
 
     def optional(self, register: int) -> bytes | None:
@@ -143,6 +146,7 @@ class Module(NamedTuple):
         return int.from_bytes(self.read(_MODULE_TYPE)[:2], "little")
 
     def firmware(self) -> str:
+        """Its firmware as the module names it, by number if it has no name, or "unknown"."""
         data = self.optional(_FIRMWARE)
         if data is None or len(data) < 2:
             return "unknown"
@@ -150,4 +154,5 @@ class Module(NamedTuple):
 
 
 def text_of(data: bytes) -> str:
+    """Text up to the first zero byte; what is not ASCII is replaced."""
     return data.split(b"\0")[0].decode("ascii", "replace").strip()

@@ -17,14 +17,14 @@ _OUTER_STATE = math.sqrt(3) / 2
 
 
 class Flicker(NamedTuple):
-    """States of the flicker (relative change of every phase) and their weights in an exposure."""
+    """States (n,) of the flicker, each a relative change of every phase, and their weights (n,) in an exposure."""
 
     states: NDArray[np.float64]
     weights: NDArray[np.float64]
 
 
 def flicker_states(truth: PanelTruth) -> NDArray[np.float64]:
-    """Relative changes of phase at which light is worked out; the first is none."""
+    """Relative changes of phase (3,), or (1,) without flicker, at which light is worked out; the first is none."""
     amplitude = math.sqrt(2) * truth.flicker_share
     return np.array([0.0, -1.0, 1.0]) * amplitude * _OUTER_STATE if amplitude else np.zeros(1)
 
@@ -42,6 +42,9 @@ def flicker_in(truth: PanelTruth, start_s: float, duration_s: float) -> Flicker:
 
 
 def exposure_instants(duration_s: float, fastest_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Legendre instants after the start of an exposure, and weights, that resolve a motion of ``fastest_s``."""
+    """Gauss-Legendre instants (n,) after the start of an exposure, s, and their weights (n,), of sum 1.
+
+    So many, 64 at most, that a motion with the time constant ``fastest_s`` is resolved.
+    """
     nodes, weights = gauss_legendre(min(2 + math.ceil(duration_s / fastest_s), 64))
     return 0.5 * duration_s * (nodes + 1), weights
