@@ -14,6 +14,15 @@ import pytest
 OWN = Path(__file__).resolve().parents[2] / "examples" / "own"
 LABCTL = str(Path(sys.executable).with_name("labctl"))
 
+_CONFORMS = """
+from labctl.conformance.runner import run_cases
+from labctl.conformance.stand import cases
+
+near = [c for c in cases("own_meter") if c.backend == "emulated" and c.layout == "in process"]
+results = run_cases(near)
+print(len(results), [f"{r.check}: {r.broken}" for r in results if r.broken])
+"""
+
 _FRINGES = """
 import sys
 import numpy as np
@@ -86,6 +95,16 @@ def test_the_world_serves_a_bench_on_which_phase_steps_find_its_tilt(
 
 
 def test_the_driver_keeps_the_promises_of_its_kind(environment: dict[str, str], tmp_path: Path) -> None:
+    assert _run(environment, tmp_path, sys.executable, "-c", _CONFORMS).strip() == "24 []"
+
+
+@pytest.mark.soak
+def test_the_driver_passes_the_suite_by_the_command_and_the_suite_finds_a_broken_meter(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     told = _run(environment, tmp_path, LABCTL, "conformance", "own_meter")
     assert "own_meter, emulated, in process: 24 of 24 checks passed" in told
     assert "own_meter, emulated, over ipc: 24 of 24 checks passed" in told
+    for mutation in ("scale", "stale", "dark", "late", "ignore-setpoint"):
+        command = [LABCTL, "conformance", "own_meter", "--mutate", mutation]
+        assert subprocess.run(command, cwd=tmp_path, env={**os.environ, **environment}, timeout=240).returncode == 1
