@@ -72,6 +72,7 @@ def serve(options: Options, listening: socket.socket, told: Callable[[], None]) 
     door = Door(app, options.names, tls=options.tls)
     config = uvicorn.Config(
         door, log_config=None, access_log=False, loop="asyncio", ws_max_size=1 << 20, timeout_graceful_shutdown=2,
+        ws_per_message_deflate=False,  # noise does not get smaller, and takes a processor's time to find that out
         server_header=False, proxy_headers=False,
         ssl_certfile=options.certificate, ssl_keyfile=options.key,
     )  # fmt: skip

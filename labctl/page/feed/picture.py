@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 SATURATED = 255
 """Level of a pixel in which one of the sensor was saturated; the others have 0 to 254."""
 HISTOGRAM_BINS = 64
-_HISTOGRAM_PIXELS = 200_000
+_HISTOGRAM_PIXELS = 50_000
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class Picture:
-    """levels: (rows, columns) uint8, each of ``factor`` x ``factor`` pixels of the image; see `SATURATED`."""
+    """levels: (rows, columns) uint8, each of ``factor`` x ``factor`` pixels of the image; see `SATURATED`. brightest:
+    largest count of a pixel."""
 
     levels: NDArray[np.uint8]
     factor: int
     scale: Scale
     saturated: int
+    brightest: float
 
     def message(self, about: dict[str, object]) -> bytes:
         """Bytes for a browser: length of the header (4, little-endian), header (JSON), levels."""
@@ -83,17 +86,22 @@ def render(image: NDArray[np.generic], factor: int, full_scale: float, *, stretc
     pixel of this image, else from 0 to full scale (where it has none, to the brightest).
     """
     mean, peak = reduced(image, factor)
-    high = float(peak.max()) if stretch or not math.isfinite(full_scale) else full_scale
+    brightest = float(np.max(peak))
+    high = brightest if stretch or not math.isfinite(full_scale) else full_scale
     low = float(mean.min()) if stretch else 0.0
     scale = Scale(low, high if high > low else low + (abs(low) or 1.0))  # of a flat image any scale is as good
-    levels = np.clip((mean - scale.low) * ((SATURATED - 1) / (scale.high - scale.low)), 0, SATURATED - 1)
-    pixels = levels.astype(np.uint8)
-    saturated = np.greater_equal(peak, full_scale)
-    pixels[saturated] = SATURATED
-    return Picture(pixels, factor, scale, int(np.count_nonzero(saturated)))
+    levels = mean - np.float32(scale.low)
+    levels *= np.float32((SATURATED - 1) / (scale.high - scale.low))
+    pixels = np.clip(levels, 0, SATURATED - 1, out=levels).astype(np.uint8)
+    marked = 0
+    if brightest >= full_scale:
+        saturated = np.greater_equal(peak, full_scale)
+        pixels[saturated] = SATURATED
+        marked = int(np.count_nonzero(saturated))
+    return Picture(pixels, factor, scale, marked, brightest)
 
 
-def histogram(image: NDArray[np.generic], full_scale: float) -> dict[str, object]:
+def histogram(image: NDArray[Any], full_scale: float) -> dict[str, object]:
     """How many pixels have which count: ``counts`` (`HISTOGRAM_BINS`), from ``low`` to ``high``.
 
     Of a large image every n-th pixel is counted.
@@ -101,7 +109,9 @@ def histogram(image: NDArray[np.generic], full_scale: float) -> dict[str, object
     step = max(1, math.isqrt(max(1, image.size // _HISTOGRAM_PIXELS)))
     sample = image[::step, ::step]
     high = full_scale if math.isfinite(full_scale) else max(float(sample.max()), 1e-12)
-    counts, _ = np.histogram(sample, HISTOGRAM_BINS, (0.0, high))
+    # Faster than numpy's own, which searches for the bin of each pixel.
+    bins = np.clip(sample * np.float32(HISTOGRAM_BINS / high), 0, HISTOGRAM_BINS - 1).astype(np.uint8)
+    counts = np.bincount(bins.ravel(), minlength=HISTOGRAM_BINS)
     return {"counts": [int(n) for n in counts], "low": 0.0, "high": high, "step": step}
 
 
@@ -110,4 +120,4 @@ def gray(levels: NDArray[np.generic], factor: int, most: int) -> Picture:
     wrap would be phases that nowhere are."""
     shown = levels[::factor, ::factor]
     pixels = (shown.astype(np.float32) * ((SATURATED - 1) / max(1, most - 1))).astype(np.uint8)
-    return Picture(pixels, factor, Scale(0.0, float(most - 1)), 0)
+    return Picture(pixels, factor, Scale(0.0, float(most - 1)), 0, 0.0)

@@ -116,7 +116,7 @@ class FrameSource(Source):
             self._histogram = time.monotonic(), histogram(image, full_scale)
         about = {"number": number, "lost": lost, "seen_s": seen_s, "histogram": self._histogram[1], **_about(value)}
         return picture.message({**about, "image_rows": image.shape[0], "image_columns": image.shape[1],
-                                "peak": float(image.max()), "marked": picture.saturated})  # fmt: skip
+                                "peak": picture.brightest, "marked": picture.saturated})  # fmt: skip
 
     def note(self) -> dict[str, object]:
         if self._item is None:
