@@ -63,10 +63,9 @@ class Frame(Value, frozen=True):
         return figure_html(self.data, self._caption(), self.saturated)
 
     def _caption(self) -> str:
-        rows, columns = self.data.shape
         pattern = "unknown" if self.pattern_id == UNKNOWN_PATTERN else str(self.pattern_id)
         about = [
-            f"frame {self.frame_id}: {rows} x {columns}",
+            f"frame {self.frame_id}: {' x '.join(map(str, self.data.shape))}",
             f"exposure {self.exposure_s * 1e3:.6g} ms",
             f"pattern {pattern}",
             f"counts {self.data.min():.6g} to {self.data.max():.6g}" if self.data.size else "empty",
@@ -112,9 +111,9 @@ class FrameStack(Value, frozen=True):
         )
 
     def __repr__(self) -> str:
-        n, rows, columns = self.data.shape
+        n, *size = self.data.shape
         return (
-            f"<{n} frames: {rows} x {columns}, exposure {self.exposure_s * 1e3:.6g} ms, "
+            f"<{n} frames: {' x '.join(map(str, size))}, exposure {self.exposure_s * 1e3:.6g} ms, "
             f"{int(self.saturated.sum())} saturated, {int(self.lost_before.sum())} lost>"
         )
 
