@@ -103,7 +103,7 @@ def test_settings_and_operations_take_what_the_contract_says_and_refuse_the_rest
         arguments = [list(more[0]), more[1]] if verb == "call" and dice.random() < 0.9 else single
         refused(lambda: server.calls.request(device, verb, name, arguments))
 
-    with bench.control("fuzz"):
+    with bench.control("fuzz", lease_s=30.0):  # on a busy machine
         fuzz(st.tuples(seeds, one, several), 200 * amount, act)
         assert not bench.source.emission
 
@@ -134,7 +134,7 @@ def test_verbs_of_every_lane_take_their_arguments_and_refuse_others(amount: int,
         refused(lambda: connection.request(dice.choice(["", "", "source", "x"]), verb, name, arguments, timeout_s=20.0))
 
     fuzz(st.tuples(seeds, one), 250 * amount, act)
-    with bench.control("after"):  # whoever comes finds everything as it should be
+    with bench.control("after", lease_s=30.0):  # whoever comes finds everything as it should be
         assert not bench.source.emission
         bench.camera.arm()
 
