@@ -113,4 +113,7 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, tuple):
         value = list(value)
-    return f"`{f'{value:g}' if isinstance(value, float) else show(value)}`"
+    unit = _unit(field.metadata) or _unit_within(field.annotation)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"`{value:g}{f' {unit}' if unit not in ('', '1') else ''}`" if isinstance(value, float) else f"`{value}`"
+    return f"`{show(value)}`"
