@@ -42,7 +42,8 @@ def look_at(
     try:
         if status is not None:
             told = status()
-            control, emission = _control(told, description.name), _emission(told, description.name)
+            control = _control(told, description.name)
+            emission = _emission(told, description.name) if _emits(description) else None
             if told.get("busy"):
                 return Look(
                     description, control, emission, trouble="busy with a call; settings are not asked meanwhile"
@@ -94,9 +95,8 @@ def _bench_rows(devices: Mapping[str, Any], told: Mapping[str, Any]) -> list[tup
         d: DeviceDescription = device.description
         server = next((s for s in told.values() if isinstance(s, dict) and role in s.get("devices", {})), None)
         light = "?" if server is None else {True: "ON", False: "off", None: "not asked yet"}[_emission(server, role)]
-        emits = any(s.name == "emission" for s in d.settings)
         control = "?" if server is None else _control(server, role) or _FREE
-        rows.append(((role, d.kind, d.backend, light if emits else "", control), d.doc.partition("\n")[0]))
+        rows.append(((role, d.kind, d.backend, light if _emits(d) else "", control), d.doc.partition("\n")[0]))
     return rows
 
 
@@ -149,6 +149,10 @@ def _allowed(setting: SettingInfo) -> str:
 def _control(status: Mapping[str, Any], device: str) -> str:
     """Who has control; "" for nobody."""
     return next((str(lease["holder"]) for lease in status.get("leases", ()) if device in lease["devices"]), "")
+
+
+def _emits(description: DeviceDescription) -> bool:
+    return any(s.name == "emission" for s in description.settings)
 
 
 def _emission(status: Mapping[str, Any], device: str) -> bool | None:

@@ -21,6 +21,7 @@ def test_a_device_shows_settings_with_units_limits_and_who_has_control(bench: Be
         html = bench.lamp._repr_html_()
     assert "control: a look &lt;b&gt;" in html
     assert "<td" in html
+    assert str(bench.eye).splitlines()[0] == "eye: eye (real), nobody has control"  # it has no light
     assert 'title="Power set-point."' in html
 
 
