@@ -27,6 +27,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "calibrations": experiments.calibrations,
     "errors": environment.errors,
     "exporters": environment.exporters,
+    "variables": environment.variables,
 }
 
 

@@ -1,4 +1,4 @@
-"""Errors and formats: short lists that would go stale if they were written by hand."""
+"""Errors, formats, variables: short lists that would go stale if they were written by hand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from drivers import errors as module
 from drivers.errors import ConfigurationError, LabError
 from generated.markdown import doc, first_paragraph, prose, table
 from labctl import registry
+from labctl.doctor.folders import VARIABLES
 
 
 def errors() -> str:
@@ -28,3 +29,8 @@ def exporters() -> str:
         ("format", "what"),
         [(f"`{one}`", prose(first_paragraph(doc(registry.load("labctl.exporters", one))))) for one in names],
     )
+
+
+def variables() -> str:
+    """Variables of the environment."""
+    return table(("variable", "what"), [(f"`{name}`", told) for name, told in VARIABLES.items()])
