@@ -20,6 +20,8 @@ from protocols.prbm.light.table import Table
 from protocols.prbm.model import RBM
 from simulators.physics.rbm import local_fields, visible_distribution
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def figure(tmp_path: Path, **assignments: Any) -> Mapping[str, Any]:
     given = {k.replace("__", "."): v for k, v in assignments.items()}
