@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 _PATIENCE_S = 60.0
@@ -30,6 +31,32 @@ def dies_with_its_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it had ended before
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def children(parent: int) -> list[int]:
+    """Processes that a process has started, and theirs; on Linux."""
+    return _children(parent, _processes())
+
+
+def spent_s(pids: Iterable[int]) -> float:
+    """Time of processors that processes have used."""
+    known = _processes()
+    ticks = sum(int(known[pid][11]) + int(known[pid][12]) for pid in pids if pid in known)
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
+def _children(parent: int, known: dict[int, list[str]]) -> list[int]:
+    own = [pid for pid, fields in known.items() if int(fields[1]) == parent]
+    return [one for pid in own for one in (pid, *_children(pid, known))]
+
+
+def _processes() -> dict[int, list[str]]:
+    """What the system tells of each process, from its state on."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found[int(folder.name)] = (folder / "stat").read_text().rsplit(")", 1)[-1].split()
+    return found
 
 
 class Child:

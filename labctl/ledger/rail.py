@@ -20,7 +20,7 @@ from drivers.errors import LabError
 from labctl.bench.client import Bench, open_bench
 from labctl.bench.load import load_bench
 from labctl.bus.transport import Address
-from labctl.ledger.child import START_S, Child
+from labctl.ledger.child import START_S, Child, children, spent_s
 from labctl.ledger.row import Bench as On
 from labctl.ledger.witness import Witness
 from labctl.server import logs, runtime
@@ -33,6 +33,9 @@ MARGIN_S = 0.05
 BY_LEASE = f"lease ({LEASE_S:g} s, emulated {EMULATED_LEASE_S:g} s)"
 NOTICED_S = 2.0
 """Within which a supervisor must notice that a process has died, also where others take the processors."""
+_IDLE_WITHIN_S = 5.0
+_REST_WITHIN_S, _LOOK_S = 20.0, 0.6
+"""Longer than what is told of processes is old."""
 _LOG_STEP_NS = 1_000_000
 _PATIENCE_S = 60.0
 _LIKE = {"mute": "lost", "stale": "frozen", "over-range": "saturated"}
@@ -148,6 +151,7 @@ class Rail:
         self._world_at = ""
         self._witness: Witness | None = None
         self._operators: list[Child] = []
+        self._idle: dict[str, Child] = {}
 
     # --- up and down ------------------------------------------------------------------------------------------------
 
@@ -178,10 +182,23 @@ class Rail:
         for operator in self._operators:
             operator.kill()
         self._operators.clear()
+        self._idle.clear()
         self._look_away()
         if self._bench is not None:
             self._bench.end()
             self._bench = None
+
+    def come_to_rest(self) -> None:
+        """Wait until the bench has a process that stands ready to take another's place, and that one does nothing any
+        more; for some seconds at most. A fault in the middle of the repair of another one is another fault."""
+        until_s = time.monotonic() + _REST_WITHIN_S
+        while time.monotonic() < until_s:
+            there = children(self.supervisor.pid)
+            before_s = {pid: spent_s([pid]) for pid in there}
+            time.sleep(_LOOK_S)
+            ready = set(there) - set(self.pids().values())
+            if ready and all(spent_s([pid]) == before_s[pid] for pid in ready):
+                return
 
     def _look_away(self) -> None:
         witness, self._witness = self._witness, None
@@ -210,20 +227,30 @@ class Rail:
     @contextlib.contextmanager
     def operator(self, *lasers: str, at: str = "") -> Iterator[Child]:
         """A control loop in a process of its own, which has turned the lasers on, if any are named. at: by network."""
-        arguments = [at] if at else []
-        child = Child("labctl.ledger.operator", str(self.bench_file), *arguments, environment=self.environment)
-        self._operators.append(child)
-        try:
+        child = self._idle.pop(at, None)
+        if child is None:
+            arguments = [at] if at else []
+            child = Child("labctl.ledger.operator", str(self.bench_file), *arguments, environment=self.environment)
+            self._operators.append(child)
             child.heard()
+        try:
             if lasers:
                 told = child.asked("on " + " ".join(lasers))
                 assert "on" in told, f"no light: {told}"
                 until(lambda: bool(self.witness.lit()))
             yield child
-        finally:
-            child.signal("SIGCONT")
-            child.kill()
-            self._operators.remove(child)
+        except BaseException:
+            self._end(child)
+            raise
+        if at not in self._idle and child.lives and _is_idle(child):
+            self._idle[at] = child  # whoever was not killed goes on with the next trial, as people do
+        else:
+            self._end(child)
+
+    def _end(self, operator: Child) -> None:
+        operator.signal("SIGCONT")
+        operator.kill()
+        self._operators.remove(operator)
 
     @contextlib.contextmanager
     def bench(self) -> Iterator[Bench]:
@@ -281,6 +308,18 @@ class Rail:
     def _log(self) -> list[str]:
         file = logs.newest_file(self.name)
         return file.read_text(encoding="utf-8", errors="replace").splitlines() if file is not None else []
+
+
+def _is_idle(operator: Child) -> bool:
+    """Whether it has given back control by now, and every answer of its was heard."""
+    try:
+        operator.say("off")
+        operator.say("mark")
+        while operator.heard(_IDLE_WITHIN_S).get("done") != "mark":
+            pass
+    except (AssertionError, OSError):
+        return False
+    return True
 
 
 def until(

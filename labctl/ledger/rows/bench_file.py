@@ -13,7 +13,7 @@ from drivers.errors import LabError
 from labctl.bench.client import open_bench
 from labctl.bench.load import load_bench
 from labctl.bus.segments import process_alive
-from labctl.ledger.child import START_S, Child
+from labctl.ledger.child import START_S, Child, children
 from labctl.ledger.rail import Rail, both, until
 from labctl.ledger.row import Bench, Row, Trial, refused
 from labctl.ledger.witness import Witness
@@ -83,7 +83,7 @@ def _rebooted(stage: _Reboot, trial: Trial) -> None:
         operator.heard()
         assert "on" in operator.asked("on pump")
         until(lambda: bool(stage.witness.lit()))
-        families = [pid for parent in (computer.pid, operator.pid) for pid in [parent, *_children(parent)]]
+        families = [pid for parent in (computer.pid, operator.pid) for pid in [parent, *children(parent)]]
         for pid in families:  # none of them acts between
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
@@ -104,16 +104,6 @@ def _rebooted(stage: _Reboot, trial: Trial) -> None:
             assert bench.pump.emission is False
     finally:
         again.end()
-
-
-def _children(parent: int) -> list[int]:
-    """Processes that a process has started, and theirs."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            if int((folder / "stat").read_text().rsplit(")", 1)[-1].split()[1]) == parent:
-                found += [int(folder.name), *_children(int(folder.name))]
-    return found
 
 
 def _edited(rail: Rail, trial: Trial) -> None:

@@ -125,7 +125,7 @@ def _acknowledged(rail: _Guarded, operator: Child, order: str, interlock: str) -
         done("ack", rail.name, "--reason", "mended")
         return "on" in operator.asked(order)
 
-    until(lit, 30.0, "no light after it was acknowledged")
+    until(lit, 60.0, "no light after it was acknowledged")
     operator.asked("off")
 
 

@@ -61,6 +61,7 @@ def _told_why(operator: Child) -> None:
 
 def _lasers_server_killed(rail: Rail, trial: Trial) -> float:
     """The instrument goes on for as long as its own watchdog, or until another server has opened it."""
+    rail.come_to_rest()
     with rail.operator("source") as operator:
         time.sleep(trial.dice.uniform(0, 0.1))
         dark_s = rail.dark_after_s(_kill(rail, "light"))
@@ -127,6 +128,7 @@ def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
 
 def _killed_during_a_run(rail: Rail, trial: Trial, victim: str) -> float:
     """The run is told who died; what it has measured is sound, and it goes on when the bench is whole again."""
+    rail.come_to_rest()
     run, begun_ns = broken_off(rail, trial, lambda: _kill(rail, victim), f"{victim}|started again")
     noticed_ns = rail.noticed_ns(f"{victim} died", begun_ns)
     dark_s = rail.dark_after_s(begun_ns if victim == "light" else noticed_ns)
