@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from generated.fields import fields
 from generated.markdown import doc, first_paragraph, prose
 from labctl import registry
@@ -16,7 +18,7 @@ from labctl.bench.schema import (
     ServerTable,
 )
 
-_TABLES = {
+_TABLES: dict[str, type[BaseModel]] = {
     "[bench]": BenchTable,
     "[devices.NAME]": DeviceTable,
     "limits.KEY within a device": LimitTable,

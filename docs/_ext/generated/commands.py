@@ -13,7 +13,7 @@ from labctl.cli.app import app
 
 def text() -> str:
     """One section a command, in the order of `labctl --help`; those of a group below it."""
-    root = typer.main.get_command(app)
+    root: Any = typer.main.get_command(app)
     return "\n".join(_section(command, ("labctl", name), 2) for name, command in root.commands.items())
 
 
