@@ -47,6 +47,11 @@ def load_bench(
     Raises BenchFileError with every problem found, each with file, line, key, and what is allowed.
     """
     path = _find(source)
+    if texts is None and path.stem in packaged_benches() and not path.exists():
+        packaged = f'"{path.stem}", which comes with labctl'
+        raise BenchFileError(
+            [Problem(shown_path(path), None, "", "no such file", f"a bench file (.toml), or {packaged}")]
+        )
     sources = read_sources(path, overrides, texts)
     findings: list[Finding] = []
     tables = _sections(sources.data, findings)

@@ -558,6 +558,8 @@ def test_a_missing_file_a_directory_and_a_pipe_are_problems(tmp_path: Path) -> N
     (tmp_path / "folder.toml").mkdir()
     os.mkfifo(tmp_path / "pipe.toml")
     assert problems("none.toml") == ["none.toml: no such file; allowed: a bench file (.toml)"]
+    (told,) = problems("elsewhere/prbm-sim.toml")
+    assert told.endswith('no such file; allowed: a bench file (.toml), or "prbm-sim", which comes with labctl')
     assert problems("folder.toml") == ["folder.toml: a directory; allowed: a bench file (.toml)"]
     assert problems("pipe.toml") == ["pipe.toml: not a regular file; allowed: a bench file (.toml)"]
     for source in ("", "\0", "\0.toml", "a" * 5000, "a" * 5000 + ".toml", Path()):
