@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import keyword
 import re
 import sys
 import textwrap
@@ -70,8 +71,9 @@ def bench_text(config: BenchConfig, source: str) -> str:
             imports.add("from labctl.typed import remote")
             made[device.factory] = _free_name(device.factory.__name__, {base, *made.values(), "Bench"})
             classes.append(_class_text(device.factory, base, more, imports, made[device.factory]))
-    name = _free_name(re.sub(r"\W", "", config.name.title()) or "Lab", {*made.values(), "Bench"}, "Bench")
-    roles = [(role, made[d.factory]) for role, d in config.devices.items() if role.isidentifier()]
+    titled = re.sub(r"\W", "", config.name.title())
+    name = _free_name(titled if titled.isidentifier() else f"Bench{titled}", {*made.values(), "Bench"}, "Bench")
+    roles = [(role, made[d.factory]) for role, d in config.devices.items() if _can_be_attribute(role)]
     lines = [f"class {name}(Bench):", f'    """Bench {config.name} with its roles."""\n']
     lines += [f"    {role}: {cls}" for role, cls in roles]
     doc = (
@@ -92,6 +94,11 @@ def bench_text(config: BenchConfig, source: str) -> str:
     )
     body = [*classes, "\n".join(lines) + "\n", opened]
     return doc + _HEAD + imports.text() + "\n\n" + "\n\n".join(body)
+
+
+def _can_be_attribute(role: str) -> bool:
+    """Others, such as ``my-camera``, are reached as ``bench["my-camera"]`` only."""
+    return role.isidentifier() and not keyword.iskeyword(role)
 
 
 def _our_kinds() -> dict[str, type[Configurable]]:

@@ -22,7 +22,7 @@ def write_stubs(bench: str | None, assignments: list[str], to: Path | None, kind
         config = load_bench(str(bench), parse_assignments(assignments))
         source = bench_argument(config)
         text = bench_text(config, source if source == config.path.stem else str(config.path.absolute()))
-        name = re.sub(r"\W", "_", config.name) + "_bench"
+        name = re.sub(r"^(?=\d)|\W", "_", config.name) + "_bench"
     path = to or Path(f"{name}.py")
     if path.suffix not in (".py", ".pyi") or not path.stem.isidentifier():
         raise ConfigurationError(f"--to {path}: a module is wanted, such as {name}.py")

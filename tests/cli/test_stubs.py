@@ -70,6 +70,20 @@ def test_modules_of_benches_can_be_imported(bench: str) -> None:
     assert "open_bench" in names
 
 
+def test_any_name_of_a_bench_or_a_role_gives_a_module(
+    labctl: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    device = 'kind = "thermodynamic-computer"\nbackend = "simulated"\n'
+    roles = "".join(f"[devices.{role}]\n{device}" for role in ("class", "my-computer", "fine"))
+    (tmp_path / "odd.toml").write_text(f'[bench]\nname = "3-odd"\nworld = "thermodynamic"\n{roles}', encoding="utf-8")
+    assert labctl("stubs", "odd.toml").status == 0
+    text = (tmp_path / "_3_odd_bench.py").read_text(encoding="utf-8")
+    compile(text, "odd", "exec")
+    assert "class Bench3Odd(Bench)" in text
+    assert "    fine: ThermodynamicComputer" in text
+
+
 def test_what_cannot_be_written_is_said(labctl: Command, tmp_path: Path) -> None:
     for wrong in (["stubs"], ["stubs", "prbm-sim", "--kinds"], ["stubs", "prbm-sim", "--to", "no module.py"]):
         assert labctl(*wrong).status == 2
