@@ -7,10 +7,14 @@ needed first.
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 from labctl import registry
 from labctl.bench.load import load_bench, packaged_benches
+from labctl.experiments.execute import execute
 from simulators.clock import VirtualClock
 from simulators.physics.sheet.equation import Sheet
 from simulators.physics.sheet.steady import steady_state
@@ -24,9 +28,13 @@ BENCHES: dict[str, dict[str, object]] = {
     "domino-sim": {},
     "dyad-sim": {},
     "nep-sim": {},
+    "prbm-lab": SMALL,
     "prbm-sim": SMALL,
 }
 """Of the multiplier, each way in which it computes its light; dyads; a sheet; the photonic RBM; what is set."""
+
+PATIENT = {"bench.lease": "60 s"}
+"""Nothing renews a lease in time while kernels are compiled beside other work."""
 
 
 def main() -> None:
@@ -37,6 +45,8 @@ def main() -> None:
         world = registry.load("labctl.worlds", config.world_name)
         world(config.world_parameters, VirtualClock()).warm_up()
     steady_state(0.0, np.ones(9), Sheet((9,)))
+    with tempfile.TemporaryDirectory() as out:  # bursts of patterns, and what reads them
+        execute("labctl.figures", "prbm.local-fields", None, {"N": 8, **PATIENT}, seed=1, out=Path(out))
 
 
 if __name__ == "__main__":
