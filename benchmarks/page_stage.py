@@ -106,6 +106,26 @@ class Served:
     url: str
 
 
+_WATCHER = """
+import sys
+from websockets.sync.client import connect
+with connect(sys.argv[1], origin=sys.argv[2], max_size=None, compression=None) as socket:
+    print("watching", flush=True)
+    while True:
+        socket.send('{"most": 800, "stretch": true}')
+        socket.recv()
+"""
+
+
+@contextlib.contextmanager
+def watcher(url: str, device: str) -> Iterator[None]:
+    """Somebody who asks for pictures as a browser does, and draws none: as it is with a browser on another machine."""
+    address = url.replace("http", "ws", 1) + f"feed/{device}"
+    with _process([sys.executable, "-c", _WATCHER, address, url.rstrip("/")], os.environ) as child:
+        _next_line(child)
+        yield
+
+
 def settings(**changed: Any) -> dict[str, Any]:
     """What the bench file is made with."""
     return {"share": "5e-11", "exposure": "2 ms", "rows": 512, "columns": 640, **changed}

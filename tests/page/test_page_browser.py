@@ -113,6 +113,7 @@ def test_the_picture_is_the_one_that_is_measured(page: Page, script: Bench) -> N
         page.wait_for_selector("#light:has-text('LIGHT ON: pump')")
         assert not page.locator(".viewer.saturated").count()
         script.pump.power_w = 5.0
+        script.camera.exposure_s = 0.005
         script.camera.trigger()
         page.wait_for_selector(".viewer.saturated .alarm:has-text('SATURATED')")
 
