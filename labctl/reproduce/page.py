@@ -173,11 +173,16 @@ def _targets(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = "".join(
         f'<tr><td>{escape(row["value"])}</td><td class="n">{escape(", ".join(_short(v) for v in row["ours"]))}</td>'
         f'<td class="n">{escape(_bounds(row))}</td>'
-        f'<td class="{_MARKS[row["ok"]][0]}">{"met" if row["ok"] else "missed"}</td></tr>'
+        f'<td class="{_MARKS[row["ok"]][0]}">{escape(_met(row))}</td></tr>'
         for row in rows
     )
     head = "<tr><th>promised by the figure</th><th>here</th><th>bounds</th><th></th></tr>"
     return f'<div class="wide"><table>{head}{lines}</table></div>\n'
+
+
+def _met(row: Mapping[str, Any]) -> str:
+    others = "" if row["met"] in (0, row["of"]) else f", in {row['met']} of {row['of']} measurements"
+    return ("met" if row["ok"] else "missed") + others
 
 
 def _remark(text: str) -> str:

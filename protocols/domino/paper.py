@@ -8,8 +8,17 @@ _SOLVE = Reproduction(
     "domino.solve",
     "Eq. (6), Fig. 1a",
     (
-        Compared("solved", 1.0, by="theory", within=0.0, label="best of 100 starts is the exact optimum"),
-        Compared("success", label="share of starts that find it, of this one network"),
+        Compared(
+            "solved",
+            0.85,
+            by="independent",
+            within=0.15,
+            label="networks of which 100 starts find the proven optimum",
+            why="Independent: 30 starts, γ = 0, networks of four densities; here γ = 0.5 and density 0.5. One "
+            "network in ten "
+            "has an optimum that hardly a start ends at.",
+        ),
+        Compared("success", label="share of starts that find it"),
     ),
     repeats=(20, 10),
     cost_s=(2, 2),

@@ -64,7 +64,9 @@ def test_a_report_has_every_figure_beside_what_was_published(labctl: Command) ->
     first = coin["values"][0]
     assert (first["published"], first["published_uncertainty"], first["published_by"]) == (0.5, 0.001, "paper")
     assert first["uncertainty"] == pytest.approx(0.5 / 500**0.5)
-    assert coin["targets"] == [{"value": "ones", "ours": [first["ours"]], "min": 0.3, "max": 0.7, "ok": True}]
+    assert coin["targets"] == [
+        {"value": "ones", "ours": [first["ours"]], "min": 0.3, "max": 0.7, "ok": True, "met": 1, "of": 1}
+    ]
     assert coin["seconds"] > 0
     assert Path("report/runs", coin["run_file"]).is_file()
     assert coin["versions"]["numpy"]
