@@ -37,6 +37,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 default_role = "code"  # docstrings write names in single backticks
 smartquotes = False  # "--set" is an option, not a dash
+highlight_language = "none"  # blocks without a language are commands and what they print
 nitpicky = False
 
 html_theme = "furo"
