@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from labctl.cli.commands.options import NoiseOption
+
 app = typer.Typer(
     name="runs",
     help="Runs that were made: which there are, what each was, how to make it again.",
@@ -18,12 +20,6 @@ _Out = Annotated[Path, typer.Option("--out", help="Folder of run files.")]
 _Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 _Run = Annotated[
     str, typer.Argument(metavar="RUNFILE|latest", help="A run file, its name in --out, or the one begun last.")
-]
-NoiseOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--noise", metavar="NAME=SD", help="Standard deviation of single numbers, as steps/frame=3. Repeatable."
-    ),
 ]
 
 
