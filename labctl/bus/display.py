@@ -18,7 +18,7 @@ from labctl.bus.connection import Connection
 _SNAPSHOT_TIMEOUT_S = 2.0
 _LONGEST = 60
 _PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
-_STYLE = "text-align:left;vertical-align:top"
+_STYLE = "text-align:left;vertical-align:top;padding-right:1em"
 _FREE = "nobody"
 
 

@@ -94,4 +94,4 @@ class _Bar:
 def _show(html: str) -> Any:
     from IPython.display import HTML, display
 
-    return display(HTML(html), display_id=True)  # type: ignore[no-untyped-call]
+    return display(HTML(f"<div>{html}</div>"), display_id=True)  # type: ignore[no-untyped-call]
