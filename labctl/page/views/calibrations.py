@@ -63,7 +63,12 @@ class CalibrationsView(View):
             table(
                 [
                     ("holds while", "; ".join(str(c) for c in record.holds_while) or "always"),
-                    ("measured at", ", ".join(f"{name} {str(m).strip('<>')}" for name, m in record.conditions.items())),
+                    (
+                        "measured at",
+                        ", ".join(
+                            f"{name} {str(m).strip('<>').removesuffix(' 1')}" for name, m in record.conditions.items()
+                        ),
+                    ),
                     ("stands on", ", ".join(parent[:12] for parent in record.parents) or "nothing"),
                     *((f"check {'passed' if c.passed else 'FAILED'}", str(c)) for c in record.checks),
                 ]

@@ -165,7 +165,7 @@ class CameraView(View):
             else f"exposing ended: {ended}" if ended else "Shown is whatever is measured, by whoever measures."
         )  # fmt: skip
         busy = self.link.state.devices[self._source]["server"] in self.link.state.busy
-        if self._turn % _SETTINGS_EVERY == 0 and ("roi" not in self._read or not busy):
+        if self._turn % _SETTINGS_EVERY == 0 and ("roi" not in self._read or running or not busy):
             try:
                 await self._read_settings()
             except LabError as error:
