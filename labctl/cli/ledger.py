@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -37,7 +38,11 @@ def run_ledger(
     if report is not None and len(some) != len(rows()):
         raise ConfigurationError("--report writes a page of all rows; leave out --sample and names")
     told = _quiet if as_json else _tell
-    results = run_side_by_side(some, trials, seed, workers, told)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended first
+    try:
+        results = run_side_by_side(some, trials, seed, workers, told)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if report is not None:
         report.write_text(page(results), encoding="utf-8")
     if as_json:
