@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import getpass
 import os
-import secrets
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,19 +19,20 @@ from drivers.contract import ROI, Identity
 from drivers.errors import BusError, ConfigurationError, InterlockError, LabError, LeaseError
 from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from labctl.bench.config import BenchConfig
+from labctl.bench.lease import CONTROL_TIMEOUT_S, Lease
 from labctl.bench.load import load_bench
 from labctl.bench.recovery import Recovery
 from labctl.bench.schema import RecoveryTable
 from labctl.bench.shelf import Shelf, fetch, must_hold, shelf_of
 from labctl.bench.snap import LastPatterns, add_snap
 from labctl.bus import display, security
-from labctl.bus.connection import Connection, Pending
+from labctl.bus.connection import Connection
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
 from labctl.bus.records import BenchRecord
 from labctl.bus.ring import Arena
 from labctl.bus.stream import Stream, reduction_of
-from labctl.bus.together import this_user, together
+from labctl.bus.together import raise_first, this_user, together
 from labctl.safety import desk
 from labctl.server.apart import served_apart
 from labctl.server.directory import find_remote, find_up
@@ -43,8 +40,6 @@ from labctl.server.emergency import within_script
 from labctl.server.lane import end_context
 from labctl.store.calibration import Calibration
 
-_RENEWALS_PER_LEASE = 4
-_CONTROL_TIMEOUT_S = 2.0
 _LOOK_AGAIN_S = 0.1
 _DESCRIBE_TIMEOUT_S = 10.0
 _LOOK_TIMEOUT_S = 0.7
@@ -79,24 +74,18 @@ class Bench:
         self.keys = keys
         self.closing: contextlib.ExitStack | None = None
         """What `close` ends besides, if it is not left by ``with``."""
-        self.patience_s = record.lease_s / _RENEWALS_PER_LEASE
         self.arena = Arena()
-        self._lease = ""
-        self._whole = False
         self._recovery: Recovery | None = None
-        self._held: dict[str, list[str]] = {}
         self._fetched: dict[str, Calibration] = {}
-        self._renew_due_ns = 0
-        self._renewing = threading.Lock()
-        self._thread = 0
         self._servers: dict[str, Reach] = {}
+        self._lease = Lease(self._servers, record.lease_s)
         self._devices: dict[str, DeviceProxy] = {}
-        self._patterns = LastPatterns(lambda device: any(device in names for names in self._held.values()))
+        self._patterns = LastPatterns(lambda device: any(device in names for names in self._lease.held.values()))
         try:
             for told in record.servers:
                 server = self._servers[told.name] = Reach(
-                    told, context, remote=remote, keys=keys, arena=self.arena, patience_s=self.patience_s,
-                    watch=self._watch,
+                    told, context, remote=remote, keys=keys, arena=self.arena, patience_s=self._lease.patience_s,
+                    watch=self._lease.watch,
                 )  # fmt: skip
                 server.greet()
                 for description in server.control.request("", "describe", timeout_s=_DESCRIBE_TIMEOUT_S):
@@ -245,7 +234,7 @@ class Bench:
         anew. Raises LeaseError if somebody else has control of one of them, CalibrationError if a calibration in force
         on one of them is stale, or of another device.
         """
-        if self._lease:
+        if self._lease.token:
             raise LeaseError("this bench object has control already; leave the first `with bench.control():` before")
         wanted = list(self._devices) if devices is None else list(dict.fromkeys(devices))
         for device in list(wanted):
@@ -255,75 +244,29 @@ class Bench:
             for name, server in sorted(self._servers.items())  # one order for all, so that two never wait in a circle
             if any(d in wanted for d in server.record.devices)
         }
-        self._acquire(purpose, held, run, lease_s, whole=devices is None, calibrating=calibrating)
+        self._patterns.forget()
+        self._lease.take(purpose, held, run, lease_s, whole=devices is None, calibrating=calibrating)
         try:
             yield self
         except BaseException as error:
             try:
-                self._release()
+                self._lease.give_back()
             except LabError as second:  # the first error is the one to tell
                 error.add_note(f"and control could not be given back: {second}")
             raise
-        self._release()
+        self._lease.give_back()
 
-    def _acquire(
-        self,
-        purpose: str,
-        held: dict[str, list[str]],
-        run: str,
-        lease_s: float | None,
-        *,
-        whole: bool,
-        calibrating: bool = False,
-    ) -> None:
-        holder = f"{purpose} ({getpass.getuser()}@{socket.gethostname()}, pid {os.getpid()})"
-        for name, names in held.items():  # asked first, where nobody is ever busy
-            self._servers[name].control.request("", "may-acquire", arguments=names, timeout_s=_CONTROL_TIMEOUT_S)
-        self._lease = secrets.token_hex(16)
-        self._patterns.forget()
-        self._thread = threading.get_ident()
-        self._held = {}
-        self._set_patience((lease_s or self._record.lease_s) / _RENEWALS_PER_LEASE)
-        try:
-            for name, names in held.items():
-                arguments = {
-                    "token": self._lease, "holder": holder, "run": run, "devices": names, "whole": whole,
-                    "ttl_s": lease_s, "calibrating": calibrating,
-                }  # fmt: skip
-                # It must begin soon, and then takes as long as the devices take.
-                self._servers[name].calls.request("", "acquire", arguments=arguments)
-                self._held[name] = names
-                self._servers[name].set_lease(self._lease, self._thread)
-        except BaseException:
-            for name, names in held.items():  # also where it may have been granted without our knowing
-                self._held.setdefault(name, names)
-                self._servers[name].set_lease(self._lease)
-            with contextlib.suppress(LabError):
-                self._release()
-            raise
-        self._renew_due_ns = 0
-        self._whole = whole
-        if len(self._servers) > 1:  # what goes to one server does not renew the lease at the others
-            for server in self._servers.values():
-                server.calls.before_request = self._renew_if_due
+    def renew(self) -> None:
+        """Renew the lease without doing anything else, in a loop that has no call to make.
 
-    def _release(self) -> None:
-        """Makes the devices safe. The control lane acts at once, even while a long sequence is being played."""
-        self._whole = False
-        held, self._held, self._lease = list(self._held), {}, ""  # first: from now on nothing renews, come what may
-        for server in self._servers.values():
-            server.calls.before_request = None
-            server.calls.lease = ""
+        Raises LeaseError if it was lost, and in a thread that did not take control.
+        """
+        self._lease.renew()
 
-        def release(server: Reach) -> None:
-            try:
-                server.control.request("", "release", timeout_s=_CONTROL_TIMEOUT_S)
-            finally:
-                server.set_lease("")
-
-        results = together({name: functools.partial(release, self._servers[name]) for name in held})
-        self._set_patience(self._record.lease_s / _RENEWALS_PER_LEASE)
-        _raise_first(results)
+    @property
+    def patience_s(self) -> float:
+        """How long a call is waited for before the lease is renewed (s): a quarter of its time-to-live."""
+        return self._lease.patience_s
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 
@@ -355,7 +298,7 @@ class Bench:
 
         None where there is no such thing: in real time, with real instruments, without control.
         """
-        if not self._whole or self._config is None or self._config.clock != "virtual":
+        if not self._lease.whole or self._config is None or self._config.clock != "virtual":
             return None
         kept: dict[str, Any] = {"fingerprint": self._record.fingerprint, "servers": {}, "world": None}
         for name, server in self._servers.items():
@@ -372,7 +315,7 @@ class Bench:
         Raises ConfigurationError, after which the bench must be let go of, if it is spoilt or of another bench;
         LeaseError without control of the whole bench.
         """
-        if not self._whole:
+        if not self._lease.whole:
             raise LeaseError("a table goes on from a frozen one under control of the whole bench")
         with spoilt_told():
             kept = thaw(frozen)
@@ -386,65 +329,6 @@ class Bench:
                 world = None
         for role in lit:
             self._devices[role].emission = True
-
-    def _set_patience(self, patience_s: float) -> None:
-        self.patience_s = patience_s
-        for server in self._servers.values():
-            server.calls.set_patience(patience_s)
-
-    def renew(self) -> None:
-        """Renew the lease without doing anything else, in a loop that has no call to make.
-
-        Raises LeaseError if it was lost, and in a thread that did not take control.
-        """
-        if self._lease and threading.get_ident() != self._thread:
-            raise LeaseError("the thread that took control renews its lease, and no other; take control in your loop")
-        if self._lease:
-            self._renew()
-
-    def _renew(self, what: tuple[Reach, str, int] | None = None) -> str | None:
-        """Renew at every server at once. what: a request to ask after at its server; returns where it is.
-
-        Of a thread that is not the control loop's only the question is answered, and nothing renewed.
-        """
-        if not self._renewing.acquire(blocking=False):
-            return None  # another thread of this program is just doing it
-        try:
-            self._renew_due_ns = time.monotonic_ns() + int(self.patience_s * 1e9)
-            mine = threading.get_ident() == self._thread
-            asked: list[tuple[Reach, Pending, bool]] = []
-            lost: LabError | None = None
-            for name, server in self._servers.items():
-                try:
-                    if what is not None and server is what[0]:
-                        sent = server.control.submit("", "renew-where", "", list(what[1:]), _CONTROL_TIMEOUT_S)
-                        asked.append((server, sent, True))
-                    elif name in self._held and mine:
-                        sent = server.control.submit("", "renew", timeout_s=_CONTROL_TIMEOUT_S)
-                        asked.append((server, sent, False))
-                except LabError as error:  # the others must be renewed, or told apart, all the same
-                    lost = lost or error
-            where = None
-            for server, sent, about_call in asked:
-                try:
-                    answer = sent.result()
-                    if about_call:
-                        where = server.still(*answer)
-                except LabError as error:
-                    lost = lost or error
-            if lost is not None:
-                raise lost
-            return where
-        finally:
-            self._renewing.release()
-
-    def _renew_if_due(self) -> None:
-        if time.monotonic_ns() > self._renew_due_ns and threading.get_ident() == self._thread:
-            self._renew()
-
-    def _watch(self, server: Reach, session: str, number: int) -> str | None:
-        """Called while a call is waited for: renews the lease, and finds out whether the call still lives."""
-        return self._renew((server, session, number))
 
     def safe(self) -> None:
         """Every device to its safe state, now, whoever has control."""
@@ -506,9 +390,9 @@ class Bench:
         self._patterns.forget()
 
         def ask(server: Reach) -> None:
-            server.stop.request("", verb, arguments=arguments, timeout_s=_CONTROL_TIMEOUT_S)
+            server.stop.request("", verb, arguments=arguments, timeout_s=CONTROL_TIMEOUT_S)
 
-        _raise_first(together({name: functools.partial(ask, server) for name, server in self._servers.items()}))
+        raise_first(together({name: functools.partial(ask, server) for name, server in self._servers.items()}))
 
     def intact(self, array: NDArray[Any]) -> bool:
         """Whether an image that came through shared memory, or a view of one, still holds what was measured.
@@ -520,12 +404,12 @@ class Bench:
     def time_s(self) -> float:
         """Bench time: what the experiment takes on the table, whatever the simulation takes."""
         server = next(iter(self._servers.values()))
-        return float(server.control.request("", "time", timeout_s=_CONTROL_TIMEOUT_S)) / 1e9
+        return float(server.control.request("", "time", timeout_s=CONTROL_TIMEOUT_S)) / 1e9
 
     def status(self) -> dict[str, dict[str, Any]]:
         """State of every server by name: devices, leases, counters."""
         return {
-            name: server.control.request("", "status", timeout_s=_CONTROL_TIMEOUT_S)
+            name: server.control.request("", "status", timeout_s=CONTROL_TIMEOUT_S)
             for name, server in self._servers.items()
         }
 
@@ -612,12 +496,6 @@ def _must_match(config: BenchConfig, record: BenchRecord, what: str) -> None:
             f"{what} is up (pid {record.supervisor_pid}) with another configuration; give the same "
             "bench file and --set options, or stop it (Ctrl-C in its terminal) and start it again with these"
         )
-
-
-def _raise_first(results: Mapping[str, object]) -> None:
-    for result in results.values():
-        if isinstance(result, LabError):
-            raise result
 
 
 __all__ = ["Bench", "BusError", "LabError", "open_bench"]

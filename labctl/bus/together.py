@@ -35,6 +35,13 @@ def together(calls: Mapping[str, Callable[[], T]]) -> dict[str, T | LabError]:
     return results
 
 
+def raise_first(results: Mapping[str, object]) -> None:
+    """Raise the first LabError among what `together` gave; none, none."""
+    for result in results.values():
+        if isinstance(result, LabError):
+            raise result
+
+
 def this_user(reason: str = "") -> str:
     """Who stops a bench, and why."""
     return f"{getpass.getuser()}@{socket.gethostname()}{f' ({reason})' if reason else ''}"

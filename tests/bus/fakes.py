@@ -310,7 +310,7 @@ class Lab:
     def take(self, bench: Bench) -> None:
         """Control that nobody gives back, as of a client that was killed."""
         held = {record.name: record.devices for record in self.host.record().servers}
-        bench._acquire("a test", held, "", None, whole=True)
+        bench._lease.take("a test", held, whole=True)
 
     @property
     def server(self) -> DeviceServer:

@@ -103,7 +103,7 @@ def test_a_record_that_cannot_be_written_refuses_light_where_doses_count(
 def test_doses_outlive_restarts_and_sessions_that_end_in_disorder(tmp_path: Path) -> None:
     path = drill_file(tmp_path, DOSE.format(per="session"))
     with served(path) as (bench, _):
-        bench._acquire("a test", {"lasers": ["pump"], "cameras": ["slm"]}, "", None, whole=False)
+        bench._lease.take("a test", {"lasers": ["pump"], "cameras": ["slm"]}, whole=False)
         lit(bench)
         bench.stop()  # which ends the lease
         given = float(str(state_of(bench, "dose")["dose_j"]))

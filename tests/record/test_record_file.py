@@ -38,7 +38,7 @@ def test_no_token_and_no_client_s_name_is_in_it(recorded: Recorded, file: Path) 
     secret: list[bytes] = []
     with recorded(fakes.bench_config(servers=fakes.TWO_SERVERS)) as (lab, bench):
         with bench.control("a test", run="the run"):
-            secret.append(bench._lease.encode())
+            secret.append(bench._lease.token.encode())
             bench.relay.pass_on("something seen")
             bench.renew()
             server = bench.servers["a"]
