@@ -20,6 +20,7 @@ from drivers.errors import LabError
 from labctl.bench.client import Bench, open_bench
 from labctl.bench.load import load_bench
 from labctl.bus.transport import Address
+from labctl.ledger.benches import BENCH, EMULATED, SIMULATED
 from labctl.ledger.child import START_S, Child, children, spent_s
 from labctl.ledger.row import Bench as On
 from labctl.ledger.witness import Witness
@@ -41,95 +42,6 @@ _PATIENCE_S = 60.0
 _LIKE = {"mute": "lost", "stale": "frozen", "over-range": "saturated"}
 """What befalls a simulated device, by what would be done to an emulated instrument."""
 
-_BENCH = """
-[bench]
-name = "{name}"
-world = "rail"
-clock = "real"
-lease = "{lease_s} s"
-
-[world]
-detector.tap_range = "2 W"
-slm = {{ rows = 24, columns = 48 }}
-optics = {{ first_row = 3, bands = 6, dispersion = 3e3 }}
-camera = {{ rows = 40, columns = 64, axis_row = 20, axis_column = 30 }}
-
-{devices}
-[servers.light]
-devices = ["pump", "source"]
-[servers.eyes]
-devices = ["camera", "sequencer", "slm"]
-[servers.meter]
-devices = ["meter"]
-{more}
-"""
-
-SIMULATED = """
-[devices.pump]
-kind = "pump"
-backend = "simulated"
-power = "4 W"
-[devices.source]
-kind = "supercontinuum"
-backend = "simulated"
-power = "40 %"
-[devices.slm]
-kind = "slm"
-backend = "simulated"
-[devices.camera]
-kind = "camera"
-backend = "simulated"
-exposure = "8 ms"
-[devices.meter]
-kind = "photodetector"
-backend = "simulated"
-port = "tap"
-[devices.sequencer]
-kind = "sequencer"
-slm = "slm"
-camera = "camera"
-identical = "refuse"
-"""
-
-EMULATED = """
-[devices.pump]
-kind = "pump"
-backend = "emulated"
-driver = "sprout"
-timeout = "0.3 s"
-power = "4 W"
-[devices.source]
-kind = "supercontinuum"
-backend = "emulated"
-driver = "nkt_superk"
-timeout = "0.3 s"
-power = "40 %"
-[devices.slm]
-kind = "slm"
-backend = "emulated"
-driver = "slmsuite_screen"
-timeout = "1 s"
-open_within = "5 s"
-[devices.camera]
-kind = "camera"
-backend = "emulated"
-driver = "andor_sdk3"
-timeout = "1 s"
-exposure = "2 ms"
-[devices.meter]
-kind = "photodetector"
-backend = "emulated"
-driver = "thorlabs_pm100"
-timeout = "0.3 s"
-range = "2 W"                       # a meter that looks for its range is blind, and saturated, when light comes on
-[devices.sequencer]
-kind = "sequencer"
-slm = "slm"
-camera = "camera"
-identical = "refuse"
-"""
-"""Drivers that lasers, cameras and meters of the tables have, on emulated instruments."""
-
 
 class Rail:
     """A bench that is up. Use `standing`."""
@@ -138,7 +50,7 @@ class Rail:
         self.name = name
         self.emulated = devices == EMULATED
         self.bench_file = folder / f"{name}.toml"
-        text = _BENCH.format(name=name, lease_s=lease_s, devices=devices, more=more)
+        text = BENCH.format(name=name, lease_s=lease_s, devices=devices, more=more)
         self.bench_file.write_text(text, encoding="utf-8")
         self.config = load_bench(self.bench_file)
         self.lease_s = lease_s

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import labctl.ledger
-from labctl.ledger.rail import BOTH_BY_LEASE, BY_LEASE, EMULATED, EMULATED_LEASE_S, LEASE_S, SIMULATED, Rail, standing
+from labctl.ledger.benches import EMULATED, SIMULATED
+from labctl.ledger.rail import BOTH_BY_LEASE, BY_LEASE, EMULATED_LEASE_S, LEASE_S, Rail, standing
 from labctl.ledger.row import Bench, Row, Trial
 
 _HOUR_S = 3600.0

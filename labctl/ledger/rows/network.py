@@ -13,19 +13,10 @@ import zmq
 
 from labctl.bus import security
 from labctl.bus.transport import Address
+from labctl.ledger.benches import EMULATED, SIMULATED
 from labctl.ledger.child import Child
 from labctl.ledger.link import Link, link
-from labctl.ledger.rail import (
-    BOTH_BY_LEASE,
-    BY_LEASE,
-    EMULATED,
-    EMULATED_LEASE_S,
-    LEASE_S,
-    SIMULATED,
-    Rail,
-    standing,
-    until,
-)  # fmt: skip
+from labctl.ledger.rail import BOTH_BY_LEASE, BY_LEASE, EMULATED_LEASE_S, LEASE_S, Rail, standing, until
 from labctl.ledger.row import Bench, Row, Trial
 from labctl.server import runtime
 from labctl.server.directory import ask
