@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from drivers.errors import ConfigurationError
+from labctl.cli.commands.tokens import list_, make, revoke
 from labctl.cli.page import is_loopback, serve_page
-from labctl.cli.tokens import list_, make, revoke
 
 
 def page(**changed: object) -> None:
