@@ -167,7 +167,7 @@ _CALIBRATE = Reproduction(
         Compared("within", label="share of 100 dyads with p₁ = 0.5 ± 0.03"),
     ),
     quick={**_SMALL, "precision": 0.04, "settle": 1000, "verify": 2000, "most": 4000, "points": 8},
-    cost_s=(700, 200),
+    cost_s=(700, 110),
     note="The table is a simulated one with drift, defects and an imperfect hologram; the paper has equations only.",
 )
 _BITS = Reproduction(
@@ -191,7 +191,7 @@ _NOISE = Reproduction(
         Compared("failed", label="tests of white Gaussian noise failed"),
     ),
     quick={**_SMALL, "images": 60},
-    cost_s=(120, 60),
+    cost_s=(120, 48),
     note=_NO_NUMBER,
 )
 _DIFFUSE = Reproduction(
@@ -202,7 +202,7 @@ _DIFFUSE = Reproduction(
         Compared("signal_worst", label="worst step’s factor of the image, off it", unit="standard errors"),
     ),
     quick={**_SMALL, "images": 20, "steps": 3, "models": 0, "noise_frames": 100, "precision": 0.03, "most": 2000},
-    cost_s=(400, 90),
+    cost_s=(400, 70),
     note="Fig. 2 is a scheme of what is measured here on a simulated table. " + _NO_NUMBER,
 )
 _SENSE = Reproduction(
@@ -221,7 +221,7 @@ _SENSE = Reproduction(
         "reference": 800,
         "most": 2000,
     },
-    cost_s=(400, 90),
+    cost_s=(400, 70),
     note="The paper proposes dyads as sensors and prints no number. " + _NO_NUMBER,
 )
 _COST = Reproduction(
@@ -229,7 +229,7 @@ _COST = Reproduction(
     "time of noise images",
     (),
     quick={"frames": 200, "images": 2},
-    cost_s=(60, 40),
+    cost_s=(80, 40),
 )
 
 PAPER = Paper(

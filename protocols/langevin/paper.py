@@ -109,7 +109,7 @@ _HEAT = Reproduction(
         ),
     ),
     quick={"trajectories": 128, "scheme": "averaged", "dt": 0.0025, "reversed": 2},
-    cost_s=(40, 25),
+    cost_s=(30, 9),
 )
 _PART = Reproduction(
     "langevin.heat",
@@ -130,7 +130,7 @@ _PART = Reproduction(
     ),
     given={"hidden_drive": "part", "amplitude": 34.0, "trajectories": 256, "scheme": "averaged", "dt": 0.0025},
     quick={"trajectories": 128, "reversed": 2},
-    cost_s=(40, 30),
+    cost_s=(25, 12),
     name="langevin.heat by part of the image",
 )
 _SPREAD = "Not a standard error but the spread of images or trajectories, as the independent computation states it."
@@ -182,7 +182,7 @@ _CAPACITY = Reproduction(
     "digits against hidden units",
     (Compared("capacity_per_image", label="hidden units an image with which four in five outcomes are recognised"),),
     quick={"size": 14, "sizes": (16, 64, 128), "trajectories": 32},
-    cost_s=(150, 60),
+    cost_s=(120, 10),
     note="Beyond the paper.",
 )
 _NOISE = Reproduction(
@@ -201,7 +201,7 @@ _NOISE = Reproduction(
     ),
     first={"noise": ("dyad.noise", {"images": 200, "alignment.dyad.rows": 5, "alignment.dyad.columns": 5})},
     quick={},
-    cost_s=(150, 100),
+    cost_s=(150, 70),
     note="Joins two of the papers; neither has it.",
 )
 

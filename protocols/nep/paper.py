@@ -215,14 +215,14 @@ _NONLINEARITY = Reproduction(
     ),
     given={"threads": 1},
     quick={"samples": 300, "epochs": 3, "seeds": 1, "strengths": (0.0, 0.04, 0.16, 0.32)},
-    cost_s=(700, 40),
+    cost_s=(500, 13),
 )
 _DIGITS = Reproduction(
     "nep.digits",
     "training in situ, by light",
     (Compared("difference", label="accuracy in situ less that by the equation"),),
     quick={"images": 20, "test": 25, "epochs": 1},
-    cost_s=(300, 50),
+    cost_s=(300, 22),
     note="The paper proposes it; here a simulated table with two panels and a camera trains the sheet.",
 )
 _COST = Reproduction(

@@ -92,7 +92,7 @@ _READOUT = Reproduction(
         Compared("sigma_ratio_photodetector", 1.0, by="derived", within=0.08, label="detector: the same"),
     ),
     quick={"repeats": 5, "reference_repeats": 40},
-    cost_s=(60, 30),
+    cost_s=(20, 3),
 )
 _ISING = Reproduction(
     "prbm.ising",
@@ -129,7 +129,7 @@ _SHORT = Reproduction(
     ),
     given={"mode": "paper", "L": (10,)},
     quick={"L": (8,), "T": (1.5, 2.25, 3.0), "samples": 8},
-    cost_s=(60, 40),
+    cost_s=(60, 4),
     name="prbm.ising: short runs",
 )
 _ANNEAL = Reproduction(
@@ -148,7 +148,7 @@ _GENERATE = Reproduction(
         Compared("frechet_excess", label="Fréchet distance beyond exact sampling’s", unit="standard errors"),
     ),
     quick={"images": 8, "iterations": 8},
-    cost_s=(250, 60),
+    cost_s=(250, 18),
     note=_NO_NUMBER,
 )
 _DIGITS = Reproduction(
@@ -159,7 +159,7 @@ _DIGITS = Reproduction(
         Compared("r", 1.0, by="derived", within=0.02, label="correlation of measured and exact fields"),
     ),
     quick={"images": 24},
-    cost_s=(60, 35),
+    cost_s=(60, 30),
     note=_NO_NUMBER,
 )
 _RESTORE = Reproduction(
@@ -172,7 +172,7 @@ _RESTORE = Reproduction(
         ),
     ),
     quick={"images": 6},
-    cost_s=(200, 40),
+    cost_s=(200, 8),
     note=_NO_NUMBER,
 )
 _RESTORE_NOISE = Reproduction(
@@ -186,7 +186,7 @@ _RESTORE_NOISE = Reproduction(
     ),
     given={"classes": "0", "damage": "noise"},
     quick={"images": 6},
-    cost_s=(200, 40),
+    cost_s=(200, 8),
     name="prbm.restore: noise",
     note=_NO_NUMBER + " The nearest training image is as good here, and better over all pixels.",
 )
@@ -195,7 +195,7 @@ _MUSIC = Reproduction(
     "Fig. 5",
     (Compared("log_likelihood_gain", label="gain of held-out ln P by training", unit="nats a time step"),),
     quick={"songs": 40, "epochs": 2, "pieces": 2, "steps": 6, "judged": 4, "iterations": 6},
-    cost_s=(400, 25),
+    cost_s=(400, 23),
     note=_NO_NUMBER,
 )
 _TRAIN = Reproduction(
@@ -204,7 +204,7 @@ _TRAIN = Reproduction(
     (Compared("relative_difference", label="ln likelihood in situ, off that by arithmetic"),),
     given={"sampler": "photonic"},
     quick={"epochs": 2, "per_class": 20, "comparisons": 1, "evaluations": 2},
-    cost_s=(300, 40),
+    cost_s=(300, 8),
     note="The paper trains by arithmetic; in situ is beyond it.",
 )
 _PLAN = Reproduction(
@@ -238,7 +238,7 @@ _EFFECT = Reproduction(
         Compared("r_after", 1.0, by="derived", within=0.002, quick=0.01, label="after"),
         Compared("slope_after", 1.0, by="derived", within=0.02, quick=0.05, label="slope after"),
     ),
-    cost_s=(200, 200),
+    cost_s=(200, 180),
     note="The paper’s table was aligned by hand; here routines do it.",
 )
 
