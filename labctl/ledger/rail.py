@@ -54,7 +54,7 @@ class Rail:
         self.bench_file.write_text(text, encoding="utf-8")
         self.config = load_bench(self.bench_file)
         self.lease_s = lease_s
-        self.frames = 80 if self.emulated else 150
+        self.frames = 200
         """Of a run that is long enough to be broken in the middle."""
         self.environment = {"GLIBC_TUNABLES": "glibc.pthread.stack_cache_size=0"}
         """Of its processes and operators, beside this process's own. Of a thread that has ended nothing is kept, so

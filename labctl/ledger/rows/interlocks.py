@@ -68,6 +68,7 @@ class _Guarded(Rail):
 def _guarded(folder: Path, name: str, devices: str, lease_s: float) -> Iterator[_Guarded]:
     more = _INTERLOCKS if devices == EMULATED else _INTERLOCKS.replace(_MONITOR, "")  # the simulated one sees no power
     with standing(_Guarded(folder, name, devices, more, lease_s)) as stood:
+        stood.frames = 400  # of a run that is not over before ten readings were the same
         yield stood
 
 
