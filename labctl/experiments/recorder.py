@@ -163,6 +163,7 @@ class Recorder:
         self._file: h5py.File | None = None
         self._finished = False
         self._series: dict[str, h5py.Dataset] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._times: h5py.Dataset | None = None
         self._late: dict[str, Any] = {}
         self._pictures: list[str] = []
@@ -377,22 +378,18 @@ class Recorder:
             # From here on a reader, or who kills the process, sees whole steps only.
             self._file = runfile.appending(self.path)
             self._series = dict(self._file["steps"].items())
+            self._shapes = {name: series.shape[1:] for name, series in self._series.items()}
             self._times = self._file.get(STEP_TIMES)  # not of a run that was begun before there were any
         if arrays.keys() != self._series.keys():
             raise ConfigurationError(
                 f"step {self._steps} saves {', '.join(sorted(arrays))}, the first step saved "
                 f"{', '.join(sorted(self._series))}"
             )
-        if self._times is not None:
-            self._put_step(self._times, time.time())
+        if self._times is not None:  # first: there is no moment with a step that has no time
+            runfile.append(self._times, (), self._steps, np.array(time.time()))
         for name, array in arrays.items():
-            self._put_step(self._series[name], array)
+            runfile.append(self._series[name], self._shapes[name], self._steps, array)
         self._steps += 1
-
-    def _put_step(self, series: h5py.Dataset, value: Any) -> None:
-        series.resize(self._steps + 1, axis=0)
-        series[self._steps] = value
-        series.flush()
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from drivers.errors import ConfigurationError, LabError
 
@@ -225,6 +227,20 @@ def appending(path: Path) -> h5py.File:
     fapl.set_file_locking(False, True)  # a reader that has the file open must not end the run
     # In one call: h5py's own two, opening and then turning to SWMR, have a moment between them.
     return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE, fapl))
+
+
+def append(series: h5py.Dataset, shape: tuple[int, ...], index: int, value: NDArray[Any]) -> None:
+    """The next value, number ``index``, of a series (steps, *shape); when this returns it is in the file."""
+    if value.shape == shape and value.size and value.dtype.kind in "biufc":
+        # HDF5's own functions: h5py's indexing costs four times as much, in every step of every run.
+        series.id.set_extent((index + 1, *shape))
+        there = series.id.get_space()
+        there.select_hyperslab((index, *(0 for _ in shape)), (1, *shape))
+        series.id.write(h5py.h5s.create_simple((1, *shape)), there, np.ascontiguousarray(value))
+    else:  # a text, or what h5py stretches to the shape, or refuses
+        series.resize(index + 1, axis=0)
+        series[index] = value
+    series.id.flush()
 
 
 def open_run(path: str | Path) -> h5py.File:
