@@ -102,9 +102,12 @@ class RunData:
                 found[name] = kept[()] if h5py.check_string_dtype(kept.dtype) is None else json.loads(_text(kept))
             return found
 
-    def step_times(self) -> NDArray[np.float64] | None:
+    def step_times(self, steps: int | None = None) -> NDArray[np.float64] | None:
         """When each step was saved, (steps,), UTC in s since 1970, by the clock of the machine that measured; None of
-        runs of versions that kept no times. ConfigurationError if they are spoilt."""
+        runs of versions that kept no times. ConfigurationError if they are spoilt.
+
+        steps: only of the first so many; of a run that is being measured there may be more by now.
+        """
         with open_run(self.path) as file, spoilt_told(self.path):
             if STEP_TIMES not in file:
                 return None
@@ -113,7 +116,7 @@ class RunData:
             times = np.asarray(file[STEP_TIMES][:steps], np.float64)
             if times.shape != (steps,) or not np.isfinite(times).all():
                 raise ValueError(f"{STEP_TIMES} are not one number for each of {steps} steps")
-            return times
+            return times[:steps]
 
     def part_of_steps(self, steps: int) -> NDArray[np.int64]:
         """Number of the part that measured each step, (steps,): 0, and one more for each time it was resumed."""
@@ -131,8 +134,9 @@ class RunData:
         return str(told or ("virtual" if self.told["bench"] else ""))
 
     def to_xarray(self) -> xarray.Dataset:
-        """All steps: dimension ``step`` with its number, the ``part`` that measured it and, where the run saved one,
-        its time; further dimensions of a series are ``NAME_0``, …; attributes ``units`` where its name tells one.
+        """All steps: dimension ``step`` with its number, the ``part`` that measured it, the ``step_time`` (UTC) when
+        it was saved and, where the run saved one, its bench time; further dimensions of a series are ``NAME_0``, …;
+        attributes ``units`` where its name tells one.
 
         ConfigurationError without the package xarray.
         """
@@ -144,12 +148,15 @@ class RunData:
             steps = arrays.steps
             found = {name: np.asarray(series[:steps]) for name, series in arrays.series.items()}
         coordinates: dict[str, Any] = {"step": np.arange(steps), "part": ("step", self.part_of_steps(steps))}
+        times = self.step_times(steps)
+        if times is not None:
+            coordinates["step_time"] = ("step", np.round(times * 1e6).astype("datetime64[us]").astype("datetime64[ns]"))
         clocks = [name for name in _CLOCKS if name in found and found[name].ndim == 1]
         for name in clocks:
             coordinates[name] = ("step", found.pop(name), {"units": "s"})
         variables = {}
         for name, array in found.items():
-            own = f"{name}_saved" if name in ("step", "part") else name
+            own = f"{name}_saved" if name in ("step", "part", "step_time") else name
             dimensions = ("step", *(f"{own}_{n}" for n in range(array.ndim - 1)))
             unit = unit_of(name)
             variables[own] = (dimensions, array, {"units": unit} if unit else {})

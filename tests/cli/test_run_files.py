@@ -67,6 +67,8 @@ def test_steps_as_a_data_set_have_units_coordinates_and_parts(seen: Path) -> Non
     assert (found.power_w.attrs["units"], found.time_s.attrs["units"]) == ("W", "s")
     assert float(found.frame.sel(step=2).mean()) == 2.0
     np.testing.assert_array_equal(found.part, [0, 0, 0])
+    saved_s = found.step_time.values.astype("int64") / 1e9
+    np.testing.assert_allclose(saved_s, open_run_data(seen).step_times(), rtol=0, atol=1e-5)
     assert found.attrs["protocol"] == "t.seen"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,11 @@ def test_nexus_has_classes_signals_axes_units_and_devices(run: RunData, tmp_path
         assert (signal.attrs["units"], list(power.attrs["axes"])) == ("W", ["step"])
         np.testing.assert_array_equal(signal, _POWERS)
         np.testing.assert_array_equal(entry["series_frame/data"], _FRAMES)
+        time = entry["series_frame/time"]
+        assert (time.attrs["units"], entry["series_frame"].attrs["time_indices"]) == ("s", 0)
+        assert file[time.attrs["target"]] == time
+        begun_s = datetime.fromisoformat(time.attrs["start"]).timestamp()
+        np.testing.assert_allclose(begun_s + time[()], run.step_times(), rtol=0, atol=2e-6)
         np.testing.assert_array_equal(entry["array_W/data"], run.data("W"))
         assert entry["instrument/camera"].attrs["NX_class"] == "NXdetector"
         assert entry["instrument/camera/fabrication/model"].asstr()[()] == "Zyla"
@@ -118,6 +124,7 @@ def test_npz_has_every_array_without_pickles(run: RunData, tmp_path: Path) -> No
     (path,) = export(run, "npz", tmp_path).files
     with np.load(path, allow_pickle=False) as found:
         np.testing.assert_array_equal(found["steps/field"], run.series("field"))
+        np.testing.assert_array_equal(found["step_times"], run.step_times())
         np.testing.assert_array_equal(found["data/W"], run.data("W"))
         np.testing.assert_array_equal(found["results/curve"], np.arange(4.0))
         assert json.loads(str(found["run"]))["results"]["table"] == {"a.b": [1, 2]}
@@ -128,6 +135,7 @@ def test_tables_are_read_back_as_the_same_numbers(run: RunData, tmp_path: Path) 
     with open(tmp_path / f"{run.name}.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     np.testing.assert_array_equal([float(row["power_w"]) for row in rows], _POWERS)
+    np.testing.assert_array_equal([float(row["step_time_s"]) for row in rows], run.step_times())
     assert complex(rows[2]["field[1]"]) == 2j
     assert done.left_out.keys() == {"frame", "many"}
     with open(tmp_path / f"{run.name}-results.csv", newline="") as file:

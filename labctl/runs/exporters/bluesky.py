@@ -109,9 +109,9 @@ def _steps(bundle: Any, run: RunData, arrays: Arrays) -> Iterator[_Document]:
 
 def _times(run: RunData, steps: int) -> NDArray[np.float64]:
     """Of each event, (steps,)."""
-    times = run.step_times()
-    if times is not None and len(times) >= steps:  # of a run that is being measured there may be more by now
-        return times[:steps]
+    times = run.step_times(steps)
+    if times is not None:
+        return times
     began = [float(part.get("started_s", run.told["begun_s"])) for part in run.told["parts"]] or [run.told["begun_s"]]
     return np.array(began)[run.part_of_steps(steps)]
 

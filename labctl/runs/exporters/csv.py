@@ -25,7 +25,7 @@ class Csv(Exporter):
 
     def write(self, run: RunData, folder: Path, stem: str) -> Exported:
         """Lists within a step become columns NAME[0], NAME[1,2], …; numbers are written so that they are read as the
-        same number."""
+        same number. The column step_time_s is when a step was saved, UTC in s since 1970."""
         exported = Exported()
 
         def put(end: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -42,7 +42,9 @@ class Csv(Exporter):
                 else:
                     chosen[name] = series
             if chosen and arrays.steps:
-                put("", itertools.chain([_head(chosen)], _rows(chosen, arrays.steps)))
+                times = run.step_times(arrays.steps)
+                when = {} if times is None or "step_time_s" in chosen else {"step_time_s": times}
+                put("", itertools.chain([_head(when | chosen)], _rows(when | chosen, arrays.steps)))
             for name, kept in arrays.data.items():
                 if kept.ndim not in (1, 2) or kept.size > _MOST_NUMBERS:
                     exported.left_out[name] = f"an array of {tuple(kept.shape)}; take nexus or npz"

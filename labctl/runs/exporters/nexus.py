@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.experiments.plain import plain
 from labctl.runs.data import RunData
@@ -35,9 +36,12 @@ class Nexus(Exporter):
             entry = _group(file, "entry", "NXentry")
             _describe(entry, told, _kinds(arrays.texts))
             plotted = []
+            times = run.step_times(arrays.steps)
             for name, series in arrays.series.items():
                 _data(entry, f"series_{name}", name, series, arrays.steps, exported)
                 plotted.append((series.ndim != 1, f"series_{name}"))
+            if times is not None:
+                _tell_times([entry[where] for _, where in plotted if where in entry], times)
             for name, array in arrays.data.items():
                 _data(entry, f"array_{name}", name, array, None, exported)
                 plotted.append((True, f"array_{name}"))
@@ -116,6 +120,20 @@ def _data(entry: h5py.Group, where: str, name: str, kept: Any, steps: int | None
         data[start : min(start + rows, shape[0])] = kept[start : min(start + rows, shape[0])]
 
 
+def _tell_times(series: Sequence[h5py.Group], times: NDArray[np.float64]) -> None:
+    """``time`` beside ``step``: when each was saved, in s since the first; one field that all series have by a link."""
+    if not series or not len(times):
+        return
+    time = series[0].create_dataset("time", data=times - times[0])
+    time.attrs["units"] = "s"
+    time.attrs["start"] = _iso(times[0], "microseconds")
+    time.attrs["target"] = time.name  # by which NeXus tells a link from what it leads to
+    for group in series:
+        if group != series[0]:
+            group["time"] = time
+        group.attrs["step_indices"] = group.attrs["time_indices"] = 0
+
+
 def _table(group: h5py.Group, values: Mapping[str, Any]) -> None:
     """Numbers and arrays with units, texts, and all else as JSON."""
     for name, value in values.items():
@@ -132,5 +150,5 @@ def _group(parent: h5py.Group, name: str, nexus_class: str) -> h5py.Group:
     return group
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+def _iso(seconds: float, to: str = "seconds") -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=to)

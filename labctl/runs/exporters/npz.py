@@ -16,7 +16,7 @@ from labctl.runs.exporters.exporter import Exported, Exporter
 
 
 class Npz(Exporter):
-    """NumPy: one .npz with steps/NAME, data/NAME, results/NAME, and all that is no array as JSON in run."""
+    """NumPy: one .npz with steps/NAME, step_times, data/NAME, results/NAME, and all that is no array as JSON in run."""
 
     def write(self, run: RunData, folder: Path, stem: str) -> Exported:
         """Compressed, one array at a time; read it with `numpy.load`, without pickles."""
@@ -33,6 +33,9 @@ class Npz(Exporter):
 
             for name, series in a.series.items():
                 put(f"steps/{name}", np.asarray(series[: a.steps]))
+            times = run.step_times(a.steps)
+            if times is not None:
+                put("step_times", times)
             for name, kept in a.data.items():
                 put(f"data/{name}", np.asarray(kept[()]))
             for name, value in run.results.items():
