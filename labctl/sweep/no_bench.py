@@ -6,6 +6,7 @@ from typing import Any
 
 from drivers.errors import ConfigurationError
 from labctl.bench.client import Bench
+from labctl.bench.lease import Lease
 
 
 class NoBench(Bench):
@@ -14,9 +15,9 @@ class NoBench(Bench):
     def __init__(self, experiment: str) -> None:
         self._experiment = experiment
         self._config = None
-        self._lease = ""
         self._devices = {}
         self._servers = {}
+        self._lease = Lease(self._servers, lease_s=0.0)
 
     def __getattr__(self, role: str) -> Any:
         if role.startswith("_"):
