@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from benchmarks import domino_graphs
 from benchmarks.peers import subnetworks as peers
+from protocols.domino.ideal import best_known, largest_eigenvalue
 from protocols.domino.problem.networks import clique_network, uniform_network
-from protocols.domino.solve.ideal import best_known, largest_eigenvalue
 from simulators.physics.domino.locked_flow import flow, spread_starts, stages_for, starts
 from simulators.physics.domino.support_values import climbed, worth
 

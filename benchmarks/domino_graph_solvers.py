@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import subnetworks as peers
+from protocols.domino.ideal import IdealLoop
 from protocols.domino.problem.program import Program
 from protocols.domino.solve.confined import ConfinedLoop
-from protocols.domino.solve.ideal import IdealLoop
 from protocols.domino.solve.judging import Judge
 from simulators.physics.domino.locked_flow import starts
 

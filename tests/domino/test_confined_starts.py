@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from labctl.experiments.execute import execute
+from protocols.domino.ideal import IdealLoop
 from protocols.domino.solve.confined import TOGETHER, ConfinedLoop, common_neighbours
-from protocols.domino.solve.ideal import IdealLoop
 from simulators.physics.domino.support_values import worth
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from labctl.client import ConfigurationError
 from labctl.experiments.execute import execute
+from protocols.domino.ideal import IdealLoop, best_known, largest_eigenvalue
 from protocols.domino.problem.networks import clique_network
-from protocols.domino.solve.ideal import IdealLoop, best_known, largest_eigenvalue
 from simulators.physics.domino.quadratic import maximum
 from simulators.physics.domino.support_values import worth
 

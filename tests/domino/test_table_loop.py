@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from protocols.domino.ideal import largest_eigenvalue
 from protocols.domino.problem.networks import clique_network
-from protocols.domino.solve.ideal import largest_eigenvalue
 from protocols.domino.table.loop import Loop, run_through, stepped
 from protocols.domino.table.measured import Measured
 from simulators.physics.domino.locked_flow import Stage, flow, stages_for, starts

@@ -15,8 +15,8 @@ from protocols.domino.arithmetic import Arithmetic, with_picture
 from protocols.domino.assess.cost_model import MODES, Run, counted_j, spent, starts_for, unit_by_mass_s
 from protocols.domino.assess.cost_parameters import CostParameters
 from protocols.domino.assess.cost_picture import draw_cost
+from protocols.domino.ideal import AT_ONCE, IdealLoop, best_known, largest_eigenvalue
 from protocols.domino.problem.networks import clique_network
-from protocols.domino.solve.ideal import AT_ONCE, IdealLoop, best_known, largest_eigenvalue
 from protocols.domino.solve.solve import SAME
 from simulators.physics.domino.locked_flow import stages_for
 from simulators.physics.domino.support_values import worth

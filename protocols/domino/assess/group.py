@@ -13,10 +13,10 @@ from protocols.domino.arithmetic import Arithmetic, share_error, with_picture
 from protocols.domino.assess import quasi_newton
 from protocols.domino.assess.all_cliques import Nodes, Ranked, ranked
 from protocols.domino.assess.group_picture import draw_group
+from protocols.domino.ideal import IdealLoop, weight_unit
 from protocols.domino.problem.program import NetworkParameters, Program, program
 from protocols.domino.solve.cliques import merged
 from protocols.domino.solve.confined import ConfinedLoop
-from protocols.domino.solve.ideal import IdealLoop, weight_unit
 from protocols.domino.solve.solve import SAME
 from simulators.physics.domino.locked_flow import starts
 from simulators.physics.domino.quadratic import best_on, maximum

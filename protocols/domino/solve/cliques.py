@@ -12,9 +12,9 @@ from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, with_picture
+from protocols.domino.ideal import IdealLoop, weight_unit
 from protocols.domino.problem.program import NetworkParameters, Program, program
 from protocols.domino.solve.cliques_picture import draw_cliques
-from protocols.domino.solve.ideal import IdealLoop, weight_unit
 from simulators.physics.domino.quadratic import best_on, maximum
 from simulators.physics.domino.support_values import climbed, worth
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.domino.solve.ideal import Batch, IdealLoop
+from protocols.domino.ideal import Batch, IdealLoop
 
 Array = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.domino.ideal import Known, best_known, polished
 from protocols.domino.problem.program import Program
-from protocols.domino.solve.ideal import Known, best_known, polished
 from simulators.physics.domino.node_weights import heaviest_clique, program_of
 from simulators.physics.domino.quadratic import Optimum, best_on
 from simulators.physics.domino.support_values import Worth, worth

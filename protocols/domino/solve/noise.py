@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, ConfigurationError, Parameters, Recorder
 from protocols.domino.arithmetic import Arithmetic, with_picture
+from protocols.domino.ideal import NOISY_FLIPS, IdealLoop, best_known
 from protocols.domino.problem.networks import clique_network
-from protocols.domino.solve.ideal import NOISY_FLIPS, IdealLoop, best_known
 from protocols.domino.solve.noise_picture import draw_noise
 from protocols.domino.solve.solve import SAME
 from simulators.physics.domino.locked_flow import flow, starts

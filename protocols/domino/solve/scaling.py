@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unuse
 
 from labctl.client import Bench, Parameters, Recorder
 from protocols.domino.arithmetic import Arithmetic, with_picture
+from protocols.domino.ideal import IdealLoop
 from protocols.domino.problem.networks import clique_network
-from protocols.domino.solve.ideal import IdealLoop
 from protocols.domino.solve.scaling_picture import draw_scaling
 from simulators.physics.domino.locked_flow import flow, starts
 

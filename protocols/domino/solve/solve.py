@@ -10,9 +10,9 @@ from pydantic import Field
 
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.arithmetic import Arithmetic, share_error, with_picture
+from protocols.domino.ideal import AT_ONCE, IdealLoop, weight_unit
 from protocols.domino.problem.program import NetworkParameters, program
 from protocols.domino.solve.confined import ConfinedLoop
-from protocols.domino.solve.ideal import AT_ONCE, IdealLoop, weight_unit
 from protocols.domino.solve.judging import judge_of
 from protocols.domino.solve.solve_picture import draw_solve
 from protocols.domino.table.solving import Wanted, compared, refuse_on_table, run_on_table, told

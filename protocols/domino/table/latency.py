@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 
 from labctl.client import Bench, Figure, Parameters, Recorder
 from protocols.domino.arithmetic import share_error, with_picture
+from protocols.domino.ideal import best_known, largest_eigenvalue
 from protocols.domino.problem.networks import clique_network
-from protocols.domino.solve.ideal import best_known, largest_eigenvalue
 from protocols.domino.table.latency_picture import draw_latency
 from protocols.domino.table.loop import run_through
 from protocols.domino.table.modes import rig_for, set_up_light, stages_on, windows_of
