@@ -54,6 +54,6 @@ examples.attach(app)
 
 def main() -> None:
     """Entry point of the console script."""
-    from labctl.cli.guard import guarded
+    from labctl.guard import guarded
 
     sys.exit(guarded(app))

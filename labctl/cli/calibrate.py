@@ -12,7 +12,6 @@ from drivers.errors import ConfigurationError, LabError
 from labctl import registry
 from labctl.bench.load import load_bench
 from labctl.bench.overrides import parse_assignments
-from labctl.cli.guard import FAILED, status_of
 from labctl.experiments.calibrate import Calibrated, calibrate, calibrate_all
 from labctl.experiments.check_up import Checked, check_bench
 from labctl.experiments.console import Console
@@ -20,6 +19,7 @@ from labctl.experiments.execute import BENCH_KEYS
 from labctl.experiments.plain import plain
 from labctl.experiments.report import write
 from labctl.experiments.routine import summary
+from labctl.guard import FAILED, status_of
 from labctl.store import Calibration
 
 

@@ -1,4 +1,4 @@
-"""What `labctl calibrations` does; the options are in `labctl.cli.calibrations`."""
+"""What `labctl calibrations` does; the options are in `labctl.cli.commands.calibrations`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from drivers.errors import ConfigurationError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
-from labctl.cli.guard import FAILED
 from labctl.experiments.plain import plain
 from labctl.experiments.routine import summary
+from labctl.guard import FAILED
 from labctl.registry import suggestion
-from labctl.store import Calibration, Record, Store, Use, Verdict, store_folder
+from labctl.store import Calibration, Record, Store, Use, Verdict, archive, store_folder
 from labctl.store.compare import Difference, compare
 from labctl.store.file import header_of
 
@@ -178,7 +178,7 @@ def export(folder: Path | None, bench: str | None, path: Path, ids: list[str], e
         )
     records = store.list(bench=config.name if config else None) if everything else ()
     wanted = [r.id for r in records] if everything else [store.find(text) for text in ids]
-    written = store.export(wanted, path)
+    written = archive.export(store, wanted, path)
     _say({"file": str(path), "ids": list(written)}, f"{len(written)} calibrations in {path}", as_json)
     return 0
 
@@ -186,7 +186,7 @@ def export(folder: Path | None, bench: str | None, path: Path, ids: list[str], e
 def import_(folder: Path | None, bench: str | None, path: Path, as_json: bool) -> int:
     """Out of one file."""
     store, _ = _opened(folder, bench)
-    kept = store.import_(path)
+    kept = archive.import_(store, path)
     _say(
         {"store": str(store.path), "ids": list(kept)},
         f"{len(kept)} calibrations of {path} are in {store.path}; `labctl calibrations use ID` puts one in force",

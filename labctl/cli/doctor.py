@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from labctl.cli.guard import FAILED
 from labctl.doctor import folders, machine, python, trials
 from labctl.doctor.finding import Finding
+from labctl.guard import FAILED
 
 _SIGNS = {"ok": "✓", "note": "·", "broken": "✗"}
 

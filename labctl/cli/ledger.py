@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from drivers.errors import ConfigurationError
-from labctl.cli.guard import FAILED
+from labctl.guard import FAILED
 from labctl.ledger.page import page
 from labctl.ledger.row import Row, Tried
 from labctl.ledger.run import chosen, rows, run_side_by_side

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from drivers.errors import ConfigurationError, LabError
-from labctl.cli.guard import FAILED
 from labctl.experiments.console import Console
+from labctl.guard import FAILED
 from labctl.reproduce.choose import chosen
 from labctl.reproduce.run import Report, reproduce
 

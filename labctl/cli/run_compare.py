@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from drivers.errors import ConfigurationError
-from labctl.cli.guard import FAILED
 from labctl.experiments.console import Console
 from labctl.experiments.plain import plain
 from labctl.experiments.runfile import find_run
+from labctl.guard import FAILED
 from labctl.runs.compare import DIFFERENT, IDENTICAL, Compared, Comparison, compare
 from labctl.runs.data import RunData
 from labctl.runs.repeat import again, repeat

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from drivers.errors import ConfigurationError
 from drivers.quantity import parse_quantity
-from labctl.cli.guard import FAILED
 from labctl.experiments.runfile import find_run
+from labctl.guard import FAILED
 from labctl.registry import suggestion
 from labctl.runs.data import RunData
 from labctl.runs.prune import Candidate, Wanted, candidates, remove

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from drivers.errors import LabError
 from labctl.bench.overrides import parse_assignments
-from labctl.cli.guard import FAILED
 from labctl.experiments.console import Console
+from labctl.guard import FAILED
 from labctl.sweep import Outcome, plan_of, resume, sweep
 
 _MOST_TOLD = 5

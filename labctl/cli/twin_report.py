@@ -1,4 +1,4 @@
-"""What `labctl twin fit` does and says; the options are in `labctl.cli.twin`."""
+"""What `labctl twin fit` does and says; the options are in `labctl.cli.commands.twin`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from labctl.bench.overrides import parse_assignments
-from labctl.cli.guard import FAILED
 from labctl.experiments.plain import plain
 from labctl.experiments.twin import Twin, fit_twin
+from labctl.guard import FAILED
 
 WORST = 3.0
 """Standard uncertainties by which a value may miss what the twin gives; more does not fit."""

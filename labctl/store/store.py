@@ -218,20 +218,6 @@ class Store:
             rows = index.execute(f"SELECT told FROM verdicts{where} ORDER BY utc_ns, path", values).fetchall()
         return tuple(verdict_of(row[0]) for row in rows)
 
-    # --- archives ---------------------------------------------------------------------------------------------------
-
-    def export(self, ids: Iterable[str], path: str | Path) -> tuple[str, ...]:
-        """Write calibrations, and all that they stand on, into one new file; see `labctl.store.archive`."""
-        from labctl.store import archive
-
-        return archive.export(self, ids, path)
-
-    def import_(self, path: str | Path) -> tuple[str, ...]:
-        """Check and keep all calibrations of an archive; see `labctl.store.archive`."""
-        from labctl.store import archive
-
-        return archive.import_(self, path)
-
     # --- files ------------------------------------------------------------------------------------------------------
 
     def _decide(self, bench: str, role: str, kind: str, calibration_id: str, note: str, who: str) -> Use:

@@ -11,7 +11,7 @@ import pytest
 SCRIPT = """
 import os, signal, sys, weakref
 from pathlib import Path
-from labctl.cli.guard import guarded
+from labctl.guard import guarded
 from labctl.experiments.recorder import Recorder
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes from what it runs in the background

@@ -46,7 +46,7 @@ from labctl.runs.details import details_of
 from labctl.runs.reading import read_summary
 from labctl.safety import record as interlocks
 from labctl.server import runtime
-from labctl.store import Store, file, log
+from labctl.store import Store, archive, file, log
 
 pytestmark = [pytest.mark.parametrize("amount", AMOUNTS), pytest.mark.timeout(3600)]
 
@@ -376,7 +376,7 @@ def test_a_calibration_never_reaches_into_other_files_nor_claims_more_than_it_ha
 def test_of_a_spoilt_archive_of_calibrations_nothing_or_all_is_kept(amount: int, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     ids = [store.add(dark(offset)) for offset in (1.0, 2.0)]
-    store.export(ids, tmp_path / "sound.zip")
+    archive.export(store, ids, tmp_path / "sound.zip")
     sound = (tmp_path / "sound.zip").read_bytes()
     manifest = json.loads(zipfile.ZipFile(io.BytesIO(sound)).read("labctl-calibrations.json"))
     path = tmp_path / "x.zip"
@@ -389,7 +389,7 @@ def test_of_a_spoilt_archive_of_calibrations_nothing_or_all_is_kept(amount: int,
     def act(data: bytes) -> None:
         path.write_bytes(data)
         other = Store(unique(tmp_path, ".store"))
-        if refused(lambda: other.import_(path)):
+        if refused(lambda: archive.import_(other, path)):
             assert not other.path.exists()
         else:
             assert {record.id for record in other.list()} <= set(ids)
@@ -398,7 +398,7 @@ def test_of_a_spoilt_archive_of_calibrations_nothing_or_all_is_kept(amount: int,
     bomb = rezipped(sound, {f"files/{ids[0]}.h5": bytes(1 << 26)}, compressed=True)
     path.write_bytes(bomb)
     with pytest.raises(ConfigurationError, match="is no archive of calibrations"):
-        Store(tmp_path / "bombed").import_(path)
+        archive.import_(Store(tmp_path / "bombed"), path)
     assert not (tmp_path / "bombed").exists()
 
 

@@ -10,7 +10,7 @@ import pytest
 from samples import dark
 
 from drivers.errors import CalibrationError, ConfigurationError
-from labctl.store import Store
+from labctl.store import Store, archive
 
 
 @pytest.fixture
@@ -28,31 +28,31 @@ def test_an_archive_carries_what_a_calibration_stands_on(home: Store, away: Stor
     child = home.add(dark(100.0, kind="flat", parents=(parent,)))
     home.add(dark(55.0))
     home.use(child)
-    assert set(home.export([child], tmp_path / "one.zip")) == {parent, child}
-    assert set(away.import_(tmp_path / "one.zip")) == {parent, child}
+    assert set(archive.export(home, [child], tmp_path / "one.zip")) == {parent, child}
+    assert set(archive.import_(away, tmp_path / "one.zip")) == {parent, child}
     assert {r.id for r in away.list()} == {parent, child}
     assert away.get(child) == home.get(child)
     assert away.uses() == ()  # nothing is put in force by arriving
-    assert set(away.import_(tmp_path / "one.zip")) == {parent, child}  # twice does no harm
+    assert set(archive.import_(away, tmp_path / "one.zip")) == {parent, child}  # twice does no harm
     assert len(away.list()) == 2
 
 
 def test_a_parent_that_is_not_there_keeps_nobody_at_home(home: Store, away: Store, tmp_path: Path) -> None:
     child = home.add(dark(parents=("a" * 64,)))
-    home.export([child], tmp_path / "one.zip")
-    assert away.import_(tmp_path / "one.zip") == (child,)
+    archive.export(home, [child], tmp_path / "one.zip")
+    assert archive.import_(away, tmp_path / "one.zip") == (child,)
 
 
 def test_an_archive_is_not_overwritten(home: Store, tmp_path: Path) -> None:
     path = tmp_path / "one.zip"
     path.write_text("precious")
     with pytest.raises(ConfigurationError, match="exists and is kept"):
-        home.export([home.add(dark())], path)
+        archive.export(home, [home.add(dark())], path)
     assert path.read_text() == "precious"
     with pytest.raises(ConfigurationError, match="nothing to export"):
-        home.export([], tmp_path / "two.zip")
+        archive.export(home, [], tmp_path / "two.zip")
     with pytest.raises(ConfigurationError, match="cannot write"):
-        home.export([home.list()[0].id], tmp_path / "no folder" / "two.zip")
+        archive.export(home, [home.list()[0].id], tmp_path / "no folder" / "two.zip")
 
 
 def changed(path: Path, ids: list[str], spoil: str) -> None:
@@ -78,21 +78,21 @@ def test_an_archive_with_one_spoilt_calibration_brings_none(
 ) -> None:
     path = tmp_path / "two.zip"
     ids = sorted([home.add(dark(1.0)), home.add(dark(2.0))])
-    home.export(ids, path)
+    archive.export(home, ids, path)
     changed(path, ids, spoil)
     with pytest.raises(CalibrationError, match=r"is not what was stored|is incomplete"):
-        away.import_(path)
+        archive.import_(away, path)
     assert away.list() == ()
 
 
 def test_bytes_that_changed_on_the_way_are_noticed(home: Store, away: Store, tmp_path: Path) -> None:
     path = tmp_path / "one.zip"
-    home.export([home.add(dark())], path)
+    archive.export(home, [home.add(dark())], path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
     with pytest.raises(CalibrationError, match="not what was exported"):
-        away.import_(path)
+        archive.import_(away, path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip at all", None])
@@ -101,7 +101,7 @@ def test_what_is_no_archive_is_refused(away: Store, tmp_path: Path, content: byt
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"x\.zip cannot be read as an archive"):
-        away.import_(path)
+        archive.import_(away, path)
 
 
 @pytest.mark.parametrize("manifest", [None, "[]", '{"ids": ["../../evil"]}', '{"ids": 3}', "{"])
@@ -112,12 +112,12 @@ def test_a_zip_without_a_proper_list_is_refused(away: Store, tmp_path: Path, man
         if manifest is not None:
             other.writestr("labctl-calibrations.json", manifest)
     with pytest.raises(ConfigurationError, match="no archive of calibrations"):
-        away.import_(path)
+        archive.import_(away, path)
 
 
 def test_the_list_of_an_archive_is_readable_by_others(home: Store, tmp_path: Path) -> None:
     found = home.add(dark())
-    home.export([found], tmp_path / "one.zip")
+    archive.export(home, [found], tmp_path / "one.zip")
     with zipfile.ZipFile(tmp_path / "one.zip") as zipped:
         assert json.loads(zipped.read("labctl-calibrations.json"))["ids"] == [found]
         assert zipped.testzip() is None

@@ -88,7 +88,7 @@ def run(task: Task) -> None:
 
 def main() -> int:
     """Entry point."""
-    from labctl.cli.guard import guarded
+    from labctl.guard import guarded
 
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
 
