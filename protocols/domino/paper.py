@@ -107,7 +107,7 @@ _GROUP = Reproduction(
     "Fig. 3",
     (),
     quick={"starts": 20, "bfgs_gammas": (), "count": 3, "exact_s": 5.0, "most": 2000},
-    cost_s=(100, 30),
+    cost_s=(40, 5),
     note="The paper finds CBX3, CTCF, JUND, MAZ, RAD21, REST, SMC3, ZNF143 in the network of 386 transcription "
     "regulators; "
     "the network here is rebuilt from public data, since the paper’s own is not published.",
@@ -160,7 +160,7 @@ _LATENCY = Reproduction(
     "the loop by light",
     (Compared("success_ideal", label="success by the equations"),),
     quick={"nodes": 6, "latency": (1,), "phase_rad": (0.0, 0.5), "starts": 8, "duration": 2.0},
-    cost_s=(240, 40),
+    cost_s=(240, 35),
     note="The paper has equations of the ideal loop; here light forms the couplings on a simulated table, with "
     "latency and "
     "noise of phases.",

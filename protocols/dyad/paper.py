@@ -167,7 +167,7 @@ _CALIBRATE = Reproduction(
         Compared("within", label="share of 100 dyads with p₁ = 0.5 ± 0.03"),
     ),
     quick={**_SMALL, "precision": 0.04, "settle": 1000, "verify": 2000, "most": 4000, "points": 8},
-    cost_s=(700, 110),
+    cost_s=(700, 114),
     note="The table is a simulated one with drift, defects and an imperfect hologram; the paper has equations only.",
 )
 _BITS = Reproduction(
@@ -229,7 +229,7 @@ _COST = Reproduction(
     "time of noise images",
     (),
     quick={"frames": 200, "images": 2},
-    cost_s=(80, 40),
+    cost_s=(80, 28),
 )
 
 PAPER = Paper(

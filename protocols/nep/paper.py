@@ -138,7 +138,7 @@ _MNIST = Reproduction(
             0.903,
             by="paper",
             within=0.01,
-            quick=0.25,
+            quick=0.06,
             label="accuracy of the paper’s rule on all test images",
             why="Not by the paper’s own words: plain steps of 0.1 reach 29.5 ± 0.5 % here; this is with Adam, a "
             "gain and a "
@@ -166,7 +166,7 @@ _CONJUGATE = Reproduction(
             0.9315,
             by="independent",
             within=0.01,
-            quick=0.25,
+            quick=0.06,
             label="accuracy by a phase-conjugate nudge",
             why=f"Beyond the paper. Longer training and decay of weights than the independent one. {_FEWER}",
         ),
@@ -185,13 +185,13 @@ _SMALL = Reproduction(
             0.80,
             by="paper",
             within=0.05,
-            quick=0.25,
+            quick=0.06,
             label="accuracy on 5 × 5 cells, V and w",
             why=f"The paper has about 80 %; Adam instead of plain steps is what makes it 83. {_FEWER}",
         ),
-        Compared("accuracy_Vw", 0.831, by="independent", within=0.01, quick=0.25, label="the same"),
-        Compared("accuracy_V", 0.521, by="independent", within=0.02, quick=0.25, label="accuracy, V alone"),
-        Compared("accuracy_V", 0.53, by="paper", within=0.02, quick=0.25, label="accuracy, V alone"),
+        Compared("accuracy_Vw", 0.831, by="independent", within=0.01, quick=0.06, label="the same"),
+        Compared("accuracy_V", 0.521, by="independent", within=0.02, quick=0.06, label="accuracy, V alone"),
+        Compared("accuracy_V", 0.53, by="paper", within=0.02, quick=0.06, label="accuracy, V alone"),
         Compared(
             "accuracy_literal_Vw", 0.80, by="paper", label="by the paper’s own words", why="Not reproduced: 35 ± 3 %."
         ),
