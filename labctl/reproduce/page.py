@@ -171,13 +171,21 @@ def _targets(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     lines = "".join(
-        f'<tr><td>{escape(row["value"])}</td><td class="n">{escape(", ".join(_short(v) for v in row["ours"]))}</td>'
+        f'<tr><td>{escape(row["value"])}</td><td class="n">{escape(_all(row["ours"]))}</td>'
         f'<td class="n">{escape(_bounds(row))}</td>'
         f'<td class="{_MARKS[row["ok"]][0]}">{escape(_met(row))}</td></tr>'
         for row in rows
     )
     head = "<tr><th>promised by the figure</th><th>here</th><th>bounds</th><th></th></tr>"
     return f'<div class="wide"><table>{head}{lines}</table></div>\n'
+
+
+def _all(values: Sequence[Any]) -> str:
+    """The first, and between which of them the others lie."""
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    if len(numbers) < 2:
+        return _short(values[0])
+    return f"{_short(values[0])} ({_short(min(numbers))} to {_short(max(numbers))})"
 
 
 def _met(row: Mapping[str, Any]) -> str:
