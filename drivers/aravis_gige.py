@@ -1,7 +1,7 @@
 """GigE Vision cameras through the Aravis library: an armed stream, triggered frame by frame.
 
 The library runs unmodified (`drivers.aravis`). A camera that is lost keeps it waiting for seconds, so it is spoken to
-by a thread of its own, and whoever waits gives up at the driver's time-out.
+by a thread of its own, and whoever waits gives up at the driver's timeout.
 """
 
 from __future__ import annotations

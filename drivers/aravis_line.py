@@ -14,7 +14,7 @@ from drivers.aside import Aside
 T = TypeVar("T")
 
 GRACE_S = 0.5
-"""For bringing the camera to a defined state after the time-out."""
+"""For bringing the camera to a defined state after the timeout."""
 _LAST_NUMBER = 0xFFFF
 """After it, frames are numbered from 1 again."""
 

@@ -39,7 +39,7 @@ class _Garbled(Exception):
 
 
 class Bus:
-    """A pylablib Interbus system with time-outs, repetitions and a way to tell a late answer from the one asked for.
+    """A pylablib Interbus system with timeouts, repetitions and a way to tell a late answer from the one asked for.
 
     The laser leaves a question unanswered now and then (others saw one in 250 to 100,000), so each is asked twice
     before it is given up. A late answer is told by its address: each question comes from another host address, as the
@@ -56,7 +56,7 @@ class Bus:
         self.give()
 
     def give(self, seconds: float | None = None) -> None:
-        """A conversation begins that may take so long in all, by default as long as the time-out."""
+        """A conversation begins that may take so long in all, by default as long as the timeout."""
         self._until_s = time.monotonic() + (self._timeout_s if seconds is None else seconds)
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class Bus:
         try:
             yield
         except self._nkt.InterbusBackendError as error:
-            if isinstance(error.backend_exc, Exception):  # else it is pylablib's own: the time-out
+            if isinstance(error.backend_exc, Exception):  # else it is pylablib's own: the timeout
                 raise PortLost(str(error.backend_exc)) from error
             raise NoAnswer from error
         except self._nkt.InterbusError as error:

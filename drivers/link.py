@@ -1,4 +1,4 @@
-"""A line to an instrument that may fail at any moment: one road for time-outs, garbled answers, loss and reconnection.
+"""A line to an instrument that may fail at any moment: one road for timeouts, garbled answers, loss and reconnection.
 
 Vendor layers raise whatever they raise; a driver says once which of it means "too late" and which "broken", and every
 conversation then ends in a result or in an error of the contract, with the line in a defined state.
@@ -28,7 +28,7 @@ class Garbled(Exception):
 def pylablib_errors() -> Iterator[None]:
     """What pylablib's serial back end raises, sorted: TimeoutError, ConnectionError, `Garbled`.
 
-    It has one class for a time-out and for a lost line, leaks ``termios.error``, and parses answers unchecked.
+    It has one class for a timeout and for a lost line, leaks ``termios.error``, and parses answers unchecked.
     """
     from pylablib.core.devio.base import DeviceError as VendorError  # type: ignore[import-untyped]
 
@@ -52,7 +52,7 @@ def pylablib_errors() -> Iterator[None]:
 
 
 def timed(vendor: Any) -> Any:
-    """A pylablib device class whose answers are awaited until ``deadline_s``, not for one time-out each.
+    """A pylablib device class whose answers are awaited until ``deadline_s``, not for one timeout each.
 
     timeout_s: longest wait for one answer. deadline_s: monotonic time at which all waiting ends.
     """
@@ -71,7 +71,7 @@ def timed(vendor: Any) -> Any:
 class Link(Generic[T]):
     """A vendor object that is connected when it is first needed, and again after it was lost.
 
-    device: name for messages. connect: opens the line; its time-outs must be set there. disconnect: closes it. flush:
+    device: name for messages. connect: opens the line; its timeouts must be set there. disconnect: closes it. flush:
     throws away what may still be in the line after an error, so that a late answer is not taken for the next one.
     late: exceptions that mean that no answer came in time. garbled: that it cannot be the answer. broken: exceptions
     after which the line is opened anew. Conversations from several threads take turns; after `close` there are none,

@@ -193,7 +193,7 @@ class SuperK(SupercontinuumLaser):
         """Emission off, read back. Raises DeviceError, which says that emission may still be on, if it could not be
         made sure that it is off; the watchdog then sees to it.
 
-        Takes at most the time-out and a second, also while another thread waits for the instrument.
+        Takes at most the timeout and a second, also while another thread waits for the instrument.
         """
         try:
             self._off(self._timeout_s + _SAFE_MARGIN_S)
@@ -241,7 +241,7 @@ class SuperK(SupercontinuumLaser):
 
     @contextlib.contextmanager
     def _talk(self, what: str) -> Iterator[Bus]:
-        """The bus for one conversation of at most the time-out; see `Link.talk`."""
+        """The bus for one conversation of at most the timeout; see `Link.talk`."""
         if not self._opened or self._link is None:
             raise DeviceError(f"{self.name}.{what}: the laser is not open; call open first")
         with self._link.talk(what) as bus:
@@ -259,7 +259,7 @@ class SuperK(SupercontinuumLaser):
 
     def _connect(self) -> Bus:
         nkt = _vendor(self.name)
-        # Without modules: those would be looked for with a time-out of 50 ms, and wait 10 s while they are made.
+        # Without modules: those would be looked for with a timeout of 50 ms, and wait 10 s while they are made.
         try:
             system = nkt.InterbusSystem((self._port, BAUD), modules=[])
         except nkt.InterbusBackendError as error:

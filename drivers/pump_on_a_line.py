@@ -27,7 +27,7 @@ _UNHEARD_S = 0.1
 _LEAST_S = 0.05
 _POLL_S = 0.05
 _MARGIN_S = 0.5
-"""A conversation, as opposed to an answer, may last this much longer than the time-out."""
+"""A conversation, as opposed to an answer, may last this much longer than the timeout."""
 _SEEN = 0.02
 """Fraction of the set-point at which the monitor is said to see light."""
 
@@ -120,7 +120,7 @@ class PumpOnALine(PumpLaser, Generic[L]):
 
     @contextlib.contextmanager
     def _talk(self, what: str, deadline_s: float | None = None) -> Iterator[L]:
-        """One conversation, which ends at a deadline; by default a time-out and a margin from when it begins."""
+        """One conversation, which ends at a deadline; by default a timeout and a margin from when it begins."""
         with self._link.talk(what) as laser, self._translated(what):
             laser.deadline_s = self._deadline_s() if deadline_s is None else deadline_s
             yield laser
@@ -161,7 +161,7 @@ class PumpOnALine(PumpLaser, Generic[L]):
             return found
 
     def safe(self) -> None:
-        """Emission off, read back. Waits at most one time-out for a conversation that is going on.
+        """Emission off, read back. Waits at most one timeout for a conversation that is going on.
 
         Raises DeviceError, which says that emission may still be on, if it could not be made sure that it is off.
         """
@@ -296,7 +296,7 @@ class PumpOnALine(PumpLaser, Generic[L]):
 
     @abstractmethod
     def _connect(self) -> L:
-        """Open the line, with its time-outs set. Raises OSError if it does not open."""
+        """Open the line, with its timeouts set. Raises OSError if it does not open."""
 
     @abstractmethod
     def _disconnect(self, laser: L) -> None:

@@ -34,7 +34,7 @@ from drivers.x11 import Access, Display, Rectangle, Screen, X11Error
 log = logging.getLogger(__name__)
 
 _APPEARS_S = 0.5
-"""A swap of buffers returns before the screen shows it; half the time-out if that is less."""
+"""A swap of buffers returns before the screen shows it; half the timeout if that is less."""
 
 
 class ScreenOptions(WindowOptions):

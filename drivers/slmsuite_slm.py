@@ -2,7 +2,7 @@
 
 slmsuite is told gray levels, never phase: its own mapping is off by up to 0.7 rad away from the design wavelength, and
 levels that were written read back one off. Its calls, and those of the vendor's library below it, run on a thread of
-their own, so that one which never returns is a time-out here.
+their own, so that one which never returns is a timeout here.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Line:
         self.lost = False
 
     def show(self, frame: NDArray[Any], check: Callable[[], None] = lambda: None) -> None:
-        """Send gray levels (rows, columns) and check that they are shown, all within the time-out."""
+        """Send gray levels (rows, columns) and check that they are shown, all within the timeout."""
 
         def send() -> None:
             self.slm.set_phase(frame, settle=False)

@@ -43,7 +43,7 @@ class Line:
             self._resource.write(command)
 
     def read(self, extra_s: float = 0.0) -> str:
-        """The next answer, for which ``extra_s`` more than the time-out is waited."""
+        """The next answer, for which ``extra_s`` more than the timeout is waited."""
         with _translated(), self._patience(self._timeout_s + extra_s):
             return self._resource.read().strip()
 

@@ -142,7 +142,7 @@ class Stream:
             yield item
 
     def next(self) -> Item:
-        """The next item. BusError when none came within the time-out, or the stream was closed."""
+        """The next item. BusError when none came within the timeout, or the stream was closed."""
         while True:
             item = open_item(self._receive()[1:], self._decoder, self._numbering)
             if item is not None:

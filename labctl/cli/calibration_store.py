@@ -28,7 +28,7 @@ def show_list(
     store, config = _opened(folder, bench)
     records = store.list(bench=config.name if config else None)
     for what, given, known in (
-        ("--role", role, {r.role for r in records}),
+        ("--device", role, {r.role for r in records}),
         ("--kind", kind, {r.kind for r in records}),
     ):
         if given is not None and records and given not in known:
@@ -138,7 +138,7 @@ def use(
         raise ConfigurationError("labctl calibrations use: give the ID of a calibration, or --none, and not both")
     if none:
         if config is None or role is None or kind is None:
-            raise ConfigurationError("labctl calibrations use --none: of what? give --bench, --role and --kind")
+            raise ConfigurationError("labctl calibrations use --none: of what? give --bench, --device and --kind")
         _must_be_role(config, role)
         made = store.withdraw(config.name, role, kind, note=note)
     else:
@@ -209,7 +209,7 @@ def _must_be_role(config: BenchConfig, role: str) -> None:
     if role not in config.devices:
         raise ConfigurationError(
             f"bench {config.name} has no device {role!r}{suggestion(role, config.devices)}; it has "
-            f"{', '.join(config.devices)}: name one with --role"
+            f"{', '.join(config.devices)}: name one with --device"
         )
 
 

@@ -79,7 +79,7 @@ class Lane:
             return
         hangs = False
         if self._thread.is_alive():
-            # A message under a name that no client can guess: so the loop needs neither poller nor time-out.
+            # A message under a name that no client can guess: so the loop needs neither poller nor timeout.
             stopper = self._context.socket(zmq.DEALER)
             stopper.setsockopt(zmq.ROUTING_ID, self._stopper)
             stopper.connect(self._stop_endpoint)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from drivers.errors import ConfigurationError
 
 CommonFault = Literal["mute", "late", "corrupt-crc", "interlock-open", "over-range", "port-loss", "firmware"]
-"""mute: no answer. late: answers after the driver's time-out. corrupt-crc: answers with a wrong check sum, or else
+"""mute: no answer. late: answers after the driver's timeout. corrupt-crc: answers with a wrong check sum, or else
 garbled. interlock-open: emission is refused and goes off. over-range: a value beyond what the instrument takes or
 shows. port-loss: the line is cut, and comes back when the fault is cleared. firmware: another firmware's answers."""
 

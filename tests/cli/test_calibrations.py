@@ -187,8 +187,8 @@ def test_routines_are_listed(labctl: Command, bench: Path) -> None:
         (["calibrations", "show", "123456789abc", "--bench", "BENCH"], "no calibration '123456789abc'"),
         (["calibrations", "diff", "123456789abc"], "no calibration '123456789abc'"),
         (["calibrations", "use"], "give the ID of a calibration, or --none"),
-        (["calibrations", "use", "--none"], "give --bench, --role and --kind"),
-        (["calibrations", "use", "--none", "--bench", "BENCH", "--role", "slm2", "--kind", "x"], 'mean "slm"?'),
+        (["calibrations", "use", "--none"], "give --bench, --device and --kind"),
+        (["calibrations", "use", "--none", "--bench", "BENCH", "--device", "slm2", "--kind", "x"], 'mean "slm"?'),
         (["calibrations", "list", "--store", "nowhere"], "no such folder"),
         (["calibrations", "list", "--bench", "nowhere"], "no such bench"),
         (["calibrations", "export", "x.zip"], "give the IDs of calibrations, or --all"),
@@ -282,16 +282,16 @@ def test_a_calibration_is_put_in_force_and_withdrawn(labctl: Command, bench: Pat
     made = store.add(dark())
     said = told(labctl, "calibrations", "use", made[:9], "--bench", bench, "--note", "after the move")
     assert (said["bench"], said["role"], said["kind"], said["id"]) == ("small", "camera", "dark", made)
-    done = labctl("calibrations", "use", "--none", "--bench", bench, "--role", "camera", "--kind", "dark")
+    done = labctl("calibrations", "use", "--none", "--bench", bench, "--device", "camera", "--kind", "dark")
     assert done.status == 0
     assert "camera.dark: none from now on" in done.out
     assert store.in_force("small", "camera", "dark") is None
     log = told(labctl, "calibrations", "log", "--bench", bench)
     assert [(u["id"], u["note"]) for u in log] == [(made, "after the move"), (None, "")]
     assert "says" in labctl("calibrations", "log", "--store", store.path).out
-    again = labctl("calibrations", "use", "--none", "--bench", bench, "--role", "camera", "--kind", "dark")
+    again = labctl("calibrations", "use", "--none", "--bench", bench, "--device", "camera", "--kind", "dark")
     assert (again.status, "nothing to withdraw" in again.err) == (1, True)
-    done = labctl("calibrations", "use", made, "--bench", bench, "--role", "slm2")
+    done = labctl("calibrations", "use", made, "--bench", bench, "--device", "slm2")
     assert (done.status, "no device 'slm2'" in done.err) == (2, True)
     done = labctl("calibrations", "use", made, "--bench", bench, "--kind", "dark")
     assert (done.status, "leave --kind out" in done.err) == (2, True)

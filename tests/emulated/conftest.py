@@ -1,4 +1,4 @@
-"""Real drivers on emulated instruments: run by `make hil`, as their time-outs want a machine that is not busy."""
+"""Real drivers on emulated instruments: run by `make hil`, as their timeouts want a machine that is not busy."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ from simulators.emulators.sprout import PumpInstrument
 
 STATE = np.dtype([("pump_emission", np.uint8), ("pump_power_w", np.float64)])
 TIMEOUT_S = 0.3
-"""Of a driver whose time-outs are looked at; all others are patient, since the machine may be busy."""
+"""Of a driver whose timeouts are looked at; all others are patient, since the machine may be busy."""
 SLACK_S = 1.5
-"""Beyond the second after the time-out that is promised: this may run on a busy machine."""
+"""Beyond the second after the timeout that is promised: this may run on a busy machine."""
 FAULTS = ("mute", "late", "corrupt-crc", "interlock-open", "over-range", "port-loss", "firmware")
 
 

@@ -178,7 +178,7 @@ class TestObis(PumpBehaviour):
 
 
 class TestObisOverTcp:
-    """Behind a terminal server: what depends on the line. A dead peer shows as a time-out in pyvisa-py."""
+    """Behind a terminal server: what depends on the line. A dead peer shows as a timeout in pyvisa-py."""
 
     @pytest.fixture
     def s(self) -> Iterator[Setup]:

@@ -21,7 +21,7 @@ TIMEOUT_S = 0.3
 """Of every driver here: the answers of the fault "late" come later than that."""
 
 OPEN_S = 3.0
-"""Of drivers that give opening a time-out of its own: a window on a screen takes a while."""
+"""Of drivers that give opening a timeout of its own: a window on a screen takes a while."""
 DARK_WITHIN_S = 0.5
 NAME = "subject"
 
@@ -86,7 +86,7 @@ class Bench:
         self.is_laser = kind_of(driver) in ("pump", "supercontinuum")
         emulated, driven = registry.load("labctl.emulators", driver), registry.load("labctl.drivers", driver)
         keys = {key: value for key, value in _QUICK.items() if key in emulated.Options.model_fields}
-        assert "timeout" in driven.Options.model_fields, f"{driver} has no time-out that could be set"
+        assert "timeout" in driven.Options.model_fields, f"{driver} has no timeout that could be set"
         keys["timeout"] = f"{TIMEOUT_S} s"
         self.has_open_within = "open_within" in driven.Options.model_fields
         if self.has_open_within:

@@ -22,8 +22,8 @@ What every driver does when its instrument fails, on emulated instruments: no ha
 instrument is tried with each driver (`tests/faults`, run by `make hil`), which compares what it finds with this page;
 `pytest -m hil tests/faults --write-faults` writes it anew.
 
-Whatever fails, a call ends within the driver's time-out ({TIMEOUT_S:g} s there) and one second, in a right value or in
-an error of the contract that names the device; only the window of an SLM that is a screen has a longer time-out for
+Whatever fails, a call ends within the driver's timeout ({TIMEOUT_S:g} s there) and one second, in a right value or in
+an error of the contract that names the device; only the window of an SLM that is a screen has a longer timeout for
 being opened, `open_within` ({OPEN_S:g} s there). When the fault has ended the same object works again with right values
 after at most {RECOVERS_WITHIN} calls that fail, and after none in most cells.
 """

@@ -18,7 +18,7 @@ from drivers.contract import ROI, Device, DeviceTimeout, Frame, Identity, LabErr
 LIMIT_S = TIMEOUT_S + 1.0
 """Longest that a call may take."""
 OPENING_LIMIT_S = OPEN_S + 1.0
-"""Longest that opening may take where that has a time-out of its own."""
+"""Longest that opening may take where that has a timeout of its own."""
 TRIES = 3
 """A call that took too long is made again: machines stall."""
 SILENT = ("mute", "late", "port-loss", "frozen")

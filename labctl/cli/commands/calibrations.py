@@ -19,7 +19,7 @@ _Store = Annotated[
     typer.Option("--store", help="Folder of calibrations.", show_default="of --bench, else ./calibrations"),
 ]
 _Bench = Annotated[str | None, typer.Option("--bench", help="Bench file, or the name of a packaged one.")]
-_Role = Annotated[str | None, typer.Option("--role", help="Name of a device of the bench.")]
+_Role = Annotated[str | None, typer.Option("--device", help="Name of a device of the bench.")]
 _Kind = Annotated[str | None, typer.Option("--kind", help="What it is, such as dark or slm-camera.")]
 _Id = Annotated[str, typer.Argument(help="Id of a calibration; its first digits do.")]
 _Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
@@ -68,7 +68,7 @@ def diff(
 @app.command()
 def use(
     calibration: Annotated[str | None, typer.Argument(help="Id of a calibration; its first digits do.")] = None,
-    none: Annotated[bool, typer.Option("--none", help="None from now on; needs --bench, --role and --kind.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="None from now on; needs --bench, --device and --kind.")] = False,
     bench: _Bench = None,
     role: _Role = None,
     kind: _Kind = None,

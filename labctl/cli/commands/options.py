@@ -14,7 +14,7 @@ BenchOption = Annotated[
     typer.Option(
         "--bench",
         help="Bench file, or the name of a packaged one.",
-        show_default="the protocol's own",
+        show_default="the experiment's own",
         autocompletion=completion.benches,
     ),
 ]
