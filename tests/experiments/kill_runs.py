@@ -88,11 +88,24 @@ def same(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def wait_for_cpu(pid: int, cpu_s: float) -> None:
+    """Until a process has computed for so long, or has ended. It computes as long on a busy machine as on another."""
+    while True:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        if fields[0] == "Z" or (int(fields[11]) + int(fields[12])) / _TICKS_PER_S >= cpu_s:
+            return
+        time.sleep(0.003)
+
+
 class Killed:
-    """Runs of one case, whose processes are killed. whole: file of one that was not. usual_s: how long that took."""
+    """Runs of one case, whose processes are killed. whole: file of one that was not. usual_s: of CPU time that took."""
 
     def __init__(self, case: str, folder: Path) -> None:
         self.case, self._folder, self._count = case, folder, 0
+        self._dice = random.Random(case)
         command = [sys.executable, __file__, case, str(folder)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         told = self._answer().split()
@@ -110,10 +123,12 @@ class Killed:
         return self._answer()
 
     def step(self, what: str, place: Path, after_s: float | None) -> tuple[int, int]:
-        """Do ``run`` or ``resume`` and kill it after so long, if it still lives; exit status, and steps it told of."""
+        """Do ``run`` or ``resume`` and kill it after so much CPU time, if it still lives; exit status, and steps it
+        told of."""
         pid = int(self._order(f"{what} {place}"))
         if after_s is not None:
-            time.sleep(after_s)
+            wait_for_cpu(pid, after_s)
+            time.sleep(self._dice.uniform(0.0, 1 / _TICKS_PER_S))  # CPU time is counted in ticks
             os.kill(pid, signal.SIGKILL)
         status, steps = self._order("end").split()
         return int(status), int(steps)
@@ -192,9 +207,9 @@ def main() -> None:
 
     Recorder.wants_pictures = False
     begin(case, folder / "first")
-    began = time.monotonic()
+    began = time.process_time()
     whole = begin(case, folder / "whole")
-    _tell(whole, time.monotonic() - began)
+    _tell(whole, time.process_time() - began)
     for line in sys.stdin:
         what, place = line.split()
         told, tell = os.pipe()

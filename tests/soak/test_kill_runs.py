@@ -26,7 +26,7 @@ def kill(case: str, folder: Path, kills: int, seed: int) -> int:
 @pytest.mark.soak
 @pytest.mark.timeout(3000)
 def test_200_kills_leave_no_trace(tmp_path: Path) -> None:
-    """Moments are drawn with fixed seeds from the time that a run takes; two protocols are measured at a time."""
+    """Moments are drawn with fixed seeds from the CPU time that a run takes; two protocols are measured at a time."""
     with ThreadPoolExecutor(2) as pool:
         told = {
             case: pool.submit(kill, case, tmp_path / case.replace(" ", "-"), kills, seed)
