@@ -17,13 +17,19 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` on first use."""
-    return cast(F, _kept(numba.njit(cache=True, nogil=True, error_model="numpy")(function)))
+    """Compile ``function`` on first use.
+
+    That fast-math is off is said, as numba takes what is not said from whoever calls first: a kernel would round in one
+    way or another with what was compiled before it.
+    """
+    return cast(F, _kept(numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False)(function)))
 
 
 def inline(function: F) -> F:
     """Compile a small helper that the kernels calling it absorb."""
-    return cast(F, _kept(numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")(function)))
+    return cast(
+        F, _kept(numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False, inline="always")(function))
+    )
 
 
 def reordering_kernel(function: F) -> F:
@@ -37,12 +43,13 @@ def reordering_kernel(function: F) -> F:
 def _kept(compiled: Any) -> Any:
     """A kernel on disk is older than its source where anything is that was compiled into it.
 
-    numba looks at the file of the kernel itself; what it takes from others, kernels and numbers, would be used as it
-    was when the kernel was compiled (an update of the project then computes something else than its source says).
+    numba looks at the file of the kernel itself; what it takes from others, kernels and numbers, and how it is to be
+    compiled, would be as it was when the kernel was compiled (an update of the project then computes something else
+    than its source says).
     """
     file = _file(compiled)
     if file is not None:  # without a place to keep kernels, or with compilation switched off, nothing can be old
-        file._source_stamp = (file._source_stamp, _absorbed(compiled))
+        file._source_stamp = (file._source_stamp, _options(compiled), _absorbed(compiled))
         file._load_index = partial(_index_or_none, file._load_index)
     return compiled
 
@@ -58,6 +65,12 @@ def _index_or_none(load: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
 def _file(value: object) -> Any:
     """Where numba keeps a kernel; None of anything else."""
     return getattr(getattr(value, "_cache", None), "_cache_file", None)
+
+
+def _options(compiled: Any) -> tuple[str, ...]:
+    """How a kernel is compiled, told alike in every process (a set of flags has another order in each)."""
+    given = compiled.targetoptions.items()
+    return tuple(sorted(f"{name}={sorted(v) if isinstance(v, set) else v}" for name, v in given))
 
 
 def _absorbed(compiled: Any) -> tuple[object, ...]:

@@ -77,3 +77,31 @@ def test_a_kernel_is_compiled_anew_when_a_type_it_takes_has_moved_to_another_fil
     (tmp_path / "here.py").rename(tmp_path / "there.py")
     (tmp_path / "outer.py").write_text(TAKES_A_PAIR.format(module="there"))
     assert _run(tmp_path) == (3.0, 0)
+
+
+FUSED = """
+outer(2.0)
+code = "".join({name}.inspect_llvm().values())
+print(float("contract" in code), len(outer.stats.cache_hits))
+"""
+"""Whether sums and products in the machine's code of a kernel may be fused."""
+
+
+def test_a_kernel_is_compiled_anew_when_it_is_to_be_compiled_in_another_way(tmp_path: Path) -> None:
+    (tmp_path / "outer.py").write_text(
+        "from chosen import kernel\n\n@kernel\ndef outer(x):\n    return x * x + x\n" + FUSED.format(name="outer")
+    )
+    (tmp_path / "chosen.py").write_text("from simulators.physics.compiled import reordering_kernel as kernel\n")
+    assert _run(tmp_path) == (1.0, 0)
+    assert _run(tmp_path)[1] == 1  # of a kernel from the disk the code is not told
+    (tmp_path / "chosen.py").write_text("from simulators.physics.compiled import kernel\n")
+    assert _run(tmp_path) == (0.0, 0)
+
+
+def test_a_kernel_rounds_alike_whoever_calls_it_first(tmp_path: Path) -> None:
+    (tmp_path / "outer.py").write_text(
+        "from simulators.physics.compiled import kernel, reordering_kernel\n\n"
+        "@kernel\ndef exact(x):\n    return x * x + x\n\n"
+        "@reordering_kernel\ndef outer(x):\n    return exact(x)\n" + FUSED.format(name="exact")
+    )
+    assert _run(tmp_path) == (0.0, 0)
