@@ -207,6 +207,7 @@ def test_a_device_needs_no_more_of_the_world_than_its_operations() -> None:
         "measure",
         "run",
         "step",
+        "strike",  # of drills
         "thaw",
         "trigger",
         "write",
