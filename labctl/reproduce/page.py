@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from labctl import html
 from labctl.reproduce.choose import Entry
 from labctl.reproduce.compare import SIGMAS, with_error
 from labctl.reproduce.mark import mark
 from labctl.reproduce.paper import Paper
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 64em; padding: 0 1em; color: #222; }
-h1 { line-height: 1.2; } h2 { margin-top: 2.4em; border-bottom: 2px solid #888; }
-h3 { margin: 2em 0 .2em; } p { max-width: 50em; } small { color: #555; font-weight: normal; }
-table { border-collapse: collapse; margin: .6em 0; width: 100%; }
-td, th { padding: .2em .8em .2em 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4; }
-th { color: #555; font-weight: 600; } td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
-img { max-width: 100%; max-height: 34em; } pre { background: #f5f5f5; padding: .6em; overflow-x: auto; font-size: 82%; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.4em; } h3 { margin: 2em 0 .2em; } p { max-width: 50em; }
+table { width: 100%; } td, th { border-bottom: 1px solid #e4e4e4; overflow-wrap: normal; } td.n { white-space: nowrap; }
+img { max-height: 34em; } small { color: #555; font-weight: normal; }
 .yes { color: #17692c; } .no { color: #b3261e; font-weight: 600; } .open { color: #666; } .wide { overflow-x: auto; }
 .verdict { white-space: nowrap; } .why { color: #444; font-size: 93%; } details { margin: .4em 0 1em; color: #444; }
 """
+"""Beside the rules of all reports."""
 _BY = {
     "paper": "paper",
     "derived": "by the paper’s equations",
@@ -40,13 +37,9 @@ def page(entries: Sequence[tuple[Entry, Mapping[str, Any]]], pictures: Path, com
     sections = "".join(
         _section(paper, [told for entry, told in entries if entry.paper is paper], pictures) for paper in papers
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Figures measured again</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Figures measured again, beside what was published</h1>\n{_head(entries, command, seconds)}"
-        f"{_contents(papers, entries)}{sections}</body></html>\n"
-    )
+    heading = "<h1>Figures measured again, beside what was published</h1>\n"
+    body = f"{heading}{_head(entries, command, seconds)}{_contents(papers, entries)}{sections}"
+    return html.document("Figures measured again", body, _STYLE)
 
 
 def _head(entries: Sequence[tuple[Entry, Mapping[str, Any]]], command: str, seconds: float) -> str:
@@ -227,10 +220,9 @@ def _details(entry: Mapping[str, Any]) -> str:
 
 def _picture(path: Path, name: str) -> str:
     try:
-        data = base64.b64encode(path.read_bytes()).decode()
+        return html.inlined(path.read_bytes(), name)
     except OSError:  # removed since: the numbers stay
         return f"<p><small>The picture {escape(path.name)} is gone.</small></p>\n"
-    return f'<p><img alt="{escape(name)}" src="data:image/png;base64,{data}"></p>\n'
 
 
 def _anchor(name: str) -> str:
