@@ -134,6 +134,17 @@ class Rail:
             context.destroy(linger=0)
         return {name: process["pid"] for name, process in told.items() if process["pid"]}
 
+    def pid(self, label: str) -> int:
+        """The process of that label which lives now. The directory hears of a new one with the next beat only."""
+        known: list[int] = []
+
+        def lives() -> bool:
+            known[:] = {self.pids().get(label, 0)}.intersection(children(self.supervisor.pid))
+            return bool(known)
+
+        until(lives, every_s=0.05, otherwise=f"the bench has no process of {label}")
+        return known[0]
+
     # --- whoever is there -------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager

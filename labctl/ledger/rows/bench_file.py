@@ -116,7 +116,7 @@ def _edited(rail: Rail, trial: Trial) -> None:
             told = refused(LabError, lambda: open_bench(rail.bench_file).__enter__())
             assert rail.name in told, told
             rail.bench_file.write_text(text[: len(text) // 2] + "[[[", encoding="utf-8")
-            os.kill(rail.pids()["eyes"], signal.SIGKILL)  # what is started again is what was up, not half a file
+            os.kill(rail.pid("eyes"), signal.SIGKILL)  # what is started again is what was up, not half a file
             until(lambda: not rail.witness.lit())
         finally:
             rail.bench_file.write_text(text, encoding="utf-8")

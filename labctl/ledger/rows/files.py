@@ -85,7 +85,8 @@ def _runs(stage: _HasABench, folder: Path) -> Path:
 
 
 def _listed(out: Path) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(done("runs", "list", "--out", str(out), "--json"))["runs"]
+    said = done("runs", "list", "--out", str(out), "--json")  # a catalogue that was made anew is told of below it
+    found: list[dict[str, object]] = json.loads(said.splitlines()[0])["runs"]
     return found
 
 

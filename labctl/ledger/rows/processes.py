@@ -27,7 +27,7 @@ _SILENCE_S = 14.0
 
 def _kill(rail: Rail, victim: str) -> int:
     """When a process of the bench was killed, monotonic ns."""
-    pid = rail.supervisor.pid if victim == "supervisor" else rail.pids()[victim]
+    pid = rail.supervisor.pid if victim == "supervisor" else rail.pid(victim)
     begun_ns = time.monotonic_ns()
     os.kill(pid, signal.SIGKILL)
     return begun_ns
@@ -75,7 +75,7 @@ def _lasers_server_killed(rail: Rail, trial: Trial) -> float:
 def _stopped(rail: Rail, trial: Trial) -> float:
     """No software of the server's runs any more, and nothing tells the others before it is silent for 10 s."""
     with rail.operator("source") as operator:
-        pid = rail.pids()["light"]
+        pid = rail.pid("light")
         begun_ns = time.monotonic_ns()
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -92,7 +92,7 @@ def _out_of_memory(rail: Rail, trial: Trial) -> float:
     """The laser's server gets not a byte more, not even for a thread: its watchdog works all the same. The bench keeps
     no stacks of threads that have ended (see `labctl.ledger.rail`), or a new one would find memory there."""
     with rail.operator("pump") as operator:
-        pid = rail.pids()["light"]
+        pid = rail.pid("light")
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
         room = trial.dice.randrange(4) << 20
         resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + room,) * 2)
@@ -108,7 +108,7 @@ def _out_of_memory(rail: Rail, trial: Trial) -> float:
 def _hangs_in_a_call(rail: Rail, trial: Trial) -> float:
     """A call to a camera does not come back, and its caller with it: an emergency stop acts all the same. What hangs
     below the driver is the instrument, or the simulated table with all that is on it."""
-    pid = rail.pids()["camera (emulated)" if rail.emulated else "world"]
+    pid = rail.pid("camera (emulated)" if rail.emulated else "world")
     with rail.operator("pump") as operator:
         os.kill(pid, signal.SIGSTOP)
         try:
