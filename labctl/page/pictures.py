@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _drawing = threading.Lock()  # matplotlib is not made for several threads
 _MOST_PANELS = 8
+_LARGEST_PICTURE_BYTES = 64 << 20
+_PNG = b"\x89PNG\r\n\x1a\n"
 _RED = [(round(255 * k / 254), 0, 0) for k in range(255)]
 
 
@@ -36,7 +38,7 @@ def palettes() -> dict[str, list[tuple[int, int, int]]]:
 def run_file(out: Path, name: str) -> Path:
     """A run file of the folder by its name. ConfigurationError for anything else."""
     path = out / name
-    if Path(name).name != name or path.suffix != ".h5" or not path.is_file():
+    if len(name) > 250 or Path(name).name != name or path.suffix != ".h5" or not path.is_file():
         raise ConfigurationError(f"there is no run {name!r:.100}")
     return path
 
@@ -50,10 +52,15 @@ def run_plot(path: Path) -> bytes:
 
 
 def run_picture(path: Path, name: str) -> bytes:
-    """A picture that the run has drawn itself. ConfigurationError for a name that its file does not have."""
+    """A picture that the run has drawn itself. ConfigurationError for a name that its file does not have, and for what
+    is no picture: run files are not believed in what they name."""
     for one in pictures_of(path):
         if one.name == name:
-            return one.read_bytes()
+            with one.open("rb") as file:
+                png = file.read(_LARGEST_PICTURE_BYTES + 1)
+            if not png.startswith(_PNG) or len(png) > _LARGEST_PICTURE_BYTES:
+                raise ConfigurationError(f"{name!r:.100} of {path.name} is no PNG of at most 64 MiB")
+            return png
     raise ConfigurationError(f"{path.name} has no picture {name!r:.100}")
 
 

@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocketDisconnect
 
 from drivers.errors import ConfigurationError, LabError
 from labctl.bus.roles import Role
@@ -30,6 +31,7 @@ from labctl.page.link.calibrations import Calibrations
 from labctl.page.link.control import Control
 from labctl.page.link.link import Link
 from labctl.page.link.live import Live
+from labctl.page.runs.listing import Listing
 from labctl.page.runs.runner import Runner
 from labctl.page.views.frame import Frame
 from labctl.page.views.visit import Services, Visit
@@ -103,8 +105,8 @@ class Page:
             options = self._options
             link = Link(options.bench, options.at)
             self._services = made = Services(
-                link, self.sessions, Hub(link), Traces(link), Live(link), Runner(link, options.out), Calibrations(link),
-                options.out,
+                link, self.sessions, Hub(link), Traces(link), Live(link), Runner(link, options.out),
+                Listing(link, options.out), Calibrations(link), options.out,
             )  # fmt: skip
             keeping = asyncio.create_task(link.keep())
             told()
@@ -151,6 +153,7 @@ class Page:
         app.add_api_route("/runs/{run}/plot.png", self._run_plot, methods=["GET"])
         app.add_api_route("/runs/{run}/picture/{name}", self._run_picture, methods=["GET"])
         app.add_api_route("/calibrations/{calibration}/plot.png", self._calibration_plot, methods=["GET"])
+        app.add_api_websocket_route("/stop", self._stop_by_socket)
         app.add_api_websocket_route("/feed/{device}", self._feed)
         app.mount("/static", StaticFiles(directory=_STATIC))
         ui.add_head_html(
@@ -158,6 +161,8 @@ class Page:
             '<meta name="color-scheme" content="dark">',
             shared=True,
         )
+        # On a phone a choice would be a dialog over all of the page, and STOP below it.
+        ui.select.default_props("behavior=menu")
         ui.page("/")(self._visit)
         ui.page("/{view}")(self._visit)
 
@@ -165,23 +170,37 @@ class Page:
         session = self.session(request.cookies)
         visit = Visit(self.services, session, self.control(session))
         frame = Frame(visit, view, signing_in=self._options.signing_in)
-        ui.context.client.on_disconnect(frame.leave)
+        # Not when it disconnects: it may come back, and one that never connected does not.
+        ui.context.client.on_delete(frame.leave)
         await frame.build()
 
     async def _stop(self, request: Request) -> Response:
         """Emergency stop. It needs no role, as `labctl stop` needs none (`docs/bus.md`)."""
-        who = self.session(dict(request.cookies)).name or "somebody"
+        return JSONResponse(await self._stopped(dict(request.cookies)))
+
+    async def _stop_by_socket(self, socket: WebSocket) -> None:
+        """The same. Browsers have six connections for requests to a server, in which slow pictures may be waited for;
+        websockets are not counted among them."""
+        await socket.accept()
+        told = await self._stopped(dict(socket.cookies))
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await socket.send_json(told)
+            await socket.close()
+
+    async def _stopped(self, cookies: dict[str, str]) -> dict[str, object]:
+        """Stop; what came of it. Nothing that can fail comes before."""
+        token = self.session(cookies).token  # only for its name: whether the list of tokens can be read is no matter
         try:
-            told = await self.services.link.stop(f"{who} at the page")
+            told = await self.services.link.stop(f"{token.name if token else 'somebody'} at the page")
         except LabError as error:
-            return JSONResponse({"stopped": False, "text": f"NOT STOPPED: {error}"})
+            return {"stopped": False, "text": f"NOT STOPPED: {error}"}
         failed = {server: result for server, result in told.items() if isinstance(result, str)}
         if failed:
             text = "; ".join(f"{server} NOT STOPPED: {result}" for server, result in failed.items())
-            return JSONResponse({"stopped": False, "text": text, "servers": told})
+            return {"stopped": False, "text": text, "servers": told}
         worst = max((result for result in told.values() if isinstance(result, float)), default=0.0)
         text = f"Stopped: everything is safe after {1000 * worst:.0f} ms, and nobody has control any more."
-        return JSONResponse({"stopped": True, "text": text, "servers": told})
+        return {"stopped": True, "text": text, "servers": told}
 
     async def _sign_in(self, request: Request) -> Response:
         if not self._options.signing_in:
@@ -232,7 +251,7 @@ class Page:
 
     async def _drawn(self, draw: Callable[[], bytes]) -> Response:
         try:
-            png = await self.services.link.in_thread(draw)
+            png = await self.services.link.apart(draw)
         except LabError as error:
             return Response(str(error), 404, media_type="text/plain")
         return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})

@@ -38,6 +38,7 @@ _PROCESSES_EVERY_S = 2.0
 _AGAIN_AFTER_S = 0.5
 _OLD_AFTER_S = 4.0
 _THREADS = 24
+_APART, _STOPS = 2, 4
 
 T = TypeVar("T")
 
@@ -115,6 +116,8 @@ class Link:
         self._benches: dict[Role, Bench] = {}
         self._opening = asyncio.Lock()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="labctl-page")
+        self._apart = ThreadPoolExecutor(_APART, thread_name_prefix="labctl-page-apart")
+        self._stops = ThreadPoolExecutor(_STOPS, thread_name_prefix="labctl-page-stop")
 
     async def keep(self) -> None:
         """Look at the bench until cancelled, and connect again whenever it is another one."""
@@ -185,12 +188,12 @@ class Link:
     async def in_thread(self, act: Callable[[], T]) -> T:
         """Do what waits, beside the event loop. Who is cancelled meanwhile waits for its end: it may use a socket that
         would be closed next."""
-        doing = asyncio.get_running_loop().run_in_executor(self._pool, act)
-        try:
-            return await asyncio.shield(doing)
-        except asyncio.CancelledError:
-            await asyncio.wait([doing])
-            raise
+        return await _done_by(self._pool, act)
+
+    async def apart(self, act: Callable[[], T]) -> T:
+        """The same for files and drawings, which may take long: by threads of their own, so that no instrument waits
+        for a disk."""
+        return await _done_by(self._apart, act)
 
     async def bench_for(self, role: Role) -> Bench:
         """The bench, whose servers execute what is asked in ``role`` at most. BusError while it is not up."""
@@ -218,10 +221,11 @@ class Link:
     async def stop(self, reason: str) -> dict[str, float | str]:
         """Emergency stop, by the road of `labctl stop`; by server the seconds it took, or what was wrong.
 
-        It needs no connection that was there before, and no role. Raises ConfigurationError if the bench is not up.
+        It needs no connection that was there before, no role, and no thread that something else may keep busy. Raises
+        ConfigurationError if the bench is not up.
         """
         bench = None if self.at else self.bench
-        told = await self.in_thread(lambda: stop_benches(bench, self.at, reason))
+        told = await _done_by(self._stops, lambda: stop_benches(bench, self.at, reason))
         return {server: result for servers in told.values() for server, result in servers.items()}
 
     def _close_benches(self) -> None:
@@ -233,5 +237,15 @@ class Link:
     def close(self) -> None:
         """Disconnect."""
         self._close_benches()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._apart, self._stops):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._context.destroy(linger=0)
+
+
+async def _done_by(pool: ThreadPoolExecutor, act: Callable[[], T]) -> T:
+    doing = asyncio.get_running_loop().run_in_executor(pool, act)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        raise

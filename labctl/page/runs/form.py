@@ -6,10 +6,11 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal
 
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from drivers.errors import ConfigurationError
@@ -39,6 +40,7 @@ class Form:
     doc: str
     bench: str
     fields: tuple[Field, ...]
+    model: type[BaseModel] = field(repr=False)
 
     def given(self, entered: Mapping[str, object]) -> dict[str, object]:
         """What was entered and is no default, read as after ``--set``. ConfigurationError for what cannot be read."""
@@ -55,12 +57,30 @@ class Form:
             found |= parse_assignments([f"{one.name}={text}"])
         return found
 
+    def wrong(self, entered: Mapping[str, object]) -> dict[str, str]:
+        """What is wrong with what was entered, by parameter, in the words of its declaration; what several do wrong
+        together is not there, but told by `labctl.experiments.execute.check_parameters`."""
+        found: dict[str, str] = {}
+        given: dict[str, object] = {}
+        for one in self.fields:
+            try:
+                given |= replace(self, fields=(one,)).given(entered)
+            except ConfigurationError as error:
+                found[one.name] = str(error)
+        try:
+            self.model.model_validate(given)
+        except ValidationError as error:
+            for problem in error.errors(include_url=False):
+                if problem["loc"]:
+                    found.setdefault(str(problem["loc"][0]), problem["msg"].removeprefix("Value error, "))
+        return found
+
 
 def form_of(protocol: str) -> Form:
     """The form of a registered protocol. ConfigurationError if there is none."""
     made = registry.load("labctl.protocols", protocol)
     fields = tuple(_field(name, info) for name, info in made.Parameters.model_fields.items())
-    return Form(protocol, inspect.getdoc(made) or "", made.bench, fields)
+    return Form(protocol, inspect.getdoc(made) or "", made.bench, fields, made.Parameters)
 
 
 def _field(name: str, info: FieldInfo) -> Field:

@@ -3,7 +3,7 @@
 
 window.labctl = (() => {
   const OWN = {"X-Labctl-Page": "1", "Content-Type": "application/json"};
-  const STALE_MS = 3000, ALIVE_MS = 500, TWICE_MS = 1000, FORGOTTEN_MS = 20000;
+  const STALE_MS = 3000, ALIVE_MS = 500, TWICE_MS = 1000, FORGOTTEN_MS = 20000, SECOND_ROAD_MS = 1000;
   const shown = {};
   let beaten = performance.now(), inControl = false, escaped = 0, stopping = false, forgetting = 0;
 
@@ -19,23 +19,44 @@ window.labctl = (() => {
 
   // --- emergency stop: a request of its own, which needs nothing but the page's server and the bench ---------------
 
+  const socketTo = (path) => new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`);
+
+  const stopByRequest = async (signal) =>
+    (await fetch("/stop", {method: "POST", headers: OWN, body: "{}", signal})).json();
+
+  // A browser has six connections for requests to a server, all tabs together; where pictures that are slow to come
+  // hold them all, a request waits. A websocket does not.
+  const stopBySocket = (signal) => new Promise((resolve, reject) => {
+    if (signal.aborted) return;
+    const socket = socketTo("/stop");
+    socket.onmessage = (event) => resolve(JSON.parse(event.data));
+    socket.onerror = socket.onclose = () => reject(new Error("no connection"));
+    signal.addEventListener("abort", () => socket.close());
+  });
+
   async function stop() {
     if (stopping) return;
     stopping = true;
     tell("stopping …", "under-way");
+    const ending = new AbortController(), late = setTimeout(() => ending.abort(), 8000);
+    const never = new Promise((_, reject) => ending.signal.addEventListener("abort", reject));
     try {
-      const answer = await fetch("/stop", {method: "POST", headers: OWN, body: "{}", signal: AbortSignal.timeout(8000)});
-      const told = await answer.json();
+      const asked = stopByRequest(ending.signal);
+      const due = new Promise((resolve) => { asked.catch(resolve); setTimeout(resolve, SECOND_ROAD_MS); });
+      const told = await Promise.race([never, Promise.any([asked, due.then(() => stopBySocket(ending.signal))])]);
       tell(told.text, told.stopped ? "good" : "bad");
     } catch (error) {
       tell("NOT STOPPED: the page's server does not answer. Use the laser's own switch, or `labctl stop`.", "bad");
     } finally {
+      clearTimeout(late);
+      ending.abort();
       stopping = false;
     }
   }
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.repeat) return;
+    byId("sign-in")?.close();
     const now = performance.now();
     if (now - escaped < TWICE_MS) {
       escaped = 0;
@@ -63,7 +84,11 @@ window.labctl = (() => {
     }
   }
 
-  const askToken = () => byId("sign-in").showModal();
+  // Not modal: nothing on this page may be in the way of STOP.
+  function askToken() {
+    byId("sign-in").show();
+    byId("token").focus();
+  }
 
   async function signOut() {
     await fetch("/sign-out", {method: "POST", headers: OWN, body: "{}"});
@@ -129,7 +154,7 @@ window.labctl = (() => {
 
     connect() {
       if (!this.root.isConnected) return;
-      const socket = this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/feed/${encodeURIComponent(this.device)}`);
+      const socket = this.socket = socketTo(`/feed/${encodeURIComponent(this.device)}`);
       socket.binaryType = "arraybuffer";
       socket.onopen = () => this.ask();
       socket.onclose = () => {

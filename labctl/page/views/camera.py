@@ -47,7 +47,6 @@ class CameraView(View):
                 self._choices()
                 if self._is_camera:
                     self._settings()
-        ui.on("region", self._drawn)
         self._look()
 
     def _look(self) -> None:
@@ -96,12 +95,12 @@ class CameraView(View):
         self._source = str(event.value)
         self._look()
 
-    def _drawn(self, event: events.GenericEventArguments) -> None:
+    def drawn(self, region: dict[str, Any]) -> None:
         """A region in the picture; it is set by the button, so that a slip of the mouse changes nothing."""
-        if not self._is_camera:
+        if not self._is_camera or not hasattr(self, "_live"):
             return
         for part in _PARTS:
-            self._region[part].set_value(int(event.args[part]))
+            self._region[part].set_value(int(region[part]))
         if self.visit.role < Role.OPERATOR:
             ui.notify("drawn; setting it is for operators", position="bottom")
 
@@ -130,6 +129,7 @@ class CameraView(View):
 
     async def _toggle(self) -> None:
         live = self.visit.services.live
+        self.visit.session.must_be(Role.OPERATOR, "exposing all the time")
         if live.running(self._source):
             await live.stop(self._source)
         else:

@@ -3,7 +3,7 @@ other views."""
 
 from __future__ import annotations
 
-from nicegui import ui
+from nicegui import events, ui
 
 from labctl.bus.roles import Role
 from labctl.page.views.bench import BenchView
@@ -79,9 +79,11 @@ class Frame:
         if self._signing_in:
             ui.html(_SIGN_IN, sanitize=False)
         ui.on("alive", self._alive)
+        ui.on("region", self._drawn)  # here, once: what is listened to is listened to until the tab is closed
         tabs.set_value(self._name)
         await self.refresh()
         ui.timer(_REFRESH_S, self.refresh)
+        ui.timer(_REFRESH_S, self._refresh_view)  # apart: what a view waits for must not look like a dead server
 
     def _who(self) -> None:
         visit = self._visit
@@ -100,17 +102,24 @@ class Frame:
         self._name = name
         self._place.clear()
         with self._place:
+            # Of its own: a view that was left while it was still being made goes on in what is shown no more.
+            room = ui.element("div").style("display: contents")
+        with room:
             view = VIEWS[name][1](self._visit)
             self._view = view
             await view.build()
         if self._view is view:
             self._place.props(f'data-view="{name}"')
-            with self._place:
+            with room:
                 await view.refresh()
 
     def _alive(self) -> None:
         if self._visit.control is not None:
             self._visit.control.heard()
+
+    def _drawn(self, event: events.GenericEventArguments) -> None:
+        if self._view is not None:
+            self._view.drawn(event.args)
 
     async def refresh(self) -> None:
         """Show what has changed, and tell the browser that this process is there."""
@@ -147,11 +156,14 @@ class Frame:
             self._alarm.set_visibility(bool(alarm))
             self._trouble.set_text(state.trouble)
             self._trouble.set_visibility(not state.connected)
+
+    async def _refresh_view(self) -> None:
         if self._view is not None:
             with self._place:
                 await self._view.refresh()
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """The tab was closed, or loads another page."""
-        if self._view is not None:
-            self._view.leave()
+        view, self._view = self._view, None
+        if view is not None:
+            view.leave()

@@ -48,7 +48,7 @@ class LogView(View):
             if path is None:
                 ui.label("The log is on the bench's own machine." if self.link.at else "There is no log yet.")
                 return
-            found = await self.link.in_thread(lambda: tail(path))
+            found = await self.link.apart(lambda: tail(path))
             for line in reversed(found):
                 text = _readable(line)
                 if self._wanted(line, text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 from nicegui import events, ui
+from nicegui.elements.mixins.validation_element import ValidationElement
 
 from drivers.errors import ConfigurationError, LabError
 from labctl import registry
@@ -18,6 +20,8 @@ from labctl.page.runs.metrics import Metrics, metrics_of
 from labctl.page.views.visit import View, Visit, button, heading, picture, table
 
 _METRICS_EVERY_S = 2.0
+_TIMES = 10
+"""How much longer than it took to read them numbers are left alone: those of a long run take long."""
 
 
 class ProtocolView(View):
@@ -27,7 +31,9 @@ class ProtocolView(View):
         super().__init__(visit)
         self._form: Form | None = None
         self._inputs: dict[str, Any] = {}
-        self._read_s = 0.0
+        self._again_s = 0.0
+        self._read: tuple[Path, int, int] | None = None
+        self._drawn: tuple[Path, tuple[str, ...]] | None = None
         self._shown: tuple[object, ...] = ()
         self._lines: list[str] = []
 
@@ -64,7 +70,7 @@ class ProtocolView(View):
         if not name:
             return
         try:
-            form = await self.link.in_thread(lambda: form_of(name))
+            form = await self.link.apart(lambda: form_of(name))
         except ConfigurationError as error:
             with self._place:
                 ui.label(str(error)).classes("bad-text")
@@ -88,10 +94,17 @@ class ProtocolView(View):
         button("Start", self.visit, self._start, Role.OPERATOR, done="started")
 
     async def _start(self) -> None:
-        assert self._form is not None
-        given = self._form.given({name: entry.value for name, entry in self._inputs.items()})
+        form, inputs = self._form, self._inputs
+        assert form is not None
+        entered = {name: entry.value for name, entry in inputs.items()}
+        wrong = await self.link.apart(lambda: form.wrong(entered))
+        for name, entry in inputs.items():
+            if isinstance(entry, ValidationElement):  # beside it, until it is changed; a switch is never wrong
+                entry.error = wrong.get(name)
+        if wrong:
+            raise ConfigurationError("; ".join(f"{name}: {text}" for name, text in wrong.items()))
         seed = int(self._seed.value or 0)
-        await self.visit.services.runner.start(self.visit.session, self._form.protocol, given, seed)
+        await self.visit.services.runner.start(self.visit.session, form.protocol, form.given(entered), seed)
 
     async def _end(self) -> None:
         await self.visit.services.runner.stop(self.visit.session)
@@ -109,7 +122,7 @@ class ProtocolView(View):
             lines = list(run.lines)[-8:]
         elif others:
             title, why, done, total, label, lines = others[0]["run"], f"by {others[0]['holder']}", 0, 0, "", []
-            file = self.visit.services.out / f"{others[0]['run']}.h5"
+            file = self.visit.services.out / f"{Path(others[0]['run']).name}.h5"
         else:
             title, why, done, total, label, lines = "nothing", "no run was started from here", 0, 0, "", []
         shown = (title, why, done, total, label, *lines)
@@ -122,18 +135,26 @@ class ProtocolView(View):
             self._steps.set_text(f"{label} {done} of {total}" if total else "")
             self._told.set_text("\n".join(lines))
             self._stop.set_visibility(run is not None and run.alive)
-        if file is not None and time.monotonic() - self._read_s > _METRICS_EVERY_S:
-            self._read_s = time.monotonic()
-            await self._measure(file)
+        if file is not None and time.monotonic() > self._again_s:
+            begun = time.monotonic()
+            self._again_s = math.inf
+            try:
+                await self._measure(file)
+            finally:
+                self._again_s = time.monotonic() + max(_METRICS_EVERY_S, _TIMES * (time.monotonic() - begun))
         elif file is None:
             self._chart.set_visibility(False)
 
     async def _measure(self, file: Path) -> None:
         try:
-            found = await self.link.in_thread(lambda: metrics_of(file))
+            now = await self.link.apart(lambda: _place(file))
+            if now is not None and now == self._read:
+                return
+            found = await self.link.apart(lambda: metrics_of(file))
         except LabError as error:
             self._steps.set_text(f"its file cannot be read: {error}")
             return
+        self._read = now
         self._chart.set_visibility(bool(found.series))
         self._chart.options.clear()
         self._chart.options.update(chart(found))
@@ -144,9 +165,20 @@ class ProtocolView(View):
             rows += [(name, f"{values[-1]:.6g}") for name, values in found.series.items() if len(values)]
             rows += [(name, f"{value:.6g}") for name, value in found.results.items()]
             table(rows)
-        self._pictures.clear()
-        with self._pictures:
-            show_pictures(file.name, found.pictures)
+        if (file, found.pictures) != self._drawn:  # else the browser would fetch them again each time
+            self._drawn = (file, found.pictures)
+            self._pictures.clear()
+            with self._pictures:
+                show_pictures(file.name, found.pictures)
+
+
+def _place(file: Path) -> tuple[Path, int, int] | None:
+    """What differs when a run file was written to; None if that cannot be known."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return file, status.st_mtime_ns, status.st_size
 
 
 def show_pictures(run: str, pictures: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 from urllib.parse import quote
@@ -9,14 +10,12 @@ from urllib.parse import quote
 from nicegui import events, ui
 
 from drivers.errors import LabError
+from labctl.page.runs.listing import EVERY_S
 from labctl.page.views.protocol import show_pictures
 from labctl.page.views.visit import View, Visit, heading, picture, table
-from labctl.runs.catalogue import Catalogue
 from labctl.runs.command import command_of
 from labctl.runs.summary import RunSummary
 
-_MOST = 300
-_EVERY_S = 5.0
 _COLUMNS = [("begun", "begun"), ("protocol", "protocol"), ("status", "status"), ("steps", "steps"), ("took", "took"),
             ("bench", "bench"), ("seed", "seed"), ("file", "file")]  # fmt: skip
 
@@ -27,7 +26,7 @@ class RunsView(View):
     def __init__(self, visit: Visit) -> None:
         super().__init__(visit)
         self._runs: dict[str, RunSummary] = {}
-        self._read_s = 0.0
+        self._read_s = -math.inf
 
     async def build(self) -> None:
         """Make both."""
@@ -45,17 +44,17 @@ class RunsView(View):
 
     async def refresh(self) -> None:
         """Read the catalogue again, every few seconds."""
-        if time.monotonic() - self._read_s < _EVERY_S:
+        if time.monotonic() - self._read_s < EVERY_S:
             return
         self._read_s = time.monotonic()
-        out = self.visit.services.out
         try:
-            runs = await self.link.in_thread(lambda: Catalogue(out).runs() if out.is_dir() else [])
+            runs = await self.visit.services.listing.newest()
         except LabError as error:
             self._none.set_text(str(error))
+            self._none.set_visibility(True)
             return
-        self._runs = {run.file: run for run in runs[-_MOST:]}
-        rows = [_row(run) for run in reversed(self._runs.values())]
+        self._runs = {run.file: run for run in runs}
+        rows = [_row(run) for run in runs]
         self._none.set_visibility(not rows)
         if rows != self._table.rows:
             self._table.rows = rows
@@ -64,9 +63,9 @@ class RunsView(View):
     async def _selected(self, event: events.TableSelectionEventArguments) -> None:
         self._place.clear()
         self._place.set_visibility(bool(event.selection))
-        if not event.selection:
+        run = self._runs.get(event.selection[0]["file"]) if event.selection else None
+        if run is None:
             return
-        run = self._runs[event.selection[0]["file"]]
         with self._place:
             heading(f"{run.protocol or run.file}: {run.status}")
             if run.why:

@@ -21,6 +21,7 @@ from labctl.page.link.calibrations import Calibrations
 from labctl.page.link.control import Control
 from labctl.page.link.link import Link
 from labctl.page.link.live import Live
+from labctl.page.runs.listing import Listing
 from labctl.page.runs.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Services:
     traces: Traces
     live: Live
     runner: Runner
+    listing: Listing
     calibrations: Calibrations
     out: Path
 
@@ -141,5 +143,8 @@ class View:
     async def refresh(self) -> None:
         """Show what has changed."""
 
+    def drawn(self, region: dict[str, Any]) -> None:
+        """A region was drawn in a picture: row, column, rows, columns, in pixels of the sensor."""
+
     def leave(self) -> None:
-        """The visitor looks elsewhere."""
+        """The visitor looks elsewhere. Called once."""
