@@ -51,6 +51,14 @@ class Session:
             return Role.OBSERVER
 
     @property
+    def revoked(self) -> bool:
+        """Whether the token was taken back, or replaced; not if only its time, or this session, is over."""
+        try:
+            return self.token is not None and not self.book.has(self.token)
+        except ConfigurationError:  # who may write that list is not known, and what it said before counts no more
+            return True
+
+    @property
     def name(self) -> str:
         """Whose token it was; "" of an observer."""
         return self.token.name if self.token is not None and self.role > Role.OBSERVER else ""

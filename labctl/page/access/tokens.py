@@ -97,6 +97,10 @@ class TokenBook:
                 found = one
         return found if found is not None and found.good else None
 
+    def has(self, token: Token) -> bool:
+        """Whether it is still in the list."""
+        return token in self._now()
+
     def role(self, token: Token) -> Role:
         """What who signed in with a token may do now."""
         still = any(one == token and one.good for one in self._now())

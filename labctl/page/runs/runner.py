@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _LINES_KEPT = 200
 _END_PATIENCE_S = 40.0
 _LONGEST_LINE = 1 << 20
+_LOOK_EVERY_S = 0.5
 
 
 @dataclass
@@ -64,10 +65,16 @@ class Runner:
         self._link = link
         self._child: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
 
     async def start(self, session: Session, protocol: str, given: Mapping[str, object], seed: int) -> Run:
         """Start a protocol in the role of who asks. Raises LeaseError for an observer, ConfigurationError for input
         that `labctl run` would refuse as well, for keys that change the bench, and while a run of the page lives."""
+        async with self._starting:  # two at once would both see that nothing runs
+            return await self._start(session, protocol, given, seed)
+
+    async def _start(self, session: Session, protocol: str, given: Mapping[str, object], seed: int) -> Run:
         session.must_be(Role.OPERATOR, "starting a protocol")
         if self.run is not None and self.run.alive:
             raise ConfigurationError(f"{self.run.protocol} is still {self.run.status}; stop it, or wait until it ends")
@@ -85,7 +92,7 @@ class Runner:
             )
         run = Run(protocol, session.name, dict(given))
         task = Task(protocol, bench, dict(given), seed, str(self.out.absolute()), int(session.role), self._link.at)
-        self.run = run
+        self.run, self._child = run, None
         try:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "labctl.page.runs.child",
@@ -100,7 +107,19 @@ class Runner:
         self._child.stdin.write(msgspec.json.encode(task) + b"\n")
         log.info("page: %s starts %s", run.by, protocol)
         self._task = asyncio.create_task(self._attend(run, self._child))
+        self._watching = asyncio.create_task(self._watch(run, session))
+        if run.status == "stopping":  # somebody was faster than its process
+            self._hang_up(run)
         return run
+
+    async def _watch(self, run: Run, session: Session) -> None:
+        """End the run of somebody whose token was revoked. Signing out, and the end of a session, let it go on."""
+        while run.alive:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if run.status != "stopping" and session.revoked:
+                log.warning("page: %s is ended, since the token of %s was revoked", run.protocol, run.by)
+                run.lines.append(f"ended, since the token of {run.by} was revoked")
+                self._hang_up(run)
 
     async def stop(self, session: Session) -> None:
         """End the run as Ctrl-C would. LeaseError for an observer."""
@@ -164,6 +183,8 @@ class Runner:
             self._hang_up(self.run)
             with contextlib.suppress(TimeoutError, LabError):
                 await asyncio.wait_for(self._child.wait(), _END_PATIENCE_S)
+        if self._watching is not None:
+            self._watching.cancel()
         if self._task is not None:
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                 await asyncio.wait_for(self._task, 2.0)
