@@ -82,8 +82,12 @@ class Feed:
                 try:
                     fresh = await self._source.read()
                     self.trouble = ""
-                except LabError as error:
-                    fresh, self.trouble = True, str(error)
+                except Exception as error:
+                    # Whatever it is, such as a device that the bench lacks since it was started again: a picture that
+                    # comes no more must say so.
+                    if not isinstance(error, LabError) and not self.trouble:
+                        log.exception("page: a picture cannot be read")
+                    fresh, self.trouble = True, str(error) or type(error).__name__
                     await asyncio.sleep(0.5)
                 if fresh:
                     self.number += 1

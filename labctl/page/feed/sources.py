@@ -92,7 +92,7 @@ class FrameSource(Source):
         if observer is None:
             return
         camera = self._device
-        if self._link.state.devices[self._device]["kind"] != "camera":
+        if self._link.state.devices.get(self._device, {}).get("kind") != "camera":
             parts = (await observer.describe(self._device)).parts
             cameras = [part for part in parts if self._link.state.devices.get(part, {}).get("kind") == "camera"]
             if not cameras:
@@ -205,4 +205,4 @@ class PanelSource(Source):
         )  # fmt: skip
 
     async def close(self) -> None:
-        self._panel = None
+        self._panel, self._levels = None, 0
