@@ -220,6 +220,8 @@ class Page:
             return JSONResponse(
                 {"text": "the list of tokens cannot be believed; see the server's log"}, status_code=500
             )
+        # Whoever was signed in at this browser is no more: their tabs would go on in their role.
+        self.sessions.sign_out(request.cookies.get(self._cookie))
         answer = JSONResponse({"text": "welcome"})
         answer.set_cookie(self._cookie, secret, httponly=True, samesite="strict", secure=self._options.tls, path="/")
         return answer

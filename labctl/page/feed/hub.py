@@ -1,4 +1,4 @@
-"""One feed for each device, made when the first browser looks and ended when the last one does not.
+"""One feed for each device, made when the first browser asks and ended when none has asked for a while.
 
 A watcher asks for a picture, gets the newest there is as soon as it is newer than the one before, and asks again when
 it has shown it. So a slow browser or network gets fewer pictures, never older ones; where nobody asks, nothing is read.
@@ -20,7 +20,8 @@ from labctl.page.link.link import Link
 log = logging.getLogger(__name__)
 
 MOST_PER_S = 30.0
-_LINGER_S = 1.0
+_LINGER_S = 4.0
+"""Who looks asks again within two seconds (`feed.socket`); a tab that is hidden does not, and keeps nothing going."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +38,23 @@ class Feed:
     def __init__(self, source: Source, link: Link) -> None:
         self._source = source
         self._link = link
-        self._watchers = 0
+        self._asked_s = 0.0
         self._fresh = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.number = 0
         """Counts what was read; 0 before the first."""
         self.trouble = ""
 
-    def enter(self) -> None:
-        """Somebody looks."""
-        self._watchers += 1
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._read())
+    @property
+    def reading(self) -> bool:
+        """Whether its device is read."""
+        return self._task is not None and not self._task.done()
 
-    def leave(self) -> None:
-        """Somebody has stopped looking."""
-        self._watchers -= 1
+    def asked(self) -> None:
+        """Somebody asks for a picture, and looks until then."""
+        self._asked_s = time.monotonic()
+        if not self.reading:
+            self._task = asyncio.create_task(self._read())
 
     async def newer(self, than: int) -> int:
         """Wait until there is something newer than number ``than``; its number."""
@@ -69,16 +71,8 @@ class Feed:
         return {"trouble": self.trouble, **self._source.note()}
 
     async def _read(self) -> None:
-        idle_since = 0.0
         try:
-            while True:
-                if self._watchers > 0:
-                    idle_since = 0.0
-                elif idle_since == 0.0:
-                    idle_since = time.monotonic()
-                elif time.monotonic() - idle_since > _LINGER_S:
-                    return
-                begun = time.monotonic()
+            while (begun := time.monotonic()) - self._asked_s <= _LINGER_S:
                 try:
                     fresh = await self._source.read()
                     self.trouble = ""

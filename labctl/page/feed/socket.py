@@ -32,14 +32,11 @@ async def watch(socket: WebSocket, hub: Hub) -> None:
     if feed is None:
         await socket.close(1008, "there is no camera, sequencer or SLM of that name")
         return
-    feed.enter()
     try:
         await _serve(socket, feed)
     except (WebSocketDisconnect, msgspec.MsgspecError, RuntimeError):
         with contextlib.suppress(RuntimeError):
             await socket.close(1008)
-    finally:
-        feed.leave()
 
 
 async def _serve(socket: WebSocket, feed: Feed) -> None:
@@ -49,6 +46,7 @@ async def _serve(socket: WebSocket, feed: Feed) -> None:
         if len(text) > _LARGEST_BYTES:
             raise msgspec.ValidationError("a wish of that length")
         asked = msgspec.json.decode(text, type=Asked)
+        feed.asked()
         wish = Wish(min(max(asked.most, 16), 2048), asked.stretch)
         try:
             sent = await asyncio.wait_for(feed.newer(sent), _ALIVE_EVERY_S)

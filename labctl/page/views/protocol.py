@@ -101,10 +101,12 @@ class ProtocolView(View):
         for name, entry in inputs.items():
             if isinstance(entry, ValidationElement):  # beside it, until it is changed; a switch is never wrong
                 entry.error = wrong.get(name)
+        seed = self._seed.value or 0
+        if seed != int(seed) or not 0 <= seed < 2**63:
+            wrong["seed"] = self._seed.error = "a whole number from 0 to 2^63 - 1 is needed"
         if wrong:
             raise ConfigurationError("; ".join(f"{name}: {text}" for name, text in wrong.items()))
-        seed = int(self._seed.value or 0)
-        await self.visit.services.runner.start(self.visit.session, form.protocol, form.given(entered), seed)
+        await self.visit.services.runner.start(self.visit.session, form.protocol, form.given(entered), int(seed))
 
     async def _end(self) -> None:
         await self.visit.services.runner.stop(self.visit.session)

@@ -66,6 +66,9 @@ class Visit:
                     await waiting
             except LabError as error:
                 tell_failure(str(error))
+            except Exception as error:  # a click that did nothing must not look like one that did
+                log.exception("page: a request of %s failed", self.session.name or "somebody")
+                tell_failure(f"this did not succeed: {type(error).__name__}: {error}")
             else:
                 if done:
                     ui.notify(done, type="positive", position="bottom")
