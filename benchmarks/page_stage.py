@@ -3,6 +3,7 @@ page."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import select
@@ -10,12 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.page.access import tokens
+from labctl.page.link.link import Link
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -174,6 +176,31 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextlib.asynccontextmanager
+async def connected() -> AsyncIterator[Link]:
+    """What a page's server is connected with, in this process."""
+    link = Link("stage")
+    keeping = asyncio.create_task(link.keep())
+    try:
+        while not link.state.connected:
+            await asyncio.wait_for(link.changed.wait(), 60)
+        yield link
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        link.close()
+
+
+def at_the_page(what: Callable[[Link], Awaitable[Any]]) -> Any:
+    """Do something there."""
+
+    async def go() -> Any:
+        async with connected() as link:
+            return await asyncio.wait_for(what(link), PATIENCE_S)
+
+    return asyncio.run(go())
 
 
 def sign_in(page: Page, token: str) -> None:

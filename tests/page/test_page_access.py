@@ -68,6 +68,18 @@ def test_a_revoked_token_counts_no_more_at_once() -> None:
     assert (session.name, session.role) == ("", Role.OBSERVER)
 
 
+def test_what_was_revoked_or_replaced_is_told_from_what_is_over() -> None:
+    sessions = Sessions()
+    alice, bob = (sessions.sign_in(tokens.make(name, "operator"), "here") for name in ("alice", "bob"))
+    held = sessions.find(alice), sessions.find(bob)
+    sessions.sign_out(bob)
+    assert [one.revoked for one in held] == [False, False]
+    tokens.make("alice", "operator")
+    tokens.revoke("bob")
+    assert [one.revoked for one in held] == [True, True]
+    assert not sessions.observer.revoked
+
+
 def test_without_a_cookie_one_looks_on() -> None:
     sessions = Sessions()
     for cookie in (None, "", "made up"):
@@ -183,6 +195,7 @@ def test_its_own_page_is_let_in(headers: Mapping[str, str]) -> None:
         ("GET", {"host": "rebound.example:8470"}),
         ("GET", {"host": "[::1"}),
         ("POST", {**OWN, "content-length": "99999999"}),
+        ("POST", {**OWN, "transfer-encoding": "chunked"}),
     ],
 )
 def test_another_sites_page_is_not(method: str, headers: Mapping[str, str]) -> None:

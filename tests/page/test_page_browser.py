@@ -20,6 +20,7 @@ from labctl.bench.client import Bench
 from labctl.runs.data import RunData
 
 VIEWS = ("Bench", "Camera", "SLM", "Lasers", "Detectors", "Protocol", "Runs", "Calibrations", "Log")
+ANDROID = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
 PHONE = {"width": 390, "height": 844}
 pytestmark = pytest.mark.usefixtures("_in_its_folders")
 
@@ -163,6 +164,41 @@ def test_escape_twice_stops_once_does_not(page: Page, script: Bench) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector("#told.good")
     assert script.status()["lasers"]["stopped"] == before + 1
+
+
+def test_stop_is_in_reach_while_somebody_signs_in(page: Page, script: Bench) -> None:
+    before = script.status()["lasers"]["stopped"]
+    page.get_by_role("button", name="Sign in").first.click()
+    assert page.evaluate("document.activeElement.id") == "token"
+    page.click("#stop")
+    page.wait_for_selector("#told.good")
+    assert script.status()["lasers"]["stopped"] == before + 1
+    page.keyboard.press("Escape")
+    assert not page.locator("#sign-in").is_visible()
+
+
+def test_stop_does_not_wait_for_what_the_browser_waits_for(page: Page, script: Bench) -> None:
+    before = script.status()["lasers"]["stopped"]
+    page.evaluate(
+        """async () => { const poll = "/_nicegui_ws/socket.io/?EIO=4&transport=polling";
+        for (let k = 0; k < 6; k++) {  // each is answered when there is something to say, which is not soon
+          const sid = JSON.parse((await (await fetch(poll)).text()).slice(1)).sid;
+          fetch(`${poll}&sid=${sid}`).catch(() => {}); } }"""
+    )
+    page.click("#stop")
+    page.wait_for_selector("#told.good", timeout=7000)
+    assert script.status()["lasers"]["stopped"] > before
+
+
+def test_a_choice_on_a_phone_does_not_cover_stop(browser: Browser, served: Served) -> None:
+    context = browser.new_context(viewport=PHONE, is_mobile=True, has_touch=True, user_agent=ANDROID)  # type: ignore[arg-type]
+    visitor = context.new_page()
+    visitor.goto(f"{served.url}protocol")
+    visitor.get_by_label("protocol", exact=True).click()
+    visitor.get_by_role("option", name="bench.series").wait_for()
+    visitor.click("#stop")
+    visitor.wait_for_selector("#told.good")
+    context.close()
 
 
 def test_an_observer_changes_nothing_even_with_buttons_forced_open(page: Page, script: Bench) -> None:

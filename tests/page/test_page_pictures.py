@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from drivers.errors import ConfigurationError
 from labctl import registry
+from labctl.experiments.runfile import pictures_of
+from labctl.page import pictures
 from labctl.page.feed.picture import HISTOGRAM_BINS, SATURATED, factor_for, gray, histogram, reduced, render
 from labctl.page.runs.form import form_of
 
@@ -63,6 +68,29 @@ def test_bytes_for_a_browser_say_what_they_are() -> None:
     assert len(message) == 4 + length + 4
 
 
+def test_pictures_of_a_run_are_pictures(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file.attrs["labctl_run"] = 1
+        file.attrs["pictures"] = json.dumps(["run.h5", "good.png", "text.png"])
+    png = b"\x89PNG\r\n\x1a\n..."
+    (tmp_path / "good.png").write_bytes(png)
+    (tmp_path / "text.png").write_text("what is in this folder besides")
+    listed = {picture.name for picture in pictures_of(tmp_path / "run.h5")}
+    assert listed == {"run.h5", "good.png", "text.png"}
+    assert pictures.run_picture(tmp_path / "run.h5", "good.png") == png
+    for name in ("run.h5", "text.png", "none.png"):
+        with pytest.raises(ConfigurationError, match="PNG" if name in listed else "has no picture"):
+            pictures.run_picture(tmp_path / "run.h5", name)
+
+
+@pytest.mark.parametrize("name", ["../run.h5", "/etc/passwd", "run.txt", "..", "", "x" * 5000 + ".h5", "none.h5"])
+def test_runs_are_files_of_their_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "run.h5").touch()
+    with pytest.raises(ConfigurationError, match="there is no run"):
+        pictures.run_file(tmp_path / "out", name)
+
+
 # --- forms --------------------------------------------------------------------------------------------------------
 
 
@@ -84,6 +112,14 @@ def test_what_is_entered_is_read_as_the_command_line_reads_it() -> None:
     assert form_of("bench.series").given({"frames": True, "camera": " camera ", "count": ""}) == {
         "frames": True, "camera": "camera",
     }  # fmt: skip
+
+
+def test_what_is_wrong_is_told_by_parameter() -> None:
+    form = form_of("bench.series")
+    assert form.wrong({"count": "3", "camera": "camera"}) == {}
+    wrong = form.wrong({"count": "0", "frames": "perhaps", "camera": "camera"})
+    assert wrong.keys() == {"count", "frames"}
+    assert wrong["count"] == "Input should be greater than or equal to 1"
 
 
 def test_a_form_tells_choices_bounds_and_meanings() -> None:

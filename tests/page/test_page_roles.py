@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from benchmarks.page_stage import Stage
+from benchmarks.page_stage import Stage, at_the_page
 from drivers.errors import LabError, LeaseError
 from labctl import open_bench
 from labctl.bus.client_side import ClientSide
@@ -22,28 +19,6 @@ from labctl.page.link.control import Control
 from labctl.page.link.link import Link
 
 pytestmark = pytest.mark.usefixtures("_in_its_folders")
-
-
-@asynccontextmanager
-async def connected() -> AsyncIterator[Link]:
-    link = Link("stage")
-    keeping = asyncio.create_task(link.keep())
-    try:
-        while not link.state.connected:
-            await asyncio.wait_for(link.changed.wait(), 60)
-        yield link
-    finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-        link.close()
-
-
-def at_the_page(what: Callable[[Link], Awaitable[Any]]) -> Any:
-    async def go() -> Any:
-        async with connected() as link:
-            return await asyncio.wait_for(what(link), 60)
-
-    return asyncio.run(go())
 
 
 def test_an_observers_requests_change_nothing(bench: Stage) -> None:
@@ -60,7 +35,7 @@ def test_an_observers_requests_change_nothing(bench: Stage) -> None:
             lambda: table.control("page").__enter__(),
         ):
             with pytest.raises(LeaseError) as refused:
-                await link.in_thread(act)  # type: ignore[arg-type]
+                await link.in_thread(act)
             told.append(str(refused.value))
         assert link.observer is not None
         with pytest.raises(LeaseError):
