@@ -28,6 +28,8 @@ def serve_page(
     except ImportError as error:
         raise ConfigurationError(f"{error}; install what it needs: pip install 'labctl[page]'") from None
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(printable)
     for noisy in ("uvicorn", "nicegui", "socketio", "engineio", "httpx", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signing_in = local or certificate is not None
@@ -48,6 +50,14 @@ def serve_page(
 
     serve(Options(bench, at, out, tuple(names), certificate, key, signing_in, number), listening, told)
     return 0
+
+
+def printable(record: logging.LogRecord) -> bool:
+    """Spell out what is no text of one line: browsers may have messages logged, which come to a terminal."""
+    text = record.getMessage()
+    record.msg = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+    record.args = None
+    return True
 
 
 def is_loopback(host: str) -> bool:

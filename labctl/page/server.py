@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
-from fastapi.responses import JSONResponse
-from nicegui import ui
+from fastapi.responses import JSONResponse, PlainTextResponse
+from nicegui import Client, ui
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _STATIC = Path(__file__).parent / "static"
 _LARGEST_WORDS = 1000
+_MOST_VISITS = 300
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,16 @@ class Page:
         ui.page("/")(self._visit)
         ui.page("/{view}")(self._visit)
 
-    async def _visit(self, request: Request, view: str = "bench") -> None:
+    async def _visit(self, request: Request, view: str = "bench") -> Response | None:
+        if len(Client.instances) > _MOST_VISITS:  # each keeps memory for a minute, also if nobody ever looks
+            return PlainTextResponse("too many at once look at this page; try again in a minute\n", 503)
         session = self.session(request.cookies)
         visit = Visit(self.services, session, self.control(session))
         frame = Frame(visit, view, signing_in=self._options.signing_in)
         # Not when it disconnects: it may come back, and one that never connected does not.
         ui.context.client.on_delete(frame.leave)
-        await frame.build()
+        frame.build()
+        return None
 
     async def _stop(self, request: Request) -> Response:
         """Emergency stop. It needs no role, as `labctl stop` needs none (`docs/bus.md`)."""

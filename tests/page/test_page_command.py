@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 
 from drivers.errors import ConfigurationError
 from labctl.cli.commands.tokens import list_, make, revoke
-from labctl.cli.page import is_loopback, serve_page
+from labctl.cli.page import is_loopback, printable, serve_page
 
 
 def page(**changed: object) -> None:
@@ -41,6 +42,12 @@ def test_bad_options_are_told_with_the_cure(changed: dict[str, object], cure: st
                                                 ("0.0.0.0", False), ("192.168.1.7", False)])  # fmt: skip
 def test_which_addresses_only_this_machine_reaches(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+def test_what_browsers_say_is_no_command_to_a_terminal() -> None:
+    record = logging.LogRecord("nicegui", logging.WARNING, "", 0, "%s\nlabctl: \x1b[2J µm", ("said",), None)
+    assert printable(record)
+    assert record.getMessage() == "said\\nlabctl: \\x1b[2J µm"
 
 
 def test_tokens_are_made_listed_and_revoked(capsys: pytest.CaptureFixture[str]) -> None:

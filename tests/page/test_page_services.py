@@ -13,6 +13,7 @@ from starlette.requests import Request
 from benchmarks.page_stage import Stage, at_the_page
 from drivers.errors import ConfigurationError
 from labctl.bus.roles import Role
+from labctl.page import server
 from labctl.page.access import tokens
 from labctl.page.access.sessions import Session, Sessions
 from labctl.page.feed import hub
@@ -178,6 +179,14 @@ def test_who_signs_in_at_a_browser_replaces_who_was_before(tmp_path: Path) -> No
     now = signed_in(tokens.make("otto", "operator"))
     assert (now.name, now.role) == ("otto", Role.OPERATOR)
     assert (before.over, before.role) == (True, Role.OBSERVER)
+
+
+def test_too_many_visitors_are_put_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_MOST_VISITS", -1)
+    request = Request({"type": "http", "headers": []})
+    answer = asyncio.run(Page(Options("stage", None, tmp_path))._visit(request))
+    assert answer is not None
+    assert answer.status_code == 503
 
 
 def test_a_list_of_runs_is_read_once_for_all_browsers(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 
 window.labctl = (() => {
   const OWN = {"X-Labctl-Page": "1", "Content-Type": "application/json"};
-  const STALE_MS = 3000, ALIVE_MS = 500, TWICE_MS = 1000, FORGOTTEN_MS = 20000, SECOND_ROAD_MS = 300;
+  const STALE_MS = 3000, ALIVE_MS = 500, TWICE_MS = 1000, FORGOTTEN_MS = 20000, SECOND_ROAD_MS = 1000;
   const shown = {};
   let beaten = performance.now(), inControl = false, escaped = 0, stopping = false, forgetting = 0;
 

@@ -57,8 +57,8 @@ class Frame:
         self._role = visit.role
         self._shown: tuple[str, ...] = ()
 
-    async def build(self) -> None:
-        """Make the head, and the view that was asked for."""
+    def build(self) -> None:
+        """Make the head, and begin with the view that was asked for: STOP waits for nothing that is slow to come."""
         state = self._visit.link.state
         with ui.element("header").classes("frame-head"):
             with ui.element("div").classes("frame-line"):
@@ -81,7 +81,7 @@ class Frame:
         ui.on("alive", self._alive)
         ui.on("region", self._drawn)  # here, once: what is listened to is listened to until the tab is closed
         tabs.set_value(self._name)
-        await self.refresh()
+        self._tell()
         ui.timer(_REFRESH_S, self.refresh)
         ui.timer(_REFRESH_S, self._refresh_view)  # apart: what a view waits for must not look like a dead server
 
@@ -123,7 +123,7 @@ class Frame:
 
     async def refresh(self) -> None:
         """Show what has changed, and tell the browser that this process is there."""
-        state, control = self._visit.link.state, self._visit.control
+        control = self._visit.control
         if control is not None:
             await control.settle()
         held = control is not None and bool(control.devices)
@@ -131,6 +131,10 @@ class Frame:
         if self._visit.role != self._role:  # revoked, over, or signed out elsewhere
             ui.navigate.reload()
             return
+        self._tell()
+
+    def _tell(self) -> None:
+        state, control = self._visit.link.state, self._visit.control
         if not state.known:
             light, kind = "light: not known", "unknown"
         elif state.lit:
