@@ -321,7 +321,7 @@ def test_a_run_that_is_killed_keeps_every_flushed_step(tmp_path: Path, served: S
             assert min(len(series) for series in file["steps"].values()) >= seen
             assert set(np.unique(file["steps/visible"][:seen])) <= {-1, 1}
         with observer() as looking:
-            wait_until(lambda: looking.emission() is False)
+            wait_until(lambda: looking.emission() is False and looking.state()["lapsed"] > lapsed)
             assert looking.state()["lapsed"] == lapsed + 1
 
 
