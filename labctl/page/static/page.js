@@ -5,7 +5,7 @@ window.labctl = (() => {
   const OWN = {"X-Labctl-Page": "1", "Content-Type": "application/json"};
   const STALE_MS = 3000, ALIVE_MS = 500, TWICE_MS = 1000, FORGOTTEN_MS = 20000, SECOND_ROAD_MS = 1000;
   const shown = {};
-  let beaten = performance.now(), inControl = false, escaped = 0, stopping = false, forgetting = 0;
+  let beaten = performance.now(), inControl = false, escaped = -Infinity, stopping = false, forgetting = 0;
 
   const byId = (id) => document.getElementById(id);
   const tell = (text, kind) => {
@@ -59,7 +59,7 @@ window.labctl = (() => {
     byId("sign-in")?.close();
     const now = performance.now();
     if (now - escaped < TWICE_MS) {
-      escaped = 0;
+      escaped = -Infinity;  // not 0: in the first second of a page that is one Escape ago
       stop();
     } else {
       escaped = now;
