@@ -25,8 +25,12 @@ _NEVER_ADJUST, _NO_PACKET_SOCKET, _BUFFER_SIZE_FIXED = 0, 1, 0
 _LEAST_SOCKET_BYTES = 1 << 20
 """Receive buffer of the stream's socket, as far as the system allows it. Left to itself, the library makes it as small
 as a frame, which holds not even that."""
-_ANY_PART = 1.0
-"""Of a frame's packets, how many may be asked for again; the library gives up at a quarter."""
+_ANY_PART = 2.0
+"""Of a frame's packets, how many may be asked for again: each twice, which is the most that the library has. Left to
+itself it gives up at a quarter."""
+_ASK_AGAIN_S = 0.05
+"""After how long a packet that is the last, or was asked for, is asked for again. A busy sender may pause for the
+library's 20 ms, and everything that it has not sent would be asked for."""
 
 COMPLETE = 0
 """Status of a buffer that holds a whole frame (ArvBufferStatus)."""
@@ -54,6 +58,16 @@ class Region(NamedTuple):
     rows: int
 
 
+class Patience(NamedTuple):
+    """With packets that stay away. resend: ask for them again. keep_s: how long a frame is kept of which no more come.
+
+    The library gives a frame up after 0.1 s, which is less than a busy computer, camera or switch may pause.
+    """
+
+    resend: bool
+    keep_s: float
+
+
 class Buffer(NamedTuple):
     """A frame as it came. number: block id, 0 if it is not known. time_ns: the camera's clock, 0 likewise.
 
@@ -71,12 +85,14 @@ class Buffer(NamedTuple):
 class Stream:
     """Frames on their way from a camera, into as many buffers as it was given."""
 
-    def __init__(self, lib: Library, pointer: int, buffers: int, size: int, resend: bool) -> None:
+    def __init__(self, lib: Library, pointer: int, buffers: int, size: int, patience: Patience) -> None:
         self._lib = lib
         self._pointer = pointer
         lib.set_property(pointer, "socket-buffer", _BUFFER_SIZE_FIXED)
         lib.set_property(pointer, "socket-buffer-size", max(2 * size, _LEAST_SOCKET_BYTES))
-        lib.set_property(pointer, "packet-resend", int(resend))
+        lib.set_property(pointer, "packet-resend", int(patience.resend))
+        lib.set_property(pointer, "packet-timeout", round(_ASK_AGAIN_S * 1e6))
+        lib.set_property(pointer, "frame-retention", round(patience.keep_s * 1e6))
         lib.set_property(pointer, "packet-request-ratio", _ANY_PART)
         for _ in range(buffers):
             lib.arv_stream_push_buffer(pointer, lib.arv_buffer_new_allocate(size))
@@ -329,10 +345,10 @@ class Camera:
         """Memory of one frame."""
         return int(self._lib.arv_camera_get_payload(self._camera))
 
-    def stream(self, buffers: int, resend: bool) -> Stream:
+    def stream(self, buffers: int, patience: Patience) -> Stream:
         """Make ready to receive, on a port of its own, so that nothing of an earlier stream can come in."""
         pointer = self._lib.arv_camera_create_stream(self._camera, None, None)
-        return Stream(self._lib, pointer, buffers, self.frame_bytes(), resend)
+        return Stream(self._lib, pointer, buffers, self.frame_bytes(), patience)
 
     def put_trigger(self, source: str) -> None:
         """One frame for each trigger: "Software", or an input such as "Line1" with its rising edge."""

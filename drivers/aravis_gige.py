@@ -72,6 +72,8 @@ _SLICE_S = 0.05
 """Longest wait in the library; in between, `safe` is heard."""
 _RING_FRAMES = 4
 _RETRY_S = 0.25
+_KEEP_S = 0.5
+"""How long a frame of which packets are missing is kept after the last one that came."""
 _DRIFT = 50e-6
 """Most by which a camera's clock runs wrong."""
 _LINK_BYTES_PER_S = 118e6
@@ -304,12 +306,14 @@ class AravisGigE(SequenceCamera):
 
     def _start(self, line: Any, frames: int | None) -> None:
         o = self._options
+        # Half the timeout at most: a frame that was lost is told as lost, and not as one that is late.
+        patience = aravis.Patience(o.packet_resend, min(_KEEP_S, o.timeout / 2))
 
         def begin(camera: aravis.Camera) -> None:
             if frames is not None:
                 self._armed_at = self._read_clock(camera)
             source = "Software" if frames is None else o.trigger_source
-            line.begin(camera, source, frames or _RING_FRAMES, o.packet_resend, frames)
+            line.begin(camera, source, frames or _RING_FRAMES, patience, frames)
 
         line.ask(begin)
 

@@ -121,7 +121,9 @@ class Line:
 
     # --- frames -----------------------------------------------------------------------------------------------------
 
-    def begin(self, camera: aravis.Camera, source: str, buffers: int, resend: bool, frames: int | None) -> None:
+    def begin(
+        self, camera: aravis.Camera, source: str, buffers: int, patience: aravis.Patience, frames: int | None
+    ) -> None:
         """Start a stream whose frames answer this trigger; after ``frames``, more do nothing, if the camera can."""
         if self.source != source:
             camera.put_trigger(source)
@@ -132,7 +134,7 @@ class Line:
             if frames is not None and counted:
                 camera.put("AcquisitionFrameCount", frames)
         self.last_number, self.unnumbered = None, 0
-        self.stream = camera.stream(buffers, resend)
+        self.stream = camera.stream(buffers, patience)
         camera.start()
 
     def missing_before(self, buffer: aravis.Buffer) -> int:
