@@ -27,6 +27,9 @@ ANONYMOUS = Caller("a client without a key", Role.OBSERVER)
 _REVOKED = Caller("a client whose key was revoked", Role.NOBODY)
 _BIG = 1 << 16
 _END_PATIENCE_S = 3.0
+_LAST_ANSWER_MS = 500
+"""How long the end of a process waits for a client to take the last answer: who asked for a stop, which ends the script
+it interrupts, is to be told that it was done."""
 _left_behind: list[zmq.Context[Any]] = []
 
 
@@ -73,7 +76,7 @@ class Lane:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the request in hand and end the thread. Harmless if it never started."""
+        """Finish the request in hand, answer it and end the thread. Harmless if it never started."""
         if self._socket is None:
             self.rules.close()
             return
@@ -91,7 +94,7 @@ class Lane:
             log.error("%s hangs in a call and is left behind", self.rules.name)
             _left_behind.append(self._context)
         else:
-            self._socket.close()
+            self._socket.close(linger=_LAST_ANSWER_MS)
         self._socket = None
         self.rules.close()
 

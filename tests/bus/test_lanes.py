@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
+import tempfile
 import threading
 import time
 from typing import Any
@@ -21,6 +22,7 @@ from drivers.errors import BusError, ConfigurationError, DeviceError, DeviceTime
 from labctl.bench.client import Bench
 from labctl.bus.connection import Connection
 from labctl.bus.messages import VERSION, Hello, Request, decode_reply, decode_welcome, encode
+from labctl.bus.roles import Caller
 from labctl.bus.server_side import ServerSide
 from labctl.server.lane import Lane
 
@@ -190,6 +192,31 @@ def test_a_server_that_stops_during_a_call_is_a_bus_error_and_not_a_hang(lab: La
     caller.join(15)
     assert not caller.is_alive()
     assert errors
+
+
+def test_who_asked_last_is_answered_although_the_process_ends_at_once() -> None:
+    """As with an emergency stop, which ends the script that it interrupts. So large an answer is in no socket's buffer
+    yet when its lane has ended."""
+    contexts: list[zmq.Context[Any]] = [zmq.Context(), zmq.Context()]
+    asked, answer = threading.Event(), np.zeros(1 << 22, np.uint8)
+
+    def answered(request: Request, caller: Caller) -> Any:
+        asked.set()
+        return answer
+
+    with tempfile.TemporaryDirectory() as folder:
+        lane = Lane(contexts[0], f"ipc://{folder}/last", answered, ServerSide("last"))
+        lane.start()
+        with contexts[1].socket(zmq.DEALER) as socket:
+            socket.linger = 0
+            socket.rcvtimeo = 5000
+            socket.connect(lane.endpoint)
+            socket.send_multipart(request("get", "power_w", None))
+            assert asked.wait(5)
+            lane.stop()
+            contexts[0].term()
+            assert socket.recv_multipart()[-1] == answer.tobytes()
+        contexts[1].term()
 
 
 def test_an_endpoint_in_use_is_a_bus_error(lab: Lab) -> None:
