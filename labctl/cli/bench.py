@@ -169,7 +169,8 @@ def _interlock_table(told: list[dict[str, Any]]) -> Any:
     for one in told:
         why = one["reason"]
         if "armed" in one:
-            armed = [f"{device} by {a['by']}" for device, a in one["armed"].items() if a["armed"]]
+            armed = [f"{d} by {a['by']}" if a["armed"] else f"{d}: {a['why']}" for d, a in one["armed"].items()
+                     if a["armed"] or a["why"]]  # fmt: skip
             why = why or ", ".join(armed)
         if "dose_j" in one:
             why = why or f"{one['dose_j']:.4g} J of {one['limit_j']:.4g} J"

@@ -42,9 +42,11 @@ class Session:
         except OSError as error:
             raise ConfigurationError(f"cannot write a record: {error}; choose another --to") from None
         try:
-            os.write(handle, block)
-        finally:
-            os.close(handle)
+            with os.fdopen(handle, "wb") as file:
+                file.write(block)
+        except OSError as error:
+            self._path.unlink(missing_ok=True)
+            raise ConfigurationError(f"cannot write a record: {error}; make room, or choose another --to") from None
         begun = []
         try:
             for server in self._bench.servers.values():

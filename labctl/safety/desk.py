@@ -1,11 +1,13 @@
-"""Arming, acknowledging and looking at the interlocks of a whole bench: its servers asked one after the other."""
+"""Arming, acknowledging and looking at the interlocks of a whole bench, server by server; disarming, all at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from drivers.errors import ConfigurationError, LabError
+from labctl.bus.together import raise_first, together
 
 _WITHIN_S = 5.0
 
@@ -74,19 +76,15 @@ def arm(controls: Controls, devices: Sequence[str], for_s: float | None, by: str
 
 
 def disarm(controls: Controls, devices: Sequence[str], by: str) -> list[str]:
-    """Disarm emitters, which turns their light off; which were armed. One server that fails does not keep the others.
+    """Disarm emitters, which turns their light off; which were armed. Servers are asked at once: one that hangs or
+    fails does not keep the others in the light.
 
     Anybody may. Raises ConfigurationError, when the others are disarmed, for a name of nothing that can be armed.
     """
-    done: list[str] = []
-    failure: LabError | None = None
-    for control in controls.values():
-        try:
-            done += _ask(control, "disarm", {"devices": list(devices), "by": by}) or []
-        except LabError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
+    arguments = {"devices": list(devices), "by": by}
+    told = together({name: partial(_ask, control, "disarm", arguments) for name, control in controls.items()})
+    raise_first(told)
+    done = [device for answer in told.values() if isinstance(answer, list) for device in answer]
     can_be = {device for state in states(controls) for device in state.get("armed", {})} if devices else set()
     missing = [device for device in devices if device not in can_be]
     if missing:

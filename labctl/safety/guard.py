@@ -6,6 +6,7 @@ What it finds wrong while there is light trips the interlock: the light goes out
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -68,10 +69,13 @@ class Guard:
         self._doses = Doses(doses, record.kept.doses)
         emitters = sorted({device for i in interlocks.values() for device in i.guards})
         self.latch = Latch(bench, record, emitters)
+        record.kept = Kept(self.latch.to_keep(), record.kept.doses)  # also that it was lost, if it was
         self.emitters = tuple(emitters)
         self._lit: dict[str, int | None] = {}
         self._judge = Judge(interlocks, sources, self._doses, self._lit, now_ns, power_w)
         self._insisted_s = 0.0
+        self._disarmed: set[str] = set()
+        """Emitters that were lit when they were disarmed, until they are dark or are told to emit again."""
         self._acted: dict[str, int] = dict.fromkeys(emitters, 0)
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -141,6 +145,7 @@ class Guard:
         """The emitter is being told to emit: from now on there is light."""
         with self._lock:
             self._lit[device] = None
+            self._disarmed.discard(device)
             for name in self._judge.of_doses([device]):
                 self._judge.count_dose(self._interlocks[name])
         self._wake.set()
@@ -154,6 +159,7 @@ class Guard:
     def gone(self, device: str) -> None:
         """It is dark."""
         with self._lock:
+            self._disarmed.discard(device)
             if self._lit.pop(device, 0) == 0:
                 return
             for name in self._doses.rules:
@@ -194,20 +200,22 @@ class Guard:
                     trips.append(self._latch(interlock, violation))
             for device in list(self._lit):
                 why = self.arming.why_not(device)
-                if why:
+                if why and device not in self._disarmed:
                     trips.append(self._put_out(device, why))
+            if trips:  # what puts them out now need not be told again while it is at it
+                self._insisted_s = time.monotonic()
             if lit and self._doses.due:
                 self._keep()
         for trip in trips:
             self._act(trip, self.latch.told(trip))
-        if self.latch.tripped and not trips:
+        if (self.latch.tripped or self._disarmed) and not trips:
             self._insist()
         return lit
 
     def _insist(self) -> None:
         """An emitter that should be dark and could not be told so is told again."""
         tripped = dict(self.latch.tripped)
-        dark = {device for trip in tripped.values() for device in trip.guards}
+        dark = {device for trip in tripped.values() for device in trip.guards} | self._disarmed
         left = {device for device in list(self._lit) if device in dark}
         for interlock in (self._interlocks[name] for name in tripped if name in self._interlocks):
             left |= {device for device in self._judge.defiant(interlock) if device not in self._lit}
@@ -229,8 +237,10 @@ class Guard:
                 if at_rest:
                     self._judge.want()
                 self.look()
-            except Exception:  # whatever happens, it goes on looking
-                log.exception("the guard failed once and goes on")
+            except Exception:  # whatever happens, it goes on looking; and what it cannot judge is not safe
+                self._darken(list(self._lit))
+                with contextlib.suppress(Exception):  # a server without memory cannot even tell
+                    log.exception("the guard failed once, put the light out, and goes on")
             pause_s = every_s if self._lit else _AT_REST_EVERY_S
             next_s = max(next_s + pause_s, time.monotonic())
             self._wake.wait(max(next_s - time.monotonic(), 0.0))
@@ -259,6 +269,7 @@ class Guard:
     def _put_out(self, device: str, why: str) -> Trip:
         name = next((n for n, i in self._interlocks.items() if i.rule.rule == "armed" and device in i.guards), "armed")
         self._acted[device] += 1
+        self._disarmed.add(device)
         run = self._run_of([device])
         trip = Trip(name, "armed", device, why, "armed emitters", time.time(), [device], run)
         self.latch.event("disarmed", name, self.latch.told(trip), run)

@@ -99,6 +99,7 @@ class Interlocks:
 
     def start(self) -> None:
         """Begin to watch."""
+        self._peers.start()
         self.record.start()
         self.observer.start()
         if self._tells and not self._virtual:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,6 +11,8 @@ from labctl.safety.doses import Doses
 from labctl.safety.laser_rules import Dose, ReadBack
 from labctl.safety.rules import Interlock, Light, Seen, Violation
 from labctl.safety.sources import Source
+
+log = logging.getLogger(__name__)
 
 _LOOK_ANEW_PATIENCE_S = 0.5
 _NOTHING = Seen()
@@ -56,7 +60,12 @@ class Judge:
         for device in rule.watched(interlock.guards) or interlock.guards[:1]:
             source = self._sources.get((interlock.name, device))
             seen = source.seen((interlock.name, device)) if source is not None else _NOTHING
-            violation = rule.judge(device, seen, light)
+            try:
+                violation = rule.judge(device, seen, light)
+            except Exception as error:  # what cannot be judged is not known, and what is not known is not safe
+                log.exception("interlock %s could not be judged", interlock.name, extra={"device": device})
+                found = f"{device} could not be judged ({type(error).__name__}: {error!s:.200})"
+                violation = Violation(device, found, "a value that can be")
             if violation is not None:
                 return violation
         return None
@@ -122,5 +131,6 @@ class Judge:
             power_w = sum(self._power_w(rule, device) for device in interlock.guards if device in self._lit)
         else:
             value = self._sources[interlock.name, rule.device].seen((interlock.name, rule.device)).value
-            power_w = None if value is None else float(value[1]) * rule.factor
+            # Beyond its range it trips the rule, and what was counted so far stays a number.
+            power_w = None if value is None or not math.isfinite(value[1]) else float(value[1]) * rule.factor
         self.doses.advance(interlock.name, power_w, self._now_ns())

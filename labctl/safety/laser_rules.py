@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -117,7 +118,12 @@ class Dose(Rule):
             since = {"session": "in this session", "day": "today", "sample": "since the sample was put in"}[self.per]
             found = f"the sample was given {shown(light.dose_j, 'J')} {since}"
             return Violation(self.device or device, found, f"less than {shown(self.limit, 'J')}")
-        return NOTHING_WRONG if self.device is None else too_old(self.device, self.within, seen, light)
+        if self.device is None:
+            return NOTHING_WRONG
+        if seen.value is not None and not math.isfinite(seen.value[1]):
+            found = f"{self.device} is {'saturated' if seen.value[1] > 0 else 'no number'}, and the dose is not known"
+            return Violation(self.device, found, "a power within the detector's range")
+        return too_old(self.device, self.within, seen, light)
 
     def power_w(self, device: DeviceConfig, told: float | None) -> float:
         """On the sample, of a laser that was told ``told``, W; as much as it can if that is not known."""

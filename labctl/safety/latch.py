@@ -32,7 +32,7 @@ class Latch:
 
     def to_keep(self) -> dict[str, Trip]:
         """What a restart must not forget."""
-        return {name: trip for name, trip in self.tripped.items() if name != LOST}
+        return dict(self.tripped)
 
     def release(self, trip: Trip, by: str, reason: str) -> None:
         """Somebody acknowledged it."""

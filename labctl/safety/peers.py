@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,13 +18,36 @@ TELL_WITHIN_S = 1.0
 
 
 class Peers:
-    """Connections to their control lanes, made when they are needed. connect: makes one, by the server's name."""
+    """Connections to their control lanes, made when they are needed. connect: makes one, by the server's name.
+
+    Threads that tell stand ready from `start` on: who has light to put out must not wait for a new one, which a server
+    that is out of memory may never get.
+    """
 
     def __init__(self, names: Sequence[str], connect: Callable[[str], Connection]) -> None:
         self.names = tuple(names)
         self._connect = connect
         self._connections: dict[str, Connection] = {}
         self._making = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._to_tell: dict[str, queue.SimpleQueue[tuple[str, Any] | None]] = {n: queue.SimpleQueue() for n in names}
+
+    def start(self) -> None:
+        """Have the threads stand ready."""
+        self._threads = [
+            threading.Thread(target=self._tell_on, args=item, name=f"labctl-tell-{item[0]}", daemon=True)
+            for item in self._to_tell.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _tell_on(self, name: str, waiting: queue.SimpleQueue[tuple[str, Any] | None]) -> None:
+        while (told := waiting.get()) is not None:
+            try:
+                self.ask(name, *told)
+            except Exception:  # the next trip is to be told all the same
+                with contextlib.suppress(Exception):  # a server without memory cannot even say so
+                    log.exception("server %s was not told (%s)", name, told[0])
 
     def ask(self, server: str, verb: str, arguments: Any = None, timeout_s: float = TELL_WITHIN_S) -> Any:
         """Tell or ask one; None, and a line in the log, if it does not answer."""
@@ -43,10 +68,14 @@ class Peers:
 
     def tell_at_once(self, verb: str, arguments: Any) -> None:
         """Tell all of them, without waiting."""
-        for name in self.names:
-            threading.Thread(target=self.ask, args=(name, verb, arguments), daemon=True).start()
+        for waiting in self._to_tell.values():
+            waiting.put((verb, arguments))
 
     def close(self) -> None:
-        """Disconnect."""
+        """Let the threads go, and disconnect."""
+        for waiting in self._to_tell.values():
+            waiting.put(None)
+        for thread in self._threads:
+            thread.join(2 * TELL_WITHIN_S)
         for connection in self._connections.values():
             connection.close()

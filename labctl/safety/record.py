@@ -129,8 +129,12 @@ class Record:
             return
         except (OSError, ValueError) as error:  # msgspec's errors, and those of UTF-8, are ValueErrors
             self.lost = f"{path} cannot be read ({error})"
+            damaged = path.with_suffix(".damaged")
+            # A second name: until the file is written anew it stays where it is, or a start that is broken off here
+            # would have the next one find nothing, and nothing tripped.
             with contextlib.suppress(OSError):
-                os.replace(path, path.with_suffix(".damaged"))
+                damaged.unlink(missing_ok=True)
+                os.link(path, damaged)
             log.error("%s: what was tripped, and what doses were given, is not known", self.lost)
 
     def _write_on(self) -> None:
@@ -183,7 +187,9 @@ def _write(path: Path, data: bytes) -> None:
     try:
         if hasattr(os, "fchmod"):
             os.fchmod(handle, 0o600)
-        os.write(handle, data)
+        rest = data
+        while rest:  # a disk that is nearly full takes a part
+            rest = rest[os.write(handle, rest) :]
         os.fsync(handle)
     finally:
         os.close(handle)

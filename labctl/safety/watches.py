@@ -145,7 +145,8 @@ class ReadingWatch(Watch):
         for power in powers_w:
             count = count + 1 if power == self._last else 1
             self._last = power
-        self.seen = Seen(now_ns, [min(powers_w), max(powers_w)], count)
+        known = not any(map(math.isnan, powers_w))  # comparing would lose one that is no number
+        self.seen = Seen(now_ns, [min(powers_w), max(powers_w)] if known else [math.nan, math.nan], count)
         return True
 
     def ask(self, device: Device, now_ns: Callable[[], int]) -> None:

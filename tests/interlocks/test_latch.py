@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drill import drill_file, lit, served, state_of, told_of_trip
@@ -12,9 +15,15 @@ from drivers.errors import InterlockError
 from labctl.bench.load import load_bench
 from labctl.bus.messages import Request
 from labctl.bus.roles import Caller, Role, RoleError
+from labctl.safety.device_rules import ReadingWithin
 from labctl.safety.doses import Doses
+from labctl.safety.judging import Judge
 from labctl.safety.laser_rules import Dose
+from labctl.safety.observer import Observer
 from labctl.safety.record import DoseKept, Record, Trip, folder
+from labctl.safety.rules import Interlock, Rule, Seen
+from labctl.safety.sources import Local
+from labctl.safety.watches import ReadingWatch
 from labctl.server.host import rehearse
 
 READING = """
@@ -82,8 +91,20 @@ def test_a_spoilt_record_is_as_good_as_a_trip(tmp_path: Path, spoilt: bytes) -> 
         bench.arm()
         with pytest.raises(InterlockError, match="cannot be read"):
             bench.pump.emission = True
+    assert (folder() / "drill.lasers.damaged").read_bytes() == spoilt
+    with served(path) as (bench, _), bench.control():  # a restart is no acknowledging
+        bench.arm()
+        with pytest.raises(InterlockError, match="cannot be read"):
+            bench.pump.emission = True
         assert bench.acknowledge() == ["record"]
         bench.pump.emission = True
+
+
+def test_a_spoilt_record_is_told_of_after_a_start_that_was_broken_off(tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    file.write_bytes(b"{")
+    assert Record(file).lost  # and killed before it wrote anything
+    assert Record(file).lost
 
 
 def test_a_record_that_cannot_be_written_refuses_light_where_doses_count(
@@ -124,6 +145,43 @@ def test_a_process_that_is_killed_has_promised_its_light(tmp_path: Path) -> None
     assert doses.to_keep()["dose"].joules == pytest.approx(9.0)  # a second to come, and half of one more
     doses.dark("dose", 3_500_000_000)
     assert doses.to_keep()["dose"].joules == pytest.approx(7.0)
+
+
+def test_a_saturated_detector_trips_and_spoils_no_count() -> None:
+    rule = Dose.model_validate({"rule": "dose", "per": "day", "limit": "50 J", "device": "meter"})
+    doses, watch = Doses({"dose": rule}, {}), ReadingWatch(rule, "meter")
+    interlock, judge, now = judged(rule, watch, doses)
+    told = []
+    for power in (2.0, math.inf, math.nan, 2.0):
+        now[0] += 10**9
+        watch._take([power, 2.0], now[0])
+        judge.count_dose(interlock)
+        violation = judge.wrong(interlock)
+        told.append(violation.value.partition(",")[0] if violation else "")
+    assert told == ["", "meter is saturated", "meter is no number", ""]
+    assert doses.joules("dose") == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("seen", [None, "much", [], [1.0]])
+def test_what_cannot_be_judged_is_not_safe(seen: Any) -> None:
+    rule = ReadingWithin.model_validate({"rule": "reading", "device": "meter", "max": "15 mW"})
+    watch = ReadingWatch(rule, "meter")
+    interlock, judge, now = judged(rule, watch, Doses({}, {}))
+    watch.seen, now[0] = Seen(1, seen), 2
+    violation = judge.wrong(interlock)
+    assert violation is not None
+    assert violation.value.startswith("meter could not be judged")
+
+
+def judged(rule: Rule, watch: ReadingWatch, doses: Doses) -> tuple[Interlock, Judge, list[int]]:
+    """A rule on a pump that emits, what judges it, and the time that it is, ns."""
+    now, name = [0], rule.rule
+    observer = Observer(
+        "meters", {(name, "meter"): watch}, {}, {}, threading.Lock(), lambda: now[0], virtual=True, tell=lambda: None
+    )
+    interlock, source = Interlock(name, rule, ("pump",)), Local(observer)
+    judge = Judge({name: interlock}, {(name, "meter"): source}, doses, {"pump": 1}, lambda: now[0], lambda r, d: 0.0)
+    return interlock, judge, now
 
 
 def test_a_day_ends_a_dose_by_the_day_and_no_other() -> None:

@@ -74,6 +74,26 @@ def test_arming_ends_after_its_time(tmp_path: Path) -> None:
         bench.pump.emission = True
         assert "0.4 s it was armed for are over" in told_of_trip(bench)
         assert not host.devices["pump"].emission
+        assert "are over" in state_of(bench, "key")["armed"]["pump"]["why"]  # type: ignore[index]
+        assert [event["what"] for event in bench.interlock_events()] == ["armed", "disarmed"]
+
+
+def test_a_laser_that_cannot_be_reached_when_it_is_disarmed_is_told_again_and_that_is_told_once(tmp_path: Path) -> None:
+    with served(drill_file(tmp_path, rule("key", '"armed"'))) as (bench, host), bench.control():
+        bench.arm()
+        bench.pump.emission = True
+        server, pump = host.servers["lasers"], host.devices["pump"]
+        del server.devices["pump"]  # whoever makes devices safe does not find it
+        bench.disarm()
+        time.sleep(0.2)
+        assert pump.emission
+        server.devices["pump"] = pump
+        deadline = time.monotonic() + 10
+        while pump.emission:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        told = [event["what"] for event in bench.interlock_events()]
+        assert told.count("disarmed") == 2  # by whom, and what went dark
 
 
 def test_an_emergency_stop_disarms(tmp_path: Path) -> None:

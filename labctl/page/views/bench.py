@@ -61,7 +61,8 @@ def _lease(one: dict[str, Any]) -> str:
 def told_of(one: dict[str, Any]) -> str:
     """An interlock in one line."""
     state = "TRIPPED" if one["tripped"] else str(one["state"])
-    armed = [f"{device} armed by {a['by']}" for device, a in one.get("armed", {}).items() if a["armed"]]
+    armed = [f"{device} armed by {a['by']}" if a["armed"] else f"{device}: {a['why']}"
+             for device, a in one.get("armed", {}).items() if a["armed"] or a["why"]]  # fmt: skip
     dose = f"{one['dose_j']:.4g} of {one['limit_j']:.4g} J" if "dose_j" in one else ""
     why = one["reason"] or ", ".join(armed) or dose
     return f"{one['name']} ({one['rule']}; {', '.join(one['guards'])}): {state}{f'. {why}' if why else ''}"
