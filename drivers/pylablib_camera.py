@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from drivers.contract import ROI, ConfigurationError, DeviceError, Identity
+from drivers.contract import ROI, ConfigurationError, DeviceError, DeviceTimeout, Identity
 from drivers.quantity import Metres, Seconds
 from drivers.sequence_camera import Burst, SequenceCamera, Taken
 
@@ -258,7 +258,13 @@ class PylablibCamera(SequenceCamera):
         return image[row : row + roi.rows, column : column + roi.columns]
 
     def _collect(self, camera: Any, burst: Burst) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-        raise NotImplementedError  # there is no trigger line
+        raise self._unwired(burst)
+
+    def _unwired(self, burst: Burst) -> DeviceTimeout:
+        return DeviceTimeout(
+            f"{self.name}.collect: 0 frames came, {burst.frames} more were armed for; pylablib's common interface has "
+            "no trigger line. Use trigger or burst, or a driver that has one, such as andor_sdk3"
+        )
 
     def _put_roi(self, camera: Any, roi: ROI) -> None:
         """Set the smallest window that the camera can read and that holds the region; the rest is cropped."""

@@ -282,10 +282,7 @@ class SequenceCamera(Camera):
             if burst is None:
                 raise self._missing(0, 1)
             if not self.trigger_line:
-                raise DeviceTimeout(
-                    f"{self.name}.collect: 0 frames came, {burst.frames} more were armed for; the bench file says "
-                    "that no trigger line is wired. Use trigger, or wire it and set external_trigger = true"
-                )
+                raise self._unwired(burst)
             try:
                 data, saturated, start_ns = self._collect(camera, burst)
             except LabError:
@@ -310,6 +307,13 @@ class SequenceCamera(Camera):
                 lost_before=lost_before,
                 binning=burst.binning,
             )
+
+    def _unwired(self, burst: Burst) -> DeviceTimeout:
+        """What is said of a burst where there is no trigger line."""
+        return DeviceTimeout(
+            f"{self.name}.collect: 0 frames came, {burst.frames} more were armed for; the bench file says that no "
+            "trigger line is wired. Use trigger, or wire it and set external_trigger = true"
+        )
 
     def _missing(self, came: int, missing: int) -> DeviceTimeout:
         return DeviceTimeout(
