@@ -177,7 +177,7 @@ def test_routines_are_listed(labctl: Command, bench: Path) -> None:
         (["calibrate", "--all"], "give --bench FILE"),
         (["calibrate", "t.gian", "--bench", "BENCH"], 'did you mean "t.gain"?'),
         (["calibrate", "t.gain", "--bench", "nowhere.toml"], "no such file"),
-        (["calibrate", "t.gain", "--bench", "BENCH", "--set", "gain=-1"], "greater than 0"),
+        (["calibrate", "t.gain", "--bench", "BENCH", "--set", "wrong=false", "gain=-1"], "greater than 0"),
         (["calibrate", "t.gain", "--bench", "BENCH", "--set", "gian=1"], "did you mean gain?"),
         (["calibrate", "--all", "--bench", "BENCH", "--set", "gain=1"], "write ROUTINE.KEY"),
         (["calibrate", "t.gain", "--bench", "BENCH", "--set", "calibrations.accept=old"], '"stale", "foreign"'),

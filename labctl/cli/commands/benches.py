@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli import completion
-from labctl.cli.commands.options import SetOption
+from labctl.cli.commands.options import MoreArgument, SetOption
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -33,6 +33,7 @@ def stubs(
     bench: Annotated[
         str | None, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
     ] = None,
+    more: MoreArgument = None,
     set_: SetOption = None,
     to: Annotated[
         Path | None, typer.Option("--to", help="Module to write.", show_default="BENCH_bench.py in this folder")
@@ -45,7 +46,7 @@ def stubs(
     """
     from labctl.cli.stubs import write_stubs
 
-    raise typer.Exit(write_stubs(bench, set_ or [], to, kinds))
+    raise typer.Exit(write_stubs(bench, [*(set_ or []), *(more or [])], to, kinds))
 
 
 @app.command()
@@ -53,9 +54,10 @@ def check(
     file: Annotated[
         str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
     ],
+    more: MoreArgument = None,
     set_: SetOption = None,
 ) -> None:
     """Check a bench file: every problem with its line, what is wrong and what is allowed."""
     from labctl.cli.bench import check_bench
 
-    raise typer.Exit(check_bench(file, set_ or []))
+    raise typer.Exit(check_bench(file, [*(set_ or []), *(more or [])]))

@@ -207,7 +207,9 @@ def calibrate(
     routines: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="A routine; with --check also several.", autocompletion=completion.routines
+            metavar="[NAME]... [KEY=VALUE]...",
+            help="A routine, with --check also several; and more parameters, as after --set.",
+            autocompletion=completion.routines,
         ),
     ] = None,
     bench: BenchOption = None,
@@ -239,7 +241,8 @@ def calibrate(
 
     if list_:
         raise typer.Exit(list_routines(json))
-    names = routines or []
+    names = [word for word in routines or [] if "=" not in word]
+    assignments = [*(set_ or []), *(word for word in routines or [] if "=" in word)]
     if (again or report is not None) and not all_:
         print("labctl calibrate: --again and --report go with --all", file=sys.stderr)  # noqa: T201
         raise typer.Exit(2)
@@ -247,10 +250,10 @@ def calibrate(
         if all_ or dry_run:
             print("labctl calibrate: --check goes without --all and --dry-run", file=sys.stderr)  # noqa: T201
             raise typer.Exit(2)
-        raise typer.Exit(check_calibrations(names, bench, set_ or [], seed, out, json))
+        raise typer.Exit(check_calibrations(names, bench, assignments, seed, out, json))
     if len(names) != (0 if all_ else 1):
         print("labctl calibrate: give the NAME of a routine, or --all, --check or --list", file=sys.stderr)  # noqa: T201
         raise typer.Exit(2)
     if names:
-        raise typer.Exit(calibrate_one(names[0], bench, set_ or [], seed, out, dry_run, json))
-    raise typer.Exit(calibrate_bench(bench, set_ or [], seed, out, again, dry_run, report, json))
+        raise typer.Exit(calibrate_one(names[0], bench, assignments, seed, out, dry_run, json))
+    raise typer.Exit(calibrate_bench(bench, assignments, seed, out, again, dry_run, report, json))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli import completion
-from labctl.cli.commands.options import AtOption, BenchUpArgument, JsonOption, SetOption
+from labctl.cli.commands.options import AtOption, BenchUpArgument, JsonOption, MoreArgument, SetOption
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -18,12 +18,13 @@ def up(
     bench: Annotated[
         str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
     ],
+    more: MoreArgument = None,
     set_: SetOption = None,
 ) -> None:
     """Serve a bench's devices to other processes until Ctrl-C."""
     from labctl.cli.bench import serve_bench
 
-    raise typer.Exit(serve_bench(bench, set_ or []))
+    raise typer.Exit(serve_bench(bench, [*(set_ or []), *(more or [])]))
 
 
 @app.command()
@@ -32,6 +33,7 @@ def record(
         str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
     ],
     to: Annotated[Path, typer.Option("--to", help="File of the record; there must be none yet.")],
+    more: MoreArgument = None,
     set_: SetOption = None,
     most: Annotated[
         str | None, typer.Option("--most", metavar="SIZE", help="Size at which the record ends.", show_default="8.6GB")
@@ -41,7 +43,7 @@ def record(
     """Record all bus traffic of a bench until Ctrl-C: one that is up, else one that is brought up for it."""
     from labctl.cli.record import record_bench
 
-    raise typer.Exit(record_bench(bench, set_ or [], to, most, json))
+    raise typer.Exit(record_bench(bench, [*(set_ or []), *(more or [])], to, most, json))
 
 
 @app.command()
@@ -64,13 +66,14 @@ def emulate(
     bench: Annotated[
         str, typer.Argument(help="Bench file, or the name of a packaged one.", autocompletion=completion.benches)
     ],
+    more: MoreArgument = None,
     set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a bench's emulated instruments alone, and say what leads to them, until Ctrl-C."""
     from labctl.cli.bench import emulate_bench
 
-    raise typer.Exit(emulate_bench(bench, set_ or [], json))
+    raise typer.Exit(emulate_bench(bench, [*(set_ or []), *(more or [])], json))
 
 
 @app.command()

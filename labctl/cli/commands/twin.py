@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from labctl.cli.commands.options import MoreArgument
+
 app = typer.Typer(
     name="twin",
     help="The twin of a bench: a simulated table that gives what its calibrations found.",
@@ -23,6 +25,7 @@ def _twin() -> None:
 @app.command()
 def fit(
     bench: Annotated[str, typer.Option("--bench", help="Bench file, or the name of a packaged one.")],
+    more: MoreArgument = None,
     run: Annotated[
         list[str] | None,
         typer.Option("--run", help="A run whose calibrations are used. Repeatable.", show_default="what is in force"),
@@ -47,4 +50,4 @@ def fit(
     """
     from labctl.cli.twin_report import fit_and_tell
 
-    raise typer.Exit(fit_and_tell(bench, run or [], out, set_ or [], like, json))
+    raise typer.Exit(fit_and_tell(bench, run or [], out, [*(set_ or []), *(more or [])], like, json))
