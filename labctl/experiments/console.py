@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -72,6 +73,7 @@ class Console:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # results that go elsewhere are no part of the picture
         ) as progress:
             task = progress.add_task(label, total=total, completed=done, note="")
             self._progress, self._task = progress, task

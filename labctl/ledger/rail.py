@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -37,7 +38,8 @@ NOTICED_S = 2.0
 _IDLE_WITHIN_S = 5.0
 _REST_WITHIN_S, _LOOK_S = 20.0, 0.6
 """Longer than what is told of processes is old."""
-_LOG_STEP_NS = 1_000_000
+_LOG_STEP_S = 0.001
+_LOGGED_WITHIN_S = 5.0
 _PATIENCE_S = 60.0
 _LIKE = {"mute": "lost", "stale": "frozen", "over-range": "saturated"}
 """What befalls a simulated device, by what would be done to an emulated instrument."""
@@ -205,9 +207,18 @@ class Rail:
         assert since_ns is not None, "the light went on again"
         return max(since_ns - begun_ns, 0) / 1e9
 
-    def logged(self, *words: str) -> bool:
-        """Whether the bench's log has a line with all these words."""
-        return any(all(word in line for word in words) for line in self._log())
+    def logged(self, *words: str, since_s: float = 0.0, until_s: float = math.inf) -> bool:
+        """Whether the bench's log has, or soon has, a line with all these words; of a time (s, as `time.time` counts)
+        by the clock of who wrote it."""
+
+        def there() -> bool:
+            times_s = (_written_s(line) for line in self._log() if all(word in line for word in words))
+            return any(since_s - _LOG_STEP_S <= time_s <= until_s for time_s in times_s)
+
+        with contextlib.suppress(AssertionError):
+            until(there, _LOGGED_WITHIN_S, every_s=0.02)
+            return True
+        return False
 
     def noticed_ns(self, words: str, since_ns: int) -> int:
         """When a process of the bench said so in its log, after a moment (both monotonic ns). AssertionError if it did
@@ -223,14 +234,18 @@ class Rail:
         offset_ns = time.time_ns() - time.monotonic_ns()
         for line in self._log():
             if words in line:
-                said_ns = round(datetime.fromisoformat(json.loads(line)["utc"]).timestamp() * 1e9) - offset_ns
-                if said_ns >= since_ns - _LOG_STEP_NS:
+                said_ns = round(_written_s(line) * 1e9) - offset_ns
+                if said_ns >= since_ns - 1e9 * _LOG_STEP_S:
                     return said_ns
         return None
 
     def _log(self) -> list[str]:
         file = logs.newest_file(self.name)
         return file.read_text(encoding="utf-8", errors="replace").splitlines() if file is not None else []
+
+
+def _written_s(line: str) -> float:
+    return datetime.fromisoformat(json.loads(line)["utc"]).timestamp()
 
 
 def _is_idle(operator: Child) -> bool:

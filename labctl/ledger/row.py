@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,14 +80,45 @@ def refused(kind: type[Exception], act: Callable[[], Any]) -> str:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What came of one trial. took_s: the time that the bound is compared with, None without. wrong: what did not end
+    as told, "" if all did. lasted_s: the trial, with what had to be set up for it."""
+
+    took_s: float | None
+    wrong: str
+    lasted_s: float
+
+
+@dataclass(frozen=True)
 class Tried:
-    """Trials of a row on one of its benches. worst_s: None where no time was taken. wrong: what did not end as told, ""
-    if all did."""
+    """Trials of a row on one of its benches: how many are over, of how many that are planned.
+
+    worst_s: None where no time was taken. wrong: what did not end as told, "" if all did. lasted_s: of all trials
+    together, with what had to be set up for them.
+    """
 
     bench: Bench
-    trials: int
-    worst_s: float | None
-    wrong: str
+    trials: int = 0
+    worst_s: float | None = None
+    wrong: str = ""
+    lasted_s: float = 0.0
+    planned: int = 0
+
+    def after(self, outcome: Outcome) -> Tried:
+        """With one more trial."""
+        times_s = [time_s for time_s in (self.worst_s, outcome.took_s) if time_s is not None]
+        return replace(
+            self,
+            trials=self.trials + 1,
+            worst_s=max(times_s, default=None),
+            wrong=self.wrong or outcome.wrong,
+            lasted_s=self.lasted_s + outcome.lasted_s,
+        )
+
+    @property
+    def left(self) -> int:
+        """Trials that are not over; after one that did not end as told there are none."""
+        return 0 if self.wrong else max(self.planned - self.trials, 0)
 
     @property
     def late(self) -> str:

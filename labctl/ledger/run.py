@@ -1,28 +1,22 @@
-"""Runs rows of the ledger on their benches: those of one stage one after another on it, each as often as wanted."""
+"""Runs rows of the ledger on their benches, each as often as wanted, in this process or in several side by side."""
 
 from __future__ import annotations
 
-import contextlib
-import json
+import os
 import queue
 import random
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.errors import ConfigurationError
 from labctl import registry
-from labctl.ledger.row import Bench, Result, Row, Tried
-from labctl.ledger.theatre import START_LIMIT_S, Theatre
+from labctl.ledger.hand import Found, Hand
+from labctl.ledger.plan import Part, Plan, parts
+from labctl.ledger.row import Result, Row, Tried
+from labctl.ledger.theatre import Theatre
 
-_SHARE = 8
-"""Rows that one process tries on a stage, at most: others may then be tried beside them."""
-_GRACE_S = 180.0
-_END_PATIENCE_S = 60.0
+_FOR_EACH_PROCESSOR = 1.5
 Told = Callable[[Row, Tried], Any]
 
 
@@ -54,28 +48,9 @@ def chosen(all_rows: list[Row], sample: int | None = None, seed: int = 0, names:
     return [row for number, row in enumerate(all_rows) if number in drawn]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Trials of a row on one of its benches."""
-
-    row: Row
-    bench: Bench
-    trials: int
-
-
-def _parts(some: list[Row], trials: int) -> list[_Part]:
-    """Trials dealt to the benches of each row, at least one for each; those of one stage one after another."""
-    parts = []
-    for row in some:
-        for number, bench in enumerate(row.benches):
-            share = trials // len(row.benches) + (number < trials % len(row.benches))
-            parts.append(_Part(row, bench, max(share, 1)))
-    stages = list(dict.fromkeys(part.bench.stage for part in parts))
-    return sorted(parts, key=lambda part: stages.index(part.bench.stage))
-
-
-def _results(some: list[Row], found: dict[tuple[str, str], Tried]) -> list[Result]:
-    return [Result(row, tuple(found[row.fault, bench.kind] for bench in row.benches)) for row in some]
+def at_once() -> int:
+    """Processes side by side: they wait for half of their time. More of them would make each other late."""
+    return max(round(_FOR_EACH_PROCESSOR * len(os.sched_getaffinity(0))), 1)
 
 
 def run(
@@ -83,147 +58,49 @@ def run(
 ) -> list[Result]:
     """Trials of each row, in all, dealt to its benches with at least one for each; results in the order of the rows.
 
-    told: is called after a row was tried on one of its benches, as stages come. limits: no trial takes longer than its
-    row allows. Raises ConfigurationError where Python leaves out assertions.
+    told: is called after each trial, with all that was found of its row on its bench until then. limits: no trial takes
+    longer than its row allows. Raises ConfigurationError where Python leaves out assertions.
     """
-    found: dict[tuple[str, str], Tried] = {}
+    dealt = parts(some, trials)
+    plan = Plan(dealt)
+    part = None
     with Theatre() as theatre:
-        for part in _parts(some, trials):
-            tried = theatre.tried(part.row, part.bench, part.trials, seed, limits=limits)
-            found[part.row.fault, part.bench.kind] = tried
-            told(part.row, tried)
-    return _results(some, found)
+        while (todo := plan.next(part.bench.stage if part is not None else None)) is not None:
+            part, number = todo
+            told(part.row, plan.heard(part, theatre.trial(part.row, part.bench, number, seed, limits=limits)))
+    return _results(some, dealt)
 
 
 def run_side_by_side(
     some: list[Row], trials: int, seed: int, workers: int, told: Told = lambda row, tried: None
 ) -> list[Result]:
     """As `run`, in so many processes: rows must be registered. A process that says nothing for longer than what it has
-    to do may take is ended, and what it was at has failed."""
+    to do may take is ended, and what it was at has failed. Nothing of it is left when this ends, by Ctrl-C too."""
     Theatre()  # refuses where no row could fail
-    waiting: queue.SimpleQueue[_Share] = queue.SimpleQueue()
-    shares = _shares(_parts(some, trials), _SHARE if workers > 1 else len(some))
-    for share in shares:
-        waiting.put(share)
-    found: queue.SimpleQueue[tuple[_Part, Tried]] = queue.SimpleQueue()
-
-    def work() -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                waiting.get_nowait().run(seed, found)
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
-    results: dict[tuple[str, str], Tried] = {}
+    dealt = parts(some, trials)
+    plan = Plan(dealt)
+    found: Found = queue.SimpleQueue()
+    hands = [Hand() for _ in range(min(workers, sum(part.waiting for part in dealt)))]
+    at_work = len(hands)
     try:
-        for thread in threads:
-            thread.start()
-        for _ in range(sum(len(share.parts) for share in shares)):
-            part, tried = found.get()
-            results[part.row.fault, part.bench.kind] = tried
-            told(part.row, tried)
-        for thread in threads:
-            thread.join()
+        for hand in hands:
+            threading.Thread(target=hand.work, args=(plan, seed, found), daemon=True).start()
+        while at_work:
+            match found.get():
+                case None:
+                    at_work -= 1
+                case BaseException() as error:
+                    raise error
+                case part, outcome:
+                    told(part.row, plan.heard(part, outcome))
     finally:
-        for share in shares:
-            share.end()
-    return _results(some, results)
+        for hand in hands:
+            hand.interrupt()
+        for hand in hands:
+            hand.wait()
+    return _results(some, dealt)
 
 
-def _shares(parts: list[_Part], most: int) -> list[_Share]:
-    shares = []
-    for stage in dict.fromkeys(part.bench.stage for part in parts):
-        own = [part for part in parts if part.bench.stage is stage]
-        count = -(-len(own) // most)
-        shares += [_Share(own[k::count]) for k in range(count)]
-    return sorted(shares, key=lambda share: -len(share.parts))
-
-
-@dataclass
-class _Share:
-    """What one process has to do: parts of one stage."""
-
-    parts: list[_Part]
-    _process: subprocess.Popen[str] | None = None
-    _ended: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def run(self, seed: int, found: queue.SimpleQueue[tuple[_Part, Tried]]) -> None:
-        """Say what was found of each part; another process goes on after one that failed."""
-        left = list(self.parts)
-        while left and not self._ended:
-            told, why = self._some(left, seed)
-            for part, tried in zip(left, told, strict=False):
-                found.put((part, tried))
-            left = left[len(told) :]
-            if left and why:
-                found.put((left[0], Tried(left[0].bench, left[0].trials, None, why)))
-                left = left[1:]
-
-    def _some(self, parts: list[_Part], seed: int) -> tuple[list[Tried], str]:
-        """What was found until the process ended, and why it ended too soon."""
-        words = [sys.executable, "-m", "labctl.ledger.worker"]
-        with self._lock:
-            if self._ended:
-                return [], ""
-            self._process = process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                start_new_session=True,  # Ctrl-C is passed on to it once
-            )  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        tasks = [{"fault": p.row.fault, "kind": p.bench.kind, "trials": p.trials, "seed": seed} for p in parts]
-        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        errors: list[str] = []
-        readers = [
-            threading.Thread(target=_read, args=(process.stdout, lines.put), daemon=True),
-            threading.Thread(target=_read, args=(process.stderr, errors.append), daemon=True),
-        ]
-        with contextlib.suppress(OSError):
-            process.stdin.write(json.dumps(tasks))
-            process.stdin.close()
-        for reader in readers:
-            reader.start()
-        done: list[Tried] = []
-        why = ""
-        while len(done) < len(parts) and not why:
-            part = parts[len(done)]
-            limit_s = START_LIMIT_S + part.trials * part.row.limit_s + _GRACE_S
-            try:
-                line = lines.get(timeout=limit_s)
-            except queue.Empty:
-                why = f"not over after {limit_s:g} s: its process was ended"
-                process.kill()
-            if line:
-                done.append(Tried(part.bench, **json.loads(line)))
-            else:
-                _ended(process)
-                readers[1].join(1.0)
-                why = f"its process ended with {process.returncode}: {''.join(errors)[-500:].strip()}"
-        _ended(process)
-        return done, why
-
-    def end(self) -> None:
-        """Its process ends as if by Ctrl-C, with all that it has started; by force if it takes too long."""
-        with self._lock:
-            self._ended = True
-            process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal.SIGINT)
-        _ended(process)
-
-
-def _ended(process: subprocess.Popen[str]) -> None:
-    """Wait until a process has put away what it has started; by force if that takes too long."""
-    try:
-        process.wait(_END_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _read(stream: Any, put: Callable[[str], object]) -> None:
-    for line in stream:
-        put(line)
-    put("")
+def _results(some: list[Row], dealt: list[Part]) -> list[Result]:
+    found = {(part.row.fault, part.bench.kind): part.tried for part in dealt}
+    return [Result(row, tuple(found[row.fault, bench.kind] for bench in row.benches)) for row in some]

@@ -12,6 +12,7 @@ import signal
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -19,7 +20,7 @@ from typing import Any, Self
 
 from drivers.errors import ConfigurationError
 from labctl.conformance.stand import own_folders
-from labctl.ledger.row import Bench, Row, Stage, Trial, Tried
+from labctl.ledger.row import Bench, Outcome, Row, Stage, Trial, Tried
 
 _MARK = "labctl-ledger.lock"
 _GRACE_S = 60.0
@@ -103,23 +104,27 @@ class Theatre:
 
     def tried(self, row: Row, bench: Bench, trials: int = 1, seed: int = 0, *, limits: bool = False) -> Tried:
         """Trials of a row on one of its benches, up to the first that does not end as told. limits: of time hold."""
-        dice = random.Random(f"{seed}/{row.fault}/{bench.kind}")
-        worst_s: float | None = None
-        for number in range(trials):
-            try:
-                with limited(START_LIMIT_S) if limits else contextlib.nullcontext():
-                    self._set(bench.stage)
-                    self._standing.set_up()
-                with (
-                    limited(row.limit_s) if limits else contextlib.nullcontext(),
-                    tempfile.TemporaryDirectory(dir=self._folder) as folder,
-                ):
-                    took_s = row.trial(self._standing, Trial(dice, Path(folder)))
-            except Exception as error:  # noqa: BLE001 - whatever a row does wrong, the others are tried
-                wrong = f"trial {number + 1}: {type(error).__name__}: {error}"
-                with limited(2 * _GRACE_S) if limits else contextlib.nullcontext(), contextlib.suppress(Exception):
-                    self._clear()  # nobody knows in which state it is
-                return Tried(bench, number + 1, worst_s, wrong)
-            if took_s is not None:
-                worst_s = took_s if worst_s is None else max(worst_s, took_s)
-        return Tried(bench, trials, worst_s, "")
+        tried = Tried(bench, planned=trials)
+        while tried.left:
+            tried = tried.after(self.trial(row, bench, tried.trials, seed, limits=limits))
+        return tried
+
+    def trial(self, row: Row, bench: Bench, number: int = 0, seed: int = 0, *, limits: bool = False) -> Outcome:
+        """One of them; each has dice of its own, by its number."""
+        dice = random.Random(f"{seed}/{row.fault}/{bench.kind}/{number}")
+        began_s = time.monotonic()
+        took_s, wrong = None, ""
+        try:
+            with limited(START_LIMIT_S) if limits else contextlib.nullcontext():
+                self._set(bench.stage)
+                self._standing.set_up()
+            with (
+                limited(row.limit_s) if limits else contextlib.nullcontext(),
+                tempfile.TemporaryDirectory(dir=self._folder) as folder,
+            ):
+                took_s = row.trial(self._standing, Trial(dice, Path(folder)))
+        except Exception as error:  # noqa: BLE001 - whatever a row does wrong, the others are tried
+            wrong = f"trial {number + 1}: {type(error).__name__}: {error}"
+            with limited(2 * _GRACE_S) if limits else contextlib.nullcontext(), contextlib.suppress(Exception):
+                self._clear()  # nobody knows in which state it is
+        return Outcome(took_s, wrong, time.monotonic() - began_s)

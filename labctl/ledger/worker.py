@@ -1,5 +1,5 @@
-"""One of the processes that try rows side by side: ``python -m labctl.ledger.worker`` reads what it has to do, a JSON
-list, from its standard input, and says a line of JSON for each."""
+"""One of the processes that try rows side by side: ``python -m labctl.ledger.worker`` reads which trials it has to do
+from its standard input, a line of JSON for each, and says a line of JSON of each, until there is no more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import asdict
 
 from labctl.ledger.child import dies_with_its_parent
 from labctl.ledger.run import rows
@@ -22,11 +23,12 @@ def main() -> int:
     known = {row.fault: row for row in rows()}
     try:
         with Theatre() as theatre, os.fdopen(said, "w", encoding="utf-8") as out:
-            for task in json.loads(sys.stdin.read()):
+            for line in sys.stdin:
+                task = json.loads(line)
                 row = known[task["fault"]]
                 bench = next(bench for bench in row.benches if bench.kind == task["kind"])
-                tried = theatre.tried(row, bench, task["trials"], task["seed"], limits=True)
-                out.write(json.dumps({"trials": tried.trials, "worst_s": tried.worst_s, "wrong": tried.wrong}) + "\n")
+                outcome = theatre.trial(row, bench, task["number"], task["seed"], limits=True)
+                out.write(json.dumps(asdict(outcome)) + "\n")
                 out.flush()
     except KeyboardInterrupt:
         return 130

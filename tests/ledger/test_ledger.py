@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,13 @@ from pathlib import Path
 import pytest
 from ledger_rows import SHARED, rows_on
 
+from labctl.bus.segments import process_alive
 from labctl.cli import ledger as command
 from labctl.client import ConfigurationError
 from labctl.ledger.page import page
-from labctl.ledger.row import Bench, Result, Row, Trial
+from labctl.ledger.plan import Part, Plan, parts
+from labctl.ledger.rail import until
+from labctl.ledger.row import Bench, Outcome, Result, Row, Stage, Trial, Tried
 from labctl.ledger.run import chosen, rows, run
 from labctl.ledger.theatre import Theatre
 
@@ -88,6 +92,36 @@ def test_what_makes_no_sense_is_refused(four: None, tmp_path: Path) -> None:
         command.run_ledger([], 1, 0, 1, 1, tmp_path / "page.md", True)
 
 
+def test_what_was_found_until_ctrl_c_is_told_and_no_page_is_written(
+    four: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def broken_off(some: list[Row], trials: int, seed: int, workers: int, told: Callable[..., object]) -> list[Result]:
+        run(some[:2], trials, seed, told)
+        told(some[2], Tried(some[2].benches[0], planned=trials).after(Outcome(0.05, "", 1.0)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run_side_by_side", broken_off)
+    report = tmp_path / "page.md"
+    with pytest.raises(KeyboardInterrupt):
+        command.run_ledger([], None, 0, 2, 1, report, True)
+    told = json.loads(capsys.readouterr().out)
+    assert [row["fault"] for row in told["rows"]] == ["good", "untimed"]
+    assert told["interrupted"] is True
+    with pytest.raises(KeyboardInterrupt):
+        command.run_ledger([], None, 0, 2, 1, report, False)
+    said = capsys.readouterr()
+    assert "✓ good (simulated)" in said.out
+    assert "… late (simulated)   1 of 2 trials   0.050 s of 0.1 s" in said.out
+    assert "interrupted: 2 of 4 rows were over; " in said.err
+    assert not report.exists()
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_any_trial(four: None, tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere" / "page.md"):
+        with pytest.raises(ConfigurationError, match="no file can be written there"):
+            command.run_ledger([], None, 0, 1, 1, place, True)
+
+
 def test_the_page_has_every_row(tmp_path: Path) -> None:
     text = page(run(MADE_UP, 3))
     assert "| good | nobody | nothing | simulated | 3 | 10 ms | 100 ms | yes |" in text
@@ -149,6 +183,38 @@ def test_a_row_is_as_good_as_on_the_bench_where_it_is_worst() -> None:
     assert result.told()["outcome"] == "emulated: took 2.500 s, allowed are 2"
 
 
+def test_every_trial_is_dealt_once_and_has_dice_of_its_own() -> None:
+    thrown: list[float] = []
+
+    def throws(stage: Nothing, trial: Trial) -> float:
+        thrown.append(trial.dice.random())
+        return 0.0
+
+    run([both_of(throws)], trials=5)
+    run([both_of(throws)], trials=5)
+    assert len(set(thrown)) == 5
+    assert thrown[:5] == thrown[5:]
+
+
+def test_processes_stay_on_their_stage_and_then_help_where_most_is_left() -> None:
+    (one, other) = parts([both_of(lambda stage, trial: 0.0)], 40)
+    plan = Plan([one, other])
+
+    def taken(standing: Stage | None) -> Part:
+        todo = plan.next(standing)
+        assert todo is not None
+        return todo[0]
+
+    first, second = taken(None), taken(None)
+    assert {first.bench.kind, second.bench.kind} == {"simulated", "emulated"}
+    while first.waiting:
+        assert taken(first.bench.stage) is first
+    assert taken(first.bench.stage) is second, "19 trials are left to the other one: it is helped"
+    plan.heard(second, Outcome(None, "it went wrong", 1.0))
+    assert second.waiting == 0, "what has failed is not tried again"
+    assert plan.next(second.bench.stage) is None
+
+
 def test_a_row_says_why_it_is_tried_on_one_kind_of_bench() -> None:
     with pytest.raises(ConfigurationError, match="say why"):
         Row("one", "nobody", "nothing", (Bench("simulated", nowhere),), lambda stage, trial: None)
@@ -163,17 +229,20 @@ def test_a_trial_that_does_not_end_is_broken_off_and_the_next_row_is_tried() -> 
     assert results[0].wrong.count("OutOfTime: not over after 0.2 s: broken off") == 2
 
 
-def test_what_a_process_was_at_when_it_died_has_failed_and_another_goes_on(tmp_path: Path) -> None:
-    """Rows of a package of its own, as third parties have them."""
-    package = tmp_path / "our_rows.py"
-    package.write_text(_OUR_ROWS, encoding="utf-8")
-    info = tmp_path / "our_rows-1.dist-info"
+def our_rows(folder: Path) -> Path:
+    """Where rows of a package of its own are, as third parties have them."""
+    (folder / "our_rows.py").write_text(_OUR_ROWS, encoding="utf-8")
+    info = folder / "our_rows-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: our_rows\nVersion: 1\n", encoding="utf-8")
     (info / "entry_points.txt").write_text("[labctl.ledger]\nours = our_rows:ROWS\n", encoding="utf-8")
+    return folder
+
+
+def test_what_a_process_was_at_when_it_died_has_failed_and_another_goes_on(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "labctl", "ledger", "fine", "dies", "fine, too", "--json"]
     ran = subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(our_rows(tmp_path))}
     )
     told = json.loads(ran.stdout)["rows"]
     assert [row["ok"] for row in told] == [True, False, True], ran.stderr
@@ -181,8 +250,20 @@ def test_what_a_process_was_at_when_it_died_has_failed_and_another_goes_on(tmp_p
     assert ran.returncode == 1
 
 
+def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "labctl", "ledger", "fine", "waits", "--json", "--workers", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(our_rows(tmp_path)), "OURS": str(tmp_path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as ran:
+        until(lambda: (tmp_path / "waits").exists())
+        ran.send_signal(signal.SIGINT)
+        said, _ = ran.communicate()
+    assert ran.returncode == 130
+    assert [row["fault"] for row in json.loads(said)["rows"]] == ["fine"]
+    assert not process_alive(int((tmp_path / "waits").read_text()))
+
+
 _OUR_ROWS = """
-import contextlib, os
+import contextlib, os, pathlib, time
 from labctl.ledger.row import Bench, Row
 
 class Nothing:
@@ -195,7 +276,13 @@ def stage(folder):
 def dies(stage, trial):
     os._exit(7)
 
+def waits(stage, trial):
+    file = pathlib.Path(os.environ["OURS"], "waits")
+    file.with_suffix(".new").write_text(str(os.getpid()))
+    file.with_suffix(".new").replace(file)
+    time.sleep(1000)
+
 bench = (Bench("simulated", stage),)
-ROWS = [Row(fault, "nobody", "nothing", bench, trial, "ours") for fault, trial in
-        (("fine", lambda stage, trial: None), ("dies", dies), ("fine, too", lambda stage, trial: None))]
+trials = {"fine": lambda *_: None, "dies": dies, "fine, too": lambda *_: None, "waits": waits}
+ROWS = [Row(fault, "nobody", "nothing", bench, trial, "ours") for fault, trial in trials.items()]
 """

@@ -68,7 +68,10 @@ def ledger(
     trials: Annotated[
         int, typer.Option("--trials", min=1, help="Of each row, dealt to its benches; at least one on each.")
     ] = 1,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes side by side.", show_default="by the number of processors"),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the rows.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write what was found of all rows here.")] = None,
     json: JsonOption = False,
@@ -80,7 +83,8 @@ def ledger(
     Exit status: 0 every row is ok, 1 some are not, 2 bad input.
     """
     from labctl.cli.ledger import list_rows, run_ledger
+    from labctl.ledger.run import at_once
 
     if list_:
         raise typer.Exit(list_rows(json))
-    raise typer.Exit(run_ledger(rows or [], sample, seed, trials, workers, report, json))
+    raise typer.Exit(run_ledger(rows or [], sample, seed, trials, workers or at_once(), report, json))

@@ -11,10 +11,10 @@ from labctl.ledger.row import Row, Trial
 def _killed(rail: Rail, trial: Trial) -> float:
     with rail.operator("pump") as operator:
         time.sleep(trial.dice.uniform(0, 0.1))
-        begun_ns = time.monotonic_ns()
+        begun_ns, begun_s = time.monotonic_ns(), time.time()
         operator.kill()
         dark_s = rail.dark_after_s(begun_ns)
-    assert rail.logged("lease of", "lapsed"), "the log does not tell of it"
+    assert rail.logged("lease of", "lapsed", since_s=begun_s), "the log does not tell of it"
     return dark_s
 
 

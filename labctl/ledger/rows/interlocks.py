@@ -90,7 +90,7 @@ def _trips(
             since_ns = rail.witness.dark_since_ns()
             assert since_ns is not None
             detected_ns = time.monotonic_ns() - round((time.time() - float(event["utc"])) * 1e9)
-            _told_everywhere(rail, operator, interlock)
+            _told_everywhere(rail, operator, interlock, begun_s)
             _latched(rail, laser, interlock)
         finally:
             mend(rail)
@@ -98,7 +98,7 @@ def _trips(
     return max(since_ns - detected_ns, 0) / 1e9
 
 
-def _told_everywhere(rail: _Guarded, operator: Child, interlock: str) -> None:
+def _told_everywhere(rail: _Guarded, operator: Child, interlock: str, begun_s: float) -> None:
     told = operator.heard(20.0)
     while "error" not in told:  # what it had done before
         told = operator.heard(20.0)
@@ -106,7 +106,7 @@ def _told_everywhere(rail: _Guarded, operator: Child, interlock: str) -> None:
     assert interlock in told["message"], told["message"]
     assert "labctl ack" in told["message"], told["message"]
     assert interlock in done("status"), "the status does not tell of it"
-    assert rail.logged(interlock), "the log does not tell of it"
+    assert rail.logged(interlock, since_s=begun_s), "the log does not tell of it"
 
 
 def _latched(rail: _Guarded, laser: str, interlock: str) -> None:

@@ -64,11 +64,12 @@ def _lasers_server_killed(rail: Rail, trial: Trial) -> float:
     rail.come_to_rest()
     with rail.operator("source") as operator:
         time.sleep(trial.dice.uniform(0, 0.1))
+        begun_s = time.time()
         dark_s = rail.dark_after_s(_kill(rail, "light"))
         told = operator.heard()
         assert told.get("error") in ("LeaseError", "BusError"), f"the operator was told {told}"
         rail.set_up()
-        until(lambda: rail.logged("light died"), otherwise="the log does not tell of it")
+        assert rail.logged("light died", since_s=begun_s), "the log does not tell of it"
     return dark_s
 
 
