@@ -16,6 +16,7 @@ from labctl.experiments.runfile import pictures_of
 from labctl.page import pictures
 from labctl.page.feed.picture import HISTOGRAM_BINS, SATURATED, factor_for, gray, histogram, reduced, render
 from labctl.page.runs.form import form_of
+from labctl.page.views.detectors import scale_of
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 5])
@@ -59,6 +60,25 @@ def test_a_histogram_counts_every_pixel_of_a_small_image() -> None:
 def test_gray_levels_are_picked_not_averaged() -> None:
     panel = np.tile(np.array([0, 255], np.uint8), (8, 8))
     assert set(np.unique(gray(panel, 2, 256).levels)) == {0}
+
+
+@pytest.mark.parametrize(
+    ("unit", "readings", "name", "drawn"),
+    [
+        ("W", [0.0042, 0.012], "mW", [4.2, 12]),
+        ("W", [10e-3 - 70e-9, 10e-3 + 60e-9], "nW from 10.00 mW", [-70, 60]),
+        ("W", [0.01, 0.01], "mW", [10, 10]),
+        ("W", [0.0], "W", [0]),
+        ("counts", [9476.5, 9478.0], "mean counts from 9477", [-0.5, 1]),
+        ("", [], "", []),
+    ],
+)
+def test_readings_are_drawn_in_numbers_of_few_digits(
+    unit: str, readings: list[float], name: str, drawn: list[float]
+) -> None:
+    scale = scale_of(readings, unit)
+    assert scale.name == name
+    np.testing.assert_allclose([scale.drawn(reading) for reading in readings], drawn, rtol=1e-6)
 
 
 def test_bytes_for_a_browser_say_what_they_are() -> None:
