@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from drivers.errors import ConfigurationError
+from labctl.headroom import READING_BYTES, memory_for
 from labctl.runs.filesystems import locks_work, on_network
 from labctl.runs.summary import UNREADABLE, RunSummary
 
@@ -78,9 +79,11 @@ class Catalogue:
         found = {name: row[1] for name, row in known.items() if name in there and name not in fresh}
         if fresh:
             reading(len(fresh))
+            import labctl.runs.reading  # noqa: F401 - here: libraries on many cores take more room than files may
         keeps = True
         for names in _batches(sorted(fresh)):
-            rows = [(fresh[name], _read(self._folder / name)) for name in names]
+            with memory_for(READING_BYTES):
+                rows = [(fresh[name], _read(self._folder / name)) for name in names]
             found |= {row[1].file: row[1] for row in rows}
             # Some at a time, so that who interrupts this need not begin anew; what failed once will again.
             kept = _kept(rows)

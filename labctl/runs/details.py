@@ -15,6 +15,7 @@ import numpy as np
 from drivers.errors import ConfigurationError
 from labctl.experiments.plain import plain
 from labctl.experiments.runfile import open_run
+from labctl.headroom import READING_BYTES, memory_for
 from labctl.runs.command import command_of
 from labctl.runs.reading import read_summary, whole
 from labctl.runs.summary import FOREIGN, UNREADABLE
@@ -34,13 +35,14 @@ def details_of(path: Path) -> dict[str, Any]:
 
     Raises ConfigurationError, with the reason, for a file that is none of ours, cut off or spoilt.
     """
-    summary = read_summary(path)
+    with memory_for(READING_BYTES):
+        summary = read_summary(path)
     if summary.status in (UNREADABLE, FOREIGN):
         raise ConfigurationError(summary.why)
     summary = summary.now(path.parent)
     told: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(summary, file=path.name))
     try:
-        with open_run(path) as file:
+        with memory_for(READING_BYTES), open_run(path) as file:
             told |= _told(file)
     except ConfigurationError:
         raise

@@ -11,12 +11,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from drivers.errors import CalibrationError, ConfigurationError, LabError
+from labctl.headroom import READING_BYTES, memory_for
 from labctl.store import file
 from labctl.store.store import Store
 
 _MANIFEST = "labctl-calibrations.json"
 _ID = re.compile(r"[0-9a-f]{64}")
 _LARGEST_BYTES = 4 << 30
+_TIMES_DECODED = 4
+"""How often its bytes fit into the memory in which a calibration is decoded."""
 
 
 def export(store: Store, ids: Iterable[str], path: str | Path) -> tuple[str, ...]:
@@ -54,7 +57,9 @@ def import_(store: Store, path: str | Path) -> tuple[str, ...]:
         with zipfile.ZipFile(path) as archive:
             ids = _manifest(archive, path)
             for calibration_id in ids:
-                file.decode(_read(archive, calibration_id, path), calibration_id, _where(path, calibration_id))
+                data = _read(archive, calibration_id, path)
+                with memory_for(READING_BYTES + _TIMES_DECODED * len(data)):
+                    file.decode(data, calibration_id, _where(path, calibration_id))
             for calibration_id in ids:
                 store.add_file(_read(archive, calibration_id, path), _where(path, calibration_id))
     except LabError:

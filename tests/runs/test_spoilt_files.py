@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -49,6 +50,22 @@ def test_a_file_that_could_not_be_read_a_moment_ago_is_tried_again(folder: Path)
         read.clear()
         Catalogue(folder).runs(read.append)
         assert sum(read) == again
+
+
+def test_a_text_that_claims_to_be_as_long_as_the_memory_is_told_at_once(folder: Path) -> None:
+    path = next(folder.glob("*.h5"))
+    with h5py.File(path) as file:
+        told = file["setup/bench"].id.get_offset()  # where its length stands, 4 bytes
+    data = bytearray(path.read_bytes())
+    data[told : told + 4] = b"\xf0\xff\xff\xff"
+    path.write_bytes(data)
+    before, limits = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrlimit(resource.RLIMIT_AS)
+    found = {run.file: run for run in Catalogue(folder).runs()}[path.name]
+    assert (found.status, "memory" in found.why) == ("unreadable", True)
+    with pytest.raises(ConfigurationError, match="spoilt"):
+        details_of(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # kB
+    assert resource.getrlimit(resource.RLIMIT_AS) == limits
 
 
 def test_a_killed_run_is_told_from_one_that_is_being_written(tmp_path: Path) -> None:

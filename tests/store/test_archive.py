@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import resource
 import zipfile
 from pathlib import Path
 
+import h5py
 import pytest
 from samples import dark
 
 from drivers.errors import CalibrationError, ConfigurationError
-from labctl.store import Store, archive
+from labctl.store import Store, archive, file
 
 
 @pytest.fixture
@@ -53,6 +56,21 @@ def test_an_archive_is_not_overwritten(home: Store, tmp_path: Path) -> None:
         archive.export(home, [], tmp_path / "two.zip")
     with pytest.raises(ConfigurationError, match="cannot write"):
         archive.export(home, [home.list()[0].id], tmp_path / "no folder" / "two.zip")
+
+
+def test_a_text_that_claims_to_be_as_long_as_the_memory_is_refused_at_once(away: Store, tmp_path: Path) -> None:
+    data = bytearray(file.encode(dark()))
+    with h5py.File(io.BytesIO(data)) as image:
+        told = image["header"].id.get_offset()  # where its length stands, 4 bytes
+    data[told : told + 4] = b"\xf0\xff\xff\xff"
+    crafted = file.id_of(bytes(data))
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as made:
+        made.writestr("labctl-calibrations.json", json.dumps({"ids": [crafted]}))
+        made.writestr(f"files/{crafted}.h5", bytes(data))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CalibrationError, match="memory"):
+        archive.import_(away, tmp_path / "one.zip")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # kB
 
 
 def changed(path: Path, ids: list[str], spoil: str) -> None:
