@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labctl.bench.client import Bench, open_bench
     from labctl.bench.connected import connect
-    from labctl.experiments.start import calibrate, figure, resume, run
-    from labctl.runs.data import open_run_data
+    from labctl.runs.shown import open_run_data
+    from labctl.runs.start import calibrate, figure, resume, run
     from labctl.server.emergency import stop_benches
 
 __all__ = ["Bench", "calibrate", "connect", "figure", "open_bench", "open_run_data", "resume", "run", "stop_benches"]
 
 _PLACES = {
     "Bench": "labctl.bench.client",
-    "calibrate": "labctl.experiments.start",
+    "calibrate": "labctl.runs.start",
     "connect": "labctl.bench.connected",
-    "figure": "labctl.experiments.start",
+    "figure": "labctl.runs.start",
     "open_bench": "labctl.bench.client",
-    "open_run_data": "labctl.runs.data",
-    "resume": "labctl.experiments.start",
-    "run": "labctl.experiments.start",
+    "open_run_data": "labctl.runs.shown",
+    "resume": "labctl.runs.start",
+    "run": "labctl.runs.start",
     "stop_benches": "labctl.server.emergency",
 }
 

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from labctl.experiments.experiment import Figure, Parameters, Protocol
     from labctl.experiments.recorder import Recorder, Step
     from labctl.experiments.routine import Finding, Routine
-    from labctl.experiments.runfile import open_run
     from labctl.reproduce.paper import Compared, Paper, Reproduction
+    from labctl.runfile.file import open_run
 
 __all__ = [
     "ROI",
@@ -105,7 +105,7 @@ _PLACES = {
     "Step": "labctl.experiments.recorder",
     "calibrate_on": "labctl.experiments.calibrate",
     "check_on": "labctl.experiments.check_up",
-    "open_run": "labctl.experiments.runfile",
+    "open_run": "labctl.runfile.file",
 }
 
 

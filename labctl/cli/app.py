@@ -21,7 +21,7 @@ app = typer.Typer(
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        from labctl.experiments.environment import release
+        from labctl.environment import release
 
         print(release())  # noqa: T201
         raise typer.Exit

@@ -16,10 +16,10 @@ from labctl.experiments.calibrate import Calibrated, calibrate, calibrate_all
 from labctl.experiments.check_up import Checked, check_bench
 from labctl.experiments.console import Console
 from labctl.experiments.execute import BENCH_KEYS
-from labctl.experiments.plain import plain
 from labctl.experiments.report import write
 from labctl.experiments.routine import summary
 from labctl.guard import FAILED, status_of
+from labctl.plain import plain
 from labctl.store import Calibration
 
 

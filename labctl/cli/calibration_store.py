@@ -12,9 +12,9 @@ from typing import Any
 from drivers.errors import ConfigurationError
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
-from labctl.experiments.plain import plain
 from labctl.experiments.routine import summary
 from labctl.guard import FAILED
+from labctl.plain import plain
 from labctl.registry import suggestion
 from labctl.store import Calibration, Record, Store, Use, Verdict, archive, store_folder
 from labctl.store.compare import Difference, compare

@@ -19,10 +19,10 @@ from labctl.bench.overrides import parse_assignments
 from labctl.experiments.calibrate import Calibrated, calibrate, resume_calibration
 from labctl.experiments.console import Console
 from labctl.experiments.execute import Outcome, execute, resume
-from labctl.experiments.plain import plain
-from labctl.experiments.runfile import find_run
 from labctl.experiments.unfinished import read_unfinished
 from labctl.guard import FAILED, status_of
+from labctl.plain import plain
+from labctl.runfile.file import find_run
 
 
 def run_protocol(

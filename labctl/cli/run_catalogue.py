@@ -14,8 +14,8 @@ import msgspec
 
 from drivers.errors import ConfigurationError
 from labctl.registry import suggestion
-from labctl.runs.catalogue import Catalogue
-from labctl.runs.summary import FOREIGN, STATUSES, UNREADABLE, RunSummary
+from labctl.runfile.catalogue import Catalogue
+from labctl.runfile.summary import FOREIGN, STATUSES, UNREADABLE, RunSummary
 
 _LONG_READING = 200
 
@@ -81,7 +81,7 @@ def _moment(text: str | None, option: str, days: int) -> float | None:
 
 
 def _with_text_name(run: RunSummary) -> dict[str, Any]:
-    from labctl.runs.reading import whole
+    from labctl.runfile.reading import whole
 
     told: dict[str, Any] = {name: getattr(run, name) for name in run.__struct_fields__}
     return told | {"file": whole(run.file)} if not run.file.isascii() else told
@@ -110,7 +110,7 @@ def _print_list(runs: list[RunSummary]) -> None:
 
 def show(given: str, out: Path, as_json: bool) -> int:
     """All of one run."""
-    from labctl.experiments.runfile import find_run
+    from labctl.runfile.file import find_run
     from labctl.runs.details import details_of
 
     told = details_of(find_run(given, out))

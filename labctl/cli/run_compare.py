@@ -10,9 +10,9 @@ from typing import Any
 
 from drivers.errors import ConfigurationError
 from labctl.experiments.console import Console
-from labctl.experiments.plain import plain
-from labctl.experiments.runfile import find_run
 from labctl.guard import FAILED
+from labctl.plain import plain
+from labctl.runfile.file import find_run
 from labctl.runs.compare import DIFFERENT, IDENTICAL, Compared, Comparison, compare
 from labctl.runs.data import RunData
 from labctl.runs.repeat import again, repeat

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from drivers.errors import ConfigurationError
 from drivers.quantity import parse_quantity
-from labctl.experiments.runfile import find_run
 from labctl.guard import FAILED
 from labctl.registry import suggestion
+from labctl.runfile.file import find_run
+from labctl.runfile.summary import FOREIGN, STATUSES
 from labctl.runs.data import RunData
 from labctl.runs.prune import Candidate, Wanted, candidates, remove
-from labctl.runs.summary import FOREIGN, STATUSES
 
 _SIZES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from labctl.bench.overrides import parse_assignments
-from labctl.experiments.plain import plain
 from labctl.experiments.twin import Twin, fit_twin
 from labctl.guard import FAILED
+from labctl.plain import plain
 
 WORST = 3.0
 """Standard uncertainties by which a value may miss what the twin gives; more does not fit."""

@@ -18,8 +18,8 @@ from labctl.bench.client import Bench, open_bench
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bench.shelf import Shelf
+from labctl.environment import git_state, versions
 from labctl.experiments.console import Console
-from labctl.experiments.environment import git_state, versions
 from labctl.experiments.execute import BENCH_KEYS, Job, Outcome, check_parameters, job_of, perform, resume_job
 from labctl.experiments.routine import Routine, routine
 from labctl.store import Calibration, RunFile, Store

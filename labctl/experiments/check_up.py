@@ -22,7 +22,7 @@ from labctl.experiments.execute import BENCH_KEYS, Job, Outcome, perform
 from labctl.experiments.experiment import Protocol
 from labctl.experiments.recorder import Recorder
 from labctl.experiments.routine import Routine, routine
-from labctl.experiments.runfile import open_run
+from labctl.runfile.file import open_run
 from labctl.store import Calibration, Check, InForce, Store, Verdict
 from labctl.store.verdict import objections
 

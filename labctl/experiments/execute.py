@@ -24,10 +24,10 @@ from labctl.bench.load import load_bench
 from labctl.experiments.console import Console
 from labctl.experiments.experiment import Figure, Protocol, meets
 from labctl.experiments.interlocked import noting_interlocks
-from labctl.experiments.plain import plain
 from labctl.experiments.recorder import Recorder
-from labctl.experiments.runfile import RunLock
 from labctl.experiments.unfinished import Unfinished, read_unfinished
+from labctl.plain import plain
+from labctl.runfile.lock import RunLock
 
 BENCH_KEYS = ("world.", "bench.", "devices.", "alignment.", "servers.", "calibrations.", "interlocks.", "recovery.")
 

@@ -7,7 +7,7 @@ import time
 
 import h5py
 
-from labctl.experiments.environment import git_state, versions
+from labctl.environment import git_state, versions
 
 
 def begin_part(file: h5py.File, began_s: float, first_step: int) -> int:

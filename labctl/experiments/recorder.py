@@ -24,14 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ConfigurationError, StorageError
-from labctl.experiments import checkpoint, interruption, runfile
+from labctl.experiments import checkpoint, interruption
 from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.console import Console
 from labctl.experiments.parts import begin_part, clock, cut_part, end_part
-from labctl.experiments.plain import plain
-from labctl.experiments.runfile import STEP_TIMES, RunLock, open_run
 from labctl.experiments.storing import must_have_room, stored, storing
-from labctl.runs.catalogue import Catalogue
+from labctl.plain import plain
+from labctl.runfile import file as runfile
+from labctl.runfile.catalogue import Catalogue
+from labctl.runfile.file import STEP_TIMES, open_run
+from labctl.runfile.lock import RunLock
 
 _SYNCHRONISE_EVERY_S = 1.0
 _CHECKPOINT_DUE_AFTER_S = 0.5
@@ -159,7 +161,7 @@ class Recorder:
         self._frozen_s = self._freezing_s = 0.0
         self._from: Checkpoint | None = None
         self._part = 0
-        # Open from the first step on; before and after, changes are made on a copy (see `labctl.experiments.runfile`).
+        # Open from the first step on; before and after, changes are made on a copy (see `labctl.runfile.file`).
         self._file: h5py.File | None = None
         self._finished = False
         self._series: dict[str, h5py.Dataset] = {}

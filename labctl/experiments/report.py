@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from labctl import html
+from labctl.environment import release
 from labctl.experiments.calibrate import Calibrated
-from labctl.experiments.environment import release
 from labctl.experiments.routine import routine
-from labctl.experiments.runfile import pictures_of
+from labctl.runfile.file import pictures_of
 from labctl.store import Calibration, Check, Measured
 
 _STYLE = """.made, .valid, .pass { color: #17692c; } .failed, .fail { color: #b3261e; } .waiting { color: #8a5a00; }

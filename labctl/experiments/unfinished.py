@@ -12,7 +12,7 @@ import h5py
 
 from drivers.errors import ConfigurationError
 from labctl import registry
-from labctl.experiments.runfile import open_run, spoilt_told
+from labctl.runfile.file import open_run, spoilt_told
 
 _GROUPS = ("labctl.protocols", "labctl.figures")
 

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.experiments.runfile import open_run
 from labctl.ledger.command import command, run_file, started, values
 from labctl.ledger.rail import Rail, until
 from labctl.ledger.row import Trial
+from labctl.runfile.file import open_run
 
 _PATIENCE_S = 120.0
 _TRIES = 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from drivers.errors import ConfigurationError
-from labctl.experiments.runfile import pictures_of
+from labctl.runfile.file import pictures_of
 from labctl.store.calibration import Calibration
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from drivers.errors import ConfigurationError, DeviceError
 from drivers.settings import Limits
 from drivers.site import Site
 from labctl.bench.device import DeviceConfig
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.record.record import Record
 
 

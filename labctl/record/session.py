@@ -12,8 +12,8 @@ from typing import Any
 from drivers.errors import BusError, ConfigurationError, LabError
 from labctl.bench.client import Bench
 from labctl.bus.segments import process_start
-from labctl.experiments.environment import git_state, versions
-from labctl.experiments.plain import plain
+from labctl.environment import git_state, versions
+from labctl.plain import plain
 from labctl.record.blocks import Head, packed
 
 MOST_BYTES = 8 << 30

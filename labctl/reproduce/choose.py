@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.errors import ConfigurationError
 from labctl import registry
 from labctl.experiments.execute import job_of
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.reproduce.paper import Paper, Reproduction
 from labctl.sweep.axes import Axis
 from labctl.sweep.plan import Plan

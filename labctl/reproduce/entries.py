@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.reproduce.choose import Entry
 from labctl.reproduce.compare import Row, row_of
 from labctl.sweep.records import Record

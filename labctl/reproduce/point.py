@@ -11,16 +11,16 @@ from pydantic import Field
 
 from drivers.errors import ConfigurationError
 from labctl.bench.client import Bench, open_bench
-from labctl.experiments.environment import git_state, versions
+from labctl.environment import git_state, versions
 from labctl.experiments.execute import Outcome, job_of, perform
 from labctl.experiments.experiment import Parameters, Protocol
-from labctl.experiments.plain import plain
 from labctl.experiments.recorder import Recorder
-from labctl.experiments.runfile import pictures_of
+from labctl.plain import plain
+from labctl.runfile.file import pictures_of
+from labctl.runfile.reading import read_summary
 from labctl.runs.command import command_of
 from labctl.runs.data import RunData
 from labctl.runs.plot import draw
-from labctl.runs.reading import read_summary
 
 
 class PointParameters(Parameters):

@@ -12,11 +12,11 @@ from typing import Any
 from drivers.errors import ConfigurationError
 from labctl import registry
 from labctl.experiments.console import Console
-from labctl.experiments.runfile import synchronise
 from labctl.reproduce.choose import Entry, chosen, planned
 from labctl.reproduce.entries import entry_of
 from labctl.reproduce.journal import journal_of, take_over
 from labctl.reproduce.page import page
+from labctl.runfile.file import synchronise
 from labctl.sweep import file as sweep_file
 from labctl.sweep import sweep
 from labctl.sweep.plan import Plan

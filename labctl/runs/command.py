@@ -9,7 +9,7 @@ from pathlib import Path
 from labctl import registry
 from labctl.bench.load import packaged_benches
 from labctl.bench.overrides import spelt
-from labctl.runs.summary import RunSummary
+from labctl.runfile.summary import RunSummary
 
 COMMANDS = {"labctl.protocols": "run", "labctl.figures": "figure", "labctl.calibrations": "calibrate"}
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from drivers.errors import ConfigurationError
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.runs.data import RunData
 
 IDENTICAL, WITHIN, DIFFERENT, LEFT_OUT = "identical", "within noise", "different", "not compared"

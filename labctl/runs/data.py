@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import ConfigurationError
-from labctl.experiments.runfile import STEP_TIMES, find_run, open_run, spoilt_told
 from labctl.registry import suggestion
+from labctl.runfile.file import STEP_TIMES, open_run, spoilt_told
 from labctl.runs.details import details_of
 from labctl.runs.drawn import Picture
 from labctl.runs.units import unit_of
@@ -163,16 +163,6 @@ class RunData:
         kept = ("protocol", "seed", "status", "bench", "fingerprint", "path")
         return xarray.Dataset(variables, coordinates, {name: self.told[name] for name in kept})
 
-    def plot(self, *only: str, to: str | Path | None = None) -> Picture:
-        """Its steps, arrays and lists of results in one picture, which a notebook shows.
-
-        only: names as ``steps/visible``, ``data/W``, ``results/r``, or without the part before the stroke. to: also
-        write it there (PNG). ConfigurationError for a name that is not there and a run with nothing to show.
-        """
-        from labctl.runs.plot import picture  # with it comes matplotlib
-
-        return Picture.of(picture(self, only)[0], to)
-
     @property
     def pictures(self) -> dict[str, Picture]:
         """Those that the experiment drew, by the end of their names: ``run.pictures["images"]``."""
@@ -182,11 +172,6 @@ class RunData:
     def __repr__(self) -> str:
         return f"<run {self.name}: {self.told['protocol']}, {self.status}, {self.told['steps']} steps>"
 
-    def _repr_html_(self) -> str:
-        from labctl.runs.report import brief
-
-        return brief(self)
-
     @staticmethod
     def _one(arrays: Mapping[str, h5py.Dataset], name: str, what: str) -> h5py.Dataset:
         if name not in arrays:
@@ -194,11 +179,6 @@ class RunData:
                 f"the run has no {what} {name!r}{suggestion(name, arrays)}; it has {', '.join(arrays) or 'none'}"
             )
         return arrays[name]
-
-
-def open_run_data(run: str | Path, out: str | Path = "runs") -> RunData:
-    """A run by its file, by its name in the folder ``out``, or "latest". ConfigurationError if it is no run."""
-    return RunData(find_run(str(run), Path(out)))
 
 
 def _must_be_own(group: h5py.Group, path: Path, *only: str) -> None:

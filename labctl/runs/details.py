@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 
 from drivers.errors import ConfigurationError
-from labctl.experiments.plain import plain
-from labctl.experiments.runfile import open_run
 from labctl.headroom import READING_BYTES, memory_for
+from labctl.plain import plain
+from labctl.runfile.file import open_run
+from labctl.runfile.reading import read_summary, whole
+from labctl.runfile.summary import FOREIGN, UNREADABLE
 from labctl.runs.command import command_of
-from labctl.runs.reading import read_summary, whole
-from labctl.runs.summary import FOREIGN, UNREADABLE
 
 _ROOT = frozenset(
     ("protocol", "seed", "status", "start_time", "duration_s", "pictures", "labctl_run", "NX_class", "default")

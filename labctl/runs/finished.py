@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from labctl.experiments.execute import Outcome
-from labctl.runs.data import RunData
+from labctl.runs.shown import ShownRun
 
 
-class Run(RunData):
-    """A finished run. ``values`` is what it found; arrays, plots and the rest are as of `RunData`.
+class Run(ShownRun):
+    """A finished run. ``values`` is what it found; arrays, plots and the rest are as of `ShownRun`.
 
     targets, ok: of figures, the bounds that were promised and whether they are met; None without any. seconds: that it
     took. bench_seconds: that it took, or would have taken, on the table.

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from drivers.errors import CalibrationError, ConfigurationError
 from labctl.bench.load import load_bench
-from labctl.experiments.runfile import RunLock, open_run, spoilt_told
-from labctl.runs.catalogue import Catalogue
-from labctl.runs.reading import text_of
-from labctl.runs.summary import FOREIGN, RunSummary
+from labctl.runfile.catalogue import Catalogue
+from labctl.runfile.file import open_run, spoilt_told
+from labctl.runfile.lock import RunLock
+from labctl.runfile.reading import text_of
+from labctl.runfile.summary import FOREIGN, RunSummary
 from labctl.store import Store, store_folder
 
 _BESIDE = (".checkpoint", ".new")

@@ -15,10 +15,10 @@ from labctl.bench.client import open_bench
 from labctl.bench.overrides import parse_assignments
 from labctl.experiments.console import Console
 from labctl.experiments.execute import Outcome, job_of, perform
-from labctl.experiments.runfile import open_run, spoilt_told
+from labctl.runfile.file import open_run, spoilt_told
+from labctl.runfile.reading import read_summary, text_of
+from labctl.runfile.summary import FOREIGN, UNREADABLE, RunSummary
 from labctl.runs.command import COMMANDS, Command, command_of
-from labctl.runs.reading import read_summary, text_of
-from labctl.runs.summary import FOREIGN, UNREADABLE, RunSummary
 
 
 @dataclass(frozen=True)

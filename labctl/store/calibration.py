@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from drivers.contract import Identity
 from drivers.errors import LimitError
-from labctl.experiments.environment import git_state, versions
+from labctl.environment import git_state, versions
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from drivers.errors import BusError, ConfigurationError
 from labctl import registry
-from labctl.experiments.environment import versions
+from labctl.environment import versions
 from labctl.sweep.plan import Plan
 from labctl.sweep.point import Measured, measure
 

@@ -3,7 +3,7 @@
 Layout: ``/setup/plan`` (JSON), ``/parts/0``, ``1``, … (one for each time it was begun or resumed: times, status,
 versions, git state, command, workers), and ``/journal``: ``bytes`` with one record after the other (`records`), in the
 order in which points came, and ``ends``, where it may be cut. These grow in HDF5's SWMR mode, in which every moment is
-a readable file (see `labctl.experiments.runfile`). When the sweep ends, complete or not, tables are written beside them
+a readable file (see `labctl.runfile.file`). When the sweep ends, complete or not, tables are written beside them
 (`labctl.sweep.tables`).
 """
 
@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 
 from drivers.errors import ConfigurationError
-from labctl.experiments import runfile
 from labctl.experiments.parts import begin_part, clock, cut_part, end_part
-from labctl.experiments.runfile import RunLock
+from labctl.runfile import file as runfile
+from labctl.runfile.lock import RunLock
 from labctl.sweep import records, tables
 from labctl.sweep.plan import Plan
 from labctl.sweep.records import Record

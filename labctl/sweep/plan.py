@@ -17,7 +17,7 @@ import numpy as np
 
 from labctl import registry
 from labctl.bench.overrides import parse_assignments
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.sweep.axes import Axis
 
 REPEAT = "repeat"

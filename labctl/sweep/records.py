@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 
 _ARRAY = 1
 _LARGEST_INTEGER = 1 << 63

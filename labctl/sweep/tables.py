@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl import registry
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.sweep.plan import POINT, REPEAT, Plan
 from labctl.sweep.records import Record
 

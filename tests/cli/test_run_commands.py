@@ -17,7 +17,7 @@ from resumable import assert_same, installed, only_run
 from table import write_bench
 
 from labctl.bench.overrides import parse_assignments, spelt
-from labctl.runs.summary import STATUSES
+from labctl.runfile.summary import STATUSES
 
 
 @pytest.fixture

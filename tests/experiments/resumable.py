@@ -14,7 +14,7 @@ import pytest
 
 from labctl import registry
 from labctl.client import Bench, Figure, Parameters, Protocol, Recorder, open_run
-from labctl.experiments.runfile import RunLock
+from labctl.runfile.lock import RunLock
 
 _POINTS = """
 [labctl.protocols]

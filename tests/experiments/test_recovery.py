@@ -14,7 +14,7 @@ from labctl.bench.load import load_bench
 from labctl.client import ROI, DeviceTimeout, Parameters, Protocol, Recorder, Sequence, open_bench, open_run
 from labctl.experiments import recorder
 from labctl.experiments.execute import Job, Outcome, perform, perform_into
-from labctl.experiments.runfile import RunLock
+from labctl.runfile.lock import RunLock
 
 STEPS = 8
 

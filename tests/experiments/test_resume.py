@@ -13,7 +13,8 @@ from resumable import Walk, assert_same, assert_tidy, contents, only_run, stoppe
 from labctl.client import ConfigurationError, DeviceError, LabError, Recorder, open_run
 from labctl.experiments.checkpoint import Checkpoint, read, write
 from labctl.experiments.execute import Outcome, execute, resume
-from labctl.experiments.runfile import RunLock, find_run
+from labctl.runfile.file import find_run
+from labctl.runfile.lock import RunLock
 
 pytestmark = pytest.mark.usefixtures("walks")
 

@@ -16,7 +16,7 @@ from digit_files import write_digits
 
 from labctl.client import ConfigurationError, Step
 from labctl.experiments.execute import Outcome, execute, resume
-from labctl.experiments.runfile import open_run
+from labctl.runfile.file import open_run
 from protocols.nep.images.nonlinearity import optimum
 
 SMALL = {"cells": 5, "samples": 100, "batch": 10, "watched": 20, "threads": 1}

@@ -12,11 +12,11 @@ import pytest
 
 from drivers.errors import ConfigurationError
 from labctl import registry
-from labctl.experiments.runfile import pictures_of
 from labctl.page import pictures
 from labctl.page.feed.picture import HISTOGRAM_BINS, SATURATED, factor_for, gray, histogram, reduced, render
 from labctl.page.runs.form import form_of
 from labctl.page.views.detectors import scale_of
+from labctl.runfile.file import pictures_of
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 5])

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from labctl.experiments.recorder import Recorder
-from labctl.runs.catalogue import NAME, Catalogue
-from labctl.runs.summary import RunSummary
+from labctl.runfile.catalogue import NAME, Catalogue
+from labctl.runfile.summary import RunSummary
 
 
 def run(folder: Path, name: str = "t.walk", seed: int = 0, steps: int = 2, **setup: Any) -> Path:

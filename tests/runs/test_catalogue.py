@@ -16,7 +16,7 @@ import folders
 import pytest
 
 from labctl.experiments.recorder import Recorder
-from labctl.runs.catalogue import NAME, Catalogue
+from labctl.runfile.catalogue import NAME, Catalogue
 
 _HOLD = """
 import sqlite3, sys
@@ -42,7 +42,7 @@ REPLACED(fcntl64)
 """
 _RUN_AND_LIST = """
 import os, resource, sys; from pathlib import Path
-import folders; from labctl.runs.catalogue import Catalogue
+import folders; from labctl.runfile.catalogue import Catalogue
 if sys.argv[2]:
     exec(sys.argv[2])
 print(len(Catalogue(Path(sys.argv[1])).runs()))
@@ -156,7 +156,7 @@ def test_a_full_disk_keeps_no_run_and_no_list(folder: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_listed_from_its_catalogue(folder: Path) -> None:
     Catalogue(folder).runs()
     code = (
-        "import os, sys; from pathlib import Path; from labctl.runs.catalogue import Catalogue\n"
+        "import os, sys; from pathlib import Path; from labctl.runfile.catalogue import Catalogue\n"
         "if os.getuid() == 0: os.setuid(65534)\n"  # whom modes are no hindrance to becomes nobody
         "read = []; print(len(Catalogue(Path(sys.argv[1])).runs(read.append)), len(read))"
     )

@@ -12,7 +12,7 @@ import pytest
 
 from drivers.errors import ConfigurationError
 from labctl.experiments.recorder import Recorder
-from labctl.experiments.runfile import RunLock
+from labctl.runfile.lock import RunLock
 from labctl.runs.data import RunData
 from labctl.runs.prune import Wanted, candidates
 from labctl.runs.units import unit_of

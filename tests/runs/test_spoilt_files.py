@@ -15,10 +15,10 @@ import pytest
 
 from drivers.errors import ConfigurationError
 from labctl.experiments.recorder import Recorder
-from labctl.experiments.runfile import RunLock
-from labctl.runs.catalogue import Catalogue
+from labctl.runfile.catalogue import Catalogue
+from labctl.runfile.lock import RunLock
+from labctl.runfile.reading import read_summary
 from labctl.runs.details import details_of
-from labctl.runs.reading import read_summary
 
 
 def test_files_cut_off_foreign_or_no_files_at_all_are_listed_with_the_reason(folder: Path) -> None:

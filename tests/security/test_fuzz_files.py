@@ -37,13 +37,14 @@ from labctl.bus import rotation, security
 from labctl.experiments import checkpoint
 from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.recorder import Recorder
-from labctl.experiments.runfile import RunLock, open_run, pictures_of
 from labctl.experiments.unfinished import read_unfinished
 from labctl.record.blocks import ArrayPlace, Entry, Head, packed, read_heads
 from labctl.record.record import Record
-from labctl.runs.catalogue import NAME, Catalogue
+from labctl.runfile.catalogue import NAME, Catalogue
+from labctl.runfile.file import open_run, pictures_of
+from labctl.runfile.lock import RunLock
+from labctl.runfile.reading import read_summary
 from labctl.runs.details import details_of
-from labctl.runs.reading import read_summary
 from labctl.safety import record as interlocks
 from labctl.server import runtime
 from labctl.store import Store, archive, file, log

@@ -78,7 +78,7 @@ def test_with_umask_000_a_bench_a_run_and_its_records_are_closed_to_others(
 
 
 def test_a_run_file_that_its_owner_closed_stays_closed_when_it_is_changed(tmp_path: Path) -> None:
-    from labctl.experiments import runfile
+    from labctl.runfile import file as runfile
 
     path, lock = runfile.begin(tmp_path, "t.x")
     with runfile.changing(path) as file:

@@ -24,9 +24,9 @@ from labctl.bench.client import Bench, open_bench
 from labctl.bus import rotation, security
 from labctl.bus.messages import VERSION, Request, encode
 from labctl.experiments.execute import execute
-from labctl.experiments.runfile import open_run
 from labctl.record.blocks import read_heads
 from labctl.record.session import recording
+from labctl.runfile.file import open_run
 from labctl.server import runtime
 from labctl.server.leases import Lease
 from labctl.server.server import Place

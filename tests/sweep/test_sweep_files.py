@@ -10,8 +10,8 @@ import pytest
 from sweepable import wave
 
 from labctl.client import ConfigurationError
-from labctl.experiments import runfile
-from labctl.experiments.runfile import RunLock
+from labctl.runfile import file as runfile
+from labctl.runfile.lock import RunLock
 from labctl.sweep import open_sweep, resume, sweep
 from labctl.sweep.file import SweepFile
 from labctl.sweep.point import measure

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import labctl.ledger
-from labctl.experiments.runfile import open_run
 from labctl.ledger.command import command, own_disk, run_file, started
 from labctl.ledger.rail import BOTH_BY_LEASE, BY_LEASE, Rail, both, until
 from labctl.ledger.row import Row, Trial
 from labctl.ledger.runs import goes_on, must_be_sound, series
+from labctl.runfile.file import open_run
 
 AT_ONCE_S = 0.1
 _SLOW_DISK = Path(labctl.ledger.__file__).parent / "slow_disk"

@@ -15,12 +15,12 @@ import numpy as np
 
 from drivers.errors import CalibrationError, ConfigurationError
 from labctl.bench.client import open_bench
-from labctl.experiments.runfile import open_run
 from labctl.ledger.benches import SIMULATED
 from labctl.ledger.command import done, run_file, values
 from labctl.ledger.rail import emulated
 from labctl.ledger.row import Bench, Row, Trial, refused
-from labctl.runs.catalogue import Catalogue
+from labctl.runfile.catalogue import Catalogue
+from labctl.runfile.file import open_run
 from labctl.store import Calibration, Measured, Store
 
 _WORLD = """

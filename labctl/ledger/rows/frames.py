@@ -9,12 +9,12 @@ from functools import partial
 
 import numpy as np
 
-from labctl.experiments.runfile import open_run
 from labctl.ledger.command import command, run_file, started, values
 from labctl.ledger.rail import Rail, emulated, until
 from labctl.ledger.row import Bench, Row, Trial
 from labctl.ledger.rows.files import Desk, desk
 from labctl.ledger.runs import must_be_sound, series
+from labctl.runfile.file import open_run
 
 _COUNT = 20
 _FAULT_S = 0.3

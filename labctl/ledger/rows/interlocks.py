@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from drivers.errors import InterlockError, LabError
-from labctl.experiments.runfile import open_run
 from labctl.ledger.benches import EMULATED, SIMULATED
 from labctl.ledger.child import Child
 from labctl.ledger.command import done
 from labctl.ledger.rail import EMULATED_LEASE_S, LEASE_S, Rail, standing, until
 from labctl.ledger.row import Bench, Row, Trial, refused
 from labctl.ledger.runs import broken_off, goes_on
+from labctl.runfile.file import open_run
 
 AT_ONCE_S = 0.1
 _MONITOR = 'monitor = "output_power"\n'

@@ -75,7 +75,7 @@ def run(task: Task) -> None:
     """Run it."""
     from labctl.bus.client_side import cap_roles
     from labctl.experiments.execute import execute
-    from labctl.experiments.plain import plain
+    from labctl.plain import plain
 
     cap_roles(task.role)  # whoever started it may do no more by a protocol than by hand
     told = Told()

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from labctl.page.link.link import Link
-from labctl.runs.catalogue import Catalogue
-from labctl.runs.summary import RunSummary
+from labctl.runfile.catalogue import Catalogue
+from labctl.runfile.summary import RunSummary
 
 MOST = 300
 EVERY_S = 5.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.experiments.runfile import pictures_of
+from labctl.runfile.file import pictures_of
 from labctl.runs.data import RunData
 
 _MOST_SERIES = 8

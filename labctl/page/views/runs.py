@@ -13,8 +13,8 @@ from drivers.errors import LabError
 from labctl.page.runs.listing import EVERY_S
 from labctl.page.views.protocol import show_pictures
 from labctl.page.views.visit import View, Visit, heading, picture, table
+from labctl.runfile.summary import RunSummary
 from labctl.runs.command import command_of
-from labctl.runs.summary import RunSummary
 
 _COLUMNS = [("begun", "begun"), ("protocol", "protocol"), ("status", "status"), ("steps", "steps"), ("took", "took"),
             ("bench", "bench"), ("seed", "seed"), ("file", "file")]  # fmt: skip

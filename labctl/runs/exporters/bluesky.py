@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.runs.data import Arrays, RunData
 from labctl.runs.exporters.exporter import Exported, Exporter, needed, size_of
 from labctl.runs.units import unit_of

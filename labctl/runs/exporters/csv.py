@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.runs.data import RunData
 from labctl.runs.exporters.exporter import Exported, Exporter, size_of
 from labctl.runs.units import unit_of

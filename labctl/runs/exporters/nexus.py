@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.runs.data import RunData
 from labctl.runs.exporters.exporter import Exported, Exporter
 from labctl.runs.units import unit_of

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.experiments.plain import plain
+from labctl.plain import plain
 from labctl.runs.data import RunData
 from labctl.runs.exporters.exporter import Exported, Exporter
 

@@ -21,7 +21,7 @@ from labctl.experiments.calibrate import Calibrated
 from labctl.experiments.console import Console
 from labctl.experiments.execute import Job, Outcome
 from labctl.experiments.jupyter import console_here
-from labctl.experiments.runfile import find_run
+from labctl.runfile.file import find_run
 from labctl.runs.finished import Run
 
 

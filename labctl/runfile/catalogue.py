@@ -20,8 +20,8 @@ import msgspec
 
 from drivers.errors import ConfigurationError
 from labctl.headroom import READING_BYTES, memory_for
-from labctl.runs.filesystems import locks_work, on_network
-from labctl.runs.summary import UNREADABLE, RunSummary
+from labctl.runfile.filesystems import locks_work, on_network
+from labctl.runfile.summary import UNREADABLE, RunSummary
 
 NAME = "catalogue-1.sqlite"  # another layout gets another name: two versions of labctl may share a folder
 _PATIENCE_S = 0.25
@@ -79,7 +79,7 @@ class Catalogue:
         found = {name: row[1] for name, row in known.items() if name in there and name not in fresh}
         if fresh:
             reading(len(fresh))
-            import labctl.runs.reading  # noqa: F401 - here: libraries on many cores take more room than files may
+            import labctl.runfile.reading  # noqa: F401 - here: libraries on many cores take more room than files may
         keeps = True
         for names in _batches(sorted(fresh)):
             with memory_for(READING_BYTES):
@@ -187,7 +187,7 @@ def _place(status: os.stat_result) -> _Place:
 
 
 def _read(path: Path) -> RunSummary:
-    from labctl.runs.reading import read_summary  # with it comes HDF5, which listing what is known does not need
+    from labctl.runfile.reading import read_summary  # with it comes HDF5, which listing what is known does not need
 
     return read_summary(path)
 

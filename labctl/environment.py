@@ -38,7 +38,7 @@ def release() -> str:
 
 def git_state() -> dict[str, str]:
     """Commit of the labctl source tree and whether it was changed; empty outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return {}
     try:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from labctl.bus.segments import process_alive
+from labctl.runfile.lock import being_written
 
 UNREADABLE, FOREIGN = "unreadable", "foreign"
 STATUSES = ("complete", "running", "killed", "interrupted", "failed", UNREADABLE, FOREIGN)
@@ -52,34 +50,3 @@ class RunSummary(msgspec.Struct, frozen=True):
         if self.status != "running" or being_written(folder / self.file):
             return self
         return msgspec.structs.replace(self, status="killed")
-
-
-def being_written(run: Path) -> bool:
-    """Whether a living process holds the lock of a run file. The lock is hardly ever touched to find out."""
-    try:
-        handle = os.open(run.with_suffix(".lock"), os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        words = os.read(handle, 200).decode(errors="replace").split()
-        here = len(words) == 4 and words[3] == socket.gethostname()
-        if here and words[1].isdigit() and not process_alive(int(words[1])):
-            return False
-        return _locked(handle)
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # another system: the process is believed to be the one that took it
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a folder without locks
-        return True
-    fcntl.flock(handle, fcntl.LOCK_UN)
-    return False

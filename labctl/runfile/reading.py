@@ -16,8 +16,9 @@ import h5py
 import numpy as np
 
 from drivers.errors import ConfigurationError
-from labctl.experiments.runfile import must_be_whole, open_run
-from labctl.runs.summary import FOREIGN, UNREADABLE, RunSummary, being_written
+from labctl.runfile.file import must_be_whole, open_run
+from labctl.runfile.lock import being_written
+from labctl.runfile.summary import FOREIGN, UNREADABLE, RunSummary
 
 _LONGEST_TEXT = 2000
 _MOST_RESULTS = 200
