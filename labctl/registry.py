@@ -79,8 +79,18 @@ def _origin(point: EntryPoint) -> str:
     return f"{distribution} ({point.value})"
 
 
+_CALLED_BY: dict[Group, str] = {
+    "labctl.protocols": "labctl run",
+    "labctl.figures": "labctl figure",
+    "labctl.calibrations": "labctl calibrate",
+}
+
+
 def _unknown(group: Group, name: str) -> str:
     registered = names(group)
+    others = [f"`{call} {name}`" for other, call in _CALLED_BY.items() if group in _CALLED_BY and name in names(other)]
+    if others:
+        return f'{group}: "{name}" is unknown, it is registered elsewhere: call it by {" or ".join(others)}'
     if not registered:
         return (
             f'{group}: "{name}" is unknown and nothing at all is registered there; '

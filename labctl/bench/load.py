@@ -59,6 +59,7 @@ def load_bench(
     bench = validated(BenchTable, tables["bench"], ("bench",), findings)
     world_name, world_parameters = _world(tables["bench"], tables["world"], findings)
     devices = _devices(tables["devices"], findings)
+    _check_faults(world_parameters, list(tables["devices"]), findings)
     _check_backends(tables, findings)
     servers = _servers(tables["servers"], list(tables["devices"]), findings)
     alignment = _alignment(tables["alignment"], findings)
@@ -180,6 +181,20 @@ def _devices(tables: Mapping[str, Any], findings: list[Finding]) -> dict[str, De
 def _is_composite(kind: object) -> bool:
     known = isinstance(kind, str) and kind in registry.names("labctl.kinds")
     return known and bool(getattr(registry.load("labctl.kinds", str(kind)), "composite", False))
+
+
+def _check_faults(world: BaseModel | None, devices: list[str], findings: list[Finding]) -> None:
+    """Faults that are planted must meet something: a run with a name misspelt would pass as one that bore them."""
+    for index, fault in enumerate(getattr(world, "faults", ())):
+        if fault.device not in devices:
+            hint = registry.suggestion(fault.device, devices)
+            findings.append(
+                Finding(
+                    ("world", "faults", index),
+                    f"{show(fault.device)} is no device of this bench{hint}",
+                    ", ".join(devices),
+                )
+            )
 
 
 def _check_backends(tables: Mapping[str, dict[str, Any]], findings: list[Finding]) -> None:

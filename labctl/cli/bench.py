@@ -49,7 +49,10 @@ def emulate_bench(file: str, assignments: list[str], as_json: bool) -> int:
 
     config = load_bench(file, parse_assignments(assignments))
     if not config.emulated:
-        raise ConfigurationError(f'{config.path}: no device has backend = "emulated"; nothing is there to be emulated')
+        raise ConfigurationError(
+            f'{config.path}: no device has backend = "emulated", so there is nothing to emulate; name a bench that has '
+            "some, such as prbm-emulated"
+        )
     with supervised(config, instruments_only=True) as supervisor:
         if as_json:
             print(json.dumps(supervisor.connections), flush=True)  # noqa: T201

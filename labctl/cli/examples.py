@@ -1,6 +1,8 @@
-"""What `labctl COMMAND --help` ends with: examples, and the exit statuses where the command's own text has none."""
+"""What help says beside a command's own text: examples, exit statuses where that has none, and its line in lists."""
 
 from __future__ import annotations
+
+import inspect
 
 import typer
 
@@ -80,15 +82,22 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def attach(app: typer.Typer, group: str = "") -> None:
-    """Give every registered command its end; those of groups as well."""
+    """Give every registered command its end, and its line in lists; those of groups as well."""
     for command in app.registered_commands:
         name = command.name or getattr(command.callback, "__name__", "").rstrip("_").replace("_", "-")
         told = getattr(command.callback, "__doc__", None) or ""
         examples = EXAMPLES.get(f"{group} {name}".strip(), ())
+        command.short_help = _first_paragraph(told)
         parts = [] if "Exit status" in told else [STATUSES]
         if examples:
             parts.append("\n".join(["\b", "Examples:", *(f"  {line}" for line in examples)]))
         command.epilog = "\n\n".join(parts)
     for below in app.registered_groups:
         if below.typer_instance is not None:
+            below.short_help = _first_paragraph(str(below.typer_instance.info.help or ""))
             attach(below.typer_instance, str(below.name or ""))
+
+
+def _first_paragraph(told: str) -> str:
+    """All of it in lists, which else cut it off in the middle of what a command does."""
+    return " ".join(inspect.cleandoc(told).partition("\n\n")[0].split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import threading
@@ -33,6 +34,8 @@ def record_bench(bench: str, assignments: list[str], to: Path, most: str | None,
     most_bytes = MOST_BYTES if most is None else _size(most)
     if to.exists():  # before the bench is brought up
         raise ConfigurationError(f"{to} is there already; records are kept: choose another --to")
+    if not os.access(to.parent, os.W_OK):
+        raise ConfigurationError(f"{to.parent} is no folder that this user may write in; choose another --to")
     with _up(config) as watch, open_bench(config) as table:
         ended: dict[str, str] = {}
         with recording(table, to, most_bytes) as session:
@@ -106,7 +109,10 @@ def replay_record(file: Path, to: Path | None, run: str, as_json: bool) -> int:
     text = replay_bench(record, target, run)
     if target.exists() and target.read_text() != text:
         raise ConfigurationError(f"{target} is there already, and is another file; choose another --to")
-    target.write_text(text)
+    try:
+        target.write_text(text)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {target}: {error}; choose another --to") from None
     told = {**_told(record), "bench_file": str(target)}
     if as_json:
         print(json.dumps(told))  # noqa: T201

@@ -142,7 +142,9 @@ def read_heads(path: Path) -> Iterator[tuple[Head, Body]]:
                     yield found
                     at = found[1].offset + found[1].packed
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read as a record: {error}") from None
+        raise ConfigurationError(
+            f"{path} cannot be read as a record: {error}; name a file that `labctl record` wrote"
+        ) from None
 
 
 def _block(file: BinaryIO, at: int) -> tuple[Head, Body] | None:

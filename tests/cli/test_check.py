@@ -75,3 +75,9 @@ def test_an_assignment_is_checked_like_the_file(labctl: Command) -> None:
     done = labctl("check", "prbm-sim", "--set", "world.slm.levels=1")
     assert done.status == 2
     assert "--set world.slm.levels" in done.err
+
+
+def test_a_fault_meets_a_device_that_is_there(labctl: Command) -> None:
+    done = labctl("check", "prbm-sim", "--set", "world.faults=[lost camera 5, stuck sml 3]")
+    assert done.status == 2
+    assert 'world.faults[1]: "sml" is no device of this bench (did you mean "slm"?)' in done.err

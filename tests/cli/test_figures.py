@@ -100,6 +100,20 @@ def test_the_readable_form_is_json_too(labctl: Command) -> None:
     assert "run file" in done.err
 
 
+@pytest.mark.parametrize(
+    ("called", "by"),
+    [
+        (("run", "prbm.local-fields"), "labctl figure prbm.local-fields"),
+        (("figure", "camera.dark"), "labctl calibrate camera.dark"),
+        (("calibrate", "prbm.digits"), "labctl figure prbm.digits"),
+    ],
+)
+def test_an_experiment_of_another_command_is_told_with_that(labctl: Command, called: tuple[str, str], by: str) -> None:
+    done = labctl(*called)
+    assert done.status == 2
+    assert f"`{by}`" in done.err
+
+
 # --- the equations ----------------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,12 @@ def test_every_command_says_what_it_does_its_exit_statuses_and_how_it_is_called(
             assert not problem(example), example
 
 
+def test_lists_of_commands_tell_all_of_what_each_does() -> None:
+    command = root()
+    told = command.get_help(command.context_class(command, info_name="labctl"))
+    assert "..." not in told.partition("Commands:")[2]
+
+
 def commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Those that do something, by what is typed for them."""
     if not hasattr(command, "commands"):

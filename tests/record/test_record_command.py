@@ -101,3 +101,11 @@ def test_a_killed_recorder_leaves_the_bench_up_and_a_record_that_is_read(bench: 
         wait_until(lambda: [bool(told and told["ended"]) for told in _states()] == [True, True])  # type: ignore[index]
         _session(bench)
     assert "gone" in Record(file).ended["lamps"]
+
+
+def test_where_no_record_can_be_written_no_bench_is_brought_up(bench: Path, tmp_path: Path) -> None:
+    with process(*LABCTL, "record", str(bench), "--to", str(tmp_path / "nowhere" / "a.record")) as recorder:
+        status, _, err = finish(recorder)
+    assert status == 2
+    assert "choose another --to" in err
+    assert "is up" not in err
