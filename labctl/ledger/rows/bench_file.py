@@ -56,12 +56,22 @@ class _Reboot:
         self.bench_file = folder / "computer.toml"
         options = "".join(f"{key} = {json.dumps(value)}\n" for key, value in told["connections"]["pump"].items())
         self.bench_file.write_text(_COMPUTER + options, encoding="utf-8")
+        self.computer: Child | None = None
 
     def set_up(self) -> None:
-        """The lasers are there; the computer is down."""
+        """The lasers are there, and the computer is up; it is the one that came up in the trial before."""
+        if self.computer is None or not self.computer.lives:
+            self.boot()
+
+    def boot(self) -> None:
+        """Until the bench is up."""
+        self.computer = Child("labctl.ledger.served", str(self.bench_file))
+        self.computer.heard(START_S)
 
     def close(self) -> None:
-        """Switch them off."""
+        """Everything off."""
+        if self.computer is not None:
+            self.computer.end()
         self.witness.close()
         self._instruments.end()
 
@@ -75,11 +85,10 @@ def _reboot(folder: Path) -> Iterator[_Reboot]:
 def _rebooted(stage: _Reboot, trial: Trial) -> None:
     """Everything of the computer's ends in the same moment; the laser, which has no watchdog, stays on until the bench
     is up again: then it is dark before anybody can use it."""
-    computer = Child("labctl.ledger.served", str(stage.bench_file))
-    operator = None
+    computer = stage.computer
+    assert computer is not None
+    operator = Child("labctl.ledger.operator", str(stage.bench_file))
     try:
-        computer.heard(START_S)
-        operator = Child("labctl.ledger.operator", str(stage.bench_file))
         operator.heard()
         assert "on" in operator.asked("on pump")
         until(lambda: bool(stage.witness.lit()))
@@ -92,18 +101,13 @@ def _rebooted(stage: _Reboot, trial: Trial) -> None:
                 os.kill(pid, signal.SIGKILL)
     finally:
         computer.kill()
-        if operator is not None:
-            operator.kill()
+        operator.kill()
     until(lambda: not any(map(process_alive, families)))
     assert stage.witness.lit() == ["pump_emission"], "nothing was left on: the trial is none"
-    again = Child("labctl.ledger.served", str(stage.bench_file))
-    try:
-        again.heard(START_S)
-        assert not stage.witness.lit(), "the bench is up and the laser is on"
-        with open_bench(stage.bench_file) as bench:
-            assert bench.pump.emission is False
-    finally:
-        again.end()
+    stage.boot()
+    assert not stage.witness.lit(), "the bench is up and the laser is on"
+    with open_bench(stage.bench_file) as bench:
+        assert bench.pump.emission is False
 
 
 def _edited(rail: Rail, trial: Trial) -> None:
