@@ -10,8 +10,10 @@ from labctl.ledger.row import Bench, Row
 
 KIND = {"clock": "simulated", "network": "simulated", "interlocks": "emulated"}
 """Of rows with benches of their own: a second one would take more time than all their trials."""
-SOONER = {"laser's server stopped": "emulated"}
-"""Where the other kind takes ten seconds of silence."""
+SOONER = {"laser's server stopped": "emulated", "client in a busy loop": "simulated", "disk slow": "simulated"}
+"""Where the other kind takes ten seconds of silence, or several leases of two seconds."""
+LAST = ("supervisor killed",)
+"""After which the whole bench must come up again, if anything follows."""
 SHARED = {"simulated": simulated, "emulated": emulated}
 
 
@@ -35,5 +37,5 @@ def rows_on(stage: str) -> list[object]:
         if (bench.stage is SHARED[stage] if stage in SHARED else bench.stage not in SHARED.values())
     ]
     stages = list(dict.fromkeys(bench.stage for _, bench in some))
-    some.sort(key=lambda pair: stages.index(pair[1].stage))
+    some.sort(key=lambda pair: (stages.index(pair[1].stage), pair[0].fault in LAST))
     return [pytest.param(row, bench, id=f"{row.fault}, {bench.kind}") for row, bench in some]
