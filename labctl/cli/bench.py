@@ -211,7 +211,8 @@ def show_logs(bench: str, device: str, run: str, process: str, as_json: bool, fo
 
     path = logs.newest_file(bench)
     if path is None:
-        raise ConfigurationError(f"no log of a bench {bench!r} in {logs.folder()}")
+        there = ", ".join(logs.benches()) or "none"
+        raise ConfigurationError(f"no log of a bench {bench!r} in {logs.folder()}; there are logs of {there}")
     seen = 0
     while True:
         for number, line in enumerate(logs.read(path, device, run, process)):

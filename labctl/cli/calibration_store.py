@@ -166,6 +166,8 @@ def show_log(folder: Path | None, bench: str | None, as_json: bool) -> int:
         print(json.dumps(plain([_use(e) if isinstance(e, Use) else _judged(e) for e in entries])))  # noqa: T201
     for entry in entries if not as_json else ():
         print(_sentence(entry) if isinstance(entry, Use) else _found(entry))  # noqa: T201
+    if not entries and not as_json:
+        print(f"nothing was put in force or checked in {store.path}")  # noqa: T201
     return 0
 
 

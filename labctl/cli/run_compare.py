@@ -13,7 +13,7 @@ from labctl.experiments.console import Console
 from labctl.guard import FAILED
 from labctl.plain import plain
 from labctl.runfile.file import find_run
-from labctl.runs.compare import DIFFERENT, IDENTICAL, Compared, Comparison, compare
+from labctl.runs.compare import DIFFERENT, IDENTICAL, Compared, Comparison, check_noise, compare
 from labctl.runs.data import RunData
 from labctl.runs.repeat import again, repeat
 
@@ -25,6 +25,7 @@ def repeat_run(given: str, out: Path, into: Path | None, noise: list[str], as_js
     path = find_run(given, out)
     stated = _noise(noise)
     told = again(path)
+    check_noise(RunData(path), stated)
     console = Console(quiet=as_json)
     console.say(f"again: {told.command.text or told.run.protocol}   with the bench file of the run")
     begun: list[Path] = []

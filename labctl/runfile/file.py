@@ -214,8 +214,11 @@ def open_marked(path: str | Path, mark: str, what: str) -> h5py.File:
         if not marked:
             file.close()
             raise ConfigurationError(f"{path} is an HDF5 file, but not a labctl {what}")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no such file; name a {what} file") from None
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read as a {what} file: {error}") from None
+        why = "it is no HDF5 file" if "file signature not found" in str(error) else str(error)
+        raise ConfigurationError(f"{path} cannot be read as a {what} file: {why}") from None
     return file
 
 

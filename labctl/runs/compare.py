@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from drivers.errors import ConfigurationError
 from labctl.plain import plain
-from labctl.runs.data import RunData
+from labctl.runs.data import Arrays, RunData
 
 IDENTICAL, WITHIN, DIFFERENT, LEFT_OUT = "identical", "within noise", "different", "not compared"
 FALSE_ALARM = 1e-4
@@ -83,17 +83,30 @@ def compare(a: RunData, b: RunData, noise: Mapping[str, float] | None = None) ->
     whole = a.status == b.status == "complete"
     with a.reading() as first, b.reading() as second:
         steps = None if whole else min(first.steps, second.steps)
-        of_a: dict[str, _Kept] = {f"steps/{k}": v for k, v in first.series.items()}
-        of_b: dict[str, _Kept] = {f"steps/{k}": v for k, v in second.series.items()}
-        of_a |= {f"data/{k}": v for k, v in first.data.items()} | _results(a)
-        of_b |= {f"data/{k}": v for k, v in second.data.items()} | _results(b)
-        unknown = [key for key in noise if not any(fnmatchcase(name, key) for name in of_a)]
-        if unknown:
-            raise ConfigurationError(
-                f"noise is stated of {', '.join(unknown)}, which {a.name} does not have; it has {', '.join(of_a)}"
-            )
+        of_a, of_b = _kept(a, first), _kept(b, second)
+        _refuse_noise_of_nothing(noise, of_a, a.name)
         found = [_one(name, of_a, of_b, noise, steps, real) for name in _in_order(of_a, of_b)]
     return Comparison(a, b, _setting(a, b), tuple(_noise_by_what_it_is_of(found)))
+
+
+def check_noise(run: RunData, noise: Mapping[str, float]) -> None:
+    """ConfigurationError for noise of what a run does not have, before it is made again to be compared."""
+    with run.reading() as opened:
+        _refuse_noise_of_nothing(noise, _kept(run, opened), run.name)
+
+
+def _kept(run: RunData, opened: Arrays) -> dict[str, _Kept]:
+    """All that is compared of a run, by name."""
+    series: dict[str, _Kept] = {f"steps/{k}": v for k, v in opened.series.items()}
+    return series | {f"data/{k}": v for k, v in opened.data.items()} | _results(run)
+
+
+def _refuse_noise_of_nothing(noise: Mapping[str, float], kept: Iterable[str], run: str) -> None:
+    unknown = [key for key in noise if not any(fnmatchcase(name, key) for name in kept)]
+    if unknown:
+        raise ConfigurationError(
+            f"noise is stated of {', '.join(unknown)}, which {run} does not have; it has {', '.join(kept)}"
+        )
 
 
 def _one(

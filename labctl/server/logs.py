@@ -51,6 +51,12 @@ def newest_file(bench: str) -> Path | None:
     return found[-1] if found else None
 
 
+def benches() -> tuple[str, ...]:
+    """Names of the benches whose logs are kept, sorted."""
+    own = (re.fullmatch(r"(.+)-\d{8}-\d{6}-\d+\.jsonl", path.name) for path in folder().iterdir())
+    return tuple(sorted({found[1] for found in own if found}))
+
+
 def _by_age(paths: Iterable[Path]) -> list[Path]:
     """Oldest first; without those that somebody else has just removed."""
     aged = []

@@ -260,6 +260,7 @@ def test_a_bench_within_a_script_does_not_keep_another_from_coming_up(site: Site
 def test_log_lines_carry_device_and_run(served: Site) -> None:
     with open_bench(served.bench) as bench, bench.control("logged", run="2026-042"):
         bench.lamp.emission = True
+    assert labctl_now("logs", "lmaps")[2].endswith("there are logs of lamps\n")
     code, out, _ = labctl_now("logs", "lamps", "--json", "--device", "lamp", "--run", "2026-042")
     assert code == 0
     (line,) = [json.loads(text) for text in out.splitlines()]

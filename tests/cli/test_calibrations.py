@@ -166,9 +166,9 @@ def test_routines_are_listed(labctl: Command, bench: Path) -> None:
     ("arguments", "said"),
     [
         (["calibrate"], "give the NAME of a routine, or --all"),
-        (["calibrate", "t.gain", "--all"], "give the NAME of a routine, or --all"),
+        (["calibrate", "t.gain", "--all"], "--all goes without a NAME"),
         (["calibrate", "t.gain", "--again"], "go with --all"),
-        (["calibrate", "t.gain", "t.line"], "give the NAME of a routine, or --all"),
+        (["calibrate", "t.gain", "t.line"], "one routine at a time; --check takes several"),
         (["calibrate", "--check", "--all", "--bench", "BENCH"], "--check goes without --all"),
         (["calibrate", "--check", "--report", "x.html", "--bench", "BENCH"], "go with --all"),
         (["calibrate", "--check"], "give --bench FILE"),

@@ -61,11 +61,16 @@ def test_what_has_become_different_ends_with_status_1(ran: Path, labctl: Command
     assert labctl("repeat", ran, "--noise", "data/start=1e-9").status == 0
 
 
-@pytest.mark.parametrize("noise", ["start", "start=", "start=-1", "start=nan", "=1"])
-def test_noise_that_is_none_is_told_before_anything_is_measured(ran: Path, labctl: Command, noise: str) -> None:
+@pytest.mark.parametrize(
+    ("noise", "told"),
+    [*((noise, "NAME=NUMBER") for noise in ("start", "start=", "start=-1", "start=nan", "=1")), ("strat=1", "it has")],
+)
+def test_noise_that_is_none_is_told_before_anything_is_measured(
+    ran: Path, labctl: Command, noise: str, told: str
+) -> None:
     done = labctl("repeat", ran, "--noise", noise)
     assert done.status == 2
-    assert "NAME=NUMBER" in done.err
+    assert told in done.err
     assert len(list(ran.parent.glob("*.h5"))) == 1
 
 

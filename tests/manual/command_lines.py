@@ -125,7 +125,7 @@ def _unknown_names(given: Given) -> str:
     groups = _TAKES_EXPERIMENTS.get(command)
     if groups is None or not first or placeholder(first):
         return ""
-    wanted = given.positional if command == "calibrate" else [first]
+    wanted = [word for word in given.positional if "=" not in word] if command == "calibrate" else [first]
     for name in (name.rstrip(".") for name in wanted if not placeholder(name)):
         if not any(name in registry.names(group) for group in groups):
             return f"{command}: no {name!r}"

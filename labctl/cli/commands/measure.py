@@ -252,7 +252,10 @@ def calibrate(
             raise typer.Exit(2)
         raise typer.Exit(check_calibrations(names, bench, assignments, seed, out, json))
     if len(names) != (0 if all_ else 1):
-        print("labctl calibrate: give the NAME of a routine, or --all, --check or --list", file=sys.stderr)  # noqa: T201
+        what = "give the NAME of a routine, or --all, --check or --list"
+        if names:
+            what = "--all goes without a NAME" if all_ else "one routine at a time; --check takes several"
+        print(f"labctl calibrate: {what}", file=sys.stderr)  # noqa: T201
         raise typer.Exit(2)
     if names:
         raise typer.Exit(calibrate_one(names[0], bench, assignments, seed, out, dry_run, json))
