@@ -12,13 +12,13 @@ from typing import Any
 import zmq
 
 from drivers.errors import ConfigurationError
-from drivers.quantity import parse_quantity
 from labctl.bus import security
 from labctl.bus.connection import Connection
 from labctl.bus.records import BenchRecord, record_from
 from labctl.bus.security import KeyPair
 from labctl.bus.together import this_user
 from labctl.bus.transport import Address
+from labctl.cli.times import seconds_of
 from labctl.safety import desk
 from labctl.server import runtime
 from labctl.server.directory import ask, find_remote
@@ -26,7 +26,7 @@ from labctl.server.directory import ask, find_remote
 
 def arm(bench: str | None, devices: list[str], for_: str | None, as_json: bool, at: str | None) -> int:
     """Arm emitters of a bench, and say until when."""
-    for_s = None if for_ is None else _seconds(for_)
+    for_s = None if for_ is None else seconds_of("--for", for_)
     with _controls(bench, at) as (name, controls):
         done = desk.arm(controls, devices, for_s, this_user())
     if as_json:
@@ -57,13 +57,6 @@ def acknowledge(bench: str | None, interlock: str, reason: str, new_sample: bool
         told = f"{', '.join(done)} acknowledged" if done else "nothing was tripped"
         print(f"{name}: {told}{'; doses count from 0' if new_sample else ''}")  # noqa: T201
     return 0
-
-
-def _seconds(text: str) -> float:
-    try:
-        return parse_quantity(text, "s")
-    except ValueError as error:
-        raise ConfigurationError(f"--for {text}: {error}") from None
 
 
 def _until(utc: float | None) -> str:

@@ -34,3 +34,12 @@ def test_the_change_of_a_benchs_key_can_be_told_by_command(labctl: Command) -> N
     assert dict(security.trusted()["far"]) == {"address": "tcp://127.0.0.1:1", "key": "0" * 40, "next": "1" * 40}
     assert labctl("keys", "trust", "near", "--next", "1" * 40).status == 2
     assert labctl("keys", "trust", "far").status == 2
+
+
+def test_a_time_that_is_over_before_it_begins_changes_nothing(labctl: Command) -> None:
+    labctl("keys", "make", "carol")
+    made = labctl("keys", "rotate", "carol", "--overlap", "-5 d")
+    assert (made.status, rotation.coming("carol")) == (2, "")
+    assert "longer than 0 s" in made.err
+    token = labctl("tokens", "make", "alice", "--role", "operator", "--for", "0 s")
+    assert (token.status, token.out) == (2, "")

@@ -63,8 +63,8 @@ def rotate(
     Without --key: a new pair beside the own pair NAME. With --key: the client NAME is let in with that key, too.
     """
     from drivers.errors import ConfigurationError
-    from drivers.quantity import parse_quantity
     from labctl.bus import rotation, security
+    from labctl.cli.times import seconds_of
 
     if finish:
         own = rotation.is_changing(name)
@@ -78,10 +78,7 @@ def rotate(
         if dropped:
             print(f"{name} is let in with the new key only")  # noqa: T201
         return
-    try:
-        overlap_s = parse_quantity(overlap, "s")
-    except ValueError as error:
-        raise ConfigurationError(f"--overlap {overlap}: {error}") from None
+    overlap_s = seconds_of("--overlap", overlap)
     if key:
         until = rotation.accept(name, key, overlap_s)
         print(f"{name} is let in with the new key, and with the old one until {until:%Y-%m-%d %H:%M} UTC")  # noqa: T201

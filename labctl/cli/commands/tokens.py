@@ -24,14 +24,10 @@ def make(
     ] = None,
 ) -> None:
     """Make a token and print it, once: it is kept nowhere. One that NAME had before is good no more."""
-    from drivers.errors import ConfigurationError
-    from drivers.quantity import parse_quantity
+    from labctl.cli.times import seconds_of
     from labctl.page.access import tokens
 
-    try:
-        for_s = None if for_ is None else parse_quantity(for_, "s")
-    except ValueError as error:
-        raise ConfigurationError(f"--for {for_}: {error}") from None
+    for_s = None if for_ is None else seconds_of("--for", for_)
     print(tokens.make(name, role, for_s))  # noqa: T201
 
 
