@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from drivers.errors import ConfigurationError
 from labctl.server import runtime
@@ -38,18 +39,28 @@ def serve_page(
     shown = f"[{address}]" if ":" in address else address
     url = f"{'https' if certificate else 'http'}://{shown}:{number}/"
 
+    up = at is not None or bench in _benches_up()
+
     def told() -> None:
-        print(f"bench {bench} is shown at {url}", flush=True)  # noqa: T201
-        if not signing_in:
-            print(  # noqa: T201
-                "everybody on that network may look on and stop the bench; nobody can sign in, since tokens would go "
-                "over it for all to read. For more give --certificate and --key, or leave --host out and tunnel: "
-                f"ssh -L {number}:127.0.0.1:{number} THIS-MACHINE",
-                flush=True,
-            )
+        print("\n".join(greeting(bench, url, up=up, signing_in=signing_in)), flush=True)  # noqa: T201
 
     serve(Options(bench, at, out, tuple(names), certificate, key, signing_in, number), listening, told)
     return 0
+
+
+def greeting(bench: str, url: str, *, up: bool, signing_in: bool) -> list[str]:
+    """What is told when the page listens."""
+    lines = [f"bench {bench} is shown at {url}"]
+    if not up:
+        lines.append("it is not up, which is shown until it is: `labctl up`, from another terminal")
+    if not signing_in:
+        number = urlsplit(url).port
+        lines.append(
+            "everybody on that network may look on and stop the bench; nobody can sign in, since tokens would go "
+            "over it for all to read. For more give --certificate and --key, or leave --host out and tunnel: "
+            f"ssh -L {number}:127.0.0.1:{number} THIS-MACHINE"
+        )
+    return lines
 
 
 def printable(record: logging.LogRecord) -> bool:
@@ -75,13 +86,17 @@ def _meant(bench: str | None, at: str | None) -> str:
         return Path(bench).stem if bench.endswith(".toml") else bench
     if at is not None:
         raise ConfigurationError(f"name the bench that is shown; --at {at} says where it is")
-    up = [host.bench for host in runtime.all_hosts() if host.kind == "up"]
+    up = _benches_up()
     if len(up) != 1:
         told = (
             f"several benches are up: {', '.join(up)}; name one" if up else "no bench is up; start one with `labctl up`"
         )
         raise ConfigurationError(told)
     return up[0]
+
+
+def _benches_up() -> list[str]:
+    return [host.bench for host in runtime.all_hosts() if host.kind == "up"]
 
 
 def _listen(host: str, port: int) -> socket.socket:

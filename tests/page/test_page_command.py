@@ -9,7 +9,7 @@ import pytest
 
 from drivers.errors import ConfigurationError
 from labctl.cli.commands.tokens import list_, make, revoke
-from labctl.cli.page import is_loopback, printable, serve_page
+from labctl.cli.page import greeting, is_loopback, printable, serve_page
 
 
 def page(**changed: object) -> None:
@@ -21,6 +21,14 @@ def page(**changed: object) -> None:
 def test_without_a_bench_that_is_up_the_command_says_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match="labctl up"):
         page(bench=None)
+
+
+def test_what_is_told_first_is_where_it_is_and_what_is_missing() -> None:
+    url = "https://[::]:8470/"
+    assert greeting("drill", url, up=True, signing_in=True) == [f"bench drill is shown at {url}"]
+    _, absent, unsigned = greeting("drill", url, up=False, signing_in=False)
+    assert "labctl up" in absent
+    assert "ssh -L 8470:127.0.0.1:8470" in unsigned
 
 
 @pytest.mark.parametrize(
