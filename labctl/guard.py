@@ -57,7 +57,7 @@ def guarded(command: Callable[[], object]) -> int:
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("labctl: interrupted; every device was made safe", file=sys.stderr)  # noqa: T201
+        print("labctl: interrupted; every device that it controlled was made safe", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     except BrokenPipeError:
         # `labctl … | head`: the reader has seen enough. Keep the interpreter from complaining at exit.

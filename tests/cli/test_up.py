@@ -298,7 +298,7 @@ def test_ctrl_c_leaves_the_bench_safe_and_the_run_readable(tmp_path: Path, serve
         run.send_signal(signal.SIGINT)
         code, out, err = finish(run)
         assert (code, out) == (130, "")
-        assert "every device was made safe" in err
+        assert "every device that it controlled was made safe" in err
         with observer() as looking:
             state = looking.state()
             assert state["devices"]["source"]["emission"] is False
