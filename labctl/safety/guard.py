@@ -226,7 +226,7 @@ class Guard:
 
     def _watch(self) -> None:
         every_s = min((i.rule.every for i in self._interlocks.values()), default=0.05)
-        at_rest = any(i.rule.at_rest for i in self._interlocks.values())
+        at_rest = [i for i in self._interlocks.values() if i.rule.at_rest]
         next_s = time.monotonic()
         while not self._stop.is_set():
             if not self._lit and not self.latch.tripped and not at_rest:
@@ -235,7 +235,7 @@ class Guard:
                 continue
             try:
                 if at_rest:
-                    self._judge.want()
+                    self._judge.want(at_rest)  # and no meter of another server: without light nobody needs it
                 self.look()
             except Exception:  # whatever happens, it goes on looking; and what it cannot judge is not safe
                 self._darken(list(self._lit))

@@ -80,10 +80,12 @@ class Judge:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def want(self) -> None:
-        """Have everything watched be looked at."""
-        for source in self._sources.values():
-            source.want()
+    def want(self, interlocks: Sequence[Interlock] | None = None) -> None:
+        """Have what these watch be looked at; everything, unless named."""
+        names = self.interlocks.keys() if interlocks is None else {interlock.name for interlock in interlocks}
+        for (name, _), source in self._sources.items():
+            if name in names:
+                source.want()
 
     def refresh(self, interlocks: Sequence[Interlock]) -> None:
         """Before light: have looked at what these watch, under the server's lock."""
