@@ -38,7 +38,9 @@ class Replayed(Device):
         self.run = run
         if name not in record.devices:
             there = ", ".join(record.devices) or "none: no server wrote in it"
-            raise ConfigurationError(f"{record.path} has no device {name}; it has {there}")
+            raise ConfigurationError(
+                f"{record.path} has no device {name}; it has {there}. A record that was cut off lacks some"
+            )
         if run and run not in record.runs:
             raise ConfigurationError(f"{record.path} has no run {run}; it has {', '.join(record.runs) or 'none'}")
 
