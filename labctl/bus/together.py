@@ -14,14 +14,20 @@ T = TypeVar("T")
 
 
 def together(calls: Mapping[str, Callable[[], T]]) -> dict[str, T | LabError]:
-    """Make every call in a thread of its own; by name what it returned, or the LabError it raised."""
+    """Make every call in a thread of its own; by name what it returned, or the LabError it raised.
+
+    Any other error is raised here, once all calls are over.
+    """
     results: dict[str, T | LabError] = {}
+    faults: list[Exception] = []
 
     def make(name: str, call: Callable[[], T]) -> None:
         try:
             results[name] = call()
         except LabError as error:
             results[name] = error
+        except Exception as error:  # noqa: BLE001 - a result that is missing would look like success
+            faults.append(error)
 
     threads = [threading.Thread(target=make, args=item, daemon=True) for item in calls.items()]
     for thread, item in zip(threads, calls.items(), strict=True):
@@ -32,6 +38,8 @@ def together(calls: Mapping[str, Callable[[], T]]) -> dict[str, T | LabError]:
     for thread in threads:
         if thread.ident is not None:
             thread.join()
+    if faults:
+        raise faults[0]
     return results
 
 

@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import zmq
@@ -109,6 +109,20 @@ def stop_everything(
     return {name: str(result) if isinstance(result, LabError) else result for name, result in told.items()}
 
 
+def _stop_near(context: zmq.Context[Any], host: runtime.HostRecord, reason: str) -> dict[str, dict[str, float | str]]:
+    local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
+    return {f"{host.bench} (pid {host.pid})": stop_everything(context, local, this_user(reason))}
+
+
+def _stop_far(context: zmq.Context[Any], bench: str | None, at: str, reason: str) -> dict[str, dict[str, float | str]]:
+    keys = security.own_keys()
+    record = find_remote(context, at, keys)
+    if bench is not None and record.bench != bench:
+        return {}
+    addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
+    return {f"{record.bench} at {at}": stop_everything(context, addresses, this_user(reason), keys)}
+
+
 def stop_benches(
     bench: str | None = None, at: str | None = None, reason: str = ""
 ) -> dict[str, dict[str, float | str]]:
@@ -120,26 +134,22 @@ def stop_benches(
     Returns, by bench and server, the time it took (s), or what was wrong. Raises ConfigurationError if no bench is up.
     """
     context: zmq.Context[Any] = zmq.Context()
-    results: dict[str, dict[str, float | str]] = {}
+    stops: dict[str, Callable[[], dict[str, dict[str, float | str]]]] = {}
     try:
-        # First what is near, straight to the sockets named in the runtime folder: a directory that hangs is not asked.
+        # What is near straight by the sockets named in the runtime folder: a directory that hangs is not asked.
         for host in runtime.all_hosts() if at is None else []:
             if bench is None or host.bench == bench:
-                local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
-                results[f"{host.bench} (pid {host.pid})"] = stop_everything(context, local, this_user(reason))
+                stops[f"{host.bench} (pid {host.pid})"] = functools.partial(_stop_near, context, host, reason)
         far = at or os.environ.get("LABCTL_AT") or None
         if far is not None:
-            try:
-                keys = security.own_keys()
-                record = find_remote(context, far, keys)
-            except LabError as error:
-                results[f"the bench at {far}"] = {"directory": str(error)}  # what was stopped near is told all the same
-            else:
-                if bench is None or record.bench == bench:
-                    addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
-                    results[f"{record.bench} at {far}"] = stop_everything(context, addresses, this_user(reason), keys)
+            stops[f"the bench at {far}"] = functools.partial(_stop_far, context, bench, far, reason)
+        # All at once: one that hangs must not keep another one in the light.
+        told = together(stops)
     finally:
         context.destroy(linger=0)
+    results: dict[str, dict[str, float | str]] = {}
+    for name, result in told.items():  # what was stopped near is told though the far one cannot be found
+        results |= {name: {"directory": str(result)}} if isinstance(result, LabError) else result
     if not results:
         raise ConfigurationError(f"no bench {bench!r} is up" if bench else "no bench is up; nothing was stopped")
     return results

@@ -14,14 +14,17 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 from fakes import Filament, install, pixels, write_bench
 from processes import (
     LABCTL,
@@ -43,6 +46,7 @@ from labctl import open_bench, registry
 from labctl.bench.load import load_bench
 from labctl.bus import segments
 from labctl.server import runtime
+from labctl.server.emergency import stop_benches, within_script
 
 EMITTER = """
 import sys, time
@@ -236,6 +240,22 @@ def test_an_emergency_stop_reaches_a_bench_within_a_script(site: Site) -> None:
         assert code == 1
         assert "(smell)" in err
     assert (leftovers(), segments_of([client.pid])) == ([], [])
+
+
+def test_an_emergency_stop_goes_to_all_benches_at_once() -> None:
+    both = threading.Barrier(2, timeout=1.5)  # each bench is dark when the other one has been told, too
+
+    def emergency(reason: str) -> None:
+        both.wait()
+
+    with zmq.Context() as context, contextlib.ExitStack() as stack:
+        for name in ("one", "two"):
+            config = SimpleNamespace(name=name, fingerprint="", path=name)
+            host = SimpleNamespace(emergency=emergency)
+            stack.enter_context(within_script(config, host, context))  # type: ignore[arg-type]
+        told = stop_benches()
+    assert len(told) == 2
+    assert all(isinstance(took, float) for servers in told.values() for took in servers.values()), told
 
 
 def test_an_emergency_stop_with_nobody_there_is_bad_input() -> None:

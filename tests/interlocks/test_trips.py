@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from drill import WATTS_AT_METER, drill_file, lit, served, state_of, told_of_tri
 
 from drivers.errors import ConfigurationError, DeviceError, InterlockError
 from labctl.client import ROI, Sequence
+from labctl.safety import desk
 
 
 def rule(name: str, text: str) -> str:
@@ -94,6 +96,17 @@ def test_a_laser_that_cannot_be_reached_when_it_is_disarmed_is_told_again_and_th
             time.sleep(0.01)
         told = [event["what"] for event in bench.interlock_events()]
         assert told.count("disarmed") == 2  # by whom, and what went dark
+
+
+def test_disarming_asks_all_servers_at_once() -> None:
+    both = threading.Barrier(2, timeout=5)  # each is dark when the other one has been asked, too
+
+    class Control:
+        def request(self, *_: object, **__: object) -> list[str]:
+            both.wait()
+            return ["pump"]
+
+    assert desk.disarm({"one": Control(), "two": Control()}, [], "a test") == ["pump", "pump"]
 
 
 def test_an_emergency_stop_disarms(tmp_path: Path) -> None:
