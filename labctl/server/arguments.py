@@ -35,7 +35,9 @@ def _check(
     for name, value in arguments:
         wanted = hints.get(name)
         if wanted is not None and not _fits(value, wanted):
-            raise LimitError(f"{what}: argument {name} = {value!r:.80} does not fit; {signature} is needed")
+            array = typing.get_origin(wanted) is np.ndarray
+            cure = "a NumPy array is needed, as numpy.asarray makes of lists" if array else f"{signature} is needed"
+            raise LimitError(f"{what}: argument {name} = {value!r:.80} does not fit; {cure}")
 
 
 @contextlib.contextmanager
