@@ -10,6 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+_MOST_THREADS = 16
+"""At one device, besides the one that stands ready: an instrument that hangs for hours is asked again and again."""
+
 
 class Hand:
     """A thread that does one thing whenever it is told. To tell it, and to wait for it, needs no memory."""
@@ -68,6 +71,7 @@ class Rescue:
         """act: on a device, by name; must raise nothing."""
         self._act = act
         self._hands: dict[str, Hand] = {}
+        self._more: dict[str, list[threading.Thread]] = {}
 
     def stand_ready(self, names: Iterable[str]) -> None:
         """For devices that are going to emit: what it takes to act on them is there from now on."""
@@ -79,19 +83,25 @@ class Rescue:
         """Those on which it was not done in that time."""
         begun: list[tuple[str, Hand]] = []
         threads: list[tuple[str, threading.Thread]] = []
+        hanging: list[str] = []
         for name in names:
             hand = self._hands.get(name)
             if hand is not None and hand.begin():
                 begun.append((name, hand))
                 continue
             try:
+                more = self._more[name] = [thread for thread in self._more.get(name, ()) if thread.is_alive()]
+                if len(more) >= _MOST_THREADS:
+                    hanging.append(name)
+                    continue
                 thread = threading.Thread(target=self._act, args=(name,), daemon=True)
                 thread.start()
+                more.append(thread)
                 threads.append((name, thread))
             except (RuntimeError, MemoryError):  # the system has no more threads: then one after another
                 self._act(name)
         until = time.monotonic() + within_s
-        late = [name for name, hand in begun if not hand.wait(until - time.monotonic())]
+        late = hanging + [name for name, hand in begun if not hand.wait(until - time.monotonic())]
         for name, thread in threads:
             thread.join(max(until - time.monotonic(), 0.0))
             if thread.is_alive():

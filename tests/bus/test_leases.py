@@ -15,7 +15,7 @@ from fakes import Lab, bench_config, laboratory, wait_until
 from drivers.errors import BusError, LeaseError
 from labctl.bench.client import Bench
 from labctl.server.leases import LeaseBook, Watchdog
-from labctl.server.rescue import Hand
+from labctl.server.rescue import Hand, Rescue
 
 SHORT_S = 0.3
 
@@ -388,3 +388,23 @@ def test_a_hand_that_hangs_is_not_waited_for_and_works_again_later() -> None:
     assert hand.wait(10)
     assert acts == [1, 1]
     hand.end()
+
+
+def test_an_instrument_that_hangs_takes_no_more_threads_however_often_it_is_asked() -> None:
+    go_on, acts = threading.Event(), list[str]()
+
+    def act(name: str) -> None:
+        if name == "lamp":
+            go_on.wait()
+        acts.append(name)
+
+    rescue, before = Rescue(act), threading.active_count()
+    rescue.stand_ready(["lamp"])
+    for _ in range(100):
+        assert rescue.act(["lamp", "spare"], 0.001) in (["lamp"], ["lamp", "spare"])
+    assert threading.active_count() - before < 40
+    assert "lamp" not in acts
+    go_on.set()
+    wait_until(lambda: threading.active_count() == before + 1)
+    assert rescue.act(["lamp"], 10) == []
+    rescue.end()
