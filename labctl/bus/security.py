@@ -25,7 +25,6 @@ from typing import Any
 
 import zmq
 import zmq.auth
-from zmq.auth.thread import ThreadAuthenticator
 
 from drivers.errors import ConfigurationError
 from labctl.bus.roles import ROLES, Caller
@@ -304,6 +303,8 @@ class Door:
         self._stamp: float | None = None
         self._admitted: dict[str, Admitted] = {}
         self.refused = 0
+        from zmq.auth.thread import ThreadAuthenticator  # a twentieth of a second, for asyncio: only on tcp with keys
+
         self._authenticator = ThreadAuthenticator(context, log=logging.getLogger("labctl.zap"))
         # Its own log line per connection says nothing of names or roles; ours do.
         logging.getLogger("labctl.zap").setLevel(logging.CRITICAL)

@@ -75,7 +75,7 @@ def main() -> int:
     if task.role == "spare":
         # Everything is imported by reading the bench; the real task comes when another process has died.
         with contextlib.suppress(LabError):
-            load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
+            _bench_of(task)
         gc.freeze()
         line = lifeline.readline()
         if not line.startswith(b"{"):
@@ -90,7 +90,8 @@ def main() -> int:
     logs.set_up(task.host.bench, label, Path(task.host.log_file) if task.host.log_file else None)
     context: zmq.Context[Any] = zmq.Context()
     try:
-        config = load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
+        # A directory need know nothing of devices, whose modules take as long to import as all else.
+        config = None if task.role == "directory" else _bench_of(task)
         gc.freeze()
         gc.enable()
         with _serving(task, config, context, end) as connection:
@@ -113,6 +114,10 @@ def main() -> int:
             runtime.withdraw(task.host)
             segments.sweep()
     return 0
+
+
+def _bench_of(task: Task) -> BenchConfig:
+    return load_bench(task.bench_file, task.overrides, texts=(task.text, task.overlay_text))
 
 
 def _tell(what: dict[str, Any]) -> None:
@@ -170,13 +175,21 @@ class _End:
 
 
 @contextlib.contextmanager
-def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _End) -> Iterator[dict[str, Any]]:
+def _serving(task: Task, config: BenchConfig | None, context: zmq.Context[Any], end: _End) -> Iterator[dict[str, Any]]:
     with contextlib.ExitStack() as stack:
         keys = security.load(task.keys) if task.keys else None
         door = None
         if keys is not None and (task.remote or task.directory_remote):
             door = security.Door(context)
             stack.callback(door.close)
+        if task.role == "directory":
+            coming = functools.partial(_coming_key, task.keys)
+            directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door, coming)
+            stack.callback(directory.stop)
+            directory.start()
+            yield {}
+            return
+        assert config is not None
         if task.role == "world":
             world_type = registry.load("labctl.worlds", str(config.world_name))
             assert config.world_parameters is not None
@@ -186,11 +199,6 @@ def _serving(task: Task, config: BenchConfig, context: zmq.Context[Any], end: _E
         elif task.role == "emulator":
             yield _emulate(task, config, context, stack, end)
             return
-        elif task.role == "directory":
-            coming = functools.partial(_coming_key, task.keys)
-            directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door, coming)
-            stack.callback(directory.stop)
-            directory.start()
         else:
             place = Place(task.local, task.remote, task.advertised, keys, door)
             elsewhere = {name: lanes for name, lanes in task.lanes.items() if name != task.name}

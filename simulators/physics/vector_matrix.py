@@ -13,12 +13,15 @@ panel's sub-pixels, P: their coherent image on the camera. All blur is Gaussian,
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from simulators.physics.compiled import kernel
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Array = NDArray[np.float64]
 
@@ -39,6 +42,8 @@ def image_weights(at: Array, sources: Array, sigma: float) -> csr_matrix:
     A Gaussian of sigma whose integral is 1; where it is narrower than the sources' step, the straight line between two
     of them. All in one unit; ``at`` and ``sources`` rise.
     """
+    from scipy.sparse import csr_matrix  # a fifth of a second, which every process of a bench would pay
+
     step = float(sources[1] - sources[0])
     narrow = sigma < 0.5 * step
     reach = step if narrow else _REACH * sigma

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 Array = NDArray[np.float64]
 
@@ -62,6 +61,8 @@ def exact_moments(n: int, a: float, b: float, theta: float, p: float = 0.5, cohe
 
 
 def _binomial(k: NDArray[np.int64], n: int, p: float) -> Array:
+    from scipy.special import gammaln  # a seventh of a second, which every process of a bench would pay
+
     if p in (0.0, 1.0):
         return np.asarray(k == n * p, np.float64)
     log = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_matrix
 
 from simulators.physics.compiled import reordering_kernel
 from simulators.physics.condensates.equation import Complex, coupling_matrix, step_count
@@ -28,6 +27,8 @@ def evolve_networks(
 
     gamma, g, xi: broadcast to (n,). J: number or (n, n), real or complex.
     """
+    from scipy.sparse import csr_matrix  # a fifth of a second, which every process of a bench would pay
+
     psi = np.asarray(psi, np.complex128)
     n = psi.shape[1]
     settings = np.stack([np.broadcast_to(np.asarray(v, np.float64), (n,)) for v in (g, xi)])

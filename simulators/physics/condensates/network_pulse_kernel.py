@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from simulators.physics.compiled import reordering_kernel
 from simulators.physics.condensates.network_kernel import step
@@ -36,6 +35,8 @@ def condense_network(
     settings: (2, n): g and xi. gamma: (events or 1, n) on the plateau. couplings: J (n, n). The others as in
     `pulse_kernel.condense`; first_site numbers the noise of several networks in one exposure.
     """
+    from scipy.sparse import csr_matrix  # a fifth of a second, which every process of a bench would pay
+
     n, events = settings.shape[1], len(numbers)
     sparse = csr_matrix(couplings)
     pairs = links(couplings)

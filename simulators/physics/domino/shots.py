@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
 from simulators.physics.compiled import kernel
 from simulators.physics.counter_random import standard_normal
@@ -68,6 +67,8 @@ class Propagators(NamedTuple):
 
 def propagators(J: Complex, gate: float) -> Propagators:
     """By matrix exponentials. J: (n, n)."""
+    from scipy.linalg import expm  # a fifth of a second, which every process of a bench would pay
+
     n = len(J)
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     at = expm(J * (0.5 * gate * (nodes + 1))[:, None, None])

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from drivers.contract import DeviceError
 from drivers.frozen import fill
@@ -99,6 +98,8 @@ class Projector:
         by_row = _between(total, edges[0])
         image = np.diff(np.diff(_between(by_row.T, edges[1]).T, axis=0), axis=1)
         if p.blur:
+            from scipy.ndimage import gaussian_filter  # a seventh of a second, which every process of a bench would pay
+
             image = gaussian_filter(image, p.blur, mode="constant")
         return np.asarray(image / light.size)
 

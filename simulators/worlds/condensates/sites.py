@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from simulators.worlds.condensates.parameters import CondensateParameters
 from simulators.worlds.condensates.sample import coupling, detunings, efficiencies, on_sample
@@ -65,6 +61,11 @@ def find_spots(p: CondensateParameters, power: Array) -> PumpSpots:
 
     A spot excites by its overlap with a condensate's mode, spread by the carriers' diffusion.
     """
+    from scipy.ndimage import (
+        gaussian_filter,
+        maximum_filter,
+    )  # a seventh of a second, which every process of a bench would pay
+
     s, pixel_m = p.sample, p.sample_pixel_m
     row, column = mesa_region(p)[:2]
     width = np.hypot(s.mode_radius / 2, s.diffusion) / pixel_m
@@ -86,6 +87,8 @@ def sites_at(p: CondensateParameters, spots: PumpSpots, time_s: float) -> Sites:
     on = on_sample(p, places - (p.camera.axis_row, p.camera.axis_column), time_s)
     neighbours = np.empty((0, 2), np.int64)
     if len(places) > 1:
+        from scipy.spatial import cKDTree  # a fifth of a second, which every process of a bench would pay
+
         neighbours = cKDTree(on).query_pairs(p.sample.reach, output_type="ndarray").astype(np.int64)
         neighbours = neighbours[np.lexsort(neighbours.T[::-1])]
     pairs, pair_J, networks = _grouped(len(places), neighbours, coupling(p, neighbours, on))
@@ -103,6 +106,9 @@ def _top(mean: Array, rows: NDArray[np.intp], columns: NDArray[np.intp], axis: i
 def _grouped(
     count: int, neighbours: NDArray[np.int64], J: NDArray[np.complex128]
 ) -> tuple[NDArray[np.int64], NDArray[np.complex128], tuple[Network, ...]]:
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     ones = np.ones(len(neighbours))
     graph = coo_matrix((ones, (neighbours[:, 0], neighbours[:, 1])), shape=(count, count))
     group = connected_components(graph, directed=False)[1] if count else np.empty(0, np.int32)

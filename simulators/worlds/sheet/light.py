@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from simulators.physics.fourier_plane import gauss_legendre
 from simulators.physics.source_light import tone_moments
@@ -240,6 +239,8 @@ def _profile(away: Array, pitch: float, sigma: float) -> Array:
     """Amplitude at so many pixels from the middle of a node as wide as ``pitch``, blurred."""
     if sigma == 0:
         return (np.abs(away) < pitch / 2).astype(np.float64)
+    from scipy.special import ndtr  # a seventh of a second, which every process of a bench would pay
+
     return np.asarray(ndtr((away + pitch / 2) / sigma) - ndtr((away - pitch / 2) / sigma))
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from simulators.physics.fringing import SUB_PIXELS, neighbour_weights, sub_pixel_centres
 from simulators.worlds.hologram.truth import panel_wavefront
@@ -102,6 +101,8 @@ def place_weights(
     at = (np.arange(pixels * parts) - (pixels * parts - 1) / 2) * wide + shift
     edges = np.arange(places + 1) - places / 2
     if sigma > 0:
+        from scipy.special import ndtr  # a seventh of a second, which every process of a bench would pay
+
         seen = wide * -np.diff(ndtr((at[None, :] - edges[:, None]) / sigma), axis=0)
     else:
         covered = np.clip((at[None, :] + wide / 2 - edges[:, None]) / wide, 0.0, 1.0)

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from simulators.physics.fringing import SUB_PIXELS, blurred
 from simulators.physics.sheet.equation import evolve
@@ -53,6 +52,8 @@ def plain_electrons(
     p: SheetParameters, light: SheetLight, field: Complex, region: Region, reference_w: float, duration_s: float
 ) -> Array:
     """Electrons (rows, columns) of amplitudes (rows, columns) of all places; a path without phase, a steady laser."""
+    from scipy.special import ndtr  # a seventh of a second, which every process of a bench would pay
+
     truth, c = sheet_truth(p), p.camera
     row, column, rows, columns = region
     places, pitch = light.places_px()
