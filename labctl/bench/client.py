@@ -27,9 +27,9 @@ from labctl.bench.shelf import Shelf, fetch, must_hold, shelf_of
 from labctl.bench.snap import LastPatterns, add_snap
 from labctl.bus import display, security
 from labctl.bus.connection import Connection
+from labctl.bus.entries import BenchEntry
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
-from labctl.bus.records import BenchRecord
 from labctl.bus.ring import Arena
 from labctl.bus.stream import Stream, reduction_of
 from labctl.bus.together import raise_first, this_user, together
@@ -62,14 +62,14 @@ class Bench:
         self,
         config: BenchConfig | None,
         context: zmq.Context[Any],
-        record: BenchRecord,
+        entry: BenchEntry,
         *,
         remote: bool = False,
         keys: security.KeyPair | None = None,
     ) -> None:
         self._config = config
         self._context = context
-        self._record = record
+        self._entry = entry
         self._remote = remote
         self.keys = keys
         self.closing: contextlib.ExitStack | None = None
@@ -78,11 +78,11 @@ class Bench:
         self._recovery: Recovery | None = None
         self._fetched: dict[str, Calibration] = {}
         self._servers: dict[str, Reach] = {}
-        self._lease = Lease(self._servers, record.lease_s)
+        self._lease = Lease(self._servers, entry.lease_s)
         self._devices: dict[str, DeviceProxy] = {}
         self._patterns = LastPatterns(lambda device: any(device in names for names in self._lease.held.values()))
         try:
-            for told in record.servers:
+            for told in entry.servers:
                 server = self._servers[told.name] = Reach(
                     told, context, remote=remote, keys=keys, arena=self.arena, patience_s=self._lease.patience_s,
                     watch=self._lease.watch,
@@ -136,7 +136,7 @@ class Bench:
     @property
     def name(self) -> str:
         """The bench's name."""
-        return self._record.bench
+        return self._entry.bench
 
     @property
     def config(self) -> BenchConfig:
@@ -201,10 +201,10 @@ class Bench:
         images: bool = True,
         timeout_s: float | None = None,
     ) -> Stream:
-        server = next(s for s in self._servers.values() if device in s.record.devices)
+        server = next(s for s in self._servers.values() if device in s.entry.devices)
         return Stream(
             self._context,
-            server.record.address("stream", remote=self._remote),
+            server.entry.address("stream", remote=self._remote),
             device,
             reduction_of(windows, bin, images),
             self.keys,
@@ -240,9 +240,9 @@ class Bench:
         for device in list(wanted):
             wanted += [part for part in self[device].description.parts if part not in wanted]
         held = {
-            name: [d for d in server.record.devices if d in wanted]
+            name: [d for d in server.entry.devices if d in wanted]
             for name, server in sorted(self._servers.items())  # one order for all, so that two never wait in a circle
-            if any(d in wanted for d in server.record.devices)
+            if any(d in wanted for d in server.entry.devices)
         }
         self._patterns.forget()
         self._lease.take(purpose, held, run, lease_s, whole=devices is None, calibrating=calibrating)
@@ -300,7 +300,7 @@ class Bench:
         """
         if not self._lease.whole or self._config is None or self._config.clock != "virtual":
             return None
-        kept: dict[str, Any] = {"fingerprint": self._record.fingerprint, "servers": {}, "world": None}
+        kept: dict[str, Any] = {"fingerprint": self._entry.fingerprint, "servers": {}, "world": None}
         for name, server in self._servers.items():
             found = server.calls.request("", "freeze", arguments=kept["world"] is None)
             if found is None:
@@ -319,7 +319,7 @@ class Bench:
             raise LeaseError("a table goes on from a frozen one under control of the whole bench")
         with spoilt_told():
             kept = thaw(frozen)
-            if kept["fingerprint"] != self._record.fingerprint or set(kept["servers"]) != set(self._servers):
+            if kept["fingerprint"] != self._entry.fingerprint or set(kept["servers"]) != set(self._servers):
                 raise unlike(f"that of a bench of fingerprint {kept['fingerprint']!r:.40} is of another one")
             self.safe()  # which forgets what SLMs showed
             lit: list[str] = []
@@ -420,7 +420,7 @@ class Bench:
 
     def another(self) -> Bench:
         """The same bench once more, with calls and control of its own; to be closed before this one."""
-        return Bench(self._config, self._context, self._record, remote=self._remote, keys=self.keys)
+        return Bench(self._config, self._context, self._entry, remote=self._remote, keys=self.keys)
 
     def close(self) -> None:
         """Disconnect from the servers; of `labctl.connect` also end those that were started for it. Again, nothing."""
@@ -458,8 +458,8 @@ def open_bench(
             at = None if own else at or os.environ.get("LABCTL_AT") or None
             keys = security.own_keys() if at else None
             if at:
-                record, remote = find_remote(context, at, keys), True
-                _must_match(config, record, f"bench {config.name} at {at}")
+                entry, remote = find_remote(context, at, keys), True
+                _must_match(config, entry, f"bench {config.name} at {at}")
             else:
                 found, remote = None if own else find_up(context, config.name), False
                 if found is None and config.emulated:
@@ -468,14 +468,14 @@ def open_bench(
                     found = find_up(context, config.name)
                 if found is not None:
                     _must_match(config, found, f"a server for bench {config.name}")
-                    record = found
+                    entry = found
                 else:
                     from labctl.server.host import running
 
                     host = stack.enter_context(running(config, context))
                     stack.enter_context(within_script(config, host, context))
-                    record = host.record()
-            bench = Bench(config, context, record, remote=remote, keys=keys)
+                    entry = host.entry()
+            bench = Bench(config, context, entry, remote=remote, keys=keys)
             stack.callback(bench.close)
             if control is not None:
                 stack.enter_context(bench.control(control))
@@ -490,10 +490,10 @@ def _status_of(server: Reach) -> dict[str, Any]:
     return told
 
 
-def _must_match(config: BenchConfig, record: BenchRecord, what: str) -> None:
-    if record.fingerprint != config.fingerprint:
+def _must_match(config: BenchConfig, entry: BenchEntry, what: str) -> None:
+    if entry.fingerprint != config.fingerprint:
         raise ConfigurationError(
-            f"{what} is up (pid {record.supervisor_pid}) with another configuration; give the same "
+            f"{what} is up (pid {entry.supervisor_pid}) with another configuration; give the same "
             "bench file and --set options, or stop it (Ctrl-C in its terminal) and start it again with these"
         )
 

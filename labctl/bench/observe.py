@@ -31,8 +31,8 @@ async def open_observer(bench: str, at: str | None = None) -> AsyncIterator[Asyn
         async with observe(trusted_address(at), security.own_keys()) as far:
             yield far
         return
-    record = runtime.find(bench)
-    if record is None:
+    entry = runtime.find(bench)
+    if entry is None:
         raise BusError(f"bench {bench} is not up; start it with `labctl up`")
-    async with observe(Address(runtime.wait_until_ready(record).directory)) as near:
+    async with observe(Address(runtime.wait_until_ready(entry).directory)) as near:
         yield near

@@ -14,8 +14,8 @@ from drivers.errors import BusError, CalibrationError, ConfigurationError
 from labctl import registry
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import bench_argument
-from labctl.store.calibration import Calibration, Record
-from labctl.store.file import decode, record_fields
+from labctl.store.calibration import Calibration, Header
+from labctl.store.file import decode, header_fields
 from labctl.store.log import Use, verdict_of
 from labctl.store.store import InForce
 from labctl.store.verdict import cure, objections, refusal, settings_needed
@@ -53,7 +53,7 @@ def shelf_of(ask: Ask, bench: str) -> Shelf:
                         bench=bench,
                         **{key: entry[key] for key in ("role", "kind", "id", "who", "utc_ns", "note")},
                     ),
-                    Record(**record_fields(entry["header"]), id=entry["id"]),
+                    Header(**header_fields(entry["header"]), id=entry["id"]),
                     None if entry["verdict"] is None else verdict_of(entry["verdict"]),
                 )
                 for entry in answer["in_force"]
@@ -76,8 +76,8 @@ def must_hold(
     bench: str,
     identity_of: Callable[[str], Identity | None],
     setting_of: Callable[[str], float | None],
-) -> Record:
-    """The record of a calibration that is needed. CalibrationError, with the cure, if it is missing, stale or foreign,
+) -> Header:
+    """The header of a calibration that is needed. CalibrationError, with the cure, if it is missing, stale or foreign,
     has failed its last check, or was made with other settings.
 
     identity_of: a role's device, None if the bench has none. setting_of: value of ``ROLE.SETTING``, None where there is
@@ -88,15 +88,15 @@ def must_hold(
         raise CalibrationError(f"bench {bench}: no calibration {need} is in force; {_cure_of_missing(need, argument)}")
     accept = config.calibrations.accept if config is not None else ()
     role = found.use.role
-    roles = {role if r == found.record.role else r for r in found.record.devices}
+    roles = {role if r == found.header.role else r for r in found.header.devices}
     known: Mapping[str, Identity] = {r: who for r in roles if (who := identity_of(r)) is not None}
-    settings = {name: value for name in settings_needed(found.record, role) if (value := setting_of(name)) is not None}
-    against = objections(found.record, known, role=role, verdict=found.verdict, settings=settings)
+    settings = {name: value for name in settings_needed(found.header, role) if (value := setting_of(name)) is not None}
+    against = objections(found.header, known, role=role, verdict=found.verdict, settings=settings)
     why = refusal(against, accept)
     if why:
-        what = cure(found.record.routine, argument, list(against))
-        raise CalibrationError(f"bench {bench}: the calibration {found.record.title} {why}; {what}")
-    return found.record
+        what = cure(found.header.routine, argument, list(against))
+        raise CalibrationError(f"bench {bench}: the calibration {found.header.title} {why}; {what}")
+    return found.header
 
 
 def makers(need: str) -> tuple[str, ...]:

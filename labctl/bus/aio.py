@@ -18,8 +18,8 @@ from drivers.contract import ROI, DeviceDescription
 from drivers.errors import BusError, LabError
 from labctl.bus import security
 from labctl.bus.client_side import ClientSide, result_of
+from labctl.bus.entries import BenchEntry, entry_from
 from labctl.bus.messages import Buffer, Decoder, Reply
-from labctl.bus.records import BenchRecord, record_from
 from labctl.bus.ring import Arena, Reader
 from labctl.bus.roles import Role
 from labctl.bus.stream import Item, Numbering, make_topic, open_item, reduction_of
@@ -115,16 +115,16 @@ class AsyncConnection:
 class AsyncBench:
     """A bench that is up, looked at: settings, observing operations, streams, status, emergency stop."""
 
-    def __init__(self, context: zmq.asyncio.Context, record: BenchRecord, *, remote: bool, keys: Any) -> None:
-        self.record = record
+    def __init__(self, context: zmq.asyncio.Context, entry: BenchEntry, *, remote: bool, keys: Any) -> None:
+        self.entry = entry
         self._context = context
         self._remote = remote
         self._keys = keys
         self._arena = Arena()
-        self._calls = {s.name: self._connection(s.address("calls", remote=remote)) for s in record.servers}
-        self._control = {s.name: self._connection(s.address("control", remote=remote)) for s in record.servers}
-        self._stop = {s.name: self._connection(s.address("stop", remote=remote)) for s in record.servers}
-        self._server_of = {device: s.name for s in record.servers for device in s.devices}
+        self._calls = {s.name: self._connection(s.address("calls", remote=remote)) for s in entry.servers}
+        self._control = {s.name: self._connection(s.address("control", remote=remote)) for s in entry.servers}
+        self._stop = {s.name: self._connection(s.address("stop", remote=remote)) for s in entry.servers}
+        self._server_of = {device: s.name for s in entry.servers for device in s.devices}
 
     def _connection(self, address: Address) -> AsyncConnection:
         return AsyncConnection(self._context, address, arena=self._arena, keys=self._keys)
@@ -136,7 +136,7 @@ class AsyncBench:
 
     def _of(self, device: str) -> AsyncConnection:
         if device not in self._server_of:
-            raise BusError(f"bench {self.record.bench} has no device {device!r}; it has {', '.join(self._server_of)}")
+            raise BusError(f"bench {self.entry.bench} has no device {device!r}; it has {', '.join(self._server_of)}")
         return self._calls[self._server_of[device]]
 
     def cap_role(self, role: Role) -> None:
@@ -187,7 +187,7 @@ class AsyncBench:
     ) -> AsyncIterator[Item]:
         """What a device measures from now on; see `labctl.bus.proxy.DeviceProxy.stream`."""
         self._of(device)
-        server = next(s for s in self.record.servers if s.name == self._server_of[device])
+        server = next(s for s in self.entry.servers if s.name == self._server_of[device])
         address = server.address("stream", remote=self._remote)
         subscriber = connect(self._context, address, zmq.SUB, self._keys)
         try:
@@ -217,10 +217,10 @@ async def observe(directory: Address, keys: security.KeyPair | None = None) -> A
     try:
         asking = AsyncConnection(context, directory, keys=keys)
         try:
-            record = record_from(await asking.request("", "bench"))
+            entry = entry_from(await asking.request("", "bench"))
         finally:
             await asking.close()
-        bench = AsyncBench(context, record, remote=not directory.local, keys=keys)
+        bench = AsyncBench(context, entry, remote=not directory.local, keys=keys)
         try:
             yield bench
         finally:

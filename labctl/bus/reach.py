@@ -11,7 +11,7 @@ import zmq
 from drivers.contract import DeviceDescription
 from drivers.errors import BusError, LabError
 from labctl.bus.connection import Connection
-from labctl.bus.records import ServerRecord
+from labctl.bus.entries import ServerEntry
 from labctl.bus.ring import Arena
 from labctl.bus.roles import Role
 from labctl.bus.security import KeyPair
@@ -31,7 +31,7 @@ class Reach:
 
     def __init__(
         self,
-        record: ServerRecord,
+        entry: ServerEntry,
         context: zmq.Context[Any],
         *,
         remote: bool = False,
@@ -40,12 +40,12 @@ class Reach:
         patience_s: float = 0.5,
         watch: Callable[[Reach, str, int], str | None] | None = None,
     ) -> None:
-        self.record = record
+        self.entry = entry
         self.instance = ""
         self._doubts = 0
 
         def connection(lane: str, **options: Any) -> Connection:
-            return Connection(context, record.address(lane, remote=remote), keys=keys, **options)
+            return Connection(context, entry.address(lane, remote=remote), keys=keys, **options)
 
         self.control = connection("control", patience_s=_PATIENCE_S)
         self.stop = connection("stop", patience_s=_PATIENCE_S)
@@ -74,7 +74,7 @@ class Reach:
             if description.name == device:
                 found: DeviceDescription = description
                 return found
-        raise BusError(f"server {self.record.name} has no device {device!r} (yet)")
+        raise BusError(f"server {self.entry.name} has no device {device!r} (yet)")
 
     def whereabouts(self, session: str, number: int) -> str | None:
         """Where a call is. BusError if it went down with an earlier start of the server."""
@@ -90,7 +90,7 @@ class Reach:
             self.greet()
             if not known:
                 raise BusError(
-                    f"server {self.record.name} ended during a call and was started again; whether the call was "
+                    f"server {self.entry.name} ended during a call and was started again; whether the call was "
                     "executed is not known. Every device was made safe"
                 )
         return where

@@ -37,7 +37,7 @@ def serve_bench(file: str, assignments: list[str]) -> int:
     with supervised(config) as supervisor:
         far = f", for other machines at {supervisor.directory_advertised}" if config.network else ""
         print(  # noqa: T201
-            f"bench {config.name} is up (pid {supervisor.record.pid}): {', '.join(config.devices)}{far}", flush=True
+            f"bench {config.name} is up (pid {supervisor.entry.pid}): {', '.join(config.devices)}{far}", flush=True
         )
         supervisor.watch()
     return 0
@@ -92,20 +92,20 @@ def _states(at: str | None) -> list[dict[str, Any]]:
         if at is not None:
             return [_with_interlocks(ask(context, trusted_address(at), "status", security.own_keys()))]
         found: list[dict[str, Any]] = []
-        for record in runtime.all_hosts():
-            known = {"bench": record.bench, "pid": record.pid, "kind": record.kind, "bench_file": record.bench_file}
+        for entry in runtime.all_hosts():
+            known = {"bench": entry.bench, "pid": entry.pid, "kind": entry.kind, "bench_file": entry.bench_file}
             try:
-                if record.kind == "up":
-                    state = ask(context, Address(record.directory), "status")
+                if entry.kind == "up":
+                    state = ask(context, Address(entry.directory), "status")
                 else:
-                    connection = Connection(context, record.emergency["script"], patience_s=0.2)
+                    connection = Connection(context, entry.emergency["script"], patience_s=0.2)
                     try:
                         state = {"servers": connection.request("", "status", timeout_s=2.0)}
                     finally:
                         connection.close()
             except LabError as error:
                 state = {"error": str(error)}
-            found.append(_with_interlocks({**known, "ready": record.ready, "log_file": record.log_file, **state}))
+            found.append(_with_interlocks({**known, "ready": entry.ready, "log_file": entry.log_file, **state}))
         return found
     finally:
         context.destroy(linger=0)

@@ -16,7 +16,7 @@ from labctl.experiments.routine import summary
 from labctl.guard import FAILED
 from labctl.plain import plain
 from labctl.registry import suggestion
-from labctl.store import Calibration, Record, Store, Use, Verdict, archive, store_folder
+from labctl.store import Calibration, Header, Store, Use, Verdict, archive, store_folder
 from labctl.store.compare import Difference, compare
 from labctl.store.file import header_of
 
@@ -26,26 +26,26 @@ def show_list(
 ) -> int:
     """What there is."""
     store, config = _opened(folder, bench)
-    records = store.list(bench=config.name if config else None)
+    headers = store.list(bench=config.name if config else None)
     for what, given, known in (
-        ("--device", role, {r.role for r in records}),
-        ("--kind", kind, {r.kind for r in records}),
+        ("--device", role, {r.role for r in headers}),
+        ("--kind", kind, {r.kind for r in headers}),
     ):
-        if given is not None and records and given not in known:
+        if given is not None and headers and given not in known:
             raise ConfigurationError(
                 f"{what} {given}: no calibration in {store.path} has it{suggestion(given, known)}; there are "
                 f"{', '.join(sorted(known))}"
             )
-    in_force, last = _in_force(store, {r.bench for r in records} | ({config.name} if config else set()))
+    in_force, last = _in_force(store, {r.bench for r in headers} | ({config.name} if config else set()))
     chosen = [
         r
-        for r in records
+        for r in headers
         if role in (None, r.role) and kind in (None, r.kind) and (r.id in in_force or not only_in_force)
     ]
     damaged = store.damaged()
     if as_json:
         told = [
-            _record(r) | {"in_force": in_force.get(r.id, []), "verdicts": _verdicts(last.get(r.id, []))} for r in chosen
+            _told(r) | {"in_force": in_force.get(r.id, []), "verdicts": _verdicts(last.get(r.id, []))} for r in chosen
         ]
         print(json.dumps(plain({"store": str(store.path), "calibrations": told, "damaged": damaged})))  # noqa: T201
     else:
@@ -69,7 +69,7 @@ def show(folder: Path | None, bench: str | None, calibration_id: str, as_json: b
     """One of them."""
     store, _ = _opened(folder, bench)
     c = store.get(store.find(calibration_id))
-    told = _record(c) | {"values": summary(c.values)}
+    told = _told(c) | {"values": summary(c.values)}
     if as_json:
         print(json.dumps(plain(told)))  # noqa: T201
         return 0
@@ -178,8 +178,8 @@ def export(folder: Path | None, bench: str | None, path: Path, ids: list[str], e
         raise ConfigurationError(
             "labctl calibrations export FILE: give the IDs of calibrations, or --all, and not both"
         )
-    records = store.list(bench=config.name if config else None) if everything else ()
-    wanted = [r.id for r in records] if everything else [store.find(text) for text in ids]
+    headers = store.list(bench=config.name if config else None) if everything else ()
+    wanted = [r.id for r in headers] if everything else [store.find(text) for text in ids]
     written = archive.export(store, wanted, path)
     _say({"file": str(path), "ids": list(written)}, f"{len(written)} calibrations in {path}", as_json)
     return 0
@@ -242,8 +242,8 @@ def _instead_of(store: Store, c: Calibration) -> Calibration:
     return found
 
 
-def _record(record: Record) -> dict[str, Any]:
-    return {"id": record.id, **header_of(record)}
+def _told(header: Header) -> dict[str, Any]:
+    return {"id": header.id, **header_of(header)}
 
 
 def _use(made: Use) -> dict[str, Any]:
@@ -312,11 +312,11 @@ def _when(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _end(record: Record) -> str:
-    if record.valid_until is None:
+def _end(header: Header) -> str:
+    if header.valid_until is None:
         return "valid for good"
-    over = record.valid_until < datetime.now(UTC)
-    return f"{'EXPIRED' if over else 'valid until'} {_when(record.valid_until)}"
+    over = header.valid_until < datetime.now(UTC)
+    return f"{'EXPIRED' if over else 'valid until'} {_when(header.valid_until)}"
 
 
 def _say(told: dict[str, Any], sentence: str, as_json: bool) -> None:

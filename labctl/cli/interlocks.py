@@ -14,7 +14,7 @@ import zmq
 from drivers.errors import ConfigurationError
 from labctl.bus import security
 from labctl.bus.connection import Connection
-from labctl.bus.records import BenchRecord, record_from
+from labctl.bus.entries import BenchEntry, entry_from
 from labctl.bus.security import KeyPair
 from labctl.bus.together import this_user
 from labctl.bus.transport import Address
@@ -89,8 +89,8 @@ def _controls(bench: str | None, at: str | None) -> Iterator[tuple[str, desk.Con
         connections.append(Connection(context, address, patience_s=0.2, keys=keys))
         return connections[-1]
 
-    def of(record: BenchRecord, keys: KeyPair | None = None, *, remote: bool = False) -> desk.Controls:
-        return {s.name: connection(s.address("control", remote=remote), keys) for s in record.servers}
+    def of(entry: BenchEntry, keys: KeyPair | None = None, *, remote: bool = False) -> desk.Controls:
+        return {s.name: connection(s.address("control", remote=remote), keys) for s in entry.servers}
 
     try:
         far = at or os.environ.get("LABCTL_AT") or None
@@ -104,7 +104,7 @@ def _controls(bench: str | None, at: str | None) -> Iterator[tuple[str, desk.Con
         host = _only([h for h in runtime.all_hosts() if bench in (None, h.bench)], bench)
         if host.kind == "up":
             told = ask(context, Address(runtime.wait_until_ready(host).directory), "bench")
-            yield host.bench, of(record_from(told))
+            yield host.bench, of(entry_from(told))
         else:
             script = connection(host.emergency["script"])
             servers = script.request("", "status", timeout_s=5.0)
@@ -115,7 +115,7 @@ def _controls(bench: str | None, at: str | None) -> Iterator[tuple[str, desk.Con
         context.destroy(linger=0)
 
 
-def _only(hosts: list[runtime.HostRecord], bench: str | None) -> runtime.HostRecord:
+def _only(hosts: list[runtime.HostEntry], bench: str | None) -> runtime.HostEntry:
     if not hosts:
         found = f"no bench {bench!r} is up" if bench else "no bench is up"
         raise ConfigurationError(f"{found}; start it with `labctl up {bench or 'BENCH'}`")

@@ -221,7 +221,7 @@ def _opened(config: BenchConfig, layout: Layout) -> Iterator[Bench]:
                 connections=instruments.connections,
             )
         )
-        bench = Bench(config, context, host.record())
+        bench = Bench(config, context, host.entry())
         stack.callback(bench.close)
         yield bench
 

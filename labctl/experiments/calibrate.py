@@ -268,10 +268,10 @@ def _valid(name: str, shelf: Shelf, table: Bench) -> tuple[Calibration, ...] | N
     for place in routine(name).places():
         if place not in in_force:
             return None
-        record = in_force[place].record
-        devices |= {r: table[r].identity() for r in record.devices if r in table.devices and r not in devices}
-        against = objections(record, devices, role=place[0], verdict=in_force[place].verdict)
-        if against or not set(record.parents) <= ids:
+        header = in_force[place].header
+        devices |= {r: table[r].identity() for r in header.devices if r in table.devices and r not in devices}
+        against = objections(header, devices, role=place[0], verdict=in_force[place].verdict)
+        if against or not set(header.parents) <= ids:
             return None
     store = Store(shelf.folder)
     return tuple(store.get(in_force[place].use.id) for place in routine(name).places())

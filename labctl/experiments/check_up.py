@@ -136,15 +136,15 @@ def _checked(name: str, parameters: Any, table: Bench, seed: int, out: Path, con
 
 def _in_force(name: str, shelf: Shelf) -> dict[str, InForce]:
     """What a routine found and is in force, by the names in its ``kinds``."""
-    places = {(f.use.role, f.use.kind): f for f in shelf.in_force if f.record.routine == name}
+    places = {(f.use.role, f.use.kind): f for f in shelf.in_force if f.header.routine == name}
     cls = routine(name)
     return {kind: places[place] for kind, place in zip(cls.kinds, cls.places(), strict=True) if place in places}
 
 
 def _foreign(found: InForce, table: Bench) -> bool:
-    roles = {found.use.role if r == found.record.role else r for r in found.record.devices}
+    roles = {found.use.role if r == found.header.role else r for r in found.header.devices}
     devices: dict[str, Identity] = {r: table[r].identity() for r in roles if r in table.devices}
-    return "foreign" in objections(found.record, devices, role=found.use.role)
+    return "foreign" in objections(found.header, devices, role=found.use.role)
 
 
 def _as_measured(given: Any, in_force: Mapping[str, Calibration]) -> Any:

@@ -12,7 +12,7 @@ from labctl import registry
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bench.write import bench_text
-from labctl.store import Calibration, Record, Store
+from labctl.store import Calibration, Header, Store
 
 
 @dataclass(frozen=True)
@@ -79,21 +79,21 @@ def _in_force(store: Store, config: BenchConfig) -> tuple[Calibration, ...]:
 
 def _of_runs(store: Store, config: BenchConfig, runs: Sequence[str]) -> tuple[Calibration, ...]:
     """What runs found, the newest of each role and kind."""
-    records = store.list(bench=config.name)
-    chosen: dict[tuple[str, str], Record] = {}
+    headers = store.list(bench=config.name)
+    chosen: dict[tuple[str, str], Header] = {}
     for run in runs:
-        own = [r for r in records if r.run is not None and _is_run(run, r.run.path)]
+        own = [r for r in headers if r.run is not None and _is_run(run, r.run.path)]
         if not own:
-            known = ", ".join(sorted({Path(r.run.path).stem for r in records if r.run is not None})) or "none"
+            known = ", ".join(sorted({Path(r.run.path).stem for r in headers if r.run is not None})) or "none"
             raise ConfigurationError(
                 f"--run {run}: no calibration of bench {config.name} in {store.path} was made by it; runs that made "
                 f"some: {known}"
             )
-        for record in own:
-            place = (record.role, record.kind)
-            if place not in chosen or record.made > chosen[place].made:
-                chosen[place] = record
-    return tuple(store.get(record.id) for record in chosen.values())
+        for header in own:
+            place = (header.role, header.kind)
+            if place not in chosen or header.made > chosen[place].made:
+                chosen[place] = header
+    return tuple(store.get(header.id) for header in chosen.values())
 
 
 def _is_run(given: str, path: str) -> bool:

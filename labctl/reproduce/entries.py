@@ -10,19 +10,19 @@ from typing import Any
 from labctl.plain import plain
 from labctl.reproduce.choose import Entry
 from labctl.reproduce.compare import Row, row_of
-from labctl.sweep.records import Record
+from labctl.sweep.points import MeasuredPoint
 
 
-def entry_of(entry: Entry, records: Mapping[int, Record], folder: Path) -> dict[str, Any]:
-    """An entry as it is kept. records: of the sweep, by point. folder: of run files, which commands name without it.
+def entry_of(entry: Entry, measured: Mapping[int, MeasuredPoint], folder: Path) -> dict[str, Any]:
+    """An entry as it is kept. measured: of the sweep, by number. folder: of run files, which commands name without it.
 
     state: "measured", "failed" (``error`` says why), or "not measured" yet. ok: whether all targets and published
     values are met; None where there is none to be judged.
     """
     r = entry.reproduction
-    had = [records[point] for point in entry.points if point in records]
-    errors = [record.error for record in had if record.error is not None]
-    runs = [json.loads(record.values["told"]) for record in had if record.error is None]
+    had = [measured[point] for point in entry.points if point in measured]
+    errors = [point.error for point in had if point.error is not None]
+    runs = [json.loads(point.values["told"]) for point in had if point.error is None]
     state = "failed" if errors else "measured" if len(runs) == len(entry.points) else "not measured"
     rows = [row_of(c, [run["values"] for run in runs], entry.quick) for c in r.compared] if state == "measured" else []
     targets = _targets(runs) if state == "measured" else []

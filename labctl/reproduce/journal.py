@@ -9,10 +9,10 @@ from pathlib import Path
 
 from drivers.errors import ConfigurationError
 from labctl.reproduce.choose import MEASURED
-from labctl.sweep import file, records
+from labctl.sweep import file, points
 from labctl.sweep.file import SweepFile
 from labctl.sweep.plan import Plan
-from labctl.sweep.records import Record
+from labctl.sweep.points import MeasuredPoint
 
 _NAME = "reproduction-"
 
@@ -34,28 +34,28 @@ def take_over(kept: Path, plan: Plan) -> int:
     if found:
         journal = SweepFile(kept, plan, {"command": "taken over", "workers": "none"})
         try:
-            journal.append([records.encode(_as_point(record, i)) for i, record in found])
+            journal.append([points.encode(_as_point(point, i)) for i, point in found])
         finally:
             journal.close("interrupted")  # so that it is gone on with
     return len(found)
 
 
-def _as_point(record: Record, index: int) -> Record:
+def _as_point(point: MeasuredPoint, index: int) -> MeasuredPoint:
     """The same as the point of another plan."""
-    return Record(index, record.seconds, record.values, record.error)
+    return MeasuredPoint(index, point.seconds, point.values, point.error)
 
 
-def _had(folder: Path) -> dict[str, Record]:
+def _had(folder: Path) -> dict[str, MeasuredPoint]:
     """Measurements of all journals of a folder, the last one first; journals that cannot be read are left alone."""
-    found: dict[str, Record] = {}
+    found: dict[str, MeasuredPoint] = {}
     for path in sorted(folder.glob(f"{_NAME}*.h5"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
             plan, measured, _ = file.read(path)
         except ConfigurationError:
             continue
-        for index, record in measured.items():
-            if record.error is None:
-                found.setdefault(_key(plan, index), record)
+        for index, point in measured.items():
+            if point.error is None:
+                found.setdefault(_key(plan, index), point)
     return found
 
 

@@ -103,11 +103,11 @@ def _expected(entries: list[Entry]) -> str:
 
 def _written(out: Path, kept: Path, entries: list[Entry], command: str) -> Report:
     """The report of what is measured so far."""
-    records = sweep_file.read(kept)[1] if kept.exists() else {}
+    measured = sweep_file.read(kept)[1] if kept.exists() else {}
     runs = out / "runs"
     told = []
     for entry in entries:
-        found = entry_of(entry, records, runs)
+        found = entry_of(entry, measured, runs)
         found["title"] = _title(entry.reproduction.figure)
         told.append(found)
     report = Report(told, out / "reproduction.html", out / "reproduction.json")

@@ -147,19 +147,19 @@ def _protected(stores: Iterable[Path]) -> _Protected:
     for folder in sorted(stores):
         try:
             store = Store(folder)
-            records = {record.id: record for record in store.list()}
-            in_force = [f.record for bench in {u.bench for u in store.uses()} for f in store.all_in_force(bench)]
+            headers = {header.id: header for header in store.list()}
+            in_force = [f.header for bench in {u.bench for u in store.uses()} for f in store.all_in_force(bench)]
         except CalibrationError as error:
             raise ConfigurationError(f"{error}\nwhat is in force there is not known: nothing is removed") from None
-        waiting, seen = [(record.id, record) for record in in_force], set()
+        waiting, seen = [(header.id, header) for header in in_force], set()
         while waiting:  # and what those stand on, which are not in force any more themselves
-            calibration_id, record = waiting.pop()
+            calibration_id, header = waiting.pop()
             if calibration_id in seen:
                 continue
             seen.add(calibration_id)
-            if record.run is not None:
-                why = f"{record.kind} {record.short_id} of {record.role} on {record.bench}, in force, stands on it"
-                found.by_name.setdefault(os.path.basename(record.run.path), why)
-                found.by_hash.setdefault(record.run.sha256, why)
-            waiting += [(parent, records[parent]) for parent in record.parents if parent in records]
+            if header.run is not None:
+                why = f"{header.kind} {header.short_id} of {header.role} on {header.bench}, in force, stands on it"
+                found.by_name.setdefault(os.path.basename(header.run.path), why)
+                found.by_hash.setdefault(header.run.sha256, why)
+            waiting += [(parent, headers[parent]) for parent in header.parents if parent in headers]
     return found

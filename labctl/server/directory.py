@@ -17,8 +17,8 @@ import zmq
 from drivers.errors import BusError, ConfigurationError, LabError
 from labctl.bus import rotation, security
 from labctl.bus.connection import Connection
+from labctl.bus.entries import BenchEntry, ServerEntry, entry_from, to_wire
 from labctl.bus.messages import Request
-from labctl.bus.records import BenchRecord, ServerRecord, plain, record_from
 from labctl.bus.roles import LOCAL_USER, Caller
 from labctl.bus.server_side import ServerSide
 from labctl.bus.transport import Address, connect
@@ -37,7 +37,7 @@ class Directory:
 
     def __init__(
         self,
-        bench: BenchRecord,
+        bench: BenchEntry,
         context: zmq.Context[Any],
         endpoint: str,
         remote_endpoint: str = "",
@@ -49,7 +49,7 @@ class Directory:
         self._bench = bench
         self._next_key = next_key
         # Known before they are heard of: a directory that was started again must not tell of half a bench.
-        self._servers: dict[str, ServerRecord] = {server.name: server for server in bench.servers}
+        self._servers: dict[str, ServerEntry] = {server.name: server for server in bench.servers}
         self._states: dict[str, Any] = {}
         self._heard_ns: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class Directory:
                 next_key = self._next_key()
                 with self._lock:
                     servers = list(self._servers.values())
-                return plain(msgspec.structs.replace(self._bench, servers=servers, next_key=next_key))
+                return to_wire(msgspec.structs.replace(self._bench, servers=servers, next_key=next_key))
             case "status":
                 return self._status()
         raise BusError(f"unknown verb {request.verb!r:.80} for the directory; it knows bench and status")
@@ -89,10 +89,10 @@ class Directory:
     def _heartbeat(self, told: Any) -> None:
         with taken_apart("heartbeat"):  # msgspec's errors are ValueErrors
             name, state = str(told["name"]), told["state"]
-            record = None if told.get("record") is None else msgspec.convert(told["record"], ServerRecord)
+            entry = None if told.get("record") is None else msgspec.convert(told["record"], ServerEntry)
         with self._lock:
-            if record is not None:
-                self._servers[name] = record
+            if entry is not None:
+                self._servers[name] = entry
             self._states[name] = state
             self._heard_ns[name] = time.monotonic_ns()
 
@@ -116,12 +116,12 @@ class Directory:
 class Heart:
     """Tells the directory twice a second that a process lives and how it is."""
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, name: str, tell: Any, record: Any = None) -> None:
+    def __init__(self, context: zmq.Context[Any], endpoint: str, name: str, tell: Any, entry: Any = None) -> None:
         self._connection = Connection(context, endpoint, patience_s=0.2)
         self._connection.set_send_patience(0.2)
         self._name = name
         self._tell = tell
-        self._record = record
+        self._entry = entry
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="labctl-heart", daemon=True)
 
@@ -138,7 +138,7 @@ class Heart:
 
     def beat(self, timeout_s: float = 1.0) -> None:
         """Once. BusError if the directory does not answer."""
-        told = {"name": self._name, "state": self._tell(), "record": plain(self._record()) if self._record else None}
+        told = {"name": self._name, "state": self._tell(), "record": to_wire(self._entry()) if self._entry else None}
         self._connection.request("", "heartbeat", arguments=told, timeout_s=timeout_s)
 
     def _beat(self) -> None:
@@ -152,26 +152,26 @@ class Heart:
 # --- the client's side --------------------------------------------------------------------------------------------
 
 
-def find_up(context: zmq.Context[Any], bench: str) -> BenchRecord | None:
+def find_up(context: zmq.Context[Any], bench: str) -> BenchEntry | None:
     """The bench of a running `labctl up` on this host, None if there is none. BusError if it does not answer."""
     found = runtime.find(bench)
     if found is None:
         return None
     found = runtime.wait_until_ready(found)
-    return record_from(ask(context, Address(found.directory), "bench"))
+    return entry_from(ask(context, Address(found.directory), "bench"))
 
 
-def find_remote(context: zmq.Context[Any], name: str, keys: security.KeyPair | None) -> BenchRecord:
+def find_remote(context: zmq.Context[Any], name: str, keys: security.KeyPair | None) -> BenchEntry:
     """The bench that ``trusted.toml`` knows as ``name``. It may tell of a key that it is going to have: the log says
     how to believe that one."""
-    record = record_from(ask(context, trusted_address(name), "bench", keys))
+    entry = entry_from(ask(context, trusted_address(name), "bench", keys))
     known = security.trusted().get(name, {})
-    if record.next_key and known and record.next_key not in known.values():
+    if entry.next_key and known and entry.next_key not in known.values():
         log.warning(
             "the bench at %s gets another key. Ask whoever keeps it whether it is this one, and say: labctl keys trust "
-            "%s --next '%s'", name, name, record.next_key,
+            "%s --next '%s'", name, name, entry.next_key,
         )  # fmt: skip
-    return record
+    return entry
 
 
 def trusted_address(name: str) -> Address:

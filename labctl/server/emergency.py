@@ -64,7 +64,7 @@ def within_script(config: BenchConfig, host: Host, context: zmq.Context[Any]) ->
         return
     endpoint = runtime.local_endpoint(base, f"-{time.monotonic_ns() % 10**9}.stop")
     lane = ScriptLane(context, endpoint, host)
-    record = runtime.HostRecord(
+    entry = runtime.HostEntry(
         bench=config.name,
         pid=os.getpid(),
         fingerprint=config.fingerprint,
@@ -76,12 +76,12 @@ def within_script(config: BenchConfig, host: Host, context: zmq.Context[Any]) ->
     )
     lane.start()
     try:
-        runtime.announce(record)
+        runtime.announce(entry)
         yield
     finally:
         lane.stop()
-        if os.getpid() == record.pid:  # a forked child has nothing to withdraw
-            runtime.withdraw(record)
+        if os.getpid() == entry.pid:  # a forked child has nothing to withdraw
+            runtime.withdraw(entry)
 
 
 def stop_everything(
@@ -109,18 +109,18 @@ def stop_everything(
     return {name: str(result) if isinstance(result, LabError) else result for name, result in told.items()}
 
 
-def _stop_near(context: zmq.Context[Any], host: runtime.HostRecord, reason: str) -> dict[str, dict[str, float | str]]:
+def _stop_near(context: zmq.Context[Any], host: runtime.HostEntry, reason: str) -> dict[str, dict[str, float | str]]:
     local = {name: Address(endpoint) for name, endpoint in host.emergency.items()}
     return {f"{host.bench} (pid {host.pid})": stop_everything(context, local, this_user(reason))}
 
 
 def _stop_far(context: zmq.Context[Any], bench: str | None, at: str, reason: str) -> dict[str, dict[str, float | str]]:
     keys = security.own_keys()
-    record = find_remote(context, at, keys)
-    if bench is not None and record.bench != bench:
+    entry = find_remote(context, at, keys)
+    if bench is not None and entry.bench != bench:
         return {}
-    addresses = {s.name: s.address("stop", remote=True) for s in record.servers}
-    return {f"{record.bench} at {at}": stop_everything(context, addresses, this_user(reason), keys)}
+    addresses = {s.name: s.address("stop", remote=True) for s in entry.servers}
+    return {f"{entry.bench} at {at}": stop_everything(context, addresses, this_user(reason), keys)}
 
 
 def stop_benches(

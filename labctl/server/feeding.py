@@ -67,24 +67,24 @@ class Feeder:
             if kind in device.corrections_held:
                 setattr(device, kind, None)
             return ""
-        record = chosen.record
+        header = chosen.header
         try:
             found = objections(
-                record,
+                header,
                 {device.name: device.identity()},
                 role=device.name,
                 verdict=chosen.verdict,
-                settings=_settings(device, settings_needed(record, device.name)),
+                settings=_settings(device, settings_needed(header, device.name)),
             )
             why = refusal(found, self._config.calibrations.accept)
             if why:
-                what = cure(record.routine, bench_argument(self._config), list(found))
-                return f"{device.name}: the calibration {record.title} {why}; {what}"
+                what = cure(header.routine, bench_argument(self._config), list(found))
+                return f"{device.name}: the calibration {header.title} {why}; {what}"
             held = device.corrections_held.get(kind)
-            if not (isinstance(held, Correction) and held.calibration_id == record.id):
-                setattr(device, kind, self._correction(device, kind, record.id))
+            if not (isinstance(held, Correction) and held.calibration_id == header.id):
+                setattr(device, kind, self._correction(device, kind, header.id))
         except LabError as error:
-            return f"{device.name}: the calibration {record.title} cannot be used: {error}"
+            return f"{device.name}: the calibration {header.title} cannot be used: {error}"
         return ""
 
     def _correction(self, device: Device, kind: str, calibration_id: str) -> Value:
@@ -114,12 +114,12 @@ class Feeder:
     # --- for clients ------------------------------------------------------------------------------------------------
 
     def told(self) -> dict[str, Any]:
-        """The folder, and what is in force: decision and record of each, in plain types."""
+        """The folder, and what is in force: decision and header of each, in plain types."""
         return {
             "folder": str(self.store.path),
             "in_force": [
                 {"role": f.use.role, "kind": f.use.kind, "id": f.use.id, "who": f.use.who, "utc_ns": f.use.utc_ns,
-                 "note": f.use.note, "header": header_of(f.record),
+                 "note": f.use.note, "header": header_of(f.header),
                  "verdict": None if f.verdict is None else verdict_table(f.verdict)}
                 for f in self.store.all_in_force(self._config.name)
             ],

@@ -23,9 +23,9 @@ from labctl.bench.config import BenchConfig
 from labctl.bench.device import DeviceConfig
 from labctl.bench.interlocks import live_interlocks
 from labctl.bus.connection import Connection
+from labctl.bus.entries import LANES, BenchEntry, ServerEntry
 from labctl.bus.proxy import DeviceProxy
 from labctl.bus.reach import Reach
-from labctl.bus.records import LANES, BenchRecord, ServerRecord
 from labctl.bus.ring import Arena
 from labctl.record.device import Replayed
 from labctl.record.record import Record
@@ -161,15 +161,15 @@ class Host:
         for server in self.servers.values():
             server.emergency(reason)
 
-    def record(self) -> BenchRecord:
+    def entry(self) -> BenchEntry:
         """What a client needs to reach the servers of this process."""
-        return BenchRecord(
+        return BenchEntry(
             bench=self.config.name,
             fingerprint=self.config.fingerprint,
             lease_s=self.config.lease_s,
             supervisor_pid=self._started_by,
             started_utc_ns=self._started_utc_ns,
-            servers=[server.record() for server in self.servers.values()],
+            servers=[server.entry() for server in self.servers.values()],
         )
 
     # --- building ---------------------------------------------------------------------------------------------------
@@ -291,9 +291,9 @@ class Host:
         """Another server of the bench, and its device; both may be starting at the same time as this one."""
         near = self.servers.get(server)
         if server not in self._reaches:
-            local = near.record().local if near is not None else self._elsewhere[server]
-            record = ServerRecord(server, list(self.config.servers[server]), pid=0, instance="", local=local)
-            reach = self._reaches[server] = Reach(record, self._context, arena=self.arena, watch=self._watch)
+            local = near.entry().local if near is not None else self._elsewhere[server]
+            entry = ServerEntry(server, list(self.config.servers[server]), pid=0, instance="", local=local)
+            reach = self._reaches[server] = Reach(entry, self._context, arena=self.arena, watch=self._watch)
             for connection in (reach.calls, reach.control):
                 connection.side.delegated = True
         reach = self._reaches[server]
@@ -312,7 +312,7 @@ class Host:
     def _control_of(self, server: str) -> Connection:
         """A connection to the control lane of another server of the bench, for interlocks."""
         near = self.servers.get(server)
-        endpoint = (near.record().local if near is not None else self._elsewhere[server])["control"]
+        endpoint = (near.entry().local if near is not None else self._elsewhere[server])["control"]
         connection = Connection(self._context, endpoint, patience_s=_CONTROL_PATIENCE_S)
         connection.set_send_patience(_CONTROL_PATIENCE_S)
         return connection

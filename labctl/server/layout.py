@@ -11,7 +11,7 @@ from drivers.errors import ConfigurationError
 from labctl.bench.config import BenchConfig
 from labctl.bench.schema import NetworkTable
 from labctl.bus import security
-from labctl.bus.records import LANES, BenchRecord, ServerRecord
+from labctl.bus.entries import LANES, BenchEntry, ServerEntry
 from labctl.bus.segments import process_start
 from labctl.bus.transport import is_loopback
 from labctl.server import runtime
@@ -37,7 +37,7 @@ class Layout:
         self._keys = self._public_key = ""
         if config.network is not None:
             self._listen_for_others(config.network)
-        self.record = runtime.HostRecord(
+        self.entry = runtime.HostEntry(
             bench=config.name,
             pid=os.getpid(),
             fingerprint=config.fingerprint,
@@ -105,7 +105,7 @@ class Layout:
             overrides=dict(config.overrides),
             text=config.text,
             overlay_text=config.overlay_text,
-            host=self.record,
+            host=self.entry,
             lanes=self.local,
             local=self.local.get(name, {}),
             remote=self.remote.get(name, {}),
@@ -113,12 +113,12 @@ class Layout:
             world=self.world,
             directory_remote=self.directory_remote,
             keys=self._keys,
-            record=self._bench_record(),
+            entry=self._bench_entry(),
         )
 
-    def _bench_record(self) -> BenchRecord:
+    def _bench_entry(self) -> BenchEntry:
         servers = [
-            ServerRecord(
+            ServerEntry(
                 name=name,
                 devices=list(devices),
                 pid=0,
@@ -129,11 +129,11 @@ class Layout:
             )
             for name, devices in self._config.servers.items()
         ]
-        return BenchRecord(
+        return BenchEntry(
             bench=self._config.name,
             fingerprint=self._config.fingerprint,
             lease_s=self._config.lease_s,
-            supervisor_pid=self.record.pid,
-            started_utc_ns=self.record.started_utc_ns,
+            supervisor_pid=self.entry.pid,
+            started_utc_ns=self.entry.started_utc_ns,
             servers=servers,
         )

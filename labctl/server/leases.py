@@ -144,7 +144,8 @@ class LeaseBook:
                 self._lose(
                     lease.token,
                     f"it was not renewed within {lease.ttl_s:g} s, and its devices were made safe. The control loop "
-                    "must reach the bench at least once per lease",
+                    "must reach the bench at least once per lease; on a machine that is busy with other work give it "
+                    "longer, such as --set bench.lease='20 s'",
                 )
             return lapsed
 

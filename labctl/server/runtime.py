@@ -21,7 +21,7 @@ _LONGEST_BASE = 76
 """The system allows 107 bytes for a socket's path, and names of servers and lanes are added."""
 
 
-class HostRecord(msgspec.Struct, frozen=True):
+class HostEntry(msgspec.Struct, frozen=True):
     """What others on this host need to find a bench: its directory and, without asking it, every emergency lane.
 
     kind: "up" for `labctl up`, "script" for a bench served within the script that uses it. ready: whether every server
@@ -81,7 +81,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
         return [made.getsockname()[1] for made in sockets]
 
 
-# --- records ------------------------------------------------------------------------------------------------------
+# --- entries ------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -100,66 +100,66 @@ def announcing() -> Iterator[None]:
         os.close(handle)
 
 
-def announce(record: HostRecord) -> Path:
+def announce(entry: HostEntry) -> Path:
     """Leave word; the file appears whole or not at all."""
-    path = _path(record)
-    write_private(path, msgspec.json.encode(record))
+    path = _path(entry)
+    write_private(path, msgspec.json.encode(entry))
     return path
 
 
-def withdraw(record: HostRecord) -> None:
+def withdraw(entry: HostEntry) -> None:
     """Take back the word and the sockets, if they are still this bench's."""
-    path = _path(record)
+    path = _path(entry)
     found = _read(path)
-    if found is not None and found.pid == record.pid:
+    if found is not None and found.pid == entry.pid:
         path.unlink(missing_ok=True)
-    own = glob.escape(f"{record.bench}-{record.pid}")
-    for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*"), *folder().glob(f".*.{record.pid}.*")]:
+    own = glob.escape(f"{entry.bench}-{entry.pid}")
+    for leftover in [*folder().glob(f"{own}-*"), *folder().glob(f"{own}.*"), *folder().glob(f".*.{entry.pid}.*")]:
         leftover.unlink(missing_ok=True)
 
 
-def _path(record: HostRecord) -> Path:
-    name = f"{record.bench}.host" if record.kind == "up" else f"{record.bench}.{record.pid}.script"
+def _path(entry: HostEntry) -> Path:
+    name = f"{entry.bench}.host" if entry.kind == "up" else f"{entry.bench}.{entry.pid}.script"
     return folder() / name
 
 
-def find(bench: str) -> HostRecord | None:
+def find(bench: str) -> HostEntry | None:
     """The live `labctl up` of a bench; the word and sockets of a dead one are swept away."""
     return _living(folder() / f"{bench}.host")
 
 
-def all_hosts() -> list[HostRecord]:
+def all_hosts() -> list[HostEntry]:
     """Benches of this user that are up, and those within scripts."""
     paths = [*sorted(folder().glob("*.host")), *sorted(folder().glob("*.script"))]
-    return [record for record in map(_living, paths) if record is not None]
+    return [entry for entry in map(_living, paths) if entry is not None]
 
 
-def wait_until_ready(record: HostRecord, patience_s: float = 120.0) -> HostRecord:
-    """The record once every server is up. BusError if that does not come."""
+def wait_until_ready(entry: HostEntry, patience_s: float = 120.0) -> HostEntry:
+    """The entry once every server is up. BusError if that does not come."""
     deadline = time.monotonic() + patience_s
-    while not record.ready:
-        found = find(record.bench)
+    while not entry.ready:
+        found = find(entry.bench)
         if found is None:
-            raise BusError(f"bench {record.bench} was being started and ended; see its log {record.log_file}")
-        record = found
+            raise BusError(f"bench {entry.bench} was being started and ended; see its log {entry.log_file}")
+        entry = found
         if time.monotonic() > deadline:
-            raise BusError(f"bench {record.bench} (pid {record.pid}) is still being started; see {record.log_file}")
+            raise BusError(f"bench {entry.bench} (pid {entry.pid}) is still being started; see {entry.log_file}")
         time.sleep(0.05)
-    return record
+    return entry
 
 
-def _living(path: Path) -> HostRecord | None:
-    record = _read(path)
-    if record is None:
+def _living(path: Path) -> HostEntry | None:
+    entry = _read(path)
+    if entry is None:
         return None
-    if not process_alive(record.pid, record.process_start):
-        withdraw(record)
+    if not process_alive(entry.pid, entry.process_start):
+        withdraw(entry)
         return None
-    return record
+    return entry
 
 
-def _read(path: Path) -> HostRecord | None:
+def _read(path: Path) -> HostEntry | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=HostRecord)
+        return msgspec.json.decode(path.read_bytes(), type=HostEntry)
     except (OSError, ValueError):  # msgspec's errors, and those of UTF-8, are ValueErrors
         return None

@@ -15,8 +15,8 @@ import zmq
 
 from drivers.contract import Device
 from drivers.errors import BusError, ConfigurationError, LabError, LeaseError, LimitError
+from labctl.bus.entries import ServerEntry
 from labctl.bus.messages import DELEGATED, Request
-from labctl.bus.records import ServerRecord
 from labctl.bus.ring import Arena
 from labctl.bus.roles import Caller, Role
 from labctl.bus.security import Door, KeyPair
@@ -140,9 +140,9 @@ class DeviceServer:
         self.traffic.close()
         self.rescue.end()
 
-    def record(self) -> ServerRecord:
+    def entry(self) -> ServerEntry:
         """For the directory."""
-        return ServerRecord(
+        return ServerEntry(
             name=self.name,
             devices=list(self.devices),
             pid=self._pid,

@@ -48,7 +48,7 @@ class Supervisor:
         self._heart: Heart | None = None
         self.log_file = logs.new_file(config.name)
         layout = Layout(config, str(self.log_file))
-        self.record = layout.record
+        self.entry = layout.entry
         self.directory_advertised = layout.directory_advertised
         self.world_endpoint = layout.world
         self._children = Children(layout.instruments() if instruments_only else layout.tasks())
@@ -70,7 +70,7 @@ class Supervisor:
                 raise BusError(
                     f"{', '.join(waiting)} did not start within {_START_PATIENCE_S:g} s; see {self.log_file}"
                 )
-        self._heart = Heart(self._context, self.record.directory, "supervisor", self._state)
+        self._heart = Heart(self._context, self.entry.directory, "supervisor", self._state)
         self._heart.start()
         with contextlib.suppress(LabError):
             self._heart.beat()
@@ -160,7 +160,7 @@ class Supervisor:
             for child in group:
                 child.wait_or_kill()
                 child.forget()
-        runtime.withdraw(self.record)
+        runtime.withdraw(self.entry)
         segments.sweep()
 
     def _died(self, child: Child) -> None:
@@ -197,7 +197,7 @@ class Supervisor:
             child.start_at = time.monotonic() + back_off_s
 
     def _make_safe(self, reason: str, servers: list[Child]) -> None:
-        addresses = {c.label: Address(self.record.emergency[c.label]) for c in servers}
+        addresses = {c.label: Address(self.entry.emergency[c.label]) for c in servers}
         for name, result in stop_everything(self._context, addresses, reason, verb="revoke").items():
             if isinstance(result, str):
                 log.error("%s: emergency stop failed: %s", name, result)
@@ -212,8 +212,8 @@ class Supervisor:
                     raise ConfigurationError(
                         f"bench {self._config.name} is up already (pid {other.pid}); stop that one first"
                     )
-            self.record = msgspec.structs.replace(self.record, ready=ready)
-            runtime.announce(self.record)
+            self.entry = msgspec.structs.replace(self.entry, ready=ready)
+            runtime.announce(self.entry)
 
     def _state(self) -> Mapping[str, Any]:
         return {

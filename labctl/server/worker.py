@@ -29,7 +29,7 @@ from labctl import registry
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.bus import rotation, security, segments
-from labctl.bus.records import BenchRecord
+from labctl.bus.entries import BenchEntry
 from labctl.bus.ring import Arena
 from labctl.private import others_never_write
 from labctl.server import logs, runtime
@@ -53,7 +53,7 @@ class Task(msgspec.Struct, frozen=True):
     overrides: dict[str, Any]
     text: str
     overlay_text: str
-    host: runtime.HostRecord
+    host: runtime.HostEntry
     lanes: dict[str, dict[str, str]]
     local: dict[str, str]
     remote: dict[str, str]
@@ -61,7 +61,7 @@ class Task(msgspec.Struct, frozen=True):
     world: str
     directory_remote: str
     keys: str
-    record: BenchRecord
+    entry: BenchEntry
     connections: dict[str, dict[str, Any]] = {}
 
 
@@ -184,7 +184,7 @@ def _serving(task: Task, config: BenchConfig | None, context: zmq.Context[Any], 
             stack.callback(door.close)
         if task.role == "directory":
             coming = functools.partial(_coming_key, task.keys)
-            directory = Directory(task.record, context, task.host.directory, task.directory_remote, keys, door, coming)
+            directory = Directory(task.entry, context, task.host.directory, task.directory_remote, keys, door, coming)
             stack.callback(directory.stop)
             directory.start()
             yield {}
@@ -210,7 +210,7 @@ def _serving(task: Task, config: BenchConfig | None, context: zmq.Context[Any], 
             host.start()
             stack.callback(host.close)
             server = host.servers[task.name]
-            heart = Heart(context, task.host.directory, task.name, lambda: _state(server), server.record)
+            heart = Heart(context, task.host.directory, task.name, lambda: _state(server), server.entry)
             stack.callback(heart.stop)
             _first_beat(heart, end)
             heart.start()

@@ -8,7 +8,7 @@
 Nothing in it is changed or removed: a new measurement is a new file, and what it replaces stays.
 """
 
-from labctl.store.calibration import Calibration, Check, Condition, Measured, Record, RunFile
+from labctl.store.calibration import Calibration, Check, Condition, Header, Measured, RunFile
 from labctl.store.folder import store_folder
 from labctl.store.log import Use, Verdict
 from labctl.store.store import InForce, Store
@@ -17,9 +17,9 @@ __all__ = [
     "Calibration",
     "Check",
     "Condition",
+    "Header",
     "InForce",
     "Measured",
-    "Record",
     "RunFile",
     "Store",
     "Use",

@@ -136,7 +136,7 @@ class RunFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class Header:
     """All of a calibration but its arrays: what lists, checks of validity and the index go by.
 
     kind: what it is ("dark", "phase_table", "slm-camera"); one is in force per bench, role and kind. routine: what
@@ -196,8 +196,8 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration(Record):
-    """A calibration: its record and its values by name."""
+class Calibration(Header):
+    """A calibration: its header and its values by name."""
 
     values: Mapping[str, Measured]
 
@@ -222,9 +222,9 @@ class Calibration(Record):
         return np.broadcast_to(np.asarray(error, dtype=np.float64), measured.value.shape)
 
     @property
-    def record(self) -> Record:
+    def header(self) -> Header:
         """All but the arrays."""
-        return Record(**{f.name: getattr(self, f.name) for f in fields(Record)})
+        return Header(**{f.name: getattr(self, f.name) for f in fields(Header)})
 
     def _measured(self, name: str) -> Measured:
         if name not in self.values:

@@ -17,7 +17,7 @@ import numpy as np
 
 from drivers.contract import Identity
 from drivers.errors import CalibrationError
-from labctl.store.calibration import Calibration, Check, Condition, Measured, Record, RunFile
+from labctl.store.calibration import Calibration, Check, Condition, Header, Measured, RunFile
 from labctl.store.log import checks_table
 
 LAYOUT = 1
@@ -77,7 +77,7 @@ def decode(data: bytes, wanted_id: str, where: str) -> Calibration:
             for name in file["values"]:
                 dataset = _own(file["values"], name, len(data))
                 values[name] = Measured(dataset[()], str(dataset.attrs["unit"]), errors.get(name))
-        return Calibration(values=values, **record_fields(header), id=wanted_id)
+        return Calibration(values=values, **header_fields(header), id=wanted_id)
     except CalibrationError:
         raise
     except Exception as error:  # noqa: BLE001 - HDF5 fails in any way on bytes that may be anybody's
@@ -102,29 +102,29 @@ def _own(group: Any, name: str, most_bytes: int) -> Any:
 # --- the header ---------------------------------------------------------------------------------------------------
 
 
-def header_of(record: Record) -> dict[str, Any]:
+def header_of(header: Header) -> dict[str, Any]:
     """Everything but arrays and the id, in JSON's types."""
     return {
-        "kind": record.kind,
-        "routine": record.routine,
-        "bench": record.bench,
-        "role": record.role,
+        "kind": header.kind,
+        "routine": header.routine,
+        "bench": header.bench,
+        "role": header.role,
         "devices": {
             role: {"model": who.model, "serial": who.serial, "firmware": who.firmware}
-            for role, who in record.devices.items()
+            for role, who in header.devices.items()
         },
-        "conditions": {name: _number(c) for name, c in record.conditions.items()},
+        "conditions": {name: _number(c) for name, c in header.conditions.items()},
         "holds_while": [
             {"setting": c.setting, "low": float(c.low), "high": float(c.high), "unit": c.unit}
-            for c in record.holds_while
+            for c in header.holds_while
         ],
-        "made": record.made.isoformat(),
-        "valid_until": record.valid_until.isoformat() if record.valid_until else None,
-        "run": {"path": record.run.path, "sha256": record.run.sha256} if record.run else None,
-        "parents": list(record.parents),
-        "checks": checks_table(record.checks),
-        "software": dict(record.software),
-        "git": dict(record.git),
+        "made": header.made.isoformat(),
+        "valid_until": header.valid_until.isoformat() if header.valid_until else None,
+        "run": {"path": header.run.path, "sha256": header.run.sha256} if header.run else None,
+        "parents": list(header.parents),
+        "checks": checks_table(header.checks),
+        "software": dict(header.software),
+        "git": dict(header.git),
     }
 
 
@@ -137,8 +137,8 @@ def _number(condition: Measured) -> dict[str, Any]:
     }
 
 
-def record_fields(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `Record` from a header. Raises KeyError, TypeError, ValueError or LimitError on what is none."""
+def header_fields(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `Header` from a header. Raises KeyError, TypeError, ValueError or LimitError on what is none."""
     run, end = header["run"], header["valid_until"]
     return {
         "kind": header["kind"],

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from drivers.errors import CalibrationError
 from labctl.store import file, log
-from labctl.store.calibration import Record
+from labctl.store.calibration import Header
 
 FILES, USES, VERDICTS = "files", "uses", "verdicts"
 LOGS = (USES, VERDICTS)
@@ -202,9 +202,9 @@ def _read(connection: sqlite3.Connection, folder: Path, path: str, size: int, mt
     connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?)", (path, size, mtime_ns, damage, crc))
 
 
-def record_of(calibration_id: str, header: str) -> Record:
-    """A row's record."""
-    return Record(**file.record_fields(json.loads(header)), id=calibration_id)
+def header_from(calibration_id: str, text: str) -> Header:
+    """A row's header."""
+    return Header(**file.header_fields(json.loads(text)), id=calibration_id)
 
 
 def use_of(row: tuple[str, str, str, str, str, int, str]) -> log.Use:

@@ -21,8 +21,8 @@ from pathlib import Path
 from drivers.errors import CalibrationError, ConfigurationError
 from labctl.registry import suggestion
 from labctl.store import file, log
-from labctl.store.calibration import Calibration, Check, Record
-from labctl.store.index import FILES, LOGS, USES, VERDICTS, Index, record_of, use_of, verdict_of
+from labctl.store.calibration import Calibration, Check, Header
+from labctl.store.index import FILES, LOGS, USES, VERDICTS, Index, header_from, use_of, verdict_of
 from labctl.store.log import Use, Verdict
 
 INCOMING = "incoming"
@@ -40,7 +40,7 @@ class InForce:
     """
 
     use: Use
-    record: Record
+    header: Header
     verdict: Verdict | None = None
 
 
@@ -111,12 +111,12 @@ class Store:
         hint = suggestion(text[:12], [i[:12] for i in all_ids])
         raise ConfigurationError(f"no calibration {text!r} in {self.path}{hint}; `labctl calibrations list` shows them")
 
-    def list(self, *, bench: str | None = None, role: str | None = None, kind: str | None = None) -> tuple[Record, ...]:
+    def list(self, *, bench: str | None = None, role: str | None = None, kind: str | None = None) -> tuple[Header, ...]:
         """Records of all sound calibrations, or of those of a bench, role or kind; newest last."""
         with self._index.open() as index:
             where, values = _condition(bench=bench, role=role, kind=kind)
             rows = index.execute(f"SELECT id, header FROM calibrations{where} ORDER BY made, id", values).fetchall()
-        return tuple(record_of(*row) for row in rows)
+        return tuple(header_from(*row) for row in rows)
 
     def damaged(self) -> dict[str, str]:
         """Files that are not what was stored, by path in the folder, and what is wrong with each."""
@@ -166,10 +166,10 @@ class Store:
             found = []
             for _, use in sorted(last.items()):
                 if use.id:
-                    header = index.execute("SELECT header FROM calibrations WHERE id = ?", (use.id,)).fetchone()
+                    row = index.execute("SELECT header FROM calibrations WHERE id = ?", (use.id,)).fetchone()
                     # One that is missing or damaged is told as `get` tells it.
-                    record = record_of(use.id, header[0]) if header else self.get(use.id).record
-                    found.append(InForce(use, record, _verdict(index, use, at)))
+                    header = header_from(use.id, row[0]) if row else self.get(use.id).header
+                    found.append(InForce(use, header, _verdict(index, use, at)))
         return tuple(found)
 
     def uses(self, bench: str | None = None) -> tuple[Use, ...]:

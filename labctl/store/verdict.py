@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from drivers.contract import Identity
-from labctl.store.calibration import Record
+from labctl.store.calibration import Header
 from labctl.store.log import Verdict
 
 Objection = Literal["stale", "foreign", "drifted", "unsuited"]
 
 
 def objections(
-    record: Record,
+    header: Header,
     devices: Mapping[str, Identity],
     now: datetime | None = None,
     role: str = "",
@@ -29,11 +29,11 @@ def objections(
     """
     found: dict[Objection, str] = {}
     now = now or datetime.now(UTC)
-    if record.valid_until is not None and now > record.valid_until:
-        age = _duration((now - record.valid_until).total_seconds())
-        found["stale"] = f"was valid until {record.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {age} ago"
-    for measured_role, then in record.devices.items():
-        name = (role or measured_role) if measured_role == record.role else measured_role
+    if header.valid_until is not None and now > header.valid_until:
+        age = _duration((now - header.valid_until).total_seconds())
+        found["stale"] = f"was valid until {header.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {age} ago"
+    for measured_role, then in header.devices.items():
+        name = (role or measured_role) if measured_role == header.role else measured_role
         today = devices.get(name)
         if today is not None and not same_device(then, today):
             found["foreign"] = (
@@ -44,7 +44,7 @@ def objections(
         found["drifted"] = f"failed its check of {verdict.at:%Y-%m-%d %H:%M} UTC: {verdict.why}"
     others = [
         f"{condition}, and it is {value:.6g}"
-        for condition, name in zip(record.holds_while, settings_needed(record, role), strict=True)
+        for condition, name in zip(header.holds_while, settings_needed(header, role), strict=True)
         if (value := (settings or {}).get(name)) is not None and not condition.met(value)
     ]
     if others:
@@ -52,12 +52,12 @@ def objections(
     return found
 
 
-def settings_needed(record: Record, role: str = "") -> tuple[str, ...]:
-    """``ROLE.SETTING`` of each condition of ``record.holds_while``, with the roles of today."""
+def settings_needed(header: Header, role: str = "") -> tuple[str, ...]:
+    """``ROLE.SETTING`` of each condition of ``header.holds_while``, with the roles of today."""
     found = []
-    for condition in record.holds_while:
+    for condition in header.holds_while:
         measured_role, _, name = condition.setting.partition(".")
-        found.append(f"{(role or measured_role) if measured_role == record.role else measured_role}.{name}")
+        found.append(f"{(role or measured_role) if measured_role == header.role else measured_role}.{name}")
     return tuple(found)
 
 

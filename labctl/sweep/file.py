@@ -1,10 +1,10 @@
 """The file of a sweep while it is measured: whatever ends the process, what was measured is in it and can be read.
 
 Layout: ``/setup/plan`` (JSON), ``/parts/0``, ``1``, … (one for each time it was begun or resumed: times, status,
-versions, git state, command, workers), and ``/journal``: ``bytes`` with one record after the other (`records`), in the
-order in which points came, and ``ends``, where it may be cut. These grow in HDF5's SWMR mode, in which every moment is
-a readable file (see `labctl.runfile.file`). When the sweep ends, complete or not, tables are written beside them
-(`labctl.sweep.tables`).
+versions, git state, command, workers), and ``/journal``: ``bytes`` with one measured point after the other (`points`),
+in the order in which they came, and ``ends``, where it may be cut. These grow in HDF5's SWMR mode, in which every
+moment is a readable file (see `labctl.runfile.file`). When the sweep ends, complete or not, tables are written beside
+them (`labctl.sweep.tables`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from drivers.errors import ConfigurationError
 from labctl.experiments.parts import begin_part, clock, cut_part, end_part
 from labctl.runfile import file as runfile
 from labctl.runfile.lock import RunLock
-from labctl.sweep import records, tables
+from labctl.sweep import points, tables
 from labctl.sweep.plan import Plan
-from labctl.sweep.records import Record
+from labctl.sweep.points import MeasuredPoint
 
 _LAYOUT = 1
 _MARK = "labctl_sweep"
@@ -44,12 +44,12 @@ def open_file(path: Path) -> h5py.File:
     return file
 
 
-def read(path: Path) -> tuple[Plan, dict[int, Record], str]:
+def read(path: Path) -> tuple[Plan, dict[int, MeasuredPoint], str]:
     """Plan, what is measured by the number of the point (the last one counts), and status of a sweep."""
     with open_file(path) as file:
         try:
             plan = Plan.from_json(file["setup/plan"].asstr()[()])
-            found = {record.index: record for record in records.decode(_sound(file).data)}
+            found = {point.index: point for point in points.decode(_sound(file).data)}
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise ConfigurationError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from None
         return plan, found, str(file.attrs["status"])
@@ -78,7 +78,7 @@ class SweepFile:
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error}; choose another --out") from None
         try:
-            self.records = self._begin(began_s, about)
+            self.measured = self._begin(began_s, about)
             self._file = runfile.appending(path)
             self._bytes, self._ends = self._file["journal/bytes"], self._file["journal/ends"]
         except OSError as error:
@@ -88,7 +88,7 @@ class SweepFile:
             self._lock.release()
             raise
 
-    def _begin(self, began_s: float, about: Mapping[str, str]) -> dict[int, Record]:
+    def _begin(self, began_s: float, about: Mapping[str, str]) -> dict[int, MeasuredPoint]:
         if self.path.exists():
             kept, found, _ = read(self.path)
             if differences := kept.differences(self.plan):
@@ -119,7 +119,7 @@ class SweepFile:
             file["parts"][str(number)].attrs[key] = text
 
     def append(self, encoded: Sequence[bytes]) -> None:
-        """Keep points that were measured, each as `records.encode` has it. They are in the file when this returns.
+        """Keep points that were measured, each as `points.encode` has it. They are in the file when this returns.
 
         Raises ConfigurationError if there is no room.
         """
@@ -129,8 +129,8 @@ class SweepFile:
             raise ConfigurationError(
                 f"cannot write {self.path}: {error}; make room, and go on with labctl sweep --resume {self.path}"
             ) from None
-        for record in records.decode(b"".join(encoded)):
-            self.records[record.index] = record
+        for point in points.decode(b"".join(encoded)):
+            self.measured[point.index] = point
 
     def _append(self, encoded: Sequence[bytes]) -> None:
         data = np.frombuffer(b"".join(encoded), np.uint8)
@@ -151,7 +151,7 @@ class SweepFile:
         try:
             self._file.close()
             with _rewriting(self.path) as file:
-                tables.write(file, self.plan, self.records)
+                tables.write(file, self.plan, self.measured)
                 end_part(file, status, time.time())
         except OSError as error:
             raise ConfigurationError(
@@ -170,7 +170,7 @@ class SweepFile:
         elif error is not None:
             self.close(f"failed: {type(error).__name__}: {error}")
         else:
-            whole = len(self.records) == self.plan.size and not any(r.error for r in self.records.values())
+            whole = len(self.measured) == self.plan.size and not any(point.error for point in self.measured.values())
             self.close("complete" if whole else "complete, with failures")
 
 

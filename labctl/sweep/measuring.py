@@ -9,12 +9,12 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from drivers.errors import BusError
 from labctl.experiments import interruption
 from labctl.experiments.console import Console
-from labctl.sweep import records
+from labctl.sweep import points
 from labctl.sweep.crew import Crew
 from labctl.sweep.file import SweepFile
 from labctl.sweep.plan import Plan
 from labctl.sweep.point import Measured
-from labctl.sweep.records import Failure, Record
+from labctl.sweep.points import Failure, MeasuredPoint
 
 _BATCH_S = 0.5
 """Of points that are measured together: what a kill may cost, and long beside the way there and back."""
@@ -86,15 +86,15 @@ class Measuring:
                 f"the sweep when there is one again: {self._kept.path}"
             ) from None
         except Exception as error:  # noqa: BLE001 - what a worker's machine may send back is not ours to foresee
-            measured = [_failed(index, records.failure(error)) for index in batch]
+            measured = [_failed(index, points.failure(error)) for index in batch]
         else:
             spent = sum(m.seconds for m in measured) / len(measured)
             self._together = max(1, min(int(_BATCH_S / max(spent, 1e-6)), 4 * self._together, _MOST_TOGETHER))
         if measured:
-            self._kept.append([m.record for m in measured])
+            self._kept.append([m.encoded for m in measured])
         self._failed += sum(not m.ok for m in measured)
         return len(measured)
 
 
 def _failed(index: int, why: Failure) -> Measured:
-    return Measured(index, False, 0.0, records.encode(Record(index, 0.0, {}, why)))
+    return Measured(index, False, 0.0, points.encode(MeasuredPoint(index, 0.0, {}, why)))

@@ -16,10 +16,10 @@ from labctl import registry
 from labctl.bench.client import open_bench
 from labctl.experiments.execute import check_parameters, job_of, perform_into
 from labctl.experiments.in_memory import MemoryRecorder
-from labctl.sweep import records
+from labctl.sweep import points
 from labctl.sweep.no_bench import NoBench
 from labctl.sweep.plan import Plan
-from labctl.sweep.records import Record
+from labctl.sweep.points import MeasuredPoint
 
 _ONE_AT_A_TIME = threading.Lock()
 """A Dask worker may have several threads; experiments count on being alone in their process."""
@@ -32,11 +32,11 @@ class Measured:
     index: int
     ok: bool
     seconds: float
-    record: bytes
+    encoded: bytes
 
 
 def measure(plan: Plan, indices: Sequence[int], *, alone: bool = True) -> list[Measured]:
-    """Measure points one after the other. What goes wrong with one is its record and stops nothing.
+    """Measure points one after the other. What goes wrong with one is kept with it and stops nothing.
 
     alone: on a simulated table of its own, also where the same bench is up.
     """
@@ -52,11 +52,11 @@ def _measured(plan: Plan, index: int, folder: Path, alone: bool) -> Measured:
     values: dict[str, Any] = {}
     error = None
     try:
-        values = records.tidy(_values(plan, index, folder, alone))
+        values = points.tidy(_values(plan, index, folder, alone))
     except Exception as problem:  # noqa: BLE001 - an experiment may fail in any way, and others are to go on
-        error = records.failure(problem)
-    record = Record(index, time.perf_counter() - began, values, error)
-    return Measured(index, error is None, record.seconds, records.encode(record))
+        error = points.failure(problem)
+    measured = MeasuredPoint(index, time.perf_counter() - began, values, error)
+    return Measured(index, error is None, measured.seconds, points.encode(measured))
 
 
 def _values(plan: Plan, index: int, folder: Path, alone: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drivers.errors import ConfigurationError
 from labctl.sweep import file
 from labctl.sweep.plan import Plan
-from labctl.sweep.records import Failure
+from labctl.sweep.points import Failure
 from labctl.sweep.tables import Tables, tabulate
 
 if TYPE_CHECKING:
@@ -84,6 +84,6 @@ class Sweep:
 
 def open_sweep(path: str | Path) -> Sweep:
     """Read a sweep. ConfigurationError if the file is none."""
-    plan, records, status = file.read(Path(path))
-    failures = {index: record.error for index, record in sorted(records.items()) if record.error is not None}
-    return Sweep(plan, status, tabulate(plan, records), failures)
+    plan, measured, status = file.read(Path(path))
+    failures = {index: point.error for index, point in sorted(measured.items()) if point.error is not None}
+    return Sweep(plan, status, tabulate(plan, measured), failures)

@@ -12,13 +12,13 @@ from drivers.contract import Device
 from drivers.errors import ConfigurationError
 from labctl.experiments.console import Console
 from labctl.experiments.execute import job_of
-from labctl.sweep import file, records
+from labctl.sweep import file, points
 from labctl.sweep.crew import Crew, Here, Processes
 from labctl.sweep.file import SweepFile
 from labctl.sweep.measuring import Measuring
 from labctl.sweep.plan import Plan
 from labctl.sweep.planning import refused
-from labctl.sweep.records import Failure, Record
+from labctl.sweep.points import Failure, MeasuredPoint
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def sweep(
     with SweepFile(path, plan, about) as kept:
         if begun is not None:
             begun(path)
-        known = {i for i, record in kept.records.items() if record.error is None or not retry_failed}
+        known = {i for i, point in kept.measured.items() if point.error is None or not retry_failed}
         _keep_refused(kept, unfit, known, console)
         todo = [i for i in range(plan.size) if i not in known and i not in unfit]
         began = time.monotonic()
@@ -75,7 +75,7 @@ def sweep(
                 Measuring(plan, todo, crew, kept, console).run()
             finally:
                 crew.close()
-        failures = {i: r.error for i, r in sorted(kept.records.items()) if r.error is not None}
+        failures = {i: r.error for i, r in sorted(kept.measured.items()) if r.error is not None}
     return Outcome(path, plan, failures, len(todo), time.monotonic() - began)
 
 
@@ -177,6 +177,6 @@ def _keep_refused(
     if unfit:
         first, plan = min(unfit), kept.plan
         console.say(f"{len(unfit):,} of {plan.size:,} points cannot be measured; at {plan.told(first)}: {unfit[first]}")
-    new = [Record(i, 0.0, {}, Failure(type(e).__name__, str(e))) for i, e in unfit.items() if i not in known]
+    new = [MeasuredPoint(i, 0.0, {}, Failure(type(e).__name__, str(e))) for i, e in unfit.items() if i not in known]
     if new:
-        kept.append([records.encode(record) for record in new])
+        kept.append([points.encode(point) for point in new])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from labctl import registry
 from labctl.plain import plain
 from labctl.sweep.plan import POINT, REPEAT, Plan
-from labctl.sweep.records import Record
+from labctl.sweep.points import MeasuredPoint
 
 MISSING, MEASURED, FAILED = 0, 1, 2
 """What ``status`` says of a point."""
@@ -41,17 +41,17 @@ class Tables:
     error: NDArray[Any]
 
 
-def tabulate(plan: Plan, records: Mapping[int, Record]) -> Tables:
+def tabulate(plan: Plan, measured: Mapping[int, MeasuredPoint]) -> Tables:
     """Arrays of what is measured; see the module."""
     status = np.full(plan.size, MISSING, np.int8)
     seconds = np.full(plan.size, np.nan)
     error = np.full(plan.size, "", object)
     columns: dict[str, dict[int, Any]] = {}
-    for index, record in records.items():
-        status[index] = MEASURED if record.error is None else FAILED
-        seconds[index] = record.seconds
-        error[index] = "" if record.error is None else str(record.error)
-        for name, value in _flat(record.values):
+    for index, point in measured.items():
+        status[index] = MEASURED if point.error is None else FAILED
+        seconds[index] = point.seconds
+        error[index] = "" if point.error is None else str(point.error)
+        for name, value in _flat(point.values):
             columns.setdefault(name, {})[index] = value
     return Tables(
         coordinates=_coordinates(plan),
@@ -63,9 +63,9 @@ def tabulate(plan: Plan, records: Mapping[int, Record]) -> Tables:
     )
 
 
-def write(file: h5py.File, plan: Plan, records: Mapping[int, Record]) -> None:
+def write(file: h5py.File, plan: Plan, measured: Mapping[int, MeasuredPoint]) -> None:
     """Write tables into the file: ``/axes``, ``/values``, ``/points``; dimensions have their names and scales."""
-    found = tabulate(plan, records)
+    found = tabulate(plan, measured)
     axes, values, points = (file.create_group(name) for name in ("axes", "values", "points"))
     units = {axis.key: axis.unit for axis in plan.axes}
     for name, array in found.coordinates.items():

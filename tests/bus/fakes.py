@@ -32,7 +32,7 @@ from labctl.bench.client import Bench
 from labctl.bench.config import BenchConfig
 from labctl.bench.device import DeviceConfig
 from labctl.bus.connection import Connection
-from labctl.bus.records import LANES
+from labctl.bus.entries import LANES
 from labctl.server import runtime
 from labctl.server.host import Host, local_places, running
 from labctl.server.server import DeviceServer, Place
@@ -303,13 +303,13 @@ class Lab:
     connections: list[Connection] = field(default_factory=list)
 
     def bench(self) -> Bench:
-        made = Bench(self.host.config, self.context, self.host.record())
+        made = Bench(self.host.config, self.context, self.host.entry())
         self.benches.append(made)
         return made
 
     def take(self, bench: Bench) -> None:
         """Control that nobody gives back, as of a client that was killed."""
-        held = {record.name: record.devices for record in self.host.record().servers}
+        held = {server.name: server.devices for server in self.host.entry().servers}
         bench._lease.take("a test", held, whole=True)
 
     @property
@@ -319,7 +319,7 @@ class Lab:
 
     def endpoint(self, lane: str, server: str = "") -> str:
         """Where a lane of the server is found."""
-        return (self.host.servers[server] if server else self.server).record().local[lane]
+        return (self.host.servers[server] if server else self.server).entry().local[lane]
 
     def connection(self, lane: str = "calls", server: str = "", **options: Any) -> Connection:
         """A connection that the test does not have to close."""

@@ -13,7 +13,7 @@ from fakes import wait_until
 
 from drivers.errors import BusError, ConfigurationError
 from labctl.bus.connection import Connection
-from labctl.bus.records import LANES, BenchRecord, ServerRecord, plain, record_from
+from labctl.bus.entries import LANES, BenchEntry, ServerEntry, entry_from, to_wire
 from labctl.bus.transport import Address
 from labctl.server import runtime
 from labctl.server.directory import Directory, Heart, ask, trusted_address
@@ -21,11 +21,11 @@ from labctl.server.directory import Directory, Heart, ask, trusted_address
 _numbers = itertools.count(1)
 
 
-def server(name: str, pid: int = 0) -> ServerRecord:
-    return ServerRecord(name, [f"{name}-device"], pid, "", {lane: f"inproc://{name}.{lane}" for lane in LANES})
+def server(name: str, pid: int = 0) -> ServerEntry:
+    return ServerEntry(name, [f"{name}-device"], pid, "", {lane: f"inproc://{name}.{lane}" for lane in LANES})
 
 
-BENCH = BenchRecord("lamps", "0" * 16, 2.0, 1, 0, [server("a"), server("b")])
+BENCH = BenchEntry("lamps", "0" * 16, 2.0, 1, 0, [server("a"), server("b")])
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def connection(context: zmq.Context[Any], endpoint: str) -> Iterator[Connection]
 
 
 def test_the_whole_bench_is_told_before_any_server_was_heard_of(context: zmq.Context[Any], endpoint: str) -> None:
-    assert record_from(ask(context, Address(endpoint), "bench")) == BENCH
+    assert entry_from(ask(context, Address(endpoint), "bench")) == BENCH
     assert ask(context, Address(endpoint), "status")["servers"] == {}
 
 
 def test_what_a_server_says_of_itself_is_told_on(connection: Connection) -> None:
-    told = {"name": "a", "state": {"devices": {}, "pid": 77}, "record": plain(server("a", 77))}
+    told = {"name": "a", "state": {"devices": {}, "pid": 77}, "record": to_wire(server("a", 77))}
     connection.request("", "heartbeat", arguments=told)
-    assert [s.pid for s in record_from(connection.request("", "bench")).servers] == [77, 0]
+    assert [s.pid for s in entry_from(connection.request("", "bench")).servers] == [77, 0]
     status = connection.request("", "status")
     assert status["servers"]["a"]["pid"] == 77
     assert 0 <= status["servers"]["a"]["heard_s"] < 60
@@ -89,7 +89,7 @@ def test_what_a_server_says_of_itself_is_told_on(connection: Connection) -> None
 def test_a_malformed_heartbeat_is_refused_and_changes_nothing(connection: Connection, told: Any) -> None:
     with pytest.raises(BusError, match=r"heartbeat: malformed arguments"):
         connection.request("", "heartbeat", arguments=told)
-    assert record_from(connection.request("", "bench")) == BENCH
+    assert entry_from(connection.request("", "bench")) == BENCH
 
 
 def test_an_unknown_verb_is_refused(connection: Connection) -> None:
@@ -100,7 +100,7 @@ def test_an_unknown_verb_is_refused(connection: Connection) -> None:
 @pytest.mark.parametrize("answer", [None, 3, {"bench": 1}, []], ids=str)
 def test_an_answer_that_no_directory_gives_is_a_bus_error(answer: Any) -> None:
     with pytest.raises(BusError, match=r"no directory answers"):
-        record_from(answer)
+        entry_from(answer)
 
 
 def test_hearts_beat_on_when_the_directory_comes_back(context: zmq.Context[Any]) -> None:

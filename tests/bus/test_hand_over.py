@@ -35,8 +35,8 @@ def expire(host: Host) -> None:
 
 def test_a_holder_who_lost_the_lease_leaves_the_next_ones_light_on(host: tuple[Host, zmq.Context]) -> None:
     made, context = host
-    first = Bench(made.config, context, made.record())
-    second = Bench(made.config, context, made.record())
+    first = Bench(made.config, context, made.entry())
+    second = Bench(made.config, context, made.entry())
     try:
         with first.control("first"):
             first.source.emission = True
@@ -56,7 +56,7 @@ def test_a_holder_who_lost_the_lease_leaves_the_next_ones_light_on(host: tuple[H
 
 def test_leaving_control_turns_the_light_off(host: tuple[Host, zmq.Context]) -> None:
     made, context = host
-    bench = Bench(made.config, context, made.record())
+    bench = Bench(made.config, context, made.entry())
     try:
         with bench.control("only"):
             bench.source.emission = True
@@ -67,7 +67,7 @@ def test_leaving_control_turns_the_light_off(host: tuple[Host, zmq.Context]) -> 
 
 def test_a_device_can_be_made_safe_after_the_lease_is_lost(host: tuple[Host, zmq.Context]) -> None:
     made, context = host
-    bench = Bench(made.config, context, made.record())
+    bench = Bench(made.config, context, made.entry())
     try:
         with bench.control("only"):
             bench.source.emission = True

@@ -235,7 +235,7 @@ def test_a_device_that_cannot_be_described_does_not_leave_the_client_hanging(
     monkeypatch.setattr(type(lab.lamp), "describe", broken)
     context: zmq.Context[Any] = zmq.Context.shadow(lab.context.underlying)
     with pytest.raises(DeviceError, match=r"no description"):
-        Bench(lab.host.config, context, lab.host.record())
+        Bench(lab.host.config, context, lab.host.entry())
     assert all(socket.closed for socket in context._sockets)
 
 

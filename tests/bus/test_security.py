@@ -136,7 +136,7 @@ def test_a_server_that_cannot_prove_its_key_is_not_believed(served: Table, as_: 
 def test_a_client_without_a_key_reaches_nothing(served: Table, lane: str) -> None:
     context: zmq.Context[Any] = zmq.Context()
     with open_bench(served.bench_file) as bench:
-        endpoint = bench._servers["light"].record.remote[lane]
+        endpoint = bench._servers["light"].entry.remote[lane]
     connection = Connection(context, Address(endpoint))
     try:
         with pytest.raises(BusError, match=r"nobody listens"):
@@ -178,7 +178,7 @@ def test_a_role_that_is_changed_counts_at_once(served: Table, as_: Any) -> None:
 
 def test_garbage_on_the_tcp_ports_disturbs_nobody(served: Table, as_: Any) -> None:
     with open_bench(served.bench_file) as bench:
-        endpoints = [e for s in bench._record.servers for e in s.remote.values()]
+        endpoints = [e for s in bench._entry.servers for e in s.remote.values()]
         for endpoint in endpoints:
             host, port = endpoint.removeprefix("tcp://").split(":")
             for garbage in (b"", b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 20, b"\xff" + bytes(8) + b"\x7f"):

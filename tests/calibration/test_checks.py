@@ -97,7 +97,7 @@ def test_exactly_what_drifted_is_flagged(
     assert {r.state for name, r in found.items() if name not in affected} == {"holds"}, told
     for name in affected:
         assert not any(v.holds for v in found[name].verdicts)
-    flagged = {f.record.routine for f in store.all_in_force("prbm-lab") if f.verdict and not f.verdict.holds}
+    flagged = {f.header.routine for f in store.all_in_force("prbm-lab") if f.verdict and not f.verdict.holds}
     assert flagged == affected  # the others stay valid
 
 
@@ -173,7 +173,7 @@ def test_another_read_out_mode_is_another_camera(tmp_path_factory: pytest.TempPa
 
 
 def test_the_report_shows_checks_and_a_picture_of_every_routine(store: Store) -> None:
-    found = {name: [store.get(f.use.id) for f in store.all_in_force("prbm-lab") if f.record.routine == name]
+    found = {name: [store.get(f.use.id) for f in store.all_in_force("prbm-lab") if f.header.routine == name]
              for name in ROUTINES}  # fmt: skip
     html = page("prbm-lab", [Calibrated(name, "valid", tuple(of_it)) for name, of_it in found.items()])
     sections = html.split("<h2 ")[1:]

@@ -207,7 +207,7 @@ def test_a_runtime_folder_too_deep_for_a_socket_is_refused(tmp_path: Path, monke
 def test_the_word_of_a_dead_host_is_swept_away(kind: str) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    record = runtime.HostRecord("prbm-sim", dead.pid, "0" * 16, "x", 0, kind=kind)
+    record = runtime.HostEntry("prbm-sim", dead.pid, "0" * 16, "x", 0, kind=kind)
     runtime.announce(record)
     (runtime.folder() / f"prbm-sim-{dead.pid}-main.control").touch()
     assert runtime.all_hosts() == []

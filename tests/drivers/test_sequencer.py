@@ -612,7 +612,7 @@ def hosted(tmp_path: Path) -> Iterator[tuple[Host, Bench]]:
     context: zmq.Context[Any] = zmq.Context()
     try:
         with running(config, context) as host:
-            bench = Bench(config, context, host.record())
+            bench = Bench(config, context, host.entry())
             yield host, bench
             bench.close()
     finally:

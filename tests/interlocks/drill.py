@@ -83,7 +83,7 @@ def served(config: BenchConfig | Path, **overrides: object) -> Iterator[tuple[Be
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         with running(loaded, context) as host:
-            bench = Bench(loaded, context, host.record())
+            bench = Bench(loaded, context, host.entry())
             try:
                 yield bench, host
             finally:

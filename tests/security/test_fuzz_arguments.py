@@ -141,10 +141,10 @@ def test_verbs_of_every_lane_take_their_arguments_and_refuse_others(amount: int,
 
 @pytest.mark.parametrize("amount", AMOUNTS)
 def test_the_directory_takes_word_of_servers_and_refuses_the_rest(amount: int) -> None:
-    from labctl.bus.records import BenchRecord
+    from labctl.bus.entries import BenchEntry
 
     context: zmq.Context[Any] = zmq.Context()
-    directory = Directory(BenchRecord("b", "0", 1.0, 0, 0, []), context, "inproc://directory")
+    directory = Directory(BenchEntry("b", "0", 1.0, 0, 0, []), context, "inproc://directory")
     directory.start()
     connection = Connection(context, "inproc://directory")
     try:

@@ -551,7 +551,7 @@ def test_what_interlocks_remember_is_read_or_told_as_lost(amount: int, tmp_path:
 
 
 def test_a_spoilt_word_of_a_bench_is_no_bench(amount: int) -> None:
-    record = runtime.HostRecord("b", os.getpid(), "0", "b.toml", 0, process_start="0", emergency={"m": "ipc://x"})
+    record = runtime.HostEntry("b", os.getpid(), "0", "b.toml", 0, process_start="0", emergency={"m": "ipc://x"})
     path = runtime.announce(record)
     sound = path.read_bytes()
 

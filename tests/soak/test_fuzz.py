@@ -145,7 +145,7 @@ def resident_mb(pid: int) -> float:
     return (int(fields[1]) - int(fields[2])) * 4096 / 1e6
 
 
-def directory_pid(record: runtime.HostRecord) -> int:
+def directory_pid(record: runtime.HostEntry) -> int:
     context: zmq.Context[Any] = zmq.Context()
     try:
         pid: int = ask(context, Address(record.directory), "status")["processes"]["directory"]["pid"]
@@ -157,7 +157,7 @@ def directory_pid(record: runtime.HostRecord) -> int:
 def address_of(lane: str, served: Table, bench: Any) -> tuple[Address, int]:
     record = runtime.find(served.name)
     assert record is not None
-    (server,) = bench._record.servers
+    (server,) = bench._entry.servers
     name, _, far = lane.partition(" over ")
     if name == "directory":
         place = Address(record.remote, server.key) if far else Address(record.directory)

@@ -121,7 +121,7 @@ def scene(far: bool) -> Iterator[Scene]:
         record = runtime.find(served.name)
         assert record is not None
         with open_bench(served.bench_file) as bench:
-            remote = [e for server in bench._record.servers for e in server.remote.values()]
+            remote = [e for server in bench._entry.servers for e in server.remote.values()]
         ports = [int(endpoint.rpartition(":")[2]) for endpoint in [record.remote, *remote]]
         cable = stack.enter_context(link("127.0.0.2", "127.0.0.1", ports))
         security.trust("far", record.remote, str(security.folder() / "server.key"))

@@ -89,7 +89,7 @@ def test_a_list_has_what_is_asked_for(store: Store) -> None:
     assert [r.id for r in store.list(bench="table-1")] == [c, a]
     assert [r.id for r in store.list(bench="table-1", kind="dark")] == [a]
     assert [r.id for r in store.list(role="slm")] == []
-    assert store.list()[1] == dark().record
+    assert store.list()[1] == dark().header
 
 
 def test_a_folder_is_not_made_by_looking(store: Store) -> None:
@@ -222,7 +222,7 @@ def test_benches_roles_and_kinds_are_apart(store: Store) -> None:
     store.use(b, role="camera2")
     found = {(f.use.role, f.use.kind): f.use.id for f in store.all_in_force("table-1")}
     assert found == {("camera", "dark"): a, ("camera2", "dark"): b}
-    assert [f.record.id for f in store.all_in_force("table-2")] == [b]
+    assert [f.header.id for f in store.all_in_force("table-2")] == [b]
     assert store.all_in_force("table-3") == ()
 
 

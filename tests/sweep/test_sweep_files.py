@@ -22,7 +22,7 @@ def begun(out: Path, tally: Path, points: int) -> None:
     plan = wave("g=1,2,3", "J=1,2", tally=str(tally))
     file = SweepFile(out, plan, {})
     for measured in measure(plan, range(points)):
-        file.append([measured.record])
+        file.append([measured.encoded])
     file.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
 
 
@@ -97,7 +97,7 @@ def test_a_file_is_read_while_it_is_written_up_to_the_last_point(out: Path) -> N
     plan = wave("g=1,2,3")
     with SweepFile(out, plan, {}) as file:
         for count, measured in enumerate(measure(plan, range(3)), 1):
-            file.append([measured.record])
+            file.append([measured.encoded])
             assert np.isfinite(open_sweep(out)["product"]).sum() == count
 
 

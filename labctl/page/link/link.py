@@ -23,7 +23,7 @@ from labctl.bench.client import Bench
 from labctl.bench.observe import open_observer
 from labctl.bus import security
 from labctl.bus.aio import AsyncBench
-from labctl.bus.records import BenchRecord
+from labctl.bus.entries import BenchEntry
 from labctl.bus.roles import Role
 from labctl.bus.transport import Address
 from labctl.safety import desk
@@ -137,7 +137,7 @@ class Link:
         async with open_observer(self.bench, self.at) as observer:
             observer.cap_role(Role.OBSERVER)
             self._keys = security.own_keys() if self.at else None
-            self.fingerprint = observer.record.fingerprint
+            self.fingerprint = observer.entry.fingerprint
             self.observer = observer
             try:
                 processes, asked_s = {}, 0.0
@@ -165,19 +165,19 @@ class Link:
         if self.at is not None:
             told = ask(self._context, trusted_address(self.at), "bench", self._keys or security.own_keys())
             return int(told["supervisor_pid"]), int(told["started_utc_ns"])
-        record = runtime.find(self.bench)
-        if record is None or not record.ready:
-            word = "is not up; start it with `labctl up`" if record is None else "is being started"
+        entry = runtime.find(self.bench)
+        if entry is None or not entry.ready:
+            word = "is not up; start it with `labctl up`" if entry is None else "is being started"
             raise BusError(f"bench {self.bench} {word}")
-        self.bench_file = record.bench_file
-        return record.pid, record.started_utc_ns
+        self.bench_file = entry.bench_file
+        return entry.pid, entry.started_utc_ns
 
     def _processes(self) -> dict[str, dict[str, Any]]:
         if self.at is not None:
             told = ask(self._context, trusted_address(self.at), "status", self._keys)
         else:
-            record = runtime.find(self.bench)
-            told = {} if record is None else ask(self._context, Address(record.directory), "status")
+            entry = runtime.find(self.bench)
+            told = {} if entry is None else ask(self._context, Address(entry.directory), "status")
         return {
             name: {**process, "heard_s": told["servers"].get(name, {}).get("heard_s", process.get("heard_s"))}
             for name, process in told.get("processes", {}).items()
@@ -201,19 +201,19 @@ class Link:
             if self.observer is None:
                 raise BusError(self.state.trouble)
             if role not in self._benches:
-                record, keys = self.observer.record, self._keys
-                self._benches[role] = await self.in_thread(lambda: self._open(record, keys, role))
+                entry, keys = self.observer.entry, self._keys
+                self._benches[role] = await self.in_thread(lambda: self._open(entry, keys, role))
             return self._benches[role]
 
     async def opened_for(self, role: Role) -> Bench:
         """Another one, for whoever closes it: what takes long there keeps nobody else waiting."""
         if self.observer is None:
             raise BusError(self.state.trouble)
-        record, keys = self.observer.record, self._keys
-        return await self.in_thread(lambda: self._open(record, keys, role))
+        entry, keys = self.observer.entry, self._keys
+        return await self.in_thread(lambda: self._open(entry, keys, role))
 
-    def _open(self, record: BenchRecord, keys: security.KeyPair | None, role: Role) -> Bench:
-        bench = Bench(None, self._context, record, remote=self.at is not None, keys=keys)
+    def _open(self, entry: BenchEntry, keys: security.KeyPair | None, role: Role) -> Bench:
+        bench = Bench(None, self._context, entry, remote=self.at is not None, keys=keys)
         for server in bench.servers.values():
             server.cap_role(role)
         return bench

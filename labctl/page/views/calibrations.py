@@ -57,32 +57,32 @@ class CalibrationsView(View):
         if not event.selection:
             return
         one = self._found[event.selection[0]["whole"]]
-        record = one.record
+        header = one.header
         with self._place:
-            heading(record.title)
+            heading(header.title)
             table(
                 [
-                    ("holds while", "; ".join(str(c) for c in record.holds_while) or "always"),
+                    ("holds while", "; ".join(str(c) for c in header.holds_while) or "always"),
                     (
                         "measured at",
                         ", ".join(
-                            f"{name} {str(m).strip('<>').removesuffix(' 1')}" for name, m in record.conditions.items()
+                            f"{name} {str(m).strip('<>').removesuffix(' 1')}" for name, m in header.conditions.items()
                         ),
                     ),
-                    ("stands on", ", ".join(parent[:12] for parent in record.parents) or "nothing"),
-                    *((f"check {'passed' if c.passed else 'FAILED'}", str(c)) for c in record.checks),
+                    ("stands on", ", ".join(parent[:12] for parent in header.parents) or "nothing"),
+                    *((f"check {'passed' if c.passed else 'FAILED'}", str(c)) for c in header.checks),
                 ]
             )
-            picture(f"/calibrations/{record.id}/plot.png", f"values of {record.title}")
+            picture(f"/calibrations/{header.id}/plot.png", f"values of {header.title}")
 
 
 def _row(one: InForce) -> dict[str, str]:
-    record = one.record
-    until = record.valid_until
+    header = one.header
+    until = header.valid_until
     over = until is not None and until < datetime.now(UTC)
     end = "for good" if until is None else f"{until.astimezone(UTC):%Y-%m-%d %H:%M}{' OVER' if over else ''}"
-    passed = sum(check.passed for check in record.checks)
+    passed = sum(check.passed for check in header.checks)
     verdict = "" if one.verdict is None else "holds" if one.verdict.holds else "FAILED"
-    return {"role": record.role, "kind": record.kind, "id": record.short_id, "whole": one.use.id,
-            "made": f"{record.made.astimezone(UTC):%Y-%m-%d %H:%M}", "until": end,
-            "checks": f"{passed} of {len(record.checks)} passed", "verdict": verdict, "who": one.use.who}  # fmt: skip
+    return {"role": header.role, "kind": header.kind, "id": header.short_id, "whole": one.use.id,
+            "made": f"{header.made.astimezone(UTC):%Y-%m-%d %H:%M}", "until": end,
+            "checks": f"{passed} of {len(header.checks)} passed", "verdict": verdict, "who": one.use.who}  # fmt: skip

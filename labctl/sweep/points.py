@@ -27,7 +27,7 @@ class Failure(msgspec.Struct, array_like=True, frozen=True):
         return f"{self.error_type}: {self.message}"
 
 
-class Record(msgspec.Struct, array_like=True, frozen=True):
+class MeasuredPoint(msgspec.Struct, array_like=True, frozen=True):
     """A point that was measured: its number, how long it took, and its values or why there are none."""
 
     index: int
@@ -74,24 +74,24 @@ def failure(error: BaseException) -> Failure:
     return Failure(type(error).__name__, text(str(error)), text(trace))
 
 
-def encode(record: Record) -> bytes:
-    """A record as bytes, with its length before it, so that many can stand one behind the other."""
-    data = _ENCODER.encode(record)
+def encode(point: MeasuredPoint) -> bytes:
+    """A point as bytes, with its length before it, so that many can stand one behind the other."""
+    data = _ENCODER.encode(point)
     return len(data).to_bytes(8, "little") + data
 
 
-def decode(data: memoryview | bytes) -> list[Record]:
-    """All records that stand in ``data``. Raises ValueError if it does not end where a record ends, or is none."""
+def decode(data: memoryview | bytes) -> list[MeasuredPoint]:
+    """All points that stand in ``data``. Raises ValueError if it does not end where a point ends, or is none."""
     view, found, at = memoryview(data), [], 0
     while at < len(view):
         size = int.from_bytes(view[at : at + 8], "little")
         end = at + 8 + size
         if end > len(view):
-            raise ValueError(f"a record of {size} bytes begins at {at}, and there are {len(view)} bytes in all")
+            raise ValueError(f"a point of {size} bytes begins at {at}, and there are {len(view)} bytes in all")
         try:
             found.append(_DECODER.decode(view[at + 8 : end]))
         except msgspec.MsgspecError as error:
-            raise ValueError(f"what begins at {at} is no record: {error}") from None
+            raise ValueError(f"what begins at {at} is no point: {error}") from None
         at = end
     return found
 
@@ -110,4 +110,4 @@ def _from_extension(code: int, data: memoryview) -> Any:
 
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_extension)
-_DECODER = msgspec.msgpack.Decoder(Record, ext_hook=_from_extension)
+_DECODER = msgspec.msgpack.Decoder(MeasuredPoint, ext_hook=_from_extension)

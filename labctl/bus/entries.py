@@ -14,7 +14,7 @@ LANES = ("calls", "control", "stop", "stream")
 frames for whoever listens."""
 
 
-class ServerRecord(msgspec.Struct, frozen=True):
+class ServerEntry(msgspec.Struct, frozen=True):
     """A device server: its devices, and where its lanes are found on this host and from others."""
 
     name: str
@@ -30,7 +30,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
         return Address(self.remote[lane], self.key) if remote else Address(self.local[lane])
 
 
-class BenchRecord(msgspec.Struct, frozen=True):
+class BenchEntry(msgspec.Struct, frozen=True):
     """A bench that is up: what a client needs besides the servers. next_key: the public key that it will have, while it
     is being changed."""
 
@@ -39,18 +39,18 @@ class BenchRecord(msgspec.Struct, frozen=True):
     lease_s: float
     supervisor_pid: int
     started_utc_ns: int
-    servers: list[ServerRecord]
+    servers: list[ServerEntry]
     next_key: str = ""
 
 
-def record_from(value: Any) -> BenchRecord:
-    """A record as it came over the bus. BusError if it is none."""
+def entry_from(value: Any) -> BenchEntry:
+    """An entry as it came over the bus. BusError if it is none."""
     try:
-        return msgspec.convert(value, BenchRecord)
+        return msgspec.convert(value, BenchEntry)
     except msgspec.ValidationError as error:
         raise BusError(f"the directory answered what no directory answers: {error}") from None
 
 
-def plain(record: msgspec.Struct) -> Any:
-    """A record as it goes over the bus."""
-    return msgspec.to_builtins(record)
+def to_wire(entry: msgspec.Struct) -> Any:
+    """An entry as it goes over the bus."""
+    return msgspec.to_builtins(entry)
