@@ -81,26 +81,34 @@ class Recording:
     # --- in the threads that serve ----------------------------------------------------------------------------------
 
     def through(self, lane: str, serve: Callable[[], Any], request: Request) -> Any:
-        """Serve a request, and keep it with its answer."""
+        """Serve a request, and keep it with its answer. Whatever fails in keeping ends the record, and the request is
+        served all the same: it may be an emergency stop."""
+        if self.ended:
+            return serve()
         begun_ns, started_ns = self._time_ns(), time.monotonic_ns()
         # First: whoever serves it may write where the arguments lie, or keep them and change them later.
-        asked = self._packed(request, wire.kept_arguments(request))
+        asked = self._packed(lambda: wire.packed(wire.kept_arguments(request)))
         try:
             value = serve()
         except BaseException as error:
-            answer = wire.packed(None, failure_of(error, ""))
+            failure = failure_of(error, "")
+            answer = self._packed(lambda: wire.packed(None, failure))
             self._keep(lane, request, asked, answer, begun_ns, started_ns, published=False)
             raise
-        answer = self._packed(request, wire.kept_answer(request, value))
+        answer = self._packed(lambda: wire.packed(wire.kept_answer(request, value)))
         published = isinstance(value, _PUBLISHED)
         self._keep(lane, request, asked, answer, begun_ns, started_ns, published=published)
         return value
 
-    def _packed(self, request: Request, value: Any) -> _Packed:
+    def _packed(self, pack: Callable[[], _Packed]) -> _Packed:
         try:
-            return wire.packed(value)
-        except BusError as error:  # it cannot cross the bus either, and that is the answer
-            return wire.packed(None, failure_of(error, ""))
+            try:
+                return pack()
+            except BusError as error:  # it cannot cross the bus either, and that is the answer
+                return wire.packed(None, failure_of(error, ""))
+        except Exception as error:  # noqa: BLE001 - memory, as a rule
+            self._end(f"{type(error).__name__}: {error}")
+            return b"", []
 
     def _keep(
         self, lane: str, request: Request, asked: _Packed, answer: _Packed, begun_ns: int, started_ns: int,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import fakes
 import numpy as np
@@ -16,7 +17,7 @@ from fakes import wait_until
 from recording_fixtures import Recorded, Replays
 
 from drivers.errors import BusError, ConfigurationError
-from labctl.bus.messages import Request
+from labctl.bus.messages import VERSION, Request
 from labctl.bus.roles import Caller, Role
 from labctl.record.blocks import read_body, read_heads
 from labctl.record.record import Record
@@ -100,6 +101,21 @@ print("went on")
     )
     assert done.stdout == "went on\n"
     assert Record(file).entries is not None
+
+
+def test_what_there_is_no_memory_to_keep_ends_the_record_and_is_served(recorded: Recorded, file: Path) -> None:
+    class TooLarge(dict[str, object]):
+        def items(self) -> NoReturn:
+            raise MemoryError
+
+    with recorded() as (lab, _):
+        kept = lab.host.servers["main"].traffic._recording
+        assert kept is not None
+        request = Request(VERSION, "s", 1, "", "acquire", "", TooLarge(), "", 0)
+        assert kept.through("stop", lambda: "served", request) == "served"
+        assert kept.through("stop", lambda: "served", request) == "served"
+        assert kept.ended.startswith("MemoryError")
+    assert Record(file).ended["main"].startswith("MemoryError")
 
 
 def test_it_ends_with_the_process_that_asked_for_it(file: Path, recorded: Recorded) -> None:
