@@ -194,6 +194,8 @@ def test_its_own_page_is_let_in(headers: Mapping[str, str]) -> None:
         ("GET", {"host": "rebound.example"}),
         ("GET", {"host": "rebound.example:8470"}),
         ("GET", {"host": "[::1"}),
+        ("GET", {"host": "127.0.0.1:8470/?"}),
+        ("GET", {"host": "127.0.0.1#.rebound.example"}),
         ("POST", {**OWN, "content-length": "99999999"}),
         ("POST", {**OWN, "transfer-encoding": "chunked"}),
     ],

@@ -9,6 +9,7 @@ something needs a header besides that no other site's form can set.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 OWN_HEADER = "x-labctl-page"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _LARGEST_BODY_BYTES = 1 << 20
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+"""A name or an address and a port, and nothing else (RFC 9112, section 3.2, without its percent signs)."""
 # Vue compiles its templates in the browser, hence unsafe-eval; nothing is loaded from elsewhere.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -88,7 +91,7 @@ class Door:
         return ""
 
     def _is_ours(self, host: str) -> bool:
-        if not host.isprintable() or "@" in host:
+        if not _HOST.fullmatch(host):  # else what is checked here may be another name than what others make of it
             return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
