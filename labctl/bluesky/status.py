@@ -13,6 +13,13 @@ class Done:
     def __init__(self, future: Future[Any]) -> None:
         self._future = future
 
+    def __repr__(self) -> str:
+        # All that bluesky's FailedStatus has to say is this.
+        if self._future.cancelled() or not self._future.done():
+            return "<cancelled>" if self._future.done() else "<under way>"
+        error = self._future.exception()
+        return "<done>" if error is None else f"<{type(error).__name__}: {error}>"
+
     def add_callback(self, callback: Callable[[Done], None]) -> None:
         """``callback(self)`` once it is done; at once if it is."""
         self._future.add_done_callback(lambda _: callback(self))

@@ -162,7 +162,7 @@ def test_a_value_beyond_the_limit_ends_the_plan_in_the_dark(lab: Lab, RE: RunEng
         yield from bps.mv(lab.pump.emission, True)
         yield from bps.mv(lab.pump.power_w, 7.0)
 
-    with pytest.raises(FailedStatus) as failed:
+    with pytest.raises(FailedStatus, match=r"LimitError: pump\.power_w = 7 W is outside") as failed:
         RE(lab.controlled(plan()))
     assert isinstance(failed.value.__cause__, LimitError)
     assert dark_and_free(lab)
