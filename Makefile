@@ -53,8 +53,9 @@ figures: venv
 	if [ -n "$$missed" ]; then echo " ✗ not as promised, or not measured:$$missed"; exit 1; fi; \
 	echo " ✓ figures in runs/"
 
-# Small settings of them, beside what the papers have: runs/reproduction-quick/reproduction.html.
-reproduce: venv
+# Small settings of them, beside what the papers have: runs/reproduction-quick/reproduction.html. With all that single
+# experiments need, as the tests.
+reproduce: $(VENV)/.installed-dev
 	@$(BIN)/labctl reproduce --quick
 
 # The manual, in build/docs/index.html; a warning is an error.
