@@ -32,15 +32,15 @@ class Judge(ABC):
 
     @abstractmethod
     def best_on(self, support: NDArray[np.integer], most_s: float) -> Optimum:
-        """The optimum with shares on a support alone."""
+        """The optimum with shares on a support, the numbers of its nodes, alone; searched for about most_s at most."""
 
     @abstractmethod
     def best_known(self, found: float, given: float | None, most_s: float) -> Known:
-        """Beside a q that was found."""
+        """Beside a q that was found: what was ``given``, else what an exact search proves or finds within most_s."""
 
     @abstractmethod
     def weight(self, support: NDArray[np.integer]) -> float:
-        """What the subnetwork weighs: its links, or its nodes."""
+        """What the subnetwork weighs, by the numbers of its nodes: its links, or its nodes."""
 
 
 def judge_of(program: Program) -> Judge:

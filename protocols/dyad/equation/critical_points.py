@@ -118,7 +118,11 @@ class CriticalPoints(EquationFigure):
 
 
 def line(x: np.ndarray, y: np.ndarray, x_error: np.ndarray) -> tuple[float | None, float | None]:
-    """Slope of y against x by least squares, and its standard error from those of x; None for a single point."""
+    """Slope of y (n,) against x (n,) by least squares, and its standard error; None for a single point.
+
+    x_error: standard errors of x (n,), which are taken for the only ones: sigma_slope = |slope| |w x_error|, with the
+    weights w of y in the slope.
+    """
     if len(x) < 2:
         return None, None
     weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()

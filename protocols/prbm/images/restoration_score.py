@@ -20,7 +20,7 @@ def final_estimate(history: Spins, average: int) -> Spins:
 
 
 def mean_and_error(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Mean over images and its standard error; the error is nan for a single image."""
+    """Mean of values (images,) and its standard error; the error is nan for a single image."""
     n = len(values)
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
 

@@ -95,19 +95,22 @@ class RoomTruth:
 
 
 class Draws:
-    """Random numbers of a seed by what they are for."""
+    """Random numbers of a seed by what they are for: the same name gives the same ones, whatever else is drawn."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def uniform(self, name: str, n: int = 1, low: float = -1.0, high: float = 1.0) -> NDArray[np.float64]:
+        """Evenly spread between the two ends, (n,)."""
         key = noise_key(self._seed, "table", name)
         return low + (high - low) * np.array([uniforms(key, k, 0, 0, 0)[0] for k in range(n)])
 
     def one(self, name: str, low: float = -1.0, high: float = 1.0) -> float:
+        """A single one of `uniform`."""
         return float(self.uniform(name, 1, low, high)[0])
 
     def sign(self, name: str) -> float:
+        """1 or -1."""
         return 1.0 if self.one(name) > 0 else -1.0
 
     def drift(self, name: str, least: float = 0.5) -> float:
@@ -115,6 +118,7 @@ class Draws:
         return self.sign(f"{name} sign") * self.one(name, least, 1.0)
 
     def normal(self, name: str, n: int) -> NDArray[np.float64]:
+        """Standard normal, (n,)."""
         key = noise_key(self._seed, "table", name)
         return np.array([standard_normal(key, k, 0, 0, 0) for k in range(n)])
 
