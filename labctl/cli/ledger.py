@@ -17,6 +17,9 @@ from labctl.ledger.plan import parts
 from labctl.ledger.row import Result, Row, Tried
 from labctl.ledger.run import chosen, rows, run_side_by_side
 
+_SAY_EVERY_S = 30.0
+"""How far it is, where no bar can be shown."""
+
 
 def list_rows(as_json: bool) -> int:
     """Every row, nothing brought about."""
@@ -77,7 +80,7 @@ class _Watch:
         self._some = some
         self._known = {(part.row.fault, part.bench.kind): part.tried for part in parts(some, trials)}
         self.planned = sum(tried.left for tried in self._known.values())
-        self._began_s = time.monotonic()
+        self._began_s = self._said_s = time.monotonic()
 
     def told(self, row: Row, tried: Tried, advance: Callable[[], None]) -> None:
         """One more trial is over."""
@@ -86,8 +89,14 @@ class _Watch:
         for _ in range(before.left - tried.left):
             advance()
         self.console.note(f"{row.fault} ({tried.bench.kind}) {tried.trials} of {tried.planned}  {tried.time}".rstrip())
-        if before.left and not tried.left and not self._quiet:
+        if self._quiet:
+            return
+        if before.left and not tried.left:
             _tell(row, tried)
+        if not sys.stderr.isatty() and time.monotonic() - self._said_s > _SAY_EVERY_S:
+            self._said_s = time.monotonic()
+            left = sum(tried.left for tried in self._known.values())
+            self.console.say(f"{self.planned - left} of {self.planned} trials")
 
     def interrupted(self, report: Path | None) -> None:
         """What was found until now."""

@@ -1,4 +1,8 @@
-"""Which trial is next: those of one stage follow one another, as setting it up takes longer than most of them."""
+"""Which trial is next: those of one stage follow one another, as setting it up takes longer than most of them.
+
+Rows of a stage take turns. A supervisor waits the longer before it starts a process again the more often it has died of
+late, so that trials of a row that kills one would wait for each other, up to ten seconds each.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +85,8 @@ class Plan:
             return part.tried
 
     def _of(self, stage: Stage) -> Part | None:
-        return next((part for part in self._parts if part.bench.stage is stage and part.waiting), None)
+        waiting = [part for part in self._parts if part.bench.stage is stage and part.waiting]
+        return min(waiting, key=lambda part: part.given, default=None)
 
     def _elsewhere(self) -> Stage | None:
         left_s: Counter[Stage] = Counter()

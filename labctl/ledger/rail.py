@@ -76,7 +76,7 @@ class Rail:
             until(lambda: runtime.find(self.name) is None)
             self._bench = Child("labctl.ledger.served", str(self.bench_file), environment=self.environment)
             self._world_at = self._bench.heard(START_S)["world"]
-        until(self._answers, every_s=0.05)  # the bench needs the processors to come up
+        until(self._answers, every_s=0.1)  # the bench needs the processors to come up
         if self._witness is None or not self._witness.sees:  # a world that is started again has other memory
             self._look_away()
             self._witness = Witness(self.config, self._world_at)
@@ -86,7 +86,7 @@ class Rail:
     def _answers(self) -> bool:
         """Whether every server is there, none in the middle of being started again."""
         try:
-            with open_bench(self.bench_file) as bench:
+            with open_bench(self.config) as bench:
                 return set(bench.status()) == set(self.config.servers)
         except LabError:
             return False

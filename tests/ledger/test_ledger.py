@@ -196,6 +196,15 @@ def test_every_trial_is_dealt_once_and_has_dice_of_its_own() -> None:
     assert thrown[:5] == thrown[5:]
 
 
+def test_rows_of_a_stage_take_turns() -> None:
+    some = parts(MADE_UP[:2], 3)
+    plan = Plan(some)
+    dealt = [plan.next(nowhere) for _ in range(7)]
+    assert [(todo[0].row.fault, todo[1]) for todo in dealt if todo is not None] == [
+        (fault, number) for number in range(3) for fault in ("good", "untimed")
+    ]
+
+
 def test_processes_stay_on_their_stage_and_then_help_where_most_is_left() -> None:
     (one, other) = parts([both_of(lambda stage, trial: 0.0)], 40)
     plan = Plan([one, other])
