@@ -52,16 +52,16 @@ class MemoryRecorder(Recorder):
 
     def _append(self, values: Mapping[str, Any]) -> None:
         arrays = {name: np.array(value) for name, value in values.items()}
-        if self._steps == 0:
+        if self._writer.count == 0:
             self._columns = {name: [] for name in arrays}
         if arrays.keys() != self._columns.keys():
             raise ConfigurationError(
-                f"step {self._steps} saves {', '.join(sorted(arrays))}, the first step saved "
+                f"step {self._writer.count} saves {', '.join(sorted(arrays))}, the first step saved "
                 f"{', '.join(sorted(self._columns))}"
             )
         for name, array in arrays.items():
             self._columns[name].append(array)
-        self._steps += 1
+        self._writer.count += 1
 
     def finish(self, results: Mapping[str, Any], status: str = "complete") -> None:
         """Nothing is open."""

@@ -27,13 +27,15 @@ from drivers.errors import ConfigurationError, StorageError
 from labctl.experiments import checkpoint, interruption
 from labctl.experiments.checkpoint import Checkpoint
 from labctl.experiments.console import Console
-from labctl.experiments.parts import begin_part, clock, cut_part, end_part
 from labctl.experiments.storing import must_have_room, stored, storing
 from labctl.plain import plain
 from labctl.runfile import file as runfile
 from labctl.runfile.catalogue import Catalogue
-from labctl.runfile.file import STEP_TIMES, open_run
+from labctl.runfile.ending import put, write_interlocks, write_results
+from labctl.runfile.file import open_run
 from labctl.runfile.lock import RunLock
+from labctl.runfile.parts import begin_part, clock, cut_part, end_part
+from labctl.runfile.steps import StepWriter
 
 _SYNCHRONISE_EVERY_S = 1.0
 _CHECKPOINT_DUE_AFTER_S = 0.5
@@ -135,13 +137,13 @@ class Recorder:
         self._begin(path, lock, name, seed, console)
         self._from = kept
         self.recoveries = {} if kept is None else json.loads(kept.state.get(_RECOVERIES, "{}"))
-        self._steps = 0 if kept is None else kept.steps
-        with runfile.cutting(path, self._steps) as file:
-            file["checkpoint"][0] = -1 if kept is None else self._steps
+        self._writer.count = 0 if kept is None else kept.steps
+        with runfile.cutting(path, self._writer.count) as file:
+            file["checkpoint"][0] = -1 if kept is None else self._writer.count
             for key, value in kept.late.items() if kept is not None else ():
-                _put(file["data"], key, value)
-            cut_part(file, self._steps, seen_s)
-            self._part = begin_part(file, self._started, self._steps)
+                put(file["data"], key, value)
+            cut_part(file, self._writer.count, seen_s)
+            self._part = begin_part(file, self._started, self._writer.count)
             self._pictures = json.loads(file.attrs.get("pictures", "[]"))
         self._enter_catalogue()
         return self
@@ -161,16 +163,12 @@ class Recorder:
         self._frozen_s = self._freezing_s = 0.0
         self._from: Checkpoint | None = None
         self._part = 0
-        # Open from the first step on; before and after, changes are made on a copy (see `labctl.runfile.file`).
-        self._file: h5py.File | None = None
+        # Before and after steps, changes are made on a copy (see `labctl.runfile.file`).
+        self._writer = StepWriter(path, 0)
         self._finished = False
-        self._series: dict[str, h5py.Dataset] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._times: h5py.Dataset | None = None
         self._late: dict[str, Any] = {}
         self._pictures: list[str] = []
         self._interlocks: list[dict[str, Any]] = []
-        self._steps = 0
         self._loops = 0
         self._next = 0
         self._in_loop = False
@@ -204,11 +202,11 @@ class Recorder:
     @stored
     def save(self, name: str, value: NDArray[Any]) -> None:
         """Keep an array that belongs to the whole run; in a resumed run, in the place of what there was."""
-        if self._file is not None:
+        if self._writer.file is not None:
             self._late[name] = np.array(value)  # into the file at the end, and into each checkpoint before
         else:
             with self._change() as file:
-                _put(file["data"], name, value)
+                put(file["data"], name, value)
 
     def saved(self, name: str) -> NDArray[Any] | None:
         """What was kept by `save`, in this or an earlier part of the run; None if nothing was."""
@@ -222,8 +220,8 @@ class Recorder:
         return self._read(f"steps/{name}")
 
     def _read(self, name: str) -> NDArray[Any] | None:
-        if self._file is not None:
-            return np.asarray(self._file[name][()]) if name in self._file else None
+        if self._writer.file is not None:
+            return np.asarray(self._writer.file[name][()]) if name in self._writer.file else None
         with open_run(self.path) as file:
             return np.asarray(file[name][()]) if name in file else None
 
@@ -290,7 +288,7 @@ class Recorder:
         rng = self.rng.bit_generator.state
         if self.recoveries:
             state = {**state, _RECOVERIES: json.dumps(self.recoveries)}
-        kept = Checkpoint(self._steps, self._loops - 1, index, rng, state, self._late, table)
+        kept = Checkpoint(self._writer.count, self._loops - 1, index, rng, state, self._late, table)
         checkpoint.write(self._checkpoint_path, kept, durable=durable)
         self._checkpoint_at = now
         if table is not None:
@@ -298,8 +296,8 @@ class Recorder:
             self._frozen_s += self._freezing_s
         if not self._marked:  # that there is one, should it be lost
             self._marked = True
-            with self._change() if self._file is None else nullcontext(self._file) as file:
-                file["checkpoint"][0] = self._steps
+            with self._change() if self._writer.file is None else nullcontext(self._writer.file) as file:
+                file["checkpoint"][0] = self._writer.count
                 file.flush()
 
     @property
@@ -332,7 +330,7 @@ class Recorder:
     @property
     def steps_saved(self) -> int:
         """How many steps are in the run file."""
-        return self._steps
+        return self._writer.count
 
     def restore_rng(self) -> None:
         """Random numbers, and a simulated table, as they were at the checkpoint, once; `steps` does it, a loop of
@@ -369,29 +367,7 @@ class Recorder:
     def _append(self, values: Mapping[str, Any]) -> None:
         arrays = {name: np.asarray(value) for name, value in values.items()}
         must_have_room(self.path, sum(array.nbytes for array in arrays.values()))
-        if self._file is None:
-            if self._steps == 0:
-                with self._change() as file:
-                    file.create_dataset(STEP_TIMES, shape=(0,), maxshape=(None,), dtype=np.float64, chunks=True)
-                    for name, array in arrays.items():
-                        file["steps"].create_dataset(
-                            name, shape=(0, *array.shape), maxshape=(None, *array.shape), dtype=array.dtype, chunks=True
-                        )
-            # From here on a reader, or who kills the process, sees whole steps only.
-            self._file = runfile.appending(self.path)
-            self._series = dict(self._file["steps"].items())
-            self._shapes = {name: series.shape[1:] for name, series in self._series.items()}
-            self._times = self._file.get(STEP_TIMES)  # not of a run that was begun before there were any
-        if arrays.keys() != self._series.keys():
-            raise ConfigurationError(
-                f"step {self._steps} saves {', '.join(sorted(arrays))}, the first step saved "
-                f"{', '.join(sorted(self._series))}"
-            )
-        if self._times is not None:  # first: there is no moment with a step that has no time
-            runfile.append(self._times, (), self._steps, np.array(time.time()))
-        for name, array in arrays.items():
-            runfile.append(self._series[name], self._shapes[name], self._steps, array)
-        self._steps += 1
+        self._writer.append(arrays)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -402,8 +378,7 @@ class Recorder:
         self._finished = True
         try:
             with storing(self.path):
-                if self._file is not None:
-                    self._file.close()
+                self._writer.close()
                 with self._change(durable=True) as file:
                     self._end(file, results, status)
                 if status == "complete":
@@ -415,34 +390,18 @@ class Recorder:
 
     def _end(self, file: h5py.File, results: Mapping[str, Any], status: str) -> None:
         for name, value in self._late.items():
-            _put(file["data"], name, value)
-        group = file.create_group("results")
-        for name, value in results.items():
-            if isinstance(value, np.ndarray):
-                group.create_dataset(name, data=value)
-            elif isinstance(value, (bool, int, float)):
-                group.attrs[name] = value
-            else:
-                group.create_dataset(name, data=json.dumps(plain(value)), dtype=h5py.string_dtype())
+            put(file["data"], name, value)
+        write_results(file, results)
         file.attrs["pictures"] = json.dumps(self._pictures)
         file.attrs["recoveries"] = json.dumps(self.recoveries)
         if self._interlocks:
-            self._end_interlocks(file)
+            write_interlocks(file, self._interlocks)
         end_part(file, status, time.time())
 
     def note_interlocks(self, events: list[dict[str, Any]]) -> None:
         """Keep what interlocks of the bench did, with those of earlier parts of the run: every event in the dataset
         ``interlocks``, and in the attribute of that name how often each of them tripped."""
         self._interlocks = events
-
-    def _end_interlocks(self, file: h5py.File) -> None:
-        before = json.loads(file["interlocks"].asstr()[()]) if "interlocks" in file else []
-        events = [*before, *(event for event in self._interlocks if event not in before)]
-        if "interlocks" in file:
-            del file["interlocks"]
-        file.create_dataset("interlocks", data=json.dumps(events), dtype=h5py.string_dtype())
-        trips = [event["interlock"] for event in events if event["what"] == "tripped"]
-        file.attrs["interlocks"] = json.dumps({name: trips.count(name) for name in sorted(set(trips))})
 
     def __enter__(self) -> Recorder:
         return self
@@ -455,9 +414,3 @@ class Recorder:
                 self.finish({}, "interrupted" if interrupted else f"failed: {kind.__name__ if kind else ''}: {error}")
         else:
             self.finish({})
-
-
-def _put(group: h5py.Group, name: str, value: Any) -> None:
-    if name in group:
-        del group[name]
-    group.create_dataset(name, data=value)

@@ -15,17 +15,15 @@ from typing import Any
 import zmq
 from pydantic import ValidationError
 
-from drivers.contract import Device, DeviceDescription
-from drivers.errors import BusError, ConfigurationError, LabError, LimitError
+from drivers.contract import Device
+from drivers.errors import ConfigurationError, LabError, LimitError
 from drivers.settings import Limits
 from labctl import registry
 from labctl.bench.config import BenchConfig
 from labctl.bench.device import DeviceConfig
 from labctl.bench.interlocks import live_interlocks
-from labctl.bus.connection import Connection
-from labctl.bus.entries import LANES, BenchEntry, ServerEntry
+from labctl.bus.entries import LANES, BenchEntry
 from labctl.bus.proxy import DeviceProxy
-from labctl.bus.reach import Reach
 from labctl.bus.ring import Arena
 from labctl.record.device import Replayed
 from labctl.record.record import Record
@@ -33,14 +31,13 @@ from labctl.record.replay import Replay
 from labctl.safety.interlocks import Interlocks
 from labctl.server.feeding import Feeder
 from labctl.server.lane import end_context
+from labctl.server.neighbours import Neighbours
 from labctl.server.server import DeviceServer, Place
 from labctl.server.world import RemoteWorld
 
 log = logging.getLogger(__name__)
 
 _numbers = itertools.count(1)
-_DESCRIBE_PATIENCE_S = 60.0
-_CONTROL_PATIENCE_S = 0.2
 
 
 def local_places(config: BenchConfig) -> dict[str, Place]:
@@ -71,7 +68,6 @@ class Host:
     ) -> None:
         self.config = config
         self._context = context
-        self._elsewhere = {name: dict(lanes) for name, lanes in (elsewhere or {}).items()}
         self._world_endpoint = world_endpoint
         self._apart = apart
         self._connections = connections or {}
@@ -79,8 +75,6 @@ class Host:
         self._started_utc_ns = time.time_ns()
         self.arena = Arena()
         self._world: Any = None
-        self._closing = False
-        self._reaches: dict[str, Reach] = {}
         self._records: dict[Path, Record] = {}
         self._devices: dict[str, Device] = {}
         self._feeder = Feeder(config)
@@ -99,10 +93,13 @@ class Host:
             )
             for name, place in places.items()
         }
+        self._neighbours = Neighbours(config, context, self.arena, self.servers, elsewhere or {})
         interlocked = dataclasses.replace(config, interlocks=live_interlocks(config))
         if interlocked.interlocks:
             for server in self.servers.values():
-                server.interlocks = Interlocks(server, interlocked, self._control_of, self.time_ns, self._pause)
+                server.interlocks = Interlocks(
+                    server, interlocked, self._neighbours.control_of, self.time_ns, self._pause
+                )
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -128,13 +125,11 @@ class Host:
 
     def close(self) -> None:
         """Every device safe, then closed; every thread ended."""
-        self._closing = True
+        self._neighbours.leave()
         self.make_safe()
         for server in self.servers.values():
             server.stop()
-        for reach in self._reaches.values():
-            reach.close()
-        self._reaches.clear()
+        self._neighbours.close()
         for device in reversed(list(self._devices.values())):
             try:
                 device.close()
@@ -148,7 +143,7 @@ class Host:
 
     def interrupt(self) -> None:
         """Everything safe now, and nothing waited for any more. From any thread, while others start or close."""
-        self._closing = True
+        self._neighbours.leave()
         self.make_safe()
 
     def make_safe(self) -> None:
@@ -283,47 +278,9 @@ class Host:
         mine.parts.setdefault(asking, set()).add(name)
         if server == mine.name:
             return self._devices[name]
-        reach, description = self._reached(server, name)
+        reach, description = self._neighbours.reached(server, name)
         mine.calls.delegates.setdefault(asking, []).append(reach.calls)
         return DeviceProxy(reach.calls, name, reach.stop, description, self.arena)
-
-    def _reached(self, server: str, device: str) -> tuple[Reach, DeviceDescription]:
-        """Another server of the bench, and its device; both may be starting at the same time as this one."""
-        near = self.servers.get(server)
-        if server not in self._reaches:
-            local = near.entry().local if near is not None else self._elsewhere[server]
-            entry = ServerEntry(server, list(self.config.servers[server]), pid=0, instance="", local=local)
-            reach = self._reaches[server] = Reach(entry, self._context, arena=self.arena, watch=self._watch)
-            for connection in (reach.calls, reach.control):
-                connection.side.delegated = True
-        reach = self._reaches[server]
-        deadline = time.monotonic() + _DESCRIBE_PATIENCE_S
-        while True:
-            try:
-                if not reach.instance:
-                    reach.greet()
-                return reach, reach.describe(device)
-            except BusError:
-                self._must_be_open()
-                if time.monotonic() > deadline or near is not None:
-                    raise
-                time.sleep(0.05)
-
-    def _control_of(self, server: str) -> Connection:
-        """A connection to the control lane of another server of the bench, for interlocks."""
-        near = self.servers.get(server)
-        endpoint = (near.entry().local if near is not None else self._elsewhere[server])["control"]
-        connection = Connection(self._context, endpoint, patience_s=_CONTROL_PATIENCE_S)
-        connection.set_send_patience(_CONTROL_PATIENCE_S)
-        return connection
-
-    def _watch(self, reach: Reach, session: str, number: int) -> str | None:
-        self._must_be_open()
-        return reach.whereabouts(session, number)
-
-    def _must_be_open(self) -> None:
-        if self._closing:
-            raise BusError(f"bench {self.config.name} is being closed")
 
     # --- sessions ---------------------------------------------------------------------------------------------------
 

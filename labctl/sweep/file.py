@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 
 from drivers.errors import ConfigurationError
-from labctl.experiments.parts import begin_part, clock, cut_part, end_part
 from labctl.runfile import file as runfile
 from labctl.runfile.lock import RunLock
+from labctl.runfile.parts import begin_part, clock, cut_part, end_part
 from labctl.sweep import points, tables
 from labctl.sweep.plan import Plan
 from labctl.sweep.points import MeasuredPoint
