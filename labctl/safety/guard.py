@@ -142,9 +142,10 @@ class Guard:
             raise InterlockError(f"{device}.emission: an interlock acted while the light was coming on; it is off")
 
     def coming(self, device: str) -> None:
-        """The emitter is being told to emit: from now on there is light."""
+        """The emitter is being told to emit: from now on there is light. Where it emits already it is not new: a loop
+        that says so again and again is judged as any other."""
         with self._lock:
-            self._lit[device] = None
+            self._lit.setdefault(device, None)
             self._disarmed.discard(device)
             for name in self._judge.of_doses([device]):
                 self._judge.count_dose(self._interlocks[name])
@@ -153,7 +154,7 @@ class Guard:
     def came(self, device: str) -> None:
         """It has been told, and emits."""
         with self._lock:
-            if device in self._lit:
+            if device in self._lit and self._lit[device] is None:
                 self._lit[device] = self._now_ns()
 
     def gone(self, device: str) -> None:

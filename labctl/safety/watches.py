@@ -210,10 +210,10 @@ class LaserWatch(Watch):
         self.begin({})
 
     def told(self, name: str, value: Any, now_ns: int) -> None:
-        """It was, or is just being, told to emit or how much."""
-        if name == "emission":
+        """It was, or is just being, told to emit or how much. What it is told again is nothing new to wait for."""
+        if name == "emission" and bool(value) != self._told_emission:
             self._told_emission, self._emission_ns = bool(value), now_ns
-        elif name == self._power:
+        elif name == self._power and float(value) != self._told_power:
             self._told_power, self._power_ns = float(value), now_ns
 
     def ask(self, device: Device, now_ns: Callable[[], int]) -> None:

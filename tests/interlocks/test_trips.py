@@ -11,6 +11,7 @@ import pytest
 from drill import WATTS_AT_METER, drill_file, lit, served, state_of, told_of_trip
 
 from drivers.errors import ConfigurationError, DeviceError, InterlockError
+from labctl.bench.client import Bench
 from labctl.client import ROI, Sequence
 from labctl.safety import desk
 
@@ -170,6 +171,27 @@ def test_a_detector_too_dark_trips_once_the_light_is_on(tmp_path: Path) -> None:
     with served(drill_file(tmp_path, rules)) as (bench, _), bench.control():
         lit(bench)
         assert "at least 20 mW" in told_of_trip(bench)
+
+
+def test_a_loop_that_turns_the_light_on_again_and_again_is_judged_as_any_other(tmp_path: Path) -> None:
+    rules = rule("tap", '"reading"\ndevice = "meter"\nmin = "15 mW"\nafter = "0.3 s"')
+    rules += rule("told", '"read-back"\nafter = "0.3 s"')
+    with served(drill_file(tmp_path, rules)) as (bench, host), bench.control():
+        with pytest.raises(InterlockError, match="meter reads"):
+            light_again_and_again(bench)
+        bench.acknowledge()
+        bench.pump.power_w = 2.0
+        lit(bench)
+        host.devices["pump"].power_w = 4.0  # by its front panel
+        with pytest.raises(InterlockError, match=r"pump.power_w is 4"):
+            light_again_and_again(bench)
+
+
+def light_again_and_again(bench: Bench) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        bench.pump.emission = True
+        time.sleep(0.02)
 
 
 def test_a_detector_that_is_busy_for_others_is_not_known(tmp_path: Path) -> None:
