@@ -35,7 +35,7 @@ from labctl.server.rescue import Rescue
 
 log = logging.getLogger(__name__)
 
-_SAFE_PATIENCE_S = 1.0
+_SAFE_PATIENCE_S, _LEAST_PATIENCE_S = 1.0, 0.02
 _MEMORY_PAUSE_S, _TRIES_WITHOUT_MEMORY = 0.005, 2000
 
 
@@ -73,7 +73,7 @@ class DeviceServer:
         self.name = name
         self.devices: dict[str, Device] = {}
         self.book = LeaseBook()
-        self.watchdog = Watchdog(self.book, self.make_safe)
+        self.watchdog = Watchdog(self.book, self._make_safe_of_lapsed)
         self.sessions = Sessions()
         self.arena = arena
         self.lock = threading.Lock()
@@ -152,14 +152,26 @@ class DeviceServer:
             key=self._place.keys.public if self._place.keys and self._place.remote else "",
         )
 
-    def make_safe(self, names: Iterable[str] | None = None) -> None:
+    def make_safe(
+        self, names: Iterable[str] | None = None, patience_s: Callable[[], float] = lambda: _SAFE_PATIENCE_S
+    ) -> None:
         """`safe` on devices (all of them unless named), emitters first; one that fails does not keep the others."""
         chosen = [d for n, d in list(self.devices.items()) if names is None or n in names]
         emitters = [d for d in chosen if any(s.needs_lease for s in d.declared_settings().values())]
         for group in (emitters, [d for d in chosen if d not in emitters]):
-            for name in self.rescue.act([d.name for d in group], _SAFE_PATIENCE_S):
-                log.error("%s has not become safe within %g s and is not waited for", name, _SAFE_PATIENCE_S,
+            within_s = patience_s()
+            for name in self.rescue.act([d.name for d in group], within_s):
+                log.error("%s has not become safe within %g s and is not waited for", name, within_s,
                           extra={"device": name})  # fmt: skip
+
+    def _make_safe_of_lapsed(self, names: Iterable[str]) -> None:
+        """The same, by who watches leases: an instrument that hangs keeps no light on whose lease lapses next."""
+        self.make_safe(names, self._until_the_next_lapse_s)
+
+    def _until_the_next_lapse_s(self) -> float:
+        expiry_ns = self.book.next_expiry_ns()
+        until_s = _SAFE_PATIENCE_S if expiry_ns is None else (expiry_ns - time.monotonic_ns()) / 1e9
+        return min(max(until_s, _LEAST_PATIENCE_S), _SAFE_PATIENCE_S)
 
     def _make_safe(self, name: str) -> None:
         for _ in range(_TRIES_WITHOUT_MEMORY):

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from fakes import Lab, bench_config, laboratory, wait_until
+from fakes import Lab, Lamp, bench_config, laboratory, wait_until
 
 from drivers.errors import BusError, LeaseError
 from labctl.bench.client import Bench
+from labctl.server import server
 from labctl.server.leases import LeaseBook, Watchdog
 from labctl.server.rescue import Hand, Rescue
 
@@ -366,6 +367,34 @@ def test_the_light_goes_off_in_a_process_that_can_start_no_thread_any_more(
         server.make_safe(["lamp"])
         assert not lab.lamp.on
         monkeypatch.undo()
+
+
+def test_an_instrument_that_hangs_keeps_no_light_on_whose_lease_lapses_next(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    class Hangs:
+        @property
+        def on(self) -> bool:
+            return True
+
+        @on.setter
+        def on(self, value: bool) -> None:
+            go_on.wait()
+
+    monkeypatch.setattr(server, "_SAFE_PATIENCE_S", 60.0)  # longer than is waited for here
+    spare = lab.host.devices["spare"]
+    assert isinstance(spare, Lamp)
+    before, lab.lamp.filament, spare.on = lab.lamp.filament, Hangs(), True
+    lab.server.book.acquire("1" * 16, "one", "", ["lamp"], 0.1)
+    lab.server.book.acquire("2" * 16, "two", "", ["spare"], 0.3)
+    try:
+        wait_until(lambda: not spare.on)
+        assert not go_on.is_set()
+    finally:
+        lab.lamp.filament = before
+        go_on.set()
 
 
 def test_a_hand_that_hangs_is_not_waited_for_and_works_again_later() -> None:
