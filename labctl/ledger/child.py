@@ -93,6 +93,11 @@ class Child:
         """Whether it has not ended."""
         return self.process.poll() is None
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether there is something to hear; also if it has ended."""
+        return not self._heard.empty()
+
     def say(self, text: str) -> None:
         """A line for it."""
         assert self.process.stdin is not None

@@ -38,6 +38,7 @@ NOTICED_S = 2.0
 _IDLE_WITHIN_S = 5.0
 _REST_WITHIN_S, _LOOK_S = 20.0, 0.6
 """Longer than what is told of processes is old."""
+_TRIES = 3
 _LOG_STEP_S = 0.001
 _LOGGED_WITHIN_S = 5.0
 _PATIENCE_S = 60.0
@@ -160,9 +161,7 @@ class Rail:
             child.heard()
         try:
             if lasers:
-                told = child.asked("on " + " ".join(lasers))
-                assert "on" in told, f"no light: {told}"
-                until(lambda: bool(self.witness.lit()))
+                self._light(child, lasers)
             yield child
         except BaseException:
             self._end(child)
@@ -171,6 +170,18 @@ class Rail:
             self._idle[at] = child  # whoever was not killed goes on with the next trial, as people do
         else:
             self._end(child)
+
+    def _light(self, operator: Child, lasers: tuple[str, ...]) -> None:
+        """Asked for again where others take the processors from an operator for longer than its lease."""
+        for _ in range(_TRIES):
+            told = operator.asked("on " + " ".join(lasers))
+            assert "on" in told, f"no light: {told}"
+            until(lambda: bool(self.witness.lit()) or operator.has_spoken, otherwise=f"no light, and no error: {told}")
+            if self.witness.lit():
+                return
+            told = operator.heard()
+            assert "not renewed within" in told.get("message", ""), f"the light went off again: {told}"
+        raise AssertionError(f"the operator loses its lease again and again: {told}")
 
     def _end(self, operator: Child) -> None:
         operator.signal("SIGCONT")
