@@ -6,22 +6,31 @@ import json
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drivers.errors import ConfigurationError, LabError
-from labctl.bench.interlocks import notes
-from labctl.bench.load import load_bench
-from labctl.bench.overrides import parse_assignments
 from labctl.server import runtime
+
+if TYPE_CHECKING:
+    from labctl.bench.config import BenchConfig
 
 _LOG_POLL_S = 0.2
 
 
+def _bench(file: str, assignments: list[str]) -> BenchConfig:
+    # Not with this module: who stops a bench, or looks at it, does not wait for what reads one to be imported.
+    from labctl.bench.load import load_bench
+    from labctl.bench.overrides import parse_assignments
+
+    return load_bench(file, parse_assignments(assignments))
+
+
 def check_bench(file: str, assignments: list[str]) -> int:
     """Print what the file says if it is right; its errors are printed by the guard."""
+    from labctl.bench.interlocks import notes
     from labctl.server.host import rehearse
 
-    config = load_bench(file, parse_assignments(assignments))
+    config = _bench(file, assignments)
     rehearse(config)
     for note in notes(config):
         print(f"note: {note}")  # noqa: T201
@@ -33,7 +42,7 @@ def serve_bench(file: str, assignments: list[str]) -> int:
     """Serve until interrupted."""
     from labctl.server.supervisor import supervised
 
-    config = load_bench(file, parse_assignments(assignments))
+    config = _bench(file, assignments)
     with supervised(config) as supervisor:
         far = f", for other machines at {supervisor.directory_advertised}" if config.network else ""
         print(  # noqa: T201
@@ -47,7 +56,7 @@ def emulate_bench(file: str, assignments: list[str], as_json: bool) -> int:
     """Run the emulated instruments of a bench until interrupted, and say what leads to them."""
     from labctl.server.supervisor import supervised
 
-    config = load_bench(file, parse_assignments(assignments))
+    config = _bench(file, assignments)
     if not config.emulated:
         raise ConfigurationError(
             f'{config.path}: no device has backend = "emulated", so there is nothing to emulate; name a bench that has '

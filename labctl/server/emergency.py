@@ -8,12 +8,11 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import zmq
 
 from drivers.errors import BusError, ConfigurationError, LabError
-from labctl.bench.config import BenchConfig
 from labctl.bus import security
 from labctl.bus.connection import Connection
 from labctl.bus.messages import Request
@@ -25,8 +24,11 @@ from labctl.bus.together import this_user, together
 from labctl.bus.transport import Address
 from labctl.server import runtime
 from labctl.server.directory import find_remote
-from labctl.server.host import Host
 from labctl.server.lane import Lane
+
+if TYPE_CHECKING:  # what a stop need not wait for
+    from labctl.bench.config import BenchConfig
+    from labctl.server.host import Host
 
 log = logging.getLogger(__name__)
 
