@@ -219,8 +219,9 @@ def _time(value: object) -> float | None:
 def trust(name: str, address: str, key: str) -> None:
     """Believe the bench at ``address`` (tcp://HOST:PORT) if it proves this public key; call it ``name`` from now on."""
     check_name(name)
-    if not re.fullmatch(r"tcp://[A-Za-z0-9._%:\[\]-]+:\d+", address):
-        raise ConfigurationError(f"{address!r} is no address; write tcp://HOST:PORT")
+    found = re.fullmatch(r"tcp://[A-Za-z0-9._%:\[\]-]+:(\d{1,5})", address)
+    if found is None or not 0 < int(found[1]) < 1 << 16:
+        raise ConfigurationError(f"{address!r} is no address; write tcp://HOST:PORT, with a port of 1 to 65535")
     table = read_list(TRUSTED)
     table[name] = {"address": address, "key": public_key(key)}
     write_list(TRUSTED, table)

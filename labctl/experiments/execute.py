@@ -21,6 +21,7 @@ from labctl import registry
 from labctl.bench.client import Bench, open_bench
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
+from labctl.experiments import interruption
 from labctl.experiments.console import Console
 from labctl.experiments.experiment import Figure, Protocol, meets
 from labctl.experiments.interlocked import noting_interlocks
@@ -234,7 +235,7 @@ def _perform(
 ) -> Outcome:
     started = time.monotonic()
     name, experiment, parameters, config = job.name, job.experiment, job.parameters, job.config
-    with recorder as record:
+    with recorder as record, interruption.prevailing():
         if begun is not None:
             begun(record.path)
         record.setup(

@@ -7,6 +7,9 @@ here, too, and every step of a run looks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 _noted = False
 
 
@@ -27,3 +30,18 @@ def look() -> None:
     if _noted:
         forget()
         raise KeyboardInterrupt
+
+
+@contextmanager
+def prevailing() -> Iterator[None]:
+    """An interruption stays one, also if what tidies up after it fails: a setting that is put back on a bench that is
+    being made safe, say. Such an error would else end the run as failed, and be told in place of the interruption."""
+    try:
+        yield
+    except Exception as error:
+        before = error.__context__
+        while before is not None and not isinstance(before, KeyboardInterrupt):
+            before = before.__context__
+        if before is None:
+            raise
+        raise KeyboardInterrupt from error

@@ -43,3 +43,9 @@ def test_a_time_that_is_over_before_it_begins_changes_nothing(labctl: Command) -
     assert "longer than 0 s" in made.err
     token = labctl("tokens", "make", "alice", "--role", "operator", "--for", "0 s")
     assert (token.status, token.out) == (2, "")
+
+
+def test_a_port_that_cannot_be_is_told(labctl: Command) -> None:
+    far = labctl("keys", "trust", "far", "--at", "tcp://127.0.0.1:99999", "--key", "0" * 40)
+    assert (far.status, dict(security.trusted())) == (2, {})
+    assert "1 to 65535" in far.err

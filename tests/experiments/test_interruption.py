@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from drivers.errors import BusError
+from labctl.experiments import interruption
+
 SCRIPT = """
 import os, signal, sys, weakref
 from pathlib import Path
@@ -46,3 +49,23 @@ def test_an_interruption_that_python_drops_ends_the_run_at_its_next_step(tmp_pat
     assert "Exception ignored" in done.stderr  # Python did drop it
     assert done.returncode == 130
     assert "ran to its end" not in done.stdout
+
+
+def interrupted_and_not_tidied_up() -> None:
+    try:
+        raise KeyboardInterrupt
+    finally:
+        try:
+            raise OSError("the link is down")
+        except OSError:
+            raise BusError("slm.settle_s: no answer") from None
+
+
+def test_an_interruption_prevails_over_what_then_cannot_be_tidied_up() -> None:
+    with pytest.raises(KeyboardInterrupt), interruption.prevailing():
+        interrupted_and_not_tidied_up()
+
+
+def test_an_error_that_no_interruption_led_to_is_told() -> None:
+    with pytest.raises(BusError), interruption.prevailing():
+        raise BusError("slm.settle_s: no answer")
