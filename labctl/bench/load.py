@@ -116,7 +116,8 @@ def _find(source: str | Path) -> Path:
     if source and is_there(Path(source)):
         return Path(source)
     known = ", ".join(benches) or "none are packaged"
-    hint = registry.suggestion(source, benches)
+    beside = f"{source}.toml"
+    hint = f' (did you mean "{beside}"?)' if source and is_there(Path(beside)) else registry.suggestion(source, benches)
     raise BenchFileError(
         [
             Problem(

@@ -69,7 +69,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "runs compare": ("labctl runs compare RUN OTHER",),
     "runs plot": ("labctl runs plot latest --only visible",),
     "runs report": ("labctl runs report latest",),
-    "runs export": ("labctl runs export --list", "labctl runs export latest --to nexus"),
+    "runs export": ("labctl runs export --list", "labctl runs export latest --format nexus"),
     "runs prune": (
         "labctl runs prune --older '30 days' --status failed",
         "labctl runs prune --older '90 days' --delete",
@@ -77,7 +77,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tokens make": ("labctl tokens make alice --role operator",),
     "tokens revoke": ("labctl tokens revoke alice",),
     "tokens list": ("labctl tokens list",),
-    "twin fit": ("labctl twin fit --bench prbm-lab --out lab-twin.toml",),
+    "twin fit": ("labctl twin fit --bench prbm-lab --to lab-twin.toml",),
 }
 
 

@@ -57,7 +57,7 @@ def export_run(
         print(json.dumps(found) if as_json else "\n".join(lines))  # noqa: T201
         return 0
     if given is None or form is None:
-        raise ConfigurationError("labctl runs export: give a RUN and --to FORMAT, or --list")
+        raise ConfigurationError("labctl runs export: give a RUN and --format FORMAT, or --list")
     done = export(RunData(find_run(given, out)), form, into, replace=replace)
     if as_json:
         print(json.dumps({"files": [str(path.absolute()) for path in done.files], "left_out": done.left_out}))  # noqa: T201

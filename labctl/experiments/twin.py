@@ -51,7 +51,7 @@ def fit_twin(
     model = registry.load("labctl.twins", model_of.world_name)(model_of.world_parameters)
     path = out or Path(f"{measured.name}-twin.toml")
     if path.exists():
-        raise ConfigurationError(f"--out {path}: the file exists and is kept; choose another name")
+        raise ConfigurationError(f"--to {path}: the file exists and is kept; choose another name")
     store = Store(measured.calibrations_folder)
     used = _of_runs(store, measured, runs) if runs else _in_force(store, measured)
     found = registry.load("labctl.fits", "twin")(model, used)
@@ -63,7 +63,7 @@ def fit_twin(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error}; choose another --out") from None
+        raise ConfigurationError(f"cannot write {path}: {error}; choose another --to") from None
     return Twin(measured.name, path, used, found, settings)
 
 

@@ -228,7 +228,7 @@ def test_runs_may_be_named_and_others_are_left_out(unknown: Unknown, tmp_path: P
 def test_the_command_tells_what_was_fitted_and_what_does_not_fit(unknown: Unknown, tmp_path: Path) -> None:
     sets = [f"--set={k}={v}" for k, v in unknown.given.items() if not isinstance(v, dict)]
     path = tmp_path / "twin.toml"
-    done = CliRunner().invoke(app, ["twin", "fit", "--bench", str(BENCH), "--out", str(path), *sets])
+    done = CliRunner().invoke(app, ["twin", "fit", "--bench", str(BENCH), "--to", str(path), *sets])
     assert done.exit_code == 0, done.output
     assert "hidden.stated.camera_scale" in done.output
     assert "slm-camera.scale: " in done.output

@@ -124,7 +124,10 @@ def export(
     run: Annotated[
         str | None, typer.Argument(metavar="RUNFILE|latest", help="A run file, its name in --out, or latest.")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="FORMAT", help="An unknown one lists them.")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="An unknown one lists them.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", hidden=True, help="What --format was called.")] = None,
     into: Annotated[
         Path | None, typer.Option("--into", help="Folder to write to.", show_default="beside the run")
     ] = None,
@@ -136,7 +139,7 @@ def export(
     """Write a run in another format: bluesky, csv, images, nexus, npz, ome-tiff, or one that a package brings."""
     from labctl.cli.run_files import export_run
 
-    raise typer.Exit(export_run(run, to, out, into, replace, list_, json))
+    raise typer.Exit(export_run(run, format_ or to, out, into, replace, list_, json))
 
 
 @app.command()

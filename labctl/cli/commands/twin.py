@@ -30,9 +30,10 @@ def fit(
         list[str] | None,
         typer.Option("--run", help="A run whose calibrations are used. Repeatable.", show_default="what is in force"),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Bench file to write.", show_default="NAME-twin.toml")
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Bench file to write.", show_default="NAME-twin.toml")
     ] = None,
+    out: Annotated[Path | None, typer.Option("--out", hidden=True, help="What --to was called.")] = None,
     like: Annotated[
         str | None,
         typer.Option("--like", help="Bench file with the world to fit, for a bench that has none.",
@@ -50,4 +51,4 @@ def fit(
     """
     from labctl.cli.twin_report import fit_and_tell
 
-    raise typer.Exit(fit_and_tell(bench, run or [], out, [*(set_ or []), *(more or [])], like, json))
+    raise typer.Exit(fit_and_tell(bench, run or [], to or out, [*(set_ or []), *(more or [])], like, json))
