@@ -53,9 +53,16 @@ def merged(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def events(controls: Controls, run: str = "") -> list[dict[str, Any]]:
     """What interlocks did, in order: utc (s), what ("tripped", "acknowledged", "armed", "disarmed"), interlock, text,
-    run. run: only of this one."""
-    told = [_ask(control, "interlocks") for control in controls.values()]
-    found = [event for answer in told if answer for event in answer["events"] if run in ("", event["run"])]
+    run. run: only of this one.
+
+    Servers that do not answer are left out: that one of them ended may be why the interlock of another acted. Raises
+    the error of one if none answers.
+    """
+    told = together({name: partial(_ask, control, "interlocks") for name, control in controls.items()})
+    answers = [answer for answer in told.values() if not isinstance(answer, LabError)]
+    if not answers:
+        raise_first(told)
+    found = [event for answer in answers if answer for event in answer["events"] if run in ("", event["run"])]
     return sorted(found, key=lambda event: float(event["utc"]))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drill import WATTS_AT_METER, drill_file, lit, served, state_of, told_of_trip
 
-from drivers.errors import ConfigurationError, DeviceError, InterlockError
+from drivers.errors import BusError, ConfigurationError, DeviceError, InterlockError
 from labctl.bench.client import Bench
 from labctl.client import ROI, Sequence
 from labctl.safety import desk
@@ -108,6 +108,22 @@ def test_disarming_asks_all_servers_at_once() -> None:
             return ["pump"]
 
     assert desk.disarm({"one": Control(), "two": Control()}, [], "a test") == ["pump", "pump"]
+
+
+def test_what_interlocks_did_is_told_though_a_server_has_ended() -> None:
+    class Control:
+        def __init__(self, *events: str) -> None:
+            self.events = [{"utc": 1.0, "what": what, "run": "a-run"} for what in events]
+
+        def request(self, *_: object, **__: object) -> dict[str, object]:
+            if not self.events:
+                raise BusError("nobody listens")
+            return {"events": self.events}
+
+    told = desk.events({"cameras": Control(), "lasers": Control("tripped")}, "a-run")
+    assert [event["what"] for event in told] == ["tripped"]
+    with pytest.raises(BusError, match="nobody listens"):
+        desk.events({"cameras": Control()})
 
 
 def test_an_emergency_stop_disarms(tmp_path: Path) -> None:
