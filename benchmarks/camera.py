@@ -11,11 +11,8 @@ instrument's process longer to make than the bounds allow, come last.
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +22,7 @@ from drivers.contract import ROI
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.client import open_bench
+from labctl.conformance.stand import own_folders
 from labctl.server.supervisor import supervised
 
 _FRAMES = 300
@@ -122,18 +120,7 @@ def _driver(config: BenchConfig, connection: dict[str, Any]) -> AndorSDK3:
 @contextlib.contextmanager
 def _bench() -> Iterator[BenchConfig]:
     """A bench in folders of its own for sockets and logs."""
-    names = ("LABCTL_RUNTIME", "LABCTL_LOGS", "LABCTL_SHOW")
-    before = {name: os.environ.get(name) for name in names}
-    with tempfile.TemporaryDirectory(prefix="labctl-b-") as text:
-        folder = Path(text)
+    with own_folders() as folder:
         path = folder / "camera.toml"
         path.write_text(_BENCH)
-        os.environ.update(LABCTL_RUNTIME=str(folder / "run"), LABCTL_LOGS=str(folder / "logs"), LABCTL_SHOW="critical")
-        try:
-            yield load_bench(path)
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        yield load_bench(path)

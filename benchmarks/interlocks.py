@@ -9,10 +9,8 @@ setting of the laser, in one process, in virtual time; their ratio is to the sam
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 from labctl.bench.config import BenchConfig
 from labctl.bench.load import load_bench
 from labctl.client import Bench, InterlockError, open_bench
+from labctl.conformance.stand import own_folders
 from labctl.server.supervisor import supervised
 
 _TRIALS = 50
@@ -68,7 +67,7 @@ limit = "1 MJ"
 def rows() -> list[dict[str, Any]]:
     """Times of a trip, and of a call."""
     found = []
-    with _folder() as folder:
+    with own_folders() as folder:
         for name, servers in (("meter beside the laser", ""), ("meter in a server of its own", _APART)):
             config = _config(folder, _RULES, servers, "real")
             with supervised(config), open_bench(config) as bench, bench.control("benchmark"):
@@ -118,13 +117,3 @@ def _config(folder: Path, rules: str, servers: str, clock: str) -> BenchConfig:
     path = folder / "interlock-benchmark.toml"
     path.write_text(_BENCH.format(clock=clock) + servers + rules, encoding="utf-8")
     return load_bench(path)
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """For bench files, sockets, logs and what interlocks keep."""
-    with tempfile.TemporaryDirectory(prefix="labctl-benchmark-") as folder:
-        for variable in ("LABCTL_RUNTIME", "LABCTL_LOGS", "LABCTL_INTERLOCKS"):
-            os.environ[variable] = f"{folder}/{variable[7:10]}"
-        os.environ["LABCTL_SHOW"] = "CRITICAL"
-        yield Path(folder)

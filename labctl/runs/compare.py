@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from drivers.errors import ConfigurationError
 from labctl.plain import plain
-from labctl.runs.data import Arrays, RunData
+from labctl.runs.data import BENCH_TIMES, Arrays, RunData
 
 IDENTICAL, WITHIN, DIFFERENT, LEFT_OUT = "identical", "within noise", "different", "not compared"
 FALSE_ALARM = 1e-4
@@ -28,7 +28,7 @@ FALSE_ALARM = 1e-4
 _BLOCK_BYTES = 32 << 20
 _MACHINE_TIMES = re.compile(r"(.*[._/])?(seconds|cpu_s|wall_s|epoch_s|hours)")
 """Names under which runs keep how long the computer took."""
-_BENCH_TIMES = re.compile(r"(steps|results)/(time_s|bench_s|bench_time_s)")
+_BENCH_TIMES = re.compile(rf"(steps|results)/({'|'.join(BENCH_TIMES)}|bench_time_s)")
 _PLACE = re.compile(r"\.(h5|png|npz|html|mid|json)$")
 
 _Kept: TypeAlias = "h5py.Dataset | NDArray[Any] | str"

@@ -25,8 +25,8 @@ from labctl.runs.units import unit_of
 if TYPE_CHECKING:
     import xarray
 
-_CLOCKS = ("time_s", "bench_s")
-"""Series that are the time of their step."""
+BENCH_TIMES = ("time_s", "bench_s")
+"""Series that are the bench time of their step."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class RunData:
         times = self.step_times(steps)
         if times is not None:
             coordinates["step_time"] = ("step", np.round(times * 1e6).astype("datetime64[us]").astype("datetime64[ns]"))
-        clocks = [name for name in _CLOCKS if name in found and found[name].ndim == 1]
+        clocks = [name for name in BENCH_TIMES if name in found and found[name].ndim == 1]
         for name in clocks:
             coordinates[name] = ("step", found.pop(name), {"units": "s"})
         variables = {}

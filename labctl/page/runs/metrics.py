@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.runfile.file import pictures_of
-from labctl.runs.data import RunData
+from labctl.runs.data import BENCH_TIMES, RunData
 
 _MOST_SERIES = 8
 _MOST_POINTS = 400
-_CLOCKS = ("time_s", "bench_s")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def metrics_of(path: Path) -> Metrics:
         at = np.arange(0, steps, every)
         for name, values in arrays.series.items():
             if (
-                name not in _CLOCKS
+                name not in BENCH_TIMES
                 and values.ndim == 1
                 and values.dtype.kind in "biuf"
                 and steps
