@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, PackageNotFoundError
 from typing import Any
 
 import pytest
@@ -43,7 +43,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
         vars(point).update(dist=FakeDistribution(distribution))
         points.append(point)
 
-    monkeypatch.setattr(registry, "entry_points", lambda group: [p for p in points if p.group == group])
+    monkeypatch.setattr(registry, "entry_points", lambda: EntryPoints(points))
     registry._registered.cache_clear()
     yield add
     registry._registered.cache_clear()
