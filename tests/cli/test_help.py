@@ -68,7 +68,7 @@ def test_bad_usage_is_exit_status_2(labctl: Command, arguments: list[str]) -> No
     [
         (["run", "prbm.generat"], "prbm.generate"),
         (["figure", "prbm.local-field"], "prbm.local-fields"),
-        (["run", "prbm.local-fields"], "prbm.generate"),
+        (["run", "prbm.local-fields"], "`labctl figure prbm.local-fields`"),
         (["run", "prbm.generate", "--set", "images"], "no '='"),
         (["run", "prbm.generate", "--set", "image=3"], "images"),
         (["run", "prbm.generate", "--set", "images=many"], "images=many"),
