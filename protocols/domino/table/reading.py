@@ -68,6 +68,16 @@ def band_reader(
     return BandReader(origins, weights, gain, offset, read_e), size
 
 
+def compile_kernels() -> None:
+    """Have what reads frames compiled now: under control that may take longer than a lease. At once where it was."""
+    reader = BandReader(np.zeros((1, 2), np.int64), np.zeros((1, 1, 1), np.complex128), 1.0, 0.0, 0.0)
+    for kind in ("u2", "f8"):
+        frames = np.zeros((1, 1, 1), kind)
+        reader.fields(frames)
+        frames.setflags(write=False)  # as frames in shared memory are
+        reader.fields(frames)
+
+
 def _smooth(height: int, width: int) -> Array:
     """Light without fringes (pixels, terms): in every column a parabola along the rows."""
     along = np.linspace(-1.0, 1.0, height)

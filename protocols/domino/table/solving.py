@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from labctl.client import Bench, ConfigurationError, Recorder
 from protocols.domino.table.loop import Ended, Loop, run_through
 from protocols.domino.table.modes import WithoutErrors, rig_for, set_up_light, stages_on, windows_of
+from protocols.domino.table.reading import compile_kernels
 from simulators.physics.domino.locked_flow import Stage, flow, spread_starts, starts
 
 Array = NDArray[np.float64]
@@ -80,6 +81,7 @@ def run_on_table(
     kept = dict(record.resumed or {})
     parts = _Parts(n, kept)
     own = np.random.default_rng([record.seed, 1])  # of calibration: starts are those of a run without a table
+    compile_kernels()
     with bench.control(purpose, run=record.path.stem), rig.light():
         begun_s = bench.time_s()
         light, found = set_up_light(rig, A, own)

@@ -14,6 +14,7 @@ from protocols.dyad.assess.cost_model import SCHEMES, Today, project
 from protocols.dyad.assess.cost_parameters import CostParameters
 from protocols.dyad.assess.cost_picture import draw
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, DyadLattice, plan_of
+from protocols.dyad.table.reading import compile_kernels
 
 
 class Cost(Figure):
@@ -44,6 +45,10 @@ class Cost(Figure):
     def targets(self, parameters: CostParameters) -> dict[str, dict[str, float]] | None:
         """The bench time is understood."""
         return {"accounted": {"min": 0.99, "max": 1.01}} if parameters == CostParameters() else None
+
+    def prepare(self, parameters: CostParameters, record: Recorder) -> None:
+        """Compile what reads the lattice."""
+        compile_kernels()
 
     def run(self, bench: Bench, parameters: CostParameters, record: Recorder) -> dict[str, Any]:
         """Draw bits and images."""

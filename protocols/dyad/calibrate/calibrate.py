@@ -39,6 +39,7 @@ from protocols.dyad.calibrate.steps import (
 )
 from protocols.dyad.calibrate.tracking import Tracker
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, KIND, DyadLattice, plan_of
+from protocols.dyad.table.reading import compile_kernels
 
 Array = NDArray[np.float64]
 
@@ -66,6 +67,10 @@ class Calibrate(Routine):
     valid_for = timedelta(days=1)
     kept_by_run: ClassVar[bool] = True
     keeps_table = True
+
+    def prepare(self, parameters: CalibrateParameters, record: Recorder) -> None:
+        """Compile what reads the lattice."""
+        compile_kernels()
 
     def run(self, bench: Bench, parameters: CalibrateParameters, record: Recorder) -> dict[str, Any]:
         """Find the lattice, search, count afresh, track."""

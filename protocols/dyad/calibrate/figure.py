@@ -26,6 +26,7 @@ from protocols.dyad.calibrate.steps import (
 )
 from protocols.dyad.calibrate.sweep import SweepSearch
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES
+from protocols.dyad.table.reading import compile_kernels
 
 Array = NDArray[np.float64]
 
@@ -60,6 +61,10 @@ class CalibrateFigure(Figure):
         if parameters != FigureParameters():
             return None
         return {"within": {"min": 1.0}, "covered": {"min": 88}, "ratio": {"max": 0.2}}
+
+    def prepare(self, parameters: FigureParameters, record: Recorder) -> None:
+        """Compile what reads the lattice."""
+        compile_kernels()
 
     def run(self, bench: Bench, parameters: FigureParameters, record: Recorder) -> dict[str, Any]:
         """Search, count afresh, sweep."""

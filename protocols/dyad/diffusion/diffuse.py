@@ -19,6 +19,7 @@ from protocols.dyad.diffusion.projector import PROJECTOR_ROLES, LitLattice, find
 from protocols.dyad.diffusion.schedule import Schedule, StepsMeasured, cosine_schedule, forward, measure_steps
 from protocols.dyad.sensing.fair import make_fair
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, plan_of
+from protocols.dyad.table.reading import compile_kernels
 from protocols.images.sets import load_images, to_ink
 
 FloatArray = npt.NDArray[np.float64]
@@ -60,7 +61,8 @@ class Diffuse(Figure):
         return {"world.pump.repetition_rate": f"{parameters.pulses_hz:g} Hz"} if parameters.pulses_hz else {}
 
     def prepare(self, parameters: DiffuseParameters, record: Recorder) -> None:
-        """Read the images; refuse what cannot be trained before anything is measured."""
+        """Read the images; refuse what cannot be trained before anything is measured; compile what reads."""
+        compile_kernels()
         p = parameters
         if p.models:
             check_installed()

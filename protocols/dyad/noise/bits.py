@@ -18,6 +18,7 @@ from protocols.dyad.noise.entropy.estimate import LEAST_BITS as FEWEST_BITS
 from protocols.dyad.noise.entropy.estimate import MinEntropy, min_entropy
 from protocols.dyad.sensing.fair import make_fair
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, DyadLattice, plan_of
+from protocols.dyad.table.reading import compile_kernels
 
 States = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
@@ -87,7 +88,8 @@ class Bits(Figure):
         return {"failed": {"max": 0}, "failed_before": {"min": 1}, "min_entropy": {"min": 0.78}}
 
     def prepare(self, parameters: BitsParameters, record: Recorder) -> None:
-        """Refuse what cannot be tested, before anything is measured."""
+        """Refuse what cannot be tested, before anything is measured; compile what reads the lattice."""
+        compile_kernels()
         if parameters.battery:
             check_installed()
             if parameters.bits < LEAST_BITS:

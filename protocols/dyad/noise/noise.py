@@ -16,6 +16,7 @@ from protocols.dyad.noise.noise_picture import draw_noise
 from protocols.dyad.noise.statistics import FEWEST, TESTS, NoiseStatistics, noise_statistics, standardise
 from protocols.dyad.sensing.fair import make_fair
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES, DyadLattice, plan_of
+from protocols.dyad.table.reading import compile_kernels
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,6 +84,10 @@ class Noise(Figure):
         """How often the simulated table's pump fires by itself."""
         p = parameters
         return {"world.pump.repetition_rate": f"{p.pulses_hz:g} Hz"} if p.method == "integrated" and p.pulses_hz else {}
+
+    def prepare(self, parameters: NoiseParameters, record: Recorder) -> None:
+        """Compile what reads the lattice."""
+        compile_kernels()
 
     def run(self, bench: Bench, parameters: NoiseParameters, record: Recorder) -> dict[str, Any]:
         """Make dyads fair and take images."""

@@ -12,6 +12,7 @@ from protocols.dyad.sensing.map_picture import draw_map
 from protocols.dyad.sensing.parameters import SenseParameters
 from protocols.dyad.sensing.survey import map_findings, mapped, survey
 from protocols.dyad.table.lattice import DYAD_ALIGNMENTS, DYAD_ROLES
+from protocols.dyad.table.reading import compile_kernels
 
 
 class Sense(Figure):
@@ -48,7 +49,8 @@ class Sense(Figure):
         return {"false_alarm_away": away, "dyad_false_alarm_away": away, "scale": {"min": 0.8, "max": 1.25}}
 
     def prepare(self, parameters: SenseParameters, record: Recorder) -> None:
-        """A lattice that is moved over the sample is found anew by who resumes."""
+        """A lattice that is moved over the sample is found anew by who resumes. Compile what reads it."""
+        compile_kernels()
         self.keeps_table = parameters.mode == "detect"
 
     def run(self, bench: Bench, parameters: SenseParameters, record: Recorder) -> dict[str, Any]:

@@ -42,6 +42,17 @@ class Windows:
         return out
 
 
+def compile_kernels() -> None:
+    """Have what reads frames compiled now: under control that may take longer than a lease. At once where it was."""
+    places = np.zeros((1, 2, 2))
+    windows = Windows(places, 1.0, np.zeros((1, 2), np.int64), np.zeros((1, 2, 1, 1)), np.zeros(1))
+    for kind in ("u2", "f8"):
+        frames = np.zeros((1, 1, 1), kind)
+        windows.sums(frames)
+        frames.setflags(write=False)  # as frames in shared memory are
+        windows.sums(frames)
+
+
 def fit_windows(mean: Array, places: Array, radius_px: float, electrons_per_count: float) -> Windows:
     """Windows for a region whose mean image above dark is known (rows, columns), counts.
 

@@ -23,6 +23,7 @@ from protocols.nep.table.alignment import NepAlignment
 from protocols.nep.table.loop import TableLoop, check_sheet, told
 from protocols.nep.table.rig import Rig, plan_of
 from protocols.nep.table.setting_up import set_up
+from protocols.nep.table.warming import warm_up
 
 KINDS = "ideal", "table"
 _WITHIN = 0.02
@@ -99,6 +100,7 @@ class DigitsOnTable(NepFigure):
         if kind == "ideal":
             yield IdealLoop(network.sheet)
             return
+        warm_up(plan_of(bench))
         with bench.control(record.name, run=record.path.stem):
             rig = Rig(bench)
             check_sheet(network.sheet, rig)
