@@ -14,9 +14,8 @@ _SOLVE = Reproduction(
             by="independent",
             within=0.15,
             label="networks of which 100 starts find the proven optimum",
-            why="Independent: 30 starts, γ = 0, networks of four densities; here γ = 0.5 and density 0.5. One "
-            "network in ten "
-            "has an optimum that hardly a start ends at.",
+            why="Independent: 30 starts, γ = 0, networks of four densities; here γ = 0.5 and density 0.5. One network "
+            "in ten has an optimum that hardly a start ends at.",
         ),
         Compared("success", label="share of starts that find it"),
     ),
@@ -41,10 +40,9 @@ _SUCCESS = Reproduction(
     given={"gamma": 0.0},
     cost_s=(4, 4),
     name="domino.noise at gamma 0: success",
-    note="The paper’s lead over BFGS is larger than what is found with a γ that suits BFGS: an independent "
-    "comparison has "
-    "0.22 ± 0.04 for DOMINO and 0.14 ± 0.02 for BFGS at γ = 0, 0.24 and 0.18 at γ = 1. `python -m benchmarks domino` "
-    "measures the two side by side.",
+    note="The paper’s lead over BFGS is larger than what is found with a γ that suits BFGS: an independent comparison "
+    "has 0.22 ± 0.04 for DOMINO and 0.14 ± 0.02 for BFGS at γ = 0, 0.24 and 0.18 at γ = 1. `python -m benchmarks "
+    "domino` measures the two side by side.",
 )
 _NOISE = Reproduction(
     "domino.noise",
@@ -83,8 +81,7 @@ _SCALING = Reproduction(
             within=0.0,
             label="exponent of the settling time, N = 20 to 320",
             why="Depends on what is called settled: 0.16 with shares within 20 % of the largest and the median over "
-            "starts, "
-            "0.27 ± 0.07 with 5 % and the mean.",
+            "starts, 0.27 ± 0.07 with 5 % and the mean.",
         ),
         Compared(
             "batched_exponent",
@@ -109,8 +106,7 @@ _GROUP = Reproduction(
     quick={"starts": 20, "bfgs_gammas": (), "count": 3, "exact_s": 5.0, "most": 2000},
     cost_s=(40, 5),
     note="The paper finds CBX3, CTCF, JUND, MAZ, RAD21, REST, SMC3, ZNF143 in the network of 386 transcription "
-    "regulators; "
-    "the network here is rebuilt from public data, since the paper’s own is not published.",
+    "regulators; the network here is rebuilt from public data, since the paper’s own is not published.",
 )
 _XY_SMALL = Reproduction(
     "domino.xy",
@@ -134,8 +130,8 @@ _XY = Reproduction(
             by="independent",
             within=0.2,
             label="runs at the ground state, N = 20, random ±1",
-            why="Feedback is faster here (ε = 2, not 0.1 to 0.5), which settles more often: 0.90 over 40 networks. Few "
-            "networks are measured here, and they differ.",
+            why="Feedback is faster here (ε = 2, not 0.1 to 0.5), which settles more often: 0.90 over 40 networks. "
+            "Few networks are measured here, and they differ.",
         ),
         Compared("density_spread", 0.0, by="derived", within=1e-6, label="largest less smallest density"),
         Compared("balance", 0.0, by="derived", within=1e-5, label="Σγ - Nρ - 2E at rest"),
@@ -152,8 +148,8 @@ _CORRELATIONS = Reproduction(
     ),
     repeats=(10, 5),
     cost_s=(0.6, 0.6),
-    note="Pairs without a link ranked by their phases, as Fig. 4; on random couplings, as the paper’s network is "
-    "not published.",
+    note="Pairs without a link ranked by their phases, as Fig. 4; on random couplings, as the paper’s network is not "
+    "published.",
 )
 _LATENCY = Reproduction(
     "domino.latency",
@@ -162,8 +158,7 @@ _LATENCY = Reproduction(
     quick={"nodes": 6, "latency": (1,), "phase_rad": (0.0, 0.5), "starts": 8, "duration": 2.0},
     cost_s=(240, 35),
     note="The paper has equations of the ideal loop; here light forms the couplings on a simulated table, with "
-    "latency and "
-    "noise of phases.",
+    "latency and noise of phases.",
 )
 _COST = Reproduction(
     "domino.cost",

@@ -6,8 +6,7 @@ from labctl.client import Compared, Paper, Reproduction
 
 _AMPLITUDE = (
     "The paper does not give the initial noise; it sets the width of the curve, and is 0.01 here and in the "
-    "independent "
-    "computation."
+    "independent computation."
 )
 _TIME = "Dyads have a time of 30 here; where they have 10, those next to balance have not decided, and it is 17.5."
 _CURVE = "The points lie on a curve, so that the slope depends on which of them are taken."
@@ -31,9 +30,8 @@ _STATE = Reproduction(
             by="independent",
             within=0.003,
             label="lower bound of ξ",
-            why="Here a pair of eigenvalues crosses; the independent one is by integration in time, which "
-            "oscillates for "
-            "long next to it.",
+            why="Here a pair of eigenvalues crosses; the independent one is by integration in time, which oscillates "
+            "for long next to it.",
         ),
     ),
     repeats=(2, 2),
@@ -161,8 +159,7 @@ _CALIBRATE = Reproduction(
             "ratio",
             label="condensations, search against the paper’s sweep and splines",
             why="The paper’s way, a sweep of ratios and cubic splines, is measured beside a Bayesian search to the "
-            "same "
-            "precision.",
+            "same precision.",
         ),
         Compared("within", label="share of 100 dyads with p₁ = 0.5 ± 0.03"),
     ),

@@ -57,9 +57,8 @@ _DIGITS = Reproduction(
             within=0.0,
             stated_error="correlation_err",
             label="|correlation| with the digits 0, 7, 9, 784 + 512 units",
-            why="The paper shows images. Independent: amplitude 36, by parts of the image; the ± there and here is "
-            "a spread "
-            "of images.",
+            why="The paper shows images. Independent: amplitude 36, by parts of the image; the ± there and here is a "
+            "spread of images.",
         ),
         Compared("smallest_share", label="share of the rarest digit"),
     ),
@@ -97,8 +96,8 @@ _HEAT = Reproduction(
             label="its spread",
             unit="k_BT",
             why="Not reproduced: hidden units are driven by a code of each image here, which tells images apart; "
-            "driven by a "
-            "part of the image, as the paper says, mixtures of digits come out, and the spread is 290 to 430.",
+            "driven by a part of the image, as the paper says, mixtures of digits come out, and the spread is 290 to "
+            "430.",
         ),
         Compared(
             "identity_error",

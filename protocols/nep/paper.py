@@ -82,9 +82,8 @@ _XOR = Reproduction(
     given={"w": (1.1, -0.9)},
     repeats=(2, 2),
     cost_s=(1, 1),
-    note="The paper does not say where it starts: these weights, V = 0 and one update per epoch with the mean lead "
-    "to its "
-    "numbers. It does not last: from there the paper’s rule loses what was learnt by the hundredth epoch.",
+    note="The paper does not say where it starts: these weights, V = 0 and one update per epoch with the mean lead to "
+    "its numbers. It does not last: from there the paper’s rule loses what was learnt by the hundredth epoch.",
 )
 _INJECTED = Reproduction(
     "nep.xor",
@@ -140,9 +139,8 @@ _MNIST = Reproduction(
             within=0.01,
             quick=0.06,
             label="accuracy of the paper’s rule on all test images",
-            why="Not by the paper’s own words: plain steps of 0.1 reach 29.5 ± 0.5 % here; this is with Adam, a "
-            "gain and a "
-            f"floor on V. {_FEWER}",
+            why="Not by the paper’s own words: plain steps of 0.1 reach 29.5 ± 0.5 % here; this is with Adam, a gain "
+            f"and a floor on V. {_FEWER}",
         ),
         Compared(
             "linear",
@@ -209,8 +207,8 @@ _NONLINEARITY = Reproduction(
             0.3,
             by="paper",
             label="g⟨ρ⟩/γ at which accuracy is highest",
-            why="Not judged: 2,000 images and 12 epochs here, 10,000 and 50 there; the maximum is flat, worth about "
-            "a point.",
+            why="Not judged: 2,000 images and 12 epochs here, 10,000 and 50 there; the maximum is flat, worth about a "
+            "point.",
         ),
     ),
     given={"threads": 1},

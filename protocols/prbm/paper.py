@@ -6,8 +6,7 @@ from labctl.client import Compared, Paper, Reproduction
 
 _WELL = (
     "Independent: shot noise alone at 80 % of the camera’s well. Here 72 % is filled, and 8-bit phase, an imperfect "
-    "panel "
-    "and read noise are there as well."
+    "panel and read noise are there as well."
 )
 _COMMON = (
     " The first intensity is common to all fields of a measurement; its noise makes rms differ from one to the next."
@@ -123,8 +122,7 @@ _SHORT = Reproduction(
             by="theory",
             label="energy a spin at T = 1.5",
             why="Not judged: 10 iterations from random starts freeze into domains, so that fluctuations are largest "
-            "where it "
-            "is coldest; a transition told by them is not Onsager’s.",
+            "where it is coldest; a transition told by them is not Onsager’s.",
         ),
     ),
     given={"mode": "paper", "L": (10,)},
