@@ -16,7 +16,7 @@ from labctl.ledger.plan import Part, Plan, parts
 from labctl.ledger.row import Result, Row, Tried
 from labctl.ledger.theatre import Theatre
 
-_FOR_EACH_PROCESSOR = 1.5
+_FOR_EACH_PROCESSOR, _MOST = 2, 6
 Told = Callable[[Row, Tried], Any]
 
 
@@ -49,8 +49,8 @@ def chosen(all_rows: list[Row], sample: int | None = None, seed: int = 0, names:
 
 
 def at_once() -> int:
-    """Processes side by side: they wait for half of their time. More of them would make each other late."""
-    return max(round(_FOR_EACH_PROCESSOR * len(os.sched_getaffinity(0))), 1)
+    """Processes side by side: they wait for more than half of their time, and each has a bench up, of a dozen processes."""
+    return min(_FOR_EACH_PROCESSOR * len(os.sched_getaffinity(0)), _MOST)
 
 
 def run(
