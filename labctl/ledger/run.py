@@ -49,7 +49,7 @@ def chosen(all_rows: list[Row], sample: int | None = None, seed: int = 0, names:
 
 
 def at_once() -> int:
-    """Processes side by side: they wait for more than half of their time, and each has a bench up, of a dozen processes."""
+    """Processes side by side: they wait for most of their time; each has a bench up, of a dozen processes."""
     return min(_FOR_EACH_PROCESSOR * len(os.sched_getaffinity(0)), _MOST)
 
 
