@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 from drivers.contract import ROI, Identity
 from drivers.errors import BusError, ConfigurationError, InterlockError, LabError, LeaseError
-from drivers.frozen import freeze, spoilt_told, thaw, unlike
 from labctl.bench.config import BenchConfig
+from labctl.bench.frozen import freeze_table, thaw_table
 from labctl.bench.lease import CONTROL_TIMEOUT_S, Lease
 from labctl.bench.load import load_bench
 from labctl.bench.recovery import Recovery
@@ -300,14 +300,7 @@ class Bench:
         """
         if not self._lease.whole or self._config is None or self._config.clock != "virtual":
             return None
-        kept: dict[str, Any] = {"fingerprint": self._entry.fingerprint, "servers": {}, "world": None}
-        for name, server in self._servers.items():
-            found = server.calls.request("", "freeze", arguments=kept["world"] is None)
-            if found is None:
-                return None
-            kept["servers"][name] = np.array(found[0], np.uint8)
-            kept["world"] = np.array(found[1], np.uint8) if kept["world"] is None else kept["world"]
-        return freeze(kept)
+        return freeze_table(self._servers, self._entry.fingerprint)
 
     def thaw(self, frozen: NDArray[np.uint8]) -> None:
         """Go on from what `freeze` gave, bit for bit; lasers that emitted are told to emit, as by anybody.
@@ -317,17 +310,8 @@ class Bench:
         """
         if not self._lease.whole:
             raise LeaseError("a table goes on from a frozen one under control of the whole bench")
-        with spoilt_told():
-            kept = thaw(frozen)
-            if kept["fingerprint"] != self._entry.fingerprint or set(kept["servers"]) != set(self._servers):
-                raise unlike(f"that of a bench of fingerprint {kept['fingerprint']!r:.40} is of another one")
-            self.safe()  # which forgets what SLMs showed
-            lit: list[str] = []
-            world = kept["world"]
-            for name, server in self._servers.items():
-                lit += server.calls.request("", "thaw", arguments=[kept["servers"][name], world])
-                world = None
-        for role in lit:
+        # To be safe makes it forget what SLMs showed.
+        for role in thaw_table(self._servers, self._entry.fingerprint, frozen, self.safe):
             self._devices[role].emission = True
 
     def safe(self) -> None:
