@@ -64,7 +64,8 @@ def guarded(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except LabError as error:
-        print(f"labctl: {error}", file=sys.stderr)  # noqa: T201
+        told = str(error)  # which begins with the command where it is about how that was called
+        print(told if told.startswith("labctl ") else f"labctl: {told}", file=sys.stderr)  # noqa: T201
         if error.remote_traceback and os.environ.get("LABCTL_DEBUG"):
             print(error.remote_traceback, file=sys.stderr)  # noqa: T201
         if isinstance(error, StorageError) and spoilt():
