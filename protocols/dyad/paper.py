@@ -78,6 +78,31 @@ _ORIENTATION = Reproduction(
     ),
     cost_s=(3, 3),
 )
+_LOUD = Reproduction(
+    "dyad.orientation",
+    "Fig. 1c, d",
+    (Compared("dp1_dr_g", 7.6, by="independent", within=0.5, label="dp₁/dr_g at 1, initial noise 0.1", why=_TIME),),
+    given={"amp": 0.1},
+    cost_s=(3, 3),
+    name="dyad.orientation: initial noise 0.1",
+)
+_QUIET = Reproduction(
+    "dyad.orientation",
+    "Fig. 1c, d",
+    (
+        Compared(
+            "dp1_dr_g",
+            61.0,
+            by="independent",
+            label="dp₁/dr_g at 1, initial noise 0.001",
+            why="Not judged: over which width the independent slope is taken is not known. Between r_g = 0.995 and "
+            "1.005 it is 61 here as well, and steeper next to 1.",
+        ),
+    ),
+    given={"amp": 0.001},
+    cost_s=(3, 3),
+    name="dyad.orientation: initial noise 0.001",
+)
 _CRITICAL = Reproduction(
     "dyad.critical-points",
     "Fig. 1d, inset",
@@ -240,6 +265,8 @@ PAPER = Paper(
         _DIAGRAM,
         _OCCUPATION,
         _ORIENTATION,
+        _LOUD,
+        _QUIET,
         _CRITICAL,
         _BELOW,
         _INTENSITY,
