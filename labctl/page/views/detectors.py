@@ -74,7 +74,8 @@ def options(trace: Trace) -> dict[str, Any]:
     return {
         "animation": False,
         "grid": {"left": 56, "right": 16, "top": 26, "bottom": 34},
-        "xAxis": {"type": "value", "scale": True, "name": "s", "nameLocation": "end", **axis},
+        "xAxis": {"type": "value", "scale": True, "name": "s", "nameLocation": "end",
+                  "axisLine": {"onZero": False}, **axis},
         "yAxis": {"type": "value", "scale": True, "name": scale.name,
                   "nameTextStyle": {"color": "#8b99a5", "align": "left", "padding": [0, 0, 0, -40]}, **axis},
         "series": [
