@@ -31,6 +31,7 @@ def _section(command: Any, path: tuple[str, ...], level: int) -> str:
     rows = [
         (f"`{_shown(parameter, context)}`", prose(parameter.help or ""), _default(parameter, context))
         for parameter in command.params
+        if not getattr(parameter, "hidden", False)  # an old spelling
     ]
     end = [_paragraphs(command.epilog or ""), ""]
     return "\n".join([*lines, table(("argument or option", "what", "unless given"), rows), *end])
