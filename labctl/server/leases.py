@@ -121,7 +121,10 @@ class LeaseBook:
     def require(self, token: str, device: str, what: str) -> None:
         """Raise LeaseError unless the caller holds a lease on the device; ``what`` it wants to do needs one."""
         if not token:
-            raise LeaseError(f"{what} needs a lease: do it inside `with bench.control():`")
+            raise LeaseError(
+                f"{what} needs a lease: do it inside `with bench.control():` (Bluesky: lab.controlled(PLAN), LECO: "
+                "take_control before)"
+            )
         with self._lock:
             if device not in self._held(token).devices:
                 raise LeaseError(f"{what}: the caller's lease is not on {device}; name it in `control(devices=…)`")
