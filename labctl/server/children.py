@@ -24,6 +24,7 @@ END_PATIENCE_S = 8.0
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.05, 10.0
 LONGEST_BACK_OFF_WITH_LASERS_S = 0.5
 """Of a server whose devices emit: until it is started again, nothing of ours can turn them off."""
+_LOOK_AGAIN_S = 0.05
 _SILENT_AFTER_S = 10.0
 """Every process says twice a second that it lives."""
 
@@ -45,6 +46,8 @@ class Child:
     """What leads to the emulated instrument that this process is."""
     struck: int = 0
     """Number of the last `Blow` that it has taken."""
+    gone: threading.Event = field(default_factory=threading.Event)
+    """Set when its process has closed its end of the pipe."""
 
     @property
     def label(self) -> str:
@@ -79,8 +82,12 @@ class Child:
     def wait_or_kill(self) -> None:
         """Until it has ended, by force if need be."""
         assert self.process is not None
+        deadline = time.monotonic() + END_PATIENCE_S
+        # Of an end of the pipe that closes one hears at once, of a process that ends when one looks again.
+        while self.process.poll() is None and not self.gone.wait(_LOOK_AGAIN_S) and time.monotonic() < deadline:
+            pass
         try:
-            self.process.wait(END_PATIENCE_S)
+            self.process.wait(max(_LOOK_AGAIN_S, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             log.error("%s did not end and is killed", self.label)
             self.process.kill()
@@ -131,7 +138,8 @@ class Children:
         child.started = child.heard = time.monotonic()
         child.ready = False
         child.said = b""
-        threading.Thread(target=self._listen, args=(child, process), daemon=True).start()
+        child.gone = gone = threading.Event()
+        threading.Thread(target=self._listen, args=(child, process, gone), daemon=True).start()
         _write(process, child.task)
 
     def keep_spare(self) -> None:
@@ -160,7 +168,7 @@ class Children:
             start_new_session=True,  # Ctrl-C, and whatever else is sent to the group, is the supervisor's to act on
         )
 
-    def _listen(self, child: Child, process: subprocess.Popen[bytes]) -> None:
+    def _listen(self, child: Child, process: subprocess.Popen[bytes], gone: threading.Event) -> None:
         """What a process says, line by line, and at last nothing: it closed its end, so it died or is about to."""
         assert process.stdout is not None
         with contextlib.suppress(OSError, ValueError), process.stdout:
@@ -170,6 +178,7 @@ class Children:
                     child.struck = msgspec.json.decode(line)["struck"]
                 elif line.strip():
                     self._said.put((child, process, line))
+        gone.set()
         self._said.put((child, process, b""))
 
     def changed(self, timeout_s: float) -> list[Child]:
