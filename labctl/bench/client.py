@@ -329,7 +329,7 @@ class Bench:
         return desk.states(self._controls)
 
     def interlock_events(self, run: str = "") -> list[dict[str, Any]]:
-        """What interlocks did, in order: utc (s), what, interlock, text, run. run: only of this one."""
+        """What interlocks did, in order: utc (s), what, interlock, text, run, age_s. run: only of this one."""
         return desk.events(self._controls, run)
 
     def arm(self, *devices: str, for_s: float | None = None) -> dict[str, dict[str, Any]]:

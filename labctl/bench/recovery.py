@@ -10,6 +10,7 @@ being measured. Whatever was done is counted.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -57,7 +58,7 @@ class Recovery:
     ) -> None:
         self._bench, self._policy, self._count, self._say, self._own = bench, policy, count, say, own
         self._lit: dict[str, Callable[[], Any]] = {}
-        self._measured_s = 0.0
+        self._measured_s = -math.inf
 
     def recovered(self, what: str) -> None:
         """Count something that was dealt with elsewhere."""
@@ -87,15 +88,18 @@ class Recovery:
                 self._count(f"{device}.{name} again")
             else:
                 if measures:
-                    self._measured_s = time.time()
+                    self._measured_s = time.monotonic()
                 return value
 
     def _wait_for_light(self, error: InterlockError, what: str) -> None:
         """Return once there is light again as there was, or raise the error."""
         if not self._policy.acknowledge_within or not self._lit or what.endswith(".emission"):
             raise error
+        asked_s = time.monotonic()
         tripped = [event for event in self._bench.interlock_events() if event["what"] == "tripped"]
-        if not tripped or tripped[-1]["utc"] < self._measured_s:
+        # The server may be another computer, with a clock of its own: only how long ago it was is alike on both.
+        told_s = (asked_s + time.monotonic()) / 2
+        if not tripped or told_s - tripped[-1]["age_s"] < self._measured_s:
             error.add_note("what was measured last may have been without light: go on from the last checkpoint")
             raise error
         self._say(f"paused: {error}")

@@ -401,7 +401,7 @@ class Recorder:
     def note_interlocks(self, events: list[dict[str, Any]]) -> None:
         """Keep what interlocks of the bench did, with those of earlier parts of the run: every event in the dataset
         ``interlocks``, and in the attribute of that name how often each of them tripped."""
-        self._interlocks = events
+        self._interlocks = [{key: value for key, value in event.items() if key != "age_s"} for event in events]
 
     def __enter__(self) -> Recorder:
         return self

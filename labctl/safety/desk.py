@@ -52,8 +52,9 @@ def merged(told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def events(controls: Controls, run: str = "") -> list[dict[str, Any]]:
-    """What interlocks did, in order: utc (s), what ("tripped", "acknowledged", "armed", "disarmed"), interlock, text,
-    run. run: only of this one.
+    """What interlocks did, in order: utc (s, by the server's clock), what ("tripped", "acknowledged", "armed",
+    "disarmed"), interlock, text, run, age_s (how long ago, to compare with clocks of other computers). run: only of
+    this one.
 
     Servers that do not answer are left out: that one of them ended may be why the interlock of another acted. Raises
     the error of one if none answers.
@@ -63,7 +64,7 @@ def events(controls: Controls, run: str = "") -> list[dict[str, Any]]:
     if not answers:
         raise_first(told)
     found = [event for answer in answers if answer for event in answer["events"] if run in ("", event["run"])]
-    return sorted(found, key=lambda event: float(event["utc"]))
+    return sorted(found, key=lambda event: -float(event["age_s"]))
 
 
 def arm(controls: Controls, devices: Sequence[str], for_s: float | None, by: str) -> dict[str, dict[str, Any]]:

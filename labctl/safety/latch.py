@@ -17,7 +17,7 @@ _EVENTS_KEPT = 200
 
 
 class Latch:
-    """Of one server. tripped: by interlock. events: what interlocks did, the oldest first.
+    """Of one server. tripped: by interlock.
 
     emitters: what a record that is lost keeps dark.
     """
@@ -28,7 +28,8 @@ class Latch:
         if record.lost:
             limit, now = "a record of what is tripped", time.time()
             self.tripped[LOST] = Trip(LOST, LOST, "", record.lost, limit, now, list(emitters))
-        self.events: list[dict[str, Any]] = []
+        self._events: list[tuple[float, dict[str, Any]]] = []
+        """With the monotonic time of each."""
 
     def to_keep(self) -> dict[str, Trip]:
         """What a restart must not forget."""
@@ -42,8 +43,14 @@ class Latch:
 
     def event(self, what: str, interlock: str, text: str, run: str) -> None:
         """Note what happened now."""
-        self.events.append({"utc": time.time(), "what": what, "interlock": interlock, "text": text, "run": run})
-        del self.events[:-_EVENTS_KEPT]
+        happened = {"utc": time.time(), "what": what, "interlock": interlock, "text": text, "run": run}
+        self._events.append((time.monotonic(), happened))
+        del self._events[:-_EVENTS_KEPT]
+
+    def events(self) -> list[dict[str, Any]]:
+        """What interlocks did, the oldest first. age_s: how long ago, whatever was done to a clock since."""
+        now_s = time.monotonic()
+        return [{**happened, "age_s": now_s - then_s} for then_s, happened in list(self._events)]
 
     def told(self, trip: Trip) -> str:
         """A trip in words, for whoever is refused, and the log."""

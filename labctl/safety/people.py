@@ -31,8 +31,8 @@ class People:
                 return self.disarm(arguments, caller)
             case "acknowledge":
                 return self.acknowledge(arguments, caller)
-        events = self._guard.latch.events if self._guard is not None else []
-        return {"states": self.status(), "events": list(events)}
+        events = self._guard.latch.events() if self._guard is not None else []
+        return {"states": self.status(), "events": events}
 
     def status(self) -> list[dict[str, Any]]:
         """Every interlock that guards something here."""

@@ -113,7 +113,7 @@ def test_disarming_asks_all_servers_at_once() -> None:
 def test_what_interlocks_did_is_told_though_a_server_has_ended() -> None:
     class Control:
         def __init__(self, *events: str) -> None:
-            self.events = [{"utc": 1.0, "what": what, "run": "a-run"} for what in events]
+            self.events = [{"age_s": 1.0, "what": what, "run": "a-run"} for what in events]
 
         def request(self, *_: object, **__: object) -> dict[str, object]:
             if not self.events:
