@@ -67,5 +67,6 @@ def _told(report: Report, command: str, as_json: bool) -> int:
         if entry["error"]:
             print(f"labctl: {entry['name']}: {entry['error']['type']}: {entry['error']['message']}", file=sys.stderr)  # noqa: T201
     if report.failed:
-        print(f"labctl: to try those that failed again: {command} --retry-failed", file=sys.stderr)  # noqa: T201
+        again = command if "--retry-failed" in shlex.split(command) else f"{command} --retry-failed"
+        print(f"labctl: to try those that failed again: {again}", file=sys.stderr)  # noqa: T201
     return FAILED if report.missed or report.failed else 0
