@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -73,7 +73,7 @@ class Console:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # results that go elsewhere are no part of the picture
+            redirect_stdout=_is_terminal(sys.stdout),  # results that go elsewhere are no part of the picture
         ) as progress:
             task = progress.add_task(label, total=total, completed=done, note="")
             self._progress, self._task = progress, task
@@ -81,3 +81,8 @@ class Console:
                 yield lambda: progress.advance(task)
             finally:
                 self._progress = self._task = None
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """None is what programs without a console have."""
+    return stream is not None and stream.isatty()

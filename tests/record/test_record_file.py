@@ -49,7 +49,8 @@ def test_no_token_and_no_client_s_name_is_in_it(recorded: Recorded, file: Path) 
         bench.stop()
         for server in bench.servers.values():
             secret += [c.side.session.encode() for c in (server.calls, server.control, server.stop)]
-        secret += [r.session.encode() for h in lab.host._reaches.values() for r in (h.calls.side, h.control.side)]
+        reaches = lab.host._neighbours._reaches.values()
+        secret += [r.session.encode() for h in reaches for r in (h.calls.side, h.control.side)]
     kept = everything(file)
     for word in (b"something seen", b"the run", b"renew", b"stop stop", b"renew-where", b"cancel"):
         assert word in kept
