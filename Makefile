@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Of tests side by side: much of their time is waiting for processes to start. 0 is one after another.
-WORKERS ?= 2
+# Of tests side by side, on two cores: much of their time is waiting for processes. 0 is one after another.
+WORKERS ?= 3
 # Tests start hundreds of processes, each of which would compile the project's text where bytecode is not to be kept.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 

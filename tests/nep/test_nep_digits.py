@@ -107,6 +107,8 @@ def test_arithmetic_that_was_stopped_goes_on_bit_for_bit(
         assert again[name] == by_equation[name]
 
 
+# That a stopped figure goes on is tested above, by arithmetic; light takes several times as long.
+@pytest.mark.soak
 def test_light_goes_on_after_the_last_epoch_beside_what_arithmetic_had_learnt(
     figure: Callable[..., Outcome], by_equation: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
