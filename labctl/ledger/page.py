@@ -18,8 +18,9 @@ one row; this page is written by `labctl ledger --trials 20 --report docs/safety
 Time is from the fault, or from its detection where a driver, an interlock or the run itself detects it, until no laser
 emits, as the simulated table itself has it: the longest of all trials, beside its bound. Trials are dealt to the kinds
 of bench. A bound has room for a machine with nothing else to do: on a busy one a process may have to wait for a
-processor, and a time beyond its bound is told as such. What is told of times holds for software that runs; see `bus.md`
-for what it does not protect from, and `threats.md` for people.
+processor. Rows are tried side by side; one that was late so is tried again alone, as often, and both times are told. A
+time beyond its bound is told as such. What is told of times holds for software that runs; see `bus.md` for what it does
+not protect from, and `threats.md` for people.
 """
 
 
@@ -48,7 +49,8 @@ def page(results: Iterable[Result]) -> str:
 
 
 def _cells(tried: Tried) -> tuple[str, str, str, str]:
-    return tried.bench.kind, str(tried.trials), _seconds(tried.worst_s), _seconds(tried.bench.bound_s)
+    beside = f" ({_seconds(tried.beside_s)} side by side)" if tried.beside_s is not None else ""
+    return tried.bench.kind, str(tried.trials), _seconds(tried.worst_s) + beside, _seconds(tried.bench.bound_s)
 
 
 def _seconds(value: float | None) -> str:

@@ -94,7 +94,8 @@ class Tried:
     """Trials of a row on one of its benches: how many are over, of how many that are planned.
 
     worst_s: None where no time was taken. wrong: what did not end as told, "" if all did. lasted_s: of all trials
-    together, with what had to be set up for them.
+    together, with what had to be set up for them. beside_s: the worst of as many trials before, with others side by
+    side, if that was beyond the bound; these trials are alone then.
     """
 
     bench: Bench
@@ -103,6 +104,7 @@ class Tried:
     wrong: str = ""
     lasted_s: float = 0.0
     planned: int = 0
+    beside_s: float | None = None
 
     def after(self, outcome: Outcome) -> Tried:
         """With one more trial."""
@@ -145,7 +147,8 @@ class Tried:
         """The worst time and its bound, "" without."""
         if self.worst_s is None or self.bench.bound_s is None:
             return ""
-        return f"{self.worst_s:.3f} s of {self.bench.bound_s:g} s"
+        beside = f" (with others at once {self.beside_s:.3f} s)" if self.beside_s is not None else ""
+        return f"{self.worst_s:.3f} s of {self.bench.bound_s:g} s{beside}"
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,24 @@ def run_side_by_side(
     some: list[Row], trials: int, seed: int, workers: int, told: Told = lambda row, tried: None
 ) -> list[Result]:
     """As `run`, in so many processes: rows must be registered. A process that says nothing for longer than what it has
-    to do may take is ended, and what it was at has failed. Nothing of it is left when this ends, by Ctrl-C too."""
+    to do may take is ended, and what it was at has failed. Nothing of it is left when this ends, by Ctrl-C too.
+
+    Several benches wait for one another's processors, and bounds are those of a machine that has one bench up: what was
+    only late is tried again at last, as often, with nothing beside it. Both times are told.
+    """
     Theatre()  # refuses where no row could fail
     dealt = parts(some, trials)
+    _work(dealt, seed, workers, told)
+    late = [part for part in dealt if part.tried.late and workers > 1]
+    for part in late:
+        tried = part.tried
+        part.tried, part.given = Tried(part.bench, planned=tried.planned, beside_s=tried.worst_s), 0
+    _work(late, seed, 1, told)
+    return _results(some, dealt)
+
+
+def _work(dealt: list[Part], seed: int, workers: int, told: Told) -> None:
+    """What is waiting, in so many processes."""
     plan = Plan(dealt)
     found: Found = queue.SimpleQueue()
     hands = [Hand() for _ in range(min(workers, sum(part.waiting for part in dealt)))]
@@ -98,7 +113,6 @@ def run_side_by_side(
             hand.interrupt()
         for hand in hands:
             hand.wait()
-    return _results(some, dealt)
 
 
 def _results(some: list[Row], dealt: list[Part]) -> list[Result]:

@@ -259,6 +259,19 @@ def test_what_a_process_was_at_when_it_died_has_failed_and_another_goes_on(tmp_p
     assert ran.returncode == 1
 
 
+def test_what_was_late_beside_others_is_tried_again_alone_and_both_times_are_told(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "labctl", "ledger", "late at first", "always late", "--trials", "3"]
+    environment = {**os.environ, "PYTHONPATH": str(our_rows(tmp_path)), "OURS": str(tmp_path)}
+    ran = subprocess.run(
+        [*words, "--workers", "2", "--json"], capture_output=True, text=True, check=False, env=environment
+    )
+    first, always = json.loads(ran.stdout)["rows"]
+    assert (first["ok"], first["worst_s"], first["bound_s"]) == (True, 0.01, 0.1), ran.stderr
+    assert "0.010 s of 0.1 s (with others at once 1.000 s)" in first["outcome"]
+    assert (always["ok"], always["worst_s"]) == (False, 2.0)
+    assert ran.returncode == 1
+
+
 def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "labctl", "ledger", "fine", "waits", "--json", "--workers", "1"]
     environment = {**os.environ, "PYTHONPATH": str(our_rows(tmp_path)), "OURS": str(tmp_path)}
@@ -291,7 +304,16 @@ def waits(stage, trial):
     file.with_suffix(".new").replace(file)
     time.sleep(1000)
 
+def late_at_first(stage, trial):
+    file = pathlib.Path(os.environ["OURS"], "tried")
+    file.open("a").write("x")
+    return 1.0 if len(file.read_text()) <= 3 else 0.01
+
 bench = (Bench("simulated", stage),)
+timed = (Bench("simulated", stage, 0.1),)
 trials = {"fine": lambda *_: None, "dies": dies, "fine, too": lambda *_: None, "waits": waits}
-ROWS = [Row(fault, "nobody", "nothing", bench, trial, "ours") for fault, trial in trials.items()]
+ROWS = [Row(fault, "nobody", "nothing", bench, trial, "ours") for fault, trial in trials.items()] + [
+    Row("late at first", "nobody", "nothing", timed, late_at_first, "ours"),
+    Row("always late", "nobody", "nothing", timed, lambda *_: 2.0, "ours"),
+]
 """
