@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import random
@@ -11,12 +12,15 @@ from typing import Any
 
 from drivers.errors import ConfigurationError
 from labctl import registry
+from labctl.experiments import interruption
 from labctl.ledger.hand import Found, Hand
 from labctl.ledger.plan import Part, Plan, parts
 from labctl.ledger.row import Result, Row, Tried
 from labctl.ledger.theatre import Theatre
 
 _FOR_EACH_PROCESSOR, _MOST = 2, 6
+_LOOK_S = 0.5
+"""How long an interruption that was raised where nobody hears of it is not seen."""
 Told = Callable[[Row, Tried], Any]
 
 
@@ -101,13 +105,15 @@ def _work(dealt: list[Part], seed: int, workers: int, told: Told) -> None:
         for hand in hands:
             threading.Thread(target=hand.work, args=(plan, seed, found), daemon=True).start()
         while at_work:
-            match found.get():
-                case None:
-                    at_work -= 1
-                case BaseException() as error:
-                    raise error
-                case part, outcome:
-                    told(part.row, plan.heard(part, outcome))
+            interruption.look()
+            with contextlib.suppress(queue.Empty):
+                match found.get(timeout=_LOOK_S):
+                    case None:
+                        at_work -= 1
+                    case BaseException() as error:
+                        raise error
+                    case part, outcome:
+                        told(part.row, plan.heard(part, outcome))
     finally:
         for hand in hands:
             hand.interrupt()
