@@ -34,7 +34,7 @@ from simulators.worlds.hologram.truth import hidden_table as hidden_hologram_tab
 from simulators.worlds.prbm import PrbmParameters
 from simulators.worlds.prbm.truth import hidden_table
 
-TABLES, SOAK_TABLES = 12, 100
+TABLES, SOAK_TABLES = 8, 100
 WITHIN = float(stats.norm.ppf(0.975))
 """Standard uncertainties to either side of an interval that covers 95 %."""
 
